@@ -1,0 +1,1 @@
+"""The running service: joins the rooms, and is what a person starts. Nothing imports it."""

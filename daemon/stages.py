@@ -1,0 +1,66 @@
+"""What a message is on its way: Record -> Sample -> Scored (-> Incident -> Report, in `reports`)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """Raw bytes from Kafka, and where they lay. `timestamp` is Kafka's, in seconds since the epoch."""
+
+    topic: str
+    partition: int
+    offset: int
+    timestamp: float
+    key: bytes | None
+    value: bytes | None
+    headers: tuple[tuple[str, bytes], ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Sample:
+    """What a record says of one entity at one (event) time: metric `values`, or a `map` (R, C).
+
+    A missing metric is None, a masked cell or a place behind the end of a ragged row is NaN. `partial`:
+    these are only some of the entity's metrics at that time, others come in other records. `topic`,
+    `partition`, `offset` say where it came from.
+    """
+
+    entity: str
+    time: float
+    topic: str
+    partition: int
+    offset: int
+    values: Mapping[str, float | None] | None = None
+    map: NDArray[np.float32] | None = None
+    run: int | None = None
+    lumisection: int | None = None
+    partial: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class DeadLetter:
+    """A record that could not be used: why (`reason`, a short stable word), and the record itself."""
+
+    record: Record
+    reason: str
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Scored:
+    """A stretch of samples of one entity with the scores of one detector pair.
+
+    `autoencoder` and `classical` (n,): calibrated, above 1 is an alert, NaN where it could not tell.
+    """
+
+    detector: str
+    entity: str
+    samples: tuple[Sample, ...]
+    autoencoder: NDArray[np.float64]
+    classical: NDArray[np.float64]

@@ -1,0 +1,166 @@
+"""What every detector keeps: the shapes that go in and come out, and the calls in between."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, ClassVar, Literal, Protocol, Self
+
+import numpy as np
+from numpy.typing import NDArray
+from torch import Tensor
+
+SampleKind = Literal["vector", "map"]
+
+Floats = NDArray[np.float32] | NDArray[np.float64]
+
+State = Mapping[str, NDArray[Any]]
+"""What a detector remembers of one entity between two calls: named arrays, so that it can be stored."""
+
+
+@dataclass(frozen=True, slots=True)
+class Series:
+    """The history of one entity, in event-time order: what a detector is fitted on.
+
+    `times` (T,) seconds since the epoch; `values` (T, F) for metric vectors, (T, R, C) for maps, where NaN
+    is a missing metric, a masked cell, or a place behind the end of a ragged row.
+    """
+
+    times: NDArray[np.float64]
+    values: NDArray[np.float32]
+
+
+@dataclass(frozen=True, slots=True)
+class TrainingSet:
+    """What a detector is fitted on: the series of each entity.
+
+    `features` names the metrics (F,) of a vector; it is empty for maps. Maps of different entities may differ
+    in shape.
+    """
+
+    series: Mapping[str, Series]
+    features: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Stretch:
+    """Consecutive samples of one entity, in event-time order, and what was remembered of it before them.
+
+    `times` (n,) seconds since the epoch; `values` (n, F) or (n, R, C) with NaN as in `Series`.
+    """
+
+    entity: str
+    times: NDArray[np.float64]
+    values: NDArray[np.float32]
+    state: State = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class RawScores:
+    """What a detector says of a stretch, before calibration. `...` is F or R, C, as in the stretch.
+
+    `raw` (n,): the higher, the stranger; NaN where it cannot tell (a warm-up, nothing but missing values).
+    `error` (n, ...): observed less expected in units of the usual scatter, signed; NaN where missing.
+    `expectation` (n, ...): what the detector expected, in the units of the values.
+    `contribution` (n, ...): who to blame, >= 0, larger is more to blame; NaN where missing.
+    `state`: what is remembered after the last sample.
+    """
+
+    raw: NDArray[np.float64]
+    error: NDArray[np.float32]
+    expectation: NDArray[np.float32]
+    contribution: NDArray[np.float32]
+    state: State
+
+
+class Progress(Protocol):
+    """Told how a long step goes: `what` is done, `step` of `total`, with figures worth showing."""
+
+    def __call__(self, what: str, step: int, total: int, figures: Mapping[str, float] | None = None) -> None:
+        """Show it."""
+
+
+def silent(what: str, step: int, total: int, figures: Mapping[str, float] | None = None) -> None:
+    """Show nothing: the progress of those who do not watch."""
+
+
+class Detector(ABC):
+    """A detector: fitted once, then scoring stretches causally (a score uses nothing later than its sample).
+
+    Scores do not depend on how a stream is cut into stretches: one stretch of ten samples gives what ten
+    stretches of one give, each started from the state that the one before returned.
+    """
+
+    kind: ClassVar[str]
+    sample_kind: ClassVar[SampleKind]
+
+    @classmethod
+    @abstractmethod
+    def fit(
+        cls,
+        training: TrainingSet,
+        parameters: Mapping[str, Any],
+        *,
+        seed: int = 0,
+        progress: Progress = silent,
+    ) -> Self:
+        """Fit on unlabelled data (it may hold some anomalies). The same data and seed give the same model.
+
+        Raises:
+            TrainingError: too little data, or a parameter that is unknown or impossible (named in the text).
+
+        """
+
+    @abstractmethod
+    def score(self, stretches: Sequence[Stretch]) -> list[RawScores]:
+        """Score stretches of different entities in one batch, one `RawScores` for each, in order.
+
+        Raises:
+            ModelMismatch: values of a shape this detector was not fitted for.
+
+        """
+
+    @abstractmethod
+    def tensors(self) -> dict[str, Tensor]:
+        """Everything learnt, for safetensors."""
+
+    @abstractmethod
+    def config(self) -> dict[str, Any]:
+        """Everything else that is needed to build it again, for JSON."""
+
+    @classmethod
+    @abstractmethod
+    def restore(cls, tensors: Mapping[str, Tensor], config: Mapping[str, Any]) -> Self:
+        """Build it again from what `tensors` and `config` gave.
+
+        Raises:
+            ModelDamaged: they do not fit together.
+
+        """
+
+
+@dataclass(frozen=True, slots=True)
+class Encoded:
+    """One sample as a differentiable detector's network sees it (a batch of one).
+
+    `inputs` (1, *shape): what may be blacked out and differentiated; `baseline` (1, *shape): the same place
+    when all is normal; `context`: further tensors (1, ...) that `forward` needs and nobody attributes to;
+    `feature` (*shape) int64: which metric (index into F) or cell (row * C + column) each input belongs to,
+    -1 for none.
+    """
+
+    inputs: Tensor
+    baseline: Tensor
+    context: tuple[Tensor, ...]
+    feature: Tensor
+
+
+class Explainable(Protocol):
+    """A detector whose raw score is a differentiable function of its inputs: what `interpret` works on."""
+
+    def encode(self, stretch: Stretch) -> Encoded:
+        """Encode the last sample of a stretch, with what the state and the samples before it say."""
+
+    def forward(self, inputs: Tensor, *context: Tensor) -> Tensor:
+        """Give the raw score (N,) of inputs (N, *shape); `forward(e.inputs, *e.context)` is the sample's."""

@@ -1,0 +1,117 @@
+"""What was found: an incident, its evidence, its explanation, and the report that holds them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+
+class Severity(StrEnum):
+    """How bad an incident is, by the detector's alert policy; the members are in rising order."""
+
+    WARNING = "warning"
+    ERROR = "error"
+    CRITICAL = "critical"
+
+
+class SeenBy(StrEnum):
+    """Which of the two detectors that run side by side saw it."""
+
+    BOTH = "both"
+    AUTOENCODER = "autoencoder"
+    CLASSICAL = "classical"
+
+
+class Status(StrEnum):
+    """Whether an incident still goes on."""
+
+    OPEN = "open"
+    CLOSED = "closed"
+
+
+@dataclass(frozen=True, slots=True)
+class Incident:
+    """Consecutive anomalous samples of one entity, as one detector pair sees them.
+
+    Times are event times in seconds since the epoch. `id` is a deterministic function of detector, entity and
+    onset. `last` is the last anomalous sample; `closed` the sample that closed it. `autoencoder` and
+    `classical` are each one's highest calibrated score (above 1 is an alert), `peak` the higher of the two at
+    `peak_time`. `causes`: the metrics or regions most to blame at the peak, worst first.
+    """
+
+    id: str
+    detector: str
+    entity: str
+    sample_kind: str
+    severity: Severity
+    status: Status
+    onset: float
+    last: float
+    closed: float | None
+    samples: int
+    peak: float
+    peak_time: float
+    autoencoder: float
+    classical: float
+    seen_by: SeenBy
+    causes: tuple[str, ...]
+    model: str
+    run: int | None = None
+    first_lumisection: int | None = None
+    last_lumisection: int | None = None
+    source: str = ""
+    """`topic/partition/offset` of the record that began it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Evidence:
+    """The worst sample of an incident, as it was scored: enough to explain it and to draw it again.
+
+    `...` is (F,) or (R, C). `state` is what the detectors remembered before the sample, so that scoring it
+    again gives the same score. `history` (h, ...) with `history_times` (h,) is what the entity sent before
+    (empty for maps). NaN: missing metric, masked cell, or behind the end of a ragged row.
+    """
+
+    time: float
+    features: tuple[str, ...]
+    values: NDArray[np.float32]
+    expectation: NDArray[np.float32]
+    error: NDArray[np.float32]
+    contribution: NDArray[np.float32]
+    history_times: NDArray[np.float64]
+    history: NDArray[np.float32]
+    state: Mapping[str, NDArray[Any]] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Explanation:
+    """Why: one method's attribution (shape of the evidence's values) of the sample at `evidence_time`."""
+
+    method: str
+    evidence_time: float
+    values: NDArray[np.float32]
+    seconds: float
+    complete: bool
+    png: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """One incident as it is kept and read: without the arrays, which are fetched when somebody looks.
+
+    `narrative` says it in plain sentences. `explained_by` names the methods whose explanation is stored;
+    `explain_error` says why there is none. `revision` counts the changes since it was opened.
+    """
+
+    incident: Incident
+    narrative: str
+    revision: int
+    explained_by: tuple[str, ...]
+    explain_error: str
+    recorded: float
+    """Wall-clock time of the first record, seconds since the epoch."""

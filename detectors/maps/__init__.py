@@ -1,0 +1,1 @@
+"""Occupancy maps of a detector: geometry, simulation, and what finds a fault in them."""

@@ -1,0 +1,136 @@
+"""Trained pairs on the disk, version by version: published as a whole, read with the last good one kept.
+
+ROOT/NAME/20261123T211500Z-1a2b3c4d/autoencoder/{model.safetensors,model.json}
+                                   /classical/{model.safetensors,model.json}
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import re
+import shutil
+import tempfile
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+from anomalyd.detectors.model import CARD, load_model, save_model
+from anomalyd.detectors.pair import MEMBERS, Pair
+from anomalyd.errors import ModelDamaged, ModelError, ModelMismatch, ModelMissing
+
+KEPT_VERSIONS = 5
+
+_VERSION = re.compile(r"\d{8}T\d{6}Z-[0-9a-f]{8}")
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
+
+
+@dataclass(frozen=True, slots=True)
+class LoadedPair:
+    """A pair that was loaded, which version it is, and why newer versions were `refused` (newest first)."""
+
+    name: str
+    version: str
+    pair: Pair
+    refused: tuple[str, ...]
+
+
+class ModelLibrary:
+    """The folder of trained pairs. Several processes may read while one publishes."""
+
+    def __init__(self, root: Path) -> None:
+        self._root = root
+
+    def publish(self, name: str, pair: Pair) -> str:
+        """Keep a pair as the newest version and give the version; the newest five are kept.
+
+        It appears as a whole or not at all: written beside its place, forced to the disk, then renamed. The
+        version is made of the time of training and a hash of the models, so that publishing the same pair
+        twice is publishing it once.
+        """
+        shelf = self._shelf(name)
+        shelf.mkdir(parents=True, exist_ok=True)
+        unfinished = Path(tempfile.mkdtemp(prefix=".unfinished-", dir=shelf))
+        try:
+            unfinished.chmod(0o755)  # mkdtemp's 0700 would hide the models from other users' dashboards
+            digest = hashlib.sha256()
+            for member in MEMBERS:
+                save_model(getattr(pair, member), unfinished / member)
+                digest.update((unfinished / member / CARD).read_bytes())
+                _force_to_disk(unfinished / member)
+            _force_to_disk(unfinished)
+            created = datetime.fromtimestamp(pair.autoencoder.card.created, UTC)
+            version = f"{created:%Y%m%dT%H%M%SZ}-{digest.hexdigest()[:8]}"
+            if not self._holds_together(name, version):
+                shutil.rmtree(shelf / version, ignore_errors=True)
+                unfinished.rename(shelf / version)
+                _force_to_disk(shelf)
+        finally:
+            shutil.rmtree(unfinished, ignore_errors=True)
+        for old in self.versions(name)[:-KEPT_VERSIONS]:
+            shutil.rmtree(shelf / old, ignore_errors=True)
+        return version
+
+    def versions(self, name: str) -> tuple[str, ...]:
+        """Name the versions of a pair, newest last; none if there is no such pair."""
+        shelf = self._shelf(name)
+        if not shelf.is_dir():
+            return ()
+        return tuple(sorted(p.name for p in shelf.iterdir() if _VERSION.fullmatch(p.name)))
+
+    def load(self, name: str, version: str | None = None) -> LoadedPair:
+        """Load one version, or the newest that holds together: the last good one is kept in use.
+
+        Raises:
+            ModelMissing: there is no version, or not the one asked for.
+            ModelDamaged: versions are there, but none can be used; the text says why for each.
+            ModelMismatch: as `load_model`, if a version was asked for.
+
+        """
+        if version is not None:
+            if version not in self.versions(name):
+                known = ", ".join(self.versions(name)) or "none"
+                raise ModelMissing(
+                    f"{self._shelf(name)}: there is no version {version!r}; there are: {known}"
+                )
+            return LoadedPair(name, version, self._load(name, version), ())
+        refused: list[str] = []
+        for candidate in reversed(self.versions(name)):
+            try:
+                return LoadedPair(name, candidate, self._load(name, candidate), tuple(refused))
+            except ModelError as error:
+                refused.append(f"{candidate}: {error}")
+        if refused:
+            raise ModelDamaged(
+                f"{self._shelf(name)}: no version can be used: {' | '.join(refused)}; run `anomalyd train`"
+            )
+        raise ModelMissing(f"{self._shelf(name)}: no trained model of {name!r} yet; run `anomalyd train`")
+
+    def _holds_together(self, name: str, version: str) -> bool:
+        try:
+            self._load(name, version)
+        except ModelError:
+            return False
+        return True
+
+    def _load(self, name: str, version: str) -> Pair:
+        folder = self._shelf(name) / version
+        pair = Pair(load_model(folder / "autoencoder"), load_model(folder / "classical"))
+        pair.classical.check(features=pair.features, sample_kind=pair.sample_kind)
+        return pair
+
+    def _shelf(self, name: str) -> Path:
+        if not _NAME.fullmatch(name):
+            raise ModelMismatch(
+                f"{name!r} cannot be the name of a model; letters, digits, dot, dash and underscore can"
+            )
+        return self._root / name
+
+
+def _force_to_disk(folder: Path) -> None:
+    """Make the names in a folder survive a power cut."""
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)

@@ -1,0 +1,200 @@
+"""A trained model: weights, card and calibration, kept as a folder that is refused when it does not fit.
+
+    model.safetensors   everything learnt
+    model.json          the card, the calibration, the detector's configuration, and the sha256 of the weights
+
+Nothing in the folder is ever executed: weights come from safetensors only, the kind from a whitelist.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from safetensors import SafetensorError
+from safetensors.torch import load, save
+
+from anomalyd.detectors.calibration import Calibration
+from anomalyd.detectors.detector import Detector, SampleKind, State, Stretch
+from anomalyd.detectors.registry import detector_class, kinds
+from anomalyd.errors import ModelDamaged, ModelMismatch, ModelMissing
+
+FORMAT = 1
+"""Version of the folder's layout; another one is refused."""
+
+WEIGHTS, CARD = "model.safetensors", "model.json"
+
+_RETRAIN = "train it again, or restore the folder from a copy"
+
+
+@dataclass(frozen=True, slots=True)
+class Card:
+    """What a model is and where it comes from.
+
+    `features` (F,) names the metrics of a vector (empty for maps); `shapes` gives the shape of one sample of
+    each entity it was trained on. `trained_from`, `trained_to`: first and last event time of the `samples`
+    training samples, `created`: wall-clock time, all in seconds since the epoch.
+    """
+
+    kind: str
+    sample_kind: SampleKind
+    features: tuple[str, ...]
+    shapes: Mapping[str, tuple[int, ...]]
+    trained_from: float
+    trained_to: float
+    samples: int
+    data_sha256: str
+    code_version: str
+    seed: int
+    parameters: Mapping[str, Any]
+    created: float
+
+    @property
+    def entities(self) -> tuple[str, ...]:
+        """The entities it was trained on."""
+        return tuple(self.shapes)
+
+
+@dataclass(frozen=True, slots=True)
+class Scores:
+    """What one model says of a stretch of n samples; `...` is F or R, C.
+
+    `score` (n,): calibrated, above 1 is an alert, NaN where it cannot tell. `raw`, `error`, `expectation`,
+    `contribution`: as in `RawScores`.
+    """
+
+    score: NDArray[np.float64]
+    raw: NDArray[np.float64]
+    error: NDArray[np.float32]
+    expectation: NDArray[np.float32]
+    contribution: NDArray[np.float32]
+    state: State
+
+
+@dataclass(frozen=True, slots=True)
+class Model:
+    """A fitted detector with its calibration and its card."""
+
+    card: Card
+    detector: Detector
+    calibration: Calibration
+
+    def score(self, stretches: Sequence[Stretch]) -> list[Scores]:
+        """Score stretches of different entities in one batch, one `Scores` for each, in order.
+
+        Raises:
+            ModelMismatch: values of a shape this model was not trained for.
+
+        """
+        return [
+            Scores(self.calibration(r.raw), r.raw, r.error, r.expectation, r.contribution, r.state)
+            for r in self.detector.score(stretches)
+        ]
+
+    def check(self, *, features: Sequence[str] = (), sample_kind: SampleKind = "vector") -> None:
+        """See that samples of this kind, with these metrics in this order, are what it was trained for.
+
+        Raises:
+            ModelMismatch: they are not; the text names the metrics that are missing or new.
+
+        """
+        if sample_kind != self.card.sample_kind:
+            raise ModelMismatch(
+                f"model {self.card.kind!r} was trained on {self.card.sample_kind} samples, not on "
+                f"{sample_kind} samples; use a detector of the other kind"
+            )
+        given, known = tuple(features), self.card.features
+        if given != known:
+            missing, new = sorted(set(known) - set(given)), sorted(set(given) - set(known))
+            how = "; ".join(
+                f"{what} {', '.join(names[:5])}{' ...' if len(names) > 5 else ''}"
+                for what, names in (("missing:", missing), ("not known to it:", new))
+                if names
+            )
+            raise ModelMismatch(
+                f"model {self.card.kind!r} was trained on {len(known)} metrics, these are {len(given)} "
+                f"({how or 'the same in another order'}); train it again for them"
+            )
+
+
+def save_model(model: Model, folder: Path) -> None:
+    """Write a model into a folder (made if needed); both files are on the disk when this returns."""
+    folder.mkdir(parents=True, exist_ok=True)
+    weights = save({name: tensor.contiguous() for name, tensor in model.detector.tensors().items()})
+    card = {
+        "format": FORMAT,
+        "weights_sha256": hashlib.sha256(weights).hexdigest(),
+        "card": asdict(model.card),
+        "calibration": asdict(model.calibration),
+        "config": model.detector.config(),
+    }
+    text = json.dumps({**card, "sha256": _sha256_of(card)}, indent=1, allow_nan=False)
+    for name, content in ((WEIGHTS, weights), (CARD, text.encode())):
+        with (folder / name).open("wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+
+
+def load_model(folder: Path) -> Model:
+    """Load a model that `save_model` wrote.
+
+    Raises:
+        ModelMissing: the folder or one of its files is not there.
+        ModelMismatch: it was written in another format or is of a kind this version does not know.
+        ModelDamaged: truncated, edited, or not what it says.
+
+    """
+    text, weights = _read(folder / CARD), _read(folder / WEIGHTS)
+    try:
+        written = json.loads(text)
+        given = written.pop("sha256")
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
+        raise ModelDamaged(f"{folder / CARD}: not a model card; {_RETRAIN}") from None
+    if written.get("format") != FORMAT:
+        raise ModelMismatch(
+            f"{folder / CARD}: format {written.get('format')!r}, this version reads format {FORMAT}; "
+            "train it again with this version"
+        )
+    if given != _sha256_of(written):
+        raise ModelDamaged(f"{folder / CARD}: edited or damaged, its sha256 does not match; {_RETRAIN}")
+    if hashlib.sha256(weights).hexdigest() != written["weights_sha256"]:
+        raise ModelDamaged(
+            f"{folder / WEIGHTS}: truncated or damaged, its sha256 is not the one on the card; {_RETRAIN}"
+        )
+    try:
+        card, calibration = _card(written["card"]), Calibration(**written["calibration"])
+        if card.kind not in kinds():
+            raise ModelMismatch(
+                f"{folder / CARD}: unknown kind of detector {card.kind!r}; known: {', '.join(kinds())}"
+            )
+        detector = detector_class(card.kind).restore(load(weights), written["config"])
+    except (KeyError, TypeError, ValueError, SafetensorError) as error:
+        raise ModelDamaged(f"{folder}: its parts do not fit together ({error}); {_RETRAIN}") from error
+    return Model(card, detector, calibration)
+
+
+def _read(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except FileNotFoundError:
+        raise ModelMissing(f"{path}: there is no such file; train a model first") from None
+    except OSError as error:
+        raise ModelDamaged(f"{path}: cannot be read: {error}") from error
+
+
+def _card(written: dict[str, Any]) -> Card:
+    shapes = {entity: tuple(shape) for entity, shape in written["shapes"].items()}
+    return Card(**{**written, "features": tuple(written["features"]), "shapes": shapes})
+
+
+def _sha256_of(card: Mapping[str, Any]) -> str:
+    """Hash a card in one spelling, so that laying the file out anew does not matter, but a value does."""
+    return hashlib.sha256(json.dumps(card, sort_keys=True, separators=(",", ":")).encode()).hexdigest()

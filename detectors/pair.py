@@ -1,0 +1,128 @@
+"""An autoencoder and its classical peer, trained on the same data: the unit that the daemon loads."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from anomalyd.detectors.detector import Progress, SampleKind, State, Stretch, TrainingSet, silent
+from anomalyd.detectors.model import Model, Scores
+from anomalyd.detectors.registry import classical_peer
+from anomalyd.detectors.training import train_model
+
+MEMBERS = ("autoencoder", "classical")
+
+
+@dataclass(frozen=True, slots=True)
+class PairScores:
+    """What both models say of a stretch; `state` holds what both remember, under a prefix for each."""
+
+    autoencoder: Scores
+    classical: Scores
+    state: State
+
+    @property
+    def either(self) -> NDArray[np.float64]:
+        """The higher of both scores (n,), NaN where neither can tell: above 1 if either alerts."""
+        return np.fmax(self.autoencoder.score, self.classical.score)
+
+
+@dataclass(frozen=True, slots=True)
+class Pair:
+    """Two models that look at the same samples side by side."""
+
+    autoencoder: Model
+    classical: Model
+
+    @property
+    def sample_kind(self) -> SampleKind:
+        """What it looks at: metric vectors or maps."""
+        return self.autoencoder.card.sample_kind
+
+    @property
+    def features(self) -> tuple[str, ...]:
+        """The metrics of a vector (F,), in order; empty for maps."""
+        return self.autoencoder.card.features
+
+    def check(self, *, features: Sequence[str] = (), sample_kind: SampleKind = "vector") -> None:
+        """See that samples of this kind, with these metrics in this order, fit both models.
+
+        Raises:
+            ModelMismatch: they do not; the text says how.
+
+        """
+        for model in (self.autoencoder, self.classical):
+            model.check(features=features, sample_kind=sample_kind)
+
+    def score(self, stretches: Sequence[Stretch]) -> list[PairScores]:
+        """Score stretches of different entities in one batch, one `PairScores` for each, in order.
+
+        The state of a stretch is the `state` of the `PairScores` before it, or empty.
+
+        Raises:
+            ModelMismatch: values of a shape the models were not trained for.
+
+        """
+        autoencoder = self.autoencoder.score([_with_state_of(s, "autoencoder") for s in stretches])
+        classical = self.classical.score([_with_state_of(s, "classical") for s in stretches])
+        return [
+            PairScores(a, c, {**_prefixed("autoencoder", a.state), **_prefixed("classical", c.state)})
+            for a, c in zip(autoencoder, classical, strict=True)
+        ]
+
+
+def member_state(state: State, member: str) -> State:
+    """Give one member's part ("autoencoder" or "classical") of a pair's state."""
+    prefix = f"{member}."
+    return {name.removeprefix(prefix): array for name, array in state.items() if name.startswith(prefix)}
+
+
+def train_pair(
+    training: TrainingSet,
+    *,
+    kind: str,
+    parameters: Mapping[str, Any] | None = None,
+    classical: str | None = None,
+    classical_parameters: Mapping[str, Any] | None = None,
+    false_alarm_rate: float = 1e-3,
+    seed: int = 0,
+    code_version: str = "",
+    created: float = 0.0,
+    progress: Progress = silent,
+) -> Pair:
+    """Train an autoencoder and its classical peer (the default one of the kind unless `classical` is given).
+
+    `false_alarm_rate` is for "either of both alerts": each gets half of it (Bonferroni), which holds however
+    much the two agree; where they do, there are fewer false alarms than asked for.
+
+    Raises:
+        TrainingError: as `train_model`; also if `kind` is not an autoencoder's.
+
+    """
+    peer = classical if classical is not None else classical_peer(kind)
+
+    def train(kind: str, parameters: Mapping[str, Any] | None) -> Model:
+        return train_model(
+            training,
+            kind=kind,
+            parameters=parameters or {},
+            false_alarm_rate=false_alarm_rate / 2.0,
+            seed=seed,
+            code_version=code_version,
+            created=created,
+            progress=progress,
+        )
+
+    return Pair(train(kind, parameters), train(peer, classical_parameters))
+
+
+def _with_state_of(stretch: Stretch, member: str) -> Stretch:
+    return replace(stretch, state=member_state(stretch.state, member))
+
+
+def _prefixed(member: str, state: State) -> dict[str, Any]:
+    return {f"{member}.{name}": array for name, array in state.items()}

@@ -1,0 +1,58 @@
+"""Which kinds of detector there are: a whitelist, so that a model folder cannot name any other code."""
+
+from __future__ import annotations
+
+from importlib import import_module
+
+from anomalyd.detectors.detector import Detector
+from anomalyd.errors import TrainingError
+
+_KINDS = {
+    "vector-autoencoder": "anomalyd.detectors.vectors.autoencoder:VectorAutoencoder",
+    "median-distance": "anomalyd.detectors.vectors.distance:MedianDistance",
+    "map-autoencoder": "anomalyd.detectors.maps.autoencoder:MapAutoencoder",
+    "map-classical": "anomalyd.detectors.maps.classical:MapClassical",
+    "zero-cells": "anomalyd.detectors.maps.classical:ZeroCells",
+    "reference-chi-square": "anomalyd.detectors.maps.classical:ReferenceChiSquare",
+}
+
+_CLASSICAL_PEERS = {"vector-autoencoder": "median-distance", "map-autoencoder": "map-classical"}
+
+
+def kinds() -> tuple[str, ...]:
+    """Name every kind of detector."""
+    return tuple(_KINDS)
+
+
+def detector_class(kind: str) -> type[Detector]:
+    """Give the class of a kind; its module is imported only now.
+
+    Raises:
+        TrainingError: there is no such kind.
+
+    """
+    if kind not in _KINDS:
+        raise TrainingError(f"unknown kind of detector {kind!r}; known: {', '.join(_KINDS)}")
+    module, _, name = _KINDS[kind].partition(":")
+    found: type[Detector] = getattr(import_module(module), name)
+    return found
+
+
+def autoencoder_kinds() -> tuple[str, ...]:
+    """Name the kinds that have a classical peer: those that a pair can be built around."""
+    return tuple(_CLASSICAL_PEERS)
+
+
+def classical_peer(kind: str) -> str:
+    """Name the classical detector that runs beside an autoencoder kind unless another is asked for.
+
+    Raises:
+        TrainingError: it is not the kind of an autoencoder.
+
+    """
+    if kind not in _CLASSICAL_PEERS:
+        raise TrainingError(
+            f"{kind!r} is not a kind of autoencoder; a pair is built around one of: "
+            f"{', '.join(_CLASSICAL_PEERS)}"
+        )
+    return _CLASSICAL_PEERS[kind]

@@ -1,0 +1,105 @@
+"""Train one model: fit on the older part of the data, calibrate on the newer part."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from anomalyd.detectors.calibration import fit_calibration
+from anomalyd.detectors.detector import Detector, Progress, Series, State, Stretch, TrainingSet, silent
+from anomalyd.detectors.model import Card, Model
+from anomalyd.detectors.registry import detector_class
+from anomalyd.errors import TrainingError
+
+_HELD_OUT_SHARE = 0.25
+_HELD_OUT_LEAST = 24
+"""Samples of an entity that calibration should have at least, but never more than 40 % of them."""
+
+_CHUNK_ROWS = 2048
+
+
+def train_model(
+    training: TrainingSet,
+    *,
+    kind: str,
+    parameters: Mapping[str, Any],
+    false_alarm_rate: float,
+    seed: int,
+    code_version: str,
+    created: float,
+    progress: Progress = silent,
+) -> Model:
+    """Fit a detector and calibrate it.
+
+    Each series is split by time. The detector is fitted on the older part; then the whole series is streamed
+    through it, causally as the daemon will, and the scores of the newer part, which it has not seen,
+    calibrate it. It is not fitted again on everything: the calibration would belong to another model.
+
+    `created` is the wall-clock time in seconds since the epoch, `code_version` says which anomalyd it was.
+
+    Raises:
+        TrainingError: too little data, an unknown kind or parameter, a false-alarm rate outside (0, 1).
+
+    """
+    training = TrainingSet({e: s for e, s in training.series.items() if len(s.times)}, training.features)
+    if not training.series:
+        raise TrainingError("there is no training data: not one sample of any entity")
+    fitted_on = {entity: _head(series, _split(series)) for entity, series in training.series.items()}
+    detector = detector_class(kind).fit(
+        TrainingSet(fitted_on, training.features), parameters, seed=seed, progress=progress
+    )
+    held_out = [raw[_split(training.series[entity]) :] for entity, raw in stream_scores(detector, training)]
+    calibration = fit_calibration(np.concatenate(held_out), false_alarm_rate)
+    card = Card(
+        kind=kind,
+        sample_kind=detector.sample_kind,
+        features=training.features,
+        shapes={entity: series.values.shape[1:] for entity, series in training.series.items()},
+        trained_from=min(float(series.times[0]) for series in training.series.values()),
+        trained_to=max(float(series.times[-1]) for series in training.series.values()),
+        samples=sum(len(series.times) for series in training.series.values()),
+        data_sha256=data_sha256(training),
+        code_version=code_version,
+        seed=seed,
+        parameters=dict(parameters),
+        created=created,
+    )
+    return Model(card, detector, calibration)
+
+
+def stream_scores(detector: Detector, training: TrainingSet) -> Iterator[tuple[str, NDArray[np.float64]]]:
+    """Stream every series causally through a detector: the raw scores (T,) of each entity."""
+    for entity, series in training.series.items():
+        state: State = {}
+        raw = [np.empty(0)]
+        for start in range(0, len(series.times), _CHUNK_ROWS):
+            part = slice(start, start + _CHUNK_ROWS)
+            (scored,) = detector.score([Stretch(entity, series.times[part], series.values[part], state)])
+            raw.append(scored.raw)
+            state = scored.state
+        yield entity, np.concatenate(raw)
+
+
+def data_sha256(training: TrainingSet) -> str:
+    """Hash everything a model is fitted on: names, entities, times and values, in the order of names."""
+    digest = hashlib.sha256("\x1f".join(training.features).encode())
+    for entity in sorted(training.series):
+        series = training.series[entity]
+        digest.update(f"\x1e{entity}\x1f{series.values.shape}".encode())
+        digest.update(np.ascontiguousarray(series.times, dtype="<f8").tobytes())
+        digest.update(np.ascontiguousarray(series.values, dtype="<f4").tobytes())
+    return digest.hexdigest()
+
+
+def _split(series: Series) -> int:
+    """Say how many of the oldest samples are fitted on; the others calibrate."""
+    n = len(series.times)
+    return n - round(min(max(_HELD_OUT_SHARE * n, _HELD_OUT_LEAST), 0.4 * n))
+
+
+def _head(series: Series, count: int) -> Series:
+    return Series(series.times[:count], series.values[:count])

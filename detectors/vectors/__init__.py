@@ -1,0 +1,1 @@
+"""Detectors of metric vectors, one a file."""

@@ -1,0 +1,261 @@
+"""Metrics of any unit -> deviations from the usual in usual widths, entity by entity.
+
+Every entity has its own scaling; one that was never seen in training learns it from its first rows, kept in
+its state. This file also joins the remembered rows of every entity to its new ones, so that a detector sees
+one array for the whole batch.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from anomalyd.detectors.detector import RawScores, State, Stretch, TrainingSet
+from anomalyd.errors import ModelDamaged, ModelMismatch, TrainingError
+
+LARGEST_DEVIATION = 1e4
+"""Deviations are clipped here: ten thousand usual widths are as strange as it gets."""
+
+LEAST_ROWS = 10
+"""Rows of an entity from which a scale is measured in training; with fewer it counts as unknown."""
+
+Array = NDArray[np.float32]
+
+
+@dataclass(frozen=True, slots=True)
+class Scale:
+    """What is usual of the metrics of one entity: `centre`, `width` and `cap`, each (F,) or stacked (E, F).
+
+    `cap` is how many usual widths a deviation may count for at most: infinite for a metric that moves, small
+    for one that hardly ever moved, because its width says nothing. That such a metric moves is as rare as its
+    moves were in n rows, so it counts as a Gaussian deviation of that rarity, sqrt(2 ln(n / moves)).
+    """
+
+    centre: Array
+    width: Array
+    cap: Array
+
+
+def measure(values: NDArray[np.floating], fallback: Scale | None = None) -> Scale:
+    """Measure what is usual in rows (T, F), NaN where missing; a metric without any row takes the fallback.
+
+    Centre: median. Width: the larger of the scaled median absolute deviation and half of what the 1 % and
+    99 % quantiles say, which sees the bursts that the former ignores, and is still blind to 1 % anomalies.
+    """
+    metrics = values.shape[1]
+    centre, width, cap = np.zeros(metrics), np.ones(metrics), np.full(metrics, np.inf)
+    for f in range(metrics):
+        column = values[:, f].astype(np.float64)
+        column = column[np.isfinite(column)]
+        n = len(column)
+        if n == 0:
+            if fallback is not None:
+                centre[f], width[f], cap[f] = fallback.centre[f], fallback.width[f], fallback.cap[f]
+            continue
+        middle = np.median(column)
+        deviation = np.abs(column - middle)
+        low, high = np.quantile(column, (0.01, 0.99))
+        spread = max(1.4826 * np.median(deviation), 0.5 * (high - low) / 4.65)
+        # A hundredth of its size, or of a unit where it is always 0, is the least a metric is asked to move.
+        smallest = 0.01 * abs(middle) if middle else 0.01 * min(1.0, deviation.max() or 1.0)
+        if spread < smallest:
+            moves = int(np.count_nonzero(deviation > 3.0 * smallest))
+            cap[f] = np.sqrt(2.0 * np.log((n + 1.0) / (moves + 1.0))) if moves < 0.1 * n else np.inf
+        centre[f], width[f] = middle, max(spread, smallest)
+    return Scale(centre.astype(np.float32), width.astype(np.float32), cap.astype(np.float32))
+
+
+@dataclass(frozen=True, slots=True)
+class Joined:
+    """The stretches of a batch as one array, every new row behind the rows remembered before it.
+
+    `deviations` (M, F): usual widths from the usual, NaN where missing; of each stretch first exactly
+    `history` remembered rows (NaN where there were none), then its n new ones. `rows` (N,) are the places of
+    the new rows in it, `stretch` (N,) which stretch each is of, `counts` (S,) how many each has. `scale` is
+    that of each stretch, stacked (S, F). `ready` (N,) is False in an unknown entity's warm-up. `states` are
+    what is remembered after each stretch.
+    """
+
+    deviations: Array
+    rows: NDArray[np.int64]
+    stretch: NDArray[np.int64]
+    counts: tuple[int, ...]
+    scale: Scale
+    ready: NDArray[np.bool_]
+    states: tuple[dict[str, Array], ...]
+
+    def observed(self) -> Array:
+        """Give the deviations (N, F) of the new rows."""
+        return self.deviations[self.rows]
+
+    def results(
+        self, raw: NDArray[np.float64], error: Array, expectation: Array, contribution: Array
+    ) -> list[RawScores]:
+        """Cut what was found of the new rows, (N,) and (N, F), into the raw scores of each stretch."""
+        ends = np.cumsum(self.counts)
+        return [
+            RawScores(raw[part], error[part], expectation[part], contribution[part], state)
+            for part, state in (
+                (slice(end - count, end), state)
+                for end, count, state in zip(ends, self.counts, self.states, strict=True)
+            )
+        ]
+
+
+class Scaling:
+    """The scale of every entity of the training set, and of those that come later."""
+
+    def __init__(self, entities: Sequence[str], scales: Scale, warmup: int) -> None:
+        self._entities = {entity: e for e, entity in enumerate(entities)}
+        self._scales = scales
+        self._warmup = warmup
+        # What an unknown entity falls back on for a metric that was missing in all of its warm-up.
+        self._typical = Scale(*(np.median(a, axis=0) for a in (scales.centre, scales.width, scales.cap)))
+
+    @property
+    def metrics(self) -> int:
+        """The number of metrics, F."""
+        return int(self._scales.centre.shape[1])
+
+    def knows(self, entity: str) -> bool:
+        """Say whether the entity was measured in training."""
+        return entity in self._entities
+
+    @classmethod
+    def fit(cls, training: TrainingSet, warmup: int) -> Scaling:
+        """Measure every entity that has at least `LEAST_ROWS` rows; the others count as unknown.
+
+        Raises:
+            TrainingError: no entity has, or the values are not (T, F) with F the number of features.
+
+        """
+        wanted = len(training.features)
+        for entity, series in training.series.items():
+            if series.values.ndim != 2 or series.values.shape[1] != wanted or not wanted:
+                raise TrainingError(
+                    f"entity {entity!r}: samples of shape {series.values.shape[1:]} do not fit the {wanted} "
+                    "metrics of the training set; every sample needs one value for each metric"
+                )
+        usable = [e for e, s in training.series.items() if len(s.times) >= LEAST_ROWS]
+        if not usable:
+            longest = max((len(s.times) for s in training.series.values()), default=0)
+            raise TrainingError(
+                f"the longest series has {longest} samples to fit on, at least {LEAST_ROWS} are needed; "
+                "wait for more data"
+            )
+        measured = [measure(training.series[e].values) for e in usable]
+        return cls(usable, _stack(measured), warmup)
+
+    def join(self, stretches: Sequence[Stretch], history: int) -> Joined:
+        """Scale a batch and put `history` remembered rows before each stretch.
+
+        Raises:
+            ModelMismatch: rows (or a state) of another number of metrics.
+
+        """
+        F = self.metrics
+        blocks: list[Array] = []
+        scales: list[Scale] = []
+        ready: list[NDArray[np.bool_]] = []
+        states: list[dict[str, Array]] = []
+        for stretch in stretches:
+            values = np.asarray(stretch.values, dtype=np.float32)
+            if values.ndim != 2 or values.shape[1] != F:
+                raise ModelMismatch(
+                    f"entity {stretch.entity!r}: samples of {values.shape[1:]} values, the model was "
+                    f"trained on {F} metrics; train it again for them"
+                )
+            if any(array.shape[-1] != F for array in stretch.state.values()):
+                raise ModelMismatch(
+                    f"entity {stretch.entity!r}: its remembered state is of another model; start it without"
+                )
+            scale, past, is_ready, state = self._remember(stretch.entity, values, stretch.state, history)
+            before = np.full((history, F), np.nan, dtype=np.float32)
+            if history and len(past):
+                before[-min(len(past), history) :] = past[-history:]
+            blocks += [before, values]
+            scales.append(scale)
+            ready.append(is_ready)
+            states.append(state)
+        counts = tuple(len(s.times) for s in stretches)
+        stretch_of = np.repeat(np.arange(len(counts)), counts)
+        stacked = _stack(scales)
+        of_all = np.repeat(np.arange(len(counts)), np.asarray(counts, dtype=np.int64) + history)
+        deviations = (np.concatenate(blocks) - stacked.centre[of_all]) / stacked.width[of_all]
+        np.clip(deviations, -LARGEST_DEVIATION, LARGEST_DEVIATION, out=deviations)
+        rows = np.arange(len(stretch_of)) + history * (stretch_of + 1)
+        return Joined(deviations, rows, stretch_of, counts, stacked, np.concatenate(ready), tuple(states))
+
+    def _remember(
+        self, entity: str, values: Array, state: State, history: int
+    ) -> tuple[Scale, Array, NDArray[np.bool_], dict[str, Array]]:
+        """Give an entity's scale, the raw rows before these, which of these are ready, and its new state."""
+        F, n = self.metrics, len(values)
+        nothing = np.empty((0, F), dtype=np.float32)
+        if entity in self._entities or "centre" in state:
+            past = np.asarray(state.get("recent", nothing))
+            recent = np.concatenate([past, values])[-history:].copy() if history else nothing
+            after = {"recent": recent} if history else {}
+            if entity in self._entities:
+                return _pick(self._scales, self._entities[entity]), past, np.ones(n, dtype=bool), after
+            own = Scale(*(np.asarray(state[name]) for name in ("centre", "width", "cap")))
+            return own, past, np.ones(n, dtype=bool), {**after, **_arrays(own)}
+        past = np.asarray(state.get("warmup", nothing))
+        rows = np.concatenate([past, values])
+        is_ready = np.arange(len(past), len(rows)) >= self._warmup
+        if len(rows) < self._warmup:
+            return self._typical, past, is_ready, {"warmup": rows}
+        own = measure(rows[: self._warmup], self._typical)
+        after = {"recent": rows[-history:].copy()} if history else {}
+        return own, past, is_ready, {**after, **_arrays(own)}
+
+    def tensors(self) -> dict[str, Tensor]:
+        """Everything measured, for safetensors."""
+        return {f"scaling.{name}": torch.from_numpy(array) for name, array in _arrays(self._scales).items()}
+
+    def config(self) -> dict[str, object]:
+        """Everything else, for JSON."""
+        return {"entities": list(self._entities), "warmup": self._warmup}
+
+    @classmethod
+    def restore(cls, tensors: Mapping[str, Tensor], config: Mapping[str, object]) -> Scaling:
+        """Build it again.
+
+        Raises:
+            ModelDamaged: tensors and configuration do not fit together.
+
+        """
+        try:
+            scales = Scale(*(tensors[f"scaling.{name}"].numpy() for name in ("centre", "width", "cap")))
+            entities, warmup = config["entities"], config["warmup"]
+        except KeyError as error:
+            raise ModelDamaged(f"the scaling has no {error}; train the model again") from error
+        if not isinstance(entities, list) or not isinstance(warmup, int):
+            raise ModelDamaged(
+                "the scaling's entities or warm-up are not what they should be; train it again"
+            )
+        shapes = {array.shape for array in _arrays(scales).values()}
+        if len(shapes) != 1 or scales.centre.shape[:1] != (len(entities),):
+            raise ModelDamaged("the scaling's arrays do not fit its entities; train the model again")
+        return cls(entities, scales, warmup)
+
+
+def _stack(scales: Sequence[Scale]) -> Scale:
+    return Scale(
+        np.stack([s.centre for s in scales]),
+        np.stack([s.width for s in scales]),
+        np.stack([s.cap for s in scales]),
+    )
+
+
+def _pick(scales: Scale, e: int) -> Scale:
+    return Scale(scales.centre[e], scales.width[e], scales.cap[e])
+
+
+def _arrays(scale: Scale) -> dict[str, Array]:
+    return {"centre": scale.centre, "width": scale.width, "cap": scale.cap}

@@ -1,0 +1,98 @@
+"""Arrays as bytes and back: one safetensors blob, whose metadata holds the rest as JSON. Never pickle."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from safetensors import SafetensorError
+from safetensors.numpy import load, save
+
+from anomalyd.errors import StoreError
+from anomalyd.reports.report import Evidence
+
+_STATE = "state."
+_ARRAYS = ("values", "expectation", "error", "contribution", "history_times", "history")
+
+
+def encode(evidence: Evidence) -> bytes:
+    """Turn evidence into bytes.
+
+    Raises:
+        StoreError: an array of a type that safetensors does not know (text, objects, complex numbers).
+
+    """
+    arrays = {name: getattr(evidence, name) for name in _ARRAYS}
+    arrays |= {_STATE + name: array for name, array in evidence.state.items()}
+    return _pack(arrays, json.dumps({"time": float(evidence.time), "features": list(evidence.features)}))
+
+
+def decode(blob: bytes) -> Evidence:
+    """Give the evidence that `encode` was given.
+
+    Raises:
+        StoreError: the bytes are damaged.
+
+    """
+    arrays, text = _unpack(blob)
+    try:
+        about = json.loads(text)
+        return Evidence(
+            time=float(about["time"]),
+            features=tuple(about["features"]),
+            state={n.removeprefix(_STATE): a for n, a in arrays.items() if n.startswith(_STATE)},
+            **{name: arrays[name] for name in _ARRAYS},
+        )
+    except (ValueError, KeyError, TypeError) as error:
+        raise StoreError(
+            f"stored evidence is damaged: {error!r}; restore the database from a copy"
+        ) from error
+
+
+def encode_array(array: NDArray[Any]) -> bytes:
+    """Turn one array into bytes.
+
+    Raises:
+        StoreError: as `encode`.
+
+    """
+    return _pack({"values": array}, "{}")
+
+
+def decode_array(blob: bytes) -> NDArray[Any]:
+    """Give the array that `encode_array` was given.
+
+    Raises:
+        StoreError: the bytes are damaged.
+
+    """
+    arrays, _ = _unpack(blob)
+    if "values" not in arrays:
+        raise StoreError("a stored array is damaged: it has no values; restore the database from a copy")
+    return arrays["values"]
+
+
+def _pack(arrays: Mapping[str, NDArray[Any]], text: str) -> bytes:
+    # safetensors writes the buffer as it lies in memory: a transposed view would come back scrambled.
+    solid = {name: np.asarray(array, order="C") for name, array in arrays.items()}
+    try:
+        return bytes(save(solid, metadata={"json": text}))
+    except (SafetensorError, KeyError, ValueError, TypeError) as error:
+        types = ", ".join(f"{name} {array.dtype}" for name, array in solid.items())
+        raise StoreError(
+            f"arrays cannot be stored ({types}): {error}; only numbers and booleans can"
+        ) from error
+
+
+def _unpack(blob: bytes) -> tuple[dict[str, NDArray[Any]], str]:
+    try:
+        # Copied, because `load` gives views that cannot be written and torch warns of those.
+        arrays = {name: array.copy() for name, array in load(blob).items()}
+        # The first 8 bytes are the length of the JSON header; `load` has just checked it.
+        header = json.loads(blob[8 : 8 + int.from_bytes(blob[:8], "little")])
+        return arrays, header["__metadata__"]["json"]
+    except (SafetensorError, ValueError, KeyError, TypeError) as error:
+        raise StoreError(f"a stored array is damaged: {error}; restore the database from a copy") from error

@@ -1,0 +1,279 @@
+"""Read what was found: typed questions, used by assistant, dashboard and command line alike."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from difflib import get_close_matches
+from enum import StrEnum
+from fnmatch import fnmatchcase
+from typing import Any, Literal, Self
+
+from sqlalchemy import ColumnElement, Connection, UnaryExpression, func, or_, select
+
+from anomalyd.errors import QuestionError
+from anomalyd.reports import tables as t
+from anomalyd.reports.database import Database
+from anomalyd.reports.evidence import decode
+from anomalyd.reports.report import Evidence, Explanation, Report, SeenBy, Severity, Status
+from anomalyd.reports.rows import explanation_of, report_columns, report_of
+from anomalyd.reports.schema import check
+from anomalyd.reports.step import Activity, Point
+
+Group = Literal["entity", "detector", "severity", "status", "seen_by", "run", "day", "hour"]
+
+_r = t.reports.c
+
+
+@dataclass(frozen=True, slots=True)
+class Selection:
+    """Which reports: those that fulfil every condition given; an empty one is no condition.
+
+    `entities` are names or shell patterns (case matters). `since` and `until` (event times, seconds since
+    the epoch) select incidents that were going on at any moment of since <= t < until: a closed one goes on
+    from its onset to the sample that closed it, an open one has no end yet. `min_score` and `max_score` bound
+    the peak, both included. `cause` is a part of one of the causes (case does not matter).
+    """
+
+    entities: tuple[str, ...] = ()
+    detectors: tuple[str, ...] = ()
+    severities: tuple[Severity, ...] = ()
+    statuses: tuple[Status, ...] = ()
+    seen_by: tuple[SeenBy, ...] = ()
+    since: float | None = None
+    until: float | None = None
+    min_score: float | None = None
+    max_score: float | None = None
+    run: int | None = None
+    cause: str | None = None
+    ids: tuple[str, ...] = ()
+
+
+class Order(StrEnum):
+    """Which reports come first. LONGEST counts from the onset to the last anomalous sample."""
+
+    LATEST = "latest"
+    EARLIEST = "earliest"
+    WORST = "worst"
+    LONGEST = "longest"
+
+
+_ORDERS: dict[Order, tuple[ColumnElement[Any] | UnaryExpression[Any], ...]] = {
+    Order.LATEST: (_r.onset.desc(), _r.id),
+    Order.EARLIEST: (_r.onset, _r.id),
+    Order.WORST: (_r.peak.desc(), _r.onset.desc(), _r.id),
+    Order.LONGEST: ((_r.last - _r.onset).desc(), _r.onset.desc(), _r.id),
+}
+
+
+class Queries:
+    """The report store, for those who read. It never writes, and waits for no writer.
+
+    Every method raises StoreError if the database cannot be reached.
+    """
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    @classmethod
+    def open(cls, url: str) -> Self:
+        """Open the store at an SQLAlchemy URL.
+
+        Raises:
+            SchemaError: the database is newer than this code.
+            StoreError: there is none yet, or it cannot be opened.
+
+        """
+        database = Database.open(url, read_only=True)
+        try:
+            check(database)
+        except BaseException:
+            database.close()
+            raise
+        return cls(database)
+
+    def close(self) -> None:
+        """Close every connection."""
+        self._database.close()
+
+    def count(self, selection: Selection) -> int:
+        """Count the selected reports."""
+        with self._database.reading() as connection:
+            query = select(func.count()).select_from(t.reports).where(*_conditions(selection, connection))
+            return connection.execute(query).scalar_one()
+
+    def reports(
+        self, selection: Selection, order: Order = Order.LATEST, limit: int = 100, offset: int = 0
+    ) -> list[Report]:
+        """Give the selected reports in order, `limit` of them after the first `offset`."""
+        with self._database.reading() as connection:
+            query = (
+                select(*report_columns)
+                .where(*_conditions(selection, connection))
+                .order_by(*_ORDERS[order])
+                .limit(limit)
+                .offset(offset)
+            )
+            return [report_of(row) for row in connection.execute(query)]
+
+    def report(self, report_id: str) -> Report:
+        """Give one report by its id, or by a beginning of it that no other has.
+
+        Raises:
+            QuestionError: none has this id, or several begin with it; carries the nearest ids.
+
+        """
+        query = select(*report_columns)
+        with self._database.reading() as connection:
+            exact = connection.execute(query.where(_r.id == report_id)).one_or_none()
+            if exact is not None:
+                return report_of(exact)
+            begun = _r.id.istartswith(report_id, autoescape=True)
+            found = connection.execute(query.where(begun).order_by(_r.onset.desc()).limit(6)).all()
+            if len(found) == 1 and report_id:
+                return report_of(found[0])
+            if report_id and found:
+                ids = tuple(row.id for row in found)
+                raise QuestionError(
+                    f"several reports begin with {report_id!r}: {', '.join(ids)}; give more of the id", ids
+                )
+            latest = connection.execute(select(_r.id).order_by(_r.onset.desc()).limit(1000)).scalars().all()
+        nearest = tuple(get_close_matches(report_id, latest, n=3, cutoff=0.5)) or tuple(latest[:3])
+        hint = f"the nearest are {', '.join(nearest)}" if nearest else "none is recorded yet"
+        raise QuestionError(f"there is no report {report_id!r}; {hint}", nearest)
+
+    def evidence(self, report_id: str) -> Evidence | None:
+        """Give the worst sample of a report, None if none is stored.
+
+        Raises:
+            StoreError: the stored bytes are damaged.
+
+        """
+        query = select(t.evidence.c.blob).where(t.evidence.c.report == report_id)
+        with self._database.reading() as connection:
+            blob = connection.execute(query).scalar_one_or_none()
+        return None if blob is None else decode(blob)
+
+    def explanations(self, report_id: str) -> list[Explanation]:
+        """Give the stored explanations of a report, in the order the methods were asked for.
+
+        Raises:
+            StoreError: the stored bytes are damaged.
+
+        """
+        table = t.explanations
+        query = select(table).where(table.c.report == report_id).order_by(table.c.rank)
+        with self._database.reading() as connection:
+            rows = connection.execute(query).all()
+        return [explanation_of(row) for row in rows]
+
+    def points(self, report_id: str) -> list[Point]:
+        """Give the score's course during a report's incident, by event time."""
+        table = t.points
+        query = select(table.c.time, table.c.autoencoder, table.c.classical)
+        with self._database.reading() as connection:
+            rows = connection.execute(query.where(table.c.report == report_id).order_by(table.c.time))
+            return [Point(*row) for row in rows]
+
+    def tally(self, selection: Selection, by: Group) -> list[tuple[str, int]]:
+        """Count the selected reports by group, largest first, equal ones by name.
+
+        `day` ("2026-11-23") and `hour` ("2026-11-23 14:00") are those of the onset in UTC. Reports without a
+        run are in no group of `run`.
+        """
+        column = _r.onset if by in ("day", "hour") else _r[by]
+        with self._database.reading() as connection:
+            query = select(column, func.count()).where(*_conditions(selection, connection)).group_by(column)
+            rows = connection.execute(query).all()
+        groups: Counter[str] = Counter()
+        for value, count in rows:
+            if value is not None:
+                groups[_group_name(value, by)] += count
+        return sorted(groups.items(), key=lambda group: (-group[1], group[0]))
+
+    def entities(self) -> list[str]:
+        """Name every entity that sent something or has a report."""
+        query = select(_r.entity).union(select(t.activity.c.entity))
+        with self._database.reading() as connection:
+            return sorted(connection.execute(query).scalars())
+
+    def detectors(self) -> list[str]:
+        """Name every detector that remembers or reported something."""
+        query = select(_r.detector).union(select(t.entity_states.c.detector))
+        with self._database.reading() as connection:
+            return sorted(connection.execute(query).scalars())
+
+    def activity(self, since: float | None = None, until: float | None = None) -> dict[str, Activity]:
+        """Give what each entity sent within since <= t < until (event times, seconds since the epoch).
+
+        It is kept by the hour: an hour that reaches into the interval is given, and counted, whole.
+        """
+        a = t.activity.c
+        query = select(
+            a.entity, func.max(a.sample_kind), func.min(a.first), func.max(a.last), func.sum(a.samples)
+        ).group_by(a.entity)
+        if since is not None:
+            query = query.where(a.last >= since)
+        if until is not None:
+            query = query.where(a.first < until)
+        with self._database.reading() as connection:
+            rows = connection.execute(query).all()
+        # PostgreSQL sums to a Decimal.
+        return {entity: Activity(kind, first, last, int(n)) for entity, kind, first, last, n in rows}
+
+    def latest_data(self) -> float | None:
+        """Give the event time of the latest sample of all, None if nothing was received yet."""
+        with self._database.reading() as connection:
+            return connection.execute(select(func.max(t.activity.c.last))).scalar_one_or_none()
+
+    def narratives(self, limit: int) -> list[tuple[str, str]]:
+        """Give (id, narrative) of the latest `limit` reports, latest first."""
+        query = select(_r.id, _r.narrative).order_by(*_ORDERS[Order.LATEST]).limit(limit)
+        with self._database.reading() as connection:
+            return [(report_id, narrative) for report_id, narrative in connection.execute(query)]
+
+
+def _conditions(selection: Selection, connection: Connection) -> list[ColumnElement[bool]]:
+    s = selection
+    conditions: list[ColumnElement[bool]] = [
+        column.in_(wanted)
+        for column, wanted in (
+            (_r.detector, s.detectors),
+            (_r.severity, s.severities),
+            (_r.status, s.statuses),
+            (_r.seen_by, s.seen_by),
+            (_r.id, s.ids),
+        )
+        if wanted
+    ]
+    if s.entities:
+        known = connection.execute(select(_r.entity).distinct()).scalars()
+        conditions.append(_r.entity.in_([name for name in known if _fits(name, s.entities)]))
+    if s.since is not None:
+        end = func.coalesce(_r.closed, _r.last)
+        conditions.append(or_(_r.status == Status.OPEN, end >= s.since))
+    if s.until is not None:
+        conditions.append(_r.onset < s.until)
+    if s.min_score is not None:
+        conditions.append(_r.peak >= s.min_score)
+    if s.max_score is not None:
+        conditions.append(_r.peak <= s.max_score)
+    if s.run is not None:
+        conditions.append(_r.run == s.run)
+    if s.cause is not None:
+        conditions.append(_r.causes.icontains(s.cause, autoescape=True))
+    return conditions
+
+
+def _fits(name: str, patterns: Sequence[str]) -> bool:
+    return any(name == pattern or fnmatchcase(name, pattern) for pattern in patterns)
+
+
+def _group_name(value: Any, by: Group) -> str:
+    if by == "day":
+        return datetime.fromtimestamp(value, UTC).strftime("%Y-%m-%d")
+    if by == "hour":
+        return datetime.fromtimestamp(value, UTC).strftime("%Y-%m-%d %H:00")
+    return str(value)

@@ -1,0 +1,80 @@
+"""Incidents, reports and explanations as rows of the tables, and back."""
+
+from __future__ import annotations
+
+from dataclasses import fields
+from typing import Any
+
+from sqlalchemy import Row, func, select
+
+from anomalyd.reports import tables as t
+from anomalyd.reports.evidence import decode_array, encode_array
+from anomalyd.reports.report import Explanation, Incident, Report
+
+INCIDENT = tuple(field.name for field in fields(Incident))
+
+incident_columns = tuple(t.reports.c[name] for name in INCIDENT)
+
+_explained_by = (
+    select(func.aggregate_strings(t.explanations.c.method, "\n"))
+    .where(t.explanations.c.report == t.reports.c.id)
+    .scalar_subquery()
+    .label("explained_by")
+)
+
+report_columns = (
+    *incident_columns,
+    t.reports.c.narrative,
+    t.reports.c.revision,
+    t.reports.c.explain_error,
+    t.reports.c.recorded,
+    _explained_by,
+)
+
+
+def incident_row(incident: Incident) -> dict[str, Any]:
+    """Give the values of `incident_columns`."""
+    return {name: getattr(incident, name) for name in INCIDENT}
+
+
+def incident_of(row: Row[Any]) -> Incident:
+    """Read an incident from a row that has `incident_columns`."""
+    return Incident(**{name: getattr(row, name) for name in INCIDENT})
+
+
+def report_of(row: Row[Any]) -> Report:
+    """Read a report from a row that has `report_columns`."""
+    return Report(
+        incident=incident_of(row),
+        narrative=row.narrative,
+        revision=row.revision,
+        explained_by=tuple(sorted(row.explained_by.split("\n"))) if row.explained_by else (),
+        explain_error=row.explain_error,
+        recorded=row.recorded,
+    )
+
+
+def explanation_row(report_id: str, rank: int, explanation: Explanation) -> dict[str, Any]:
+    """Give a row of `explanations`; `rank` keeps their order."""
+    return {
+        "report": report_id,
+        "rank": rank,
+        "method": explanation.method,
+        "evidence_time": explanation.evidence_time,
+        "attribution": encode_array(explanation.values),
+        "seconds": explanation.seconds,
+        "complete": explanation.complete,
+        "png": explanation.png,
+    }
+
+
+def explanation_of(row: Row[Any]) -> Explanation:
+    """Read an explanation from a row of `explanations`."""
+    return Explanation(
+        method=row.method,
+        evidence_time=row.evidence_time,
+        values=decode_array(row.attribution),
+        seconds=row.seconds,
+        complete=row.complete,
+        png=row.png,
+    )

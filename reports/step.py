@@ -1,0 +1,75 @@
+"""What one step of the daemon leaves in the store, all of it or nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from anomalyd.reports.report import Evidence, Incident
+
+
+@dataclass(frozen=True, slots=True)
+class Point:
+    """The score's course: the calibrated scores of one sample at event time `time`; None: could not tell."""
+
+    time: float
+    autoencoder: float | None
+    classical: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """An incident as it stands after this step.
+
+    `evidence` None keeps what is stored; `points` are added to the stored ones.
+    """
+
+    incident: Incident
+    narrative: str
+    evidence: Evidence | None = None
+    points: tuple[Point, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class OutboxEntry:
+    """A Kafka message that is to be sent once the transaction that holds it is committed."""
+
+    topic: str
+    key: bytes | None
+    value: bytes | None
+    headers: tuple[tuple[str, bytes], ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Outgoing:
+    """An outbox entry and its number; numbers rise and are never used twice."""
+
+    id: int
+    entry: OutboxEntry
+
+
+@dataclass(frozen=True, slots=True)
+class Activity:
+    """What an entity sent: how many samples, event times `first` to `last` in seconds since the epoch."""
+
+    sample_kind: str
+    first: float
+    last: float
+    samples: int
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """A step of a consumer group: what was read, what was found, what is remembered, what is to be sent.
+
+    `moves`: (topic, partition) -> (stored offset that this step started from, None if there was none; the
+    next offset to read). `states`: (detector, entity) -> remembered bytes, None to forget. `activity`: what
+    each entity sent in this step.
+    """
+
+    group: str
+    moves: Mapping[tuple[str, int], tuple[int | None, int]] = field(default_factory=dict)
+    findings: tuple[Finding, ...] = ()
+    states: Mapping[tuple[str, str], bytes | None] = field(default_factory=dict)
+    outbox: tuple[OutboxEntry, ...] = ()
+    activity: Mapping[str, Activity] = field(default_factory=dict)

@@ -1,0 +1,360 @@
+"""Write what was found: reports, offsets, remembered states and outgoing messages, in one transaction."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Self
+
+import msgspec
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    bindparam,
+    case,
+    delete,
+    exists,
+    func,
+    insert,
+    or_,
+    select,
+    tuple_,
+    update,
+)
+
+from anomalyd.errors import StoreConflict, StoreError
+from anomalyd.reports import tables as t
+from anomalyd.reports.database import Database, Insert
+from anomalyd.reports.evidence import encode
+from anomalyd.reports.points import MAX_POINTS, superfluous
+from anomalyd.reports.report import Explanation, Incident, Status
+from anomalyd.reports.rows import explanation_row, incident_columns, incident_of, incident_row
+from anomalyd.reports.schema import migrate
+from anomalyd.reports.step import Activity, Finding, OutboxEntry, Outgoing, Point, Step
+
+__all__ = ["Activity", "Finding", "OutboxEntry", "Outgoing", "Point", "Step", "Store"]
+
+_Headers = tuple[tuple[str, bytes], ...]
+
+
+class Store:
+    """The report store, for those who write. Every method is one transaction; any thread may call it.
+
+    Every method raises StoreError if the database cannot be reached or cannot do it; nothing is kept then.
+    """
+
+    def __init__(self, database: Database, clock: Callable[[], float]) -> None:
+        self._database = database
+        self._clock = clock
+        self._upsert_report = _report_upsert(database)
+        self._upsert_activity = _activity_upsert(database)
+
+    @classmethod
+    def open(cls, url: str, *, clock: Callable[[], float] = time.time) -> Self:
+        """Open the store at an SQLAlchemy URL, and create or upgrade its tables.
+
+        `clock` gives the wall-clock time of a report's first record, in seconds since the epoch.
+
+        Raises:
+            SchemaError: the database is newer than this code.
+            StoreError: it cannot be opened.
+
+        """
+        database = Database.open(url)
+        try:
+            migrate(database)
+        except BaseException:
+            database.close()
+            raise
+        return cls(database, clock)
+
+    def close(self) -> None:
+        """Close every connection."""
+        self._database.close()
+
+    def offsets(self, group: str) -> dict[tuple[str, int], int]:
+        """Give (topic, partition) -> the next offset to read."""
+        table = t.consumer_offsets
+        query = select(table.c.topic, table.c.partition, table.c.next).where(table.c.group == group)
+        with self._database.reading() as connection:
+            return {(topic, partition): next_ for topic, partition, next_ in connection.execute(query)}
+
+    def entity_states(self, detector: str) -> dict[str, bytes]:
+        """Give what is remembered of each entity."""
+        table = t.entity_states
+        query = select(table.c.entity, table.c.state).where(table.c.detector == detector)
+        with self._database.reading() as connection:
+            rows = connection.execute(query)
+            return {row.entity: row.state for row in rows}
+
+    def entity_state(self, detector: str, entity: str) -> bytes | None:
+        """Give what is remembered of one entity, None if nothing is."""
+        table = t.entity_states
+        query = select(table.c.state).where(table.c.detector == detector, table.c.entity == entity)
+        with self._database.reading() as connection:
+            state: bytes | None = connection.execute(query).scalar_one_or_none()
+            return state
+
+    def open_incidents(self, detector: str | None = None) -> list[Incident]:
+        """Give the incidents that still go on, oldest first."""
+        query = select(*incident_columns).where(t.reports.c.status == Status.OPEN)
+        if detector is not None:
+            query = query.where(t.reports.c.detector == detector)
+        with self._database.reading() as connection:
+            rows = connection.execute(query.order_by(t.reports.c.onset, t.reports.c.id))
+            return [incident_of(row) for row in rows]
+
+    def commit(self, step: Step) -> None:
+        """Keep a step as a whole.
+
+        Raises:
+            StoreConflict: a stored offset is not the one that the step expected; nothing of it is kept.
+
+        """
+        evidence = [
+            {"report": found.incident.id, "blob": encode(found.evidence)}
+            for found in step.findings
+            if found.evidence is not None
+        ]
+        with self._database.writing() as connection:
+            self._move_offsets(connection, step)
+            self._keep_states(connection, step.states)
+            self._keep_findings(connection, step.findings)
+            if evidence:
+                connection.execute(self._database.upsert(t.evidence), evidence)
+            self._keep_points(connection, step.findings)
+            if step.activity:
+                connection.execute(self._upsert_activity, _activity_rows(step.activity))
+            _queue(connection, step.outbox)
+
+    def unsent(self, limit: int) -> list[Outgoing]:
+        """Give the first `limit` messages of the outbox, in the order they were put in."""
+        query = select(t.outbox).order_by(t.outbox.c.id).limit(limit)
+        with self._database.reading() as connection:
+            rows = connection.execute(query).all()
+        return [
+            Outgoing(
+                r.id, OutboxEntry(r.topic, r.key, r.value, msgspec.msgpack.decode(r.headers, type=_Headers))
+            )
+            for r in rows
+        ]
+
+    def mark_sent(self, ids: Sequence[int], positions: Mapping[tuple[str, int], int]) -> None:
+        """Take acknowledged messages out of the outbox.
+
+        `positions`: (topic, partition) -> the highest offset acknowledged. After a crash the publisher looks
+        from there on for what had arrived without being marked. A position never goes back.
+        """
+        upsert = self._database.insert(t.sent_positions)
+        table, new = t.sent_positions, upsert.excluded
+        forward = upsert.on_conflict_do_update(
+            index_elements=["topic", "partition"],
+            set_={"offset": new.offset},
+            where=new.offset > table.c.offset,
+        )
+        rows = [
+            {"topic": topic, "partition": partition, "offset": offset}
+            for (topic, partition), offset in sorted(positions.items())
+        ]
+        with self._database.writing() as connection:
+            if ids:
+                connection.execute(delete(t.outbox).where(t.outbox.c.id.in_(ids)))
+            if rows:
+                connection.execute(forward, rows)
+
+    def sent_positions(self) -> dict[tuple[str, int], int]:
+        """Give (topic, partition) -> the highest offset that is known to be acknowledged."""
+        table = t.sent_positions
+        query = select(table.c.topic, table.c.partition, table.c.offset)
+        with self._database.reading() as connection:
+            return {(topic, partition): offset for topic, partition, offset in connection.execute(query)}
+
+    def unexplained(self, limit: int) -> list[str]:
+        """Give the ids of reports that have evidence and want an explanation of it.
+
+        That is: none is stored, or the incident is over and its worst sample is no longer the one explained;
+        without those whose explanation of this very evidence failed. The never explained come first, then
+        the latest.
+        """
+        r = t.reports.c
+        has_none = ~exists().where(t.explanations.c.report == r.id)
+        query = (
+            select(r.id)
+            .where(t.awaits_explanation, r.evidence_time.is_not(None))
+            .where(or_(has_none, r.status == Status.CLOSED))
+            .order_by(r.explained_for.is_not(None), r.onset.desc(), r.id)
+            .limit(limit)
+        )
+        with self._database.reading() as connection:
+            return list(connection.execute(query).scalars())
+
+    def explain(
+        self,
+        report_id: str,
+        evidence_time: float,
+        explanations: Sequence[Explanation],
+        *,
+        error: str = "",
+        outgoing: Sequence[OutboxEntry] = (),
+    ) -> None:
+        """Keep the explanations of a report's evidence, in their order, in place of earlier ones.
+
+        `error` says why there is none, or not every one; without any explanation the earlier ones stay.
+        `outgoing` goes to the outbox in the same transaction.
+
+        Raises:
+            StoreError: there is no such report.
+
+        """
+        r = t.reports.c
+        rows = [explanation_row(report_id, rank, each) for rank, each in enumerate(explanations)]
+        with self._database.writing() as connection:
+            found = connection.execute(
+                update(t.reports)
+                .where(r.id == report_id)
+                .values(explained_for=evidence_time, explain_error=error)
+            )
+            if found.rowcount == 0:
+                raise StoreError(f"there is no report {report_id} to explain; commit its finding first")
+            if rows:
+                connection.execute(delete(t.explanations).where(t.explanations.c.report == report_id))
+                connection.execute(insert(t.explanations), rows)
+            _queue(connection, outgoing)
+
+    def _move_offsets(self, connection: Connection, step: Step) -> None:
+        table = t.consumer_offsets
+        # Sorted, so that two daemons on PostgreSQL never wait for each other crosswise.
+        for (topic, partition), (expected, following) in sorted(step.moves.items()):
+            if expected is None:
+                row = {"group": step.group, "topic": topic, "partition": partition, "next": following}
+                moved = connection.execute(self._database.insert(table).values(row).on_conflict_do_nothing())
+            else:
+                moved = connection.execute(
+                    update(table)
+                    .where(table.c.group == step.group, table.c.topic == topic)
+                    .where(table.c.partition == partition, table.c.next == expected)
+                    .values(next=following)
+                )
+            if moved.rowcount != 1:
+                raise StoreConflict(
+                    f"group {step.group}: {topic}/{partition} is no longer at "
+                    f"{'its beginning' if expected is None else expected}: another daemon moved it on; "
+                    "start again from the stored offsets"
+                )
+
+    def _keep_states(self, connection: Connection, states: Mapping[tuple[str, str], bytes | None]) -> None:
+        table = t.entity_states
+        kept = [
+            {"detector": detector, "entity": entity, "state": state}
+            for (detector, entity), state in sorted(states.items())
+            if state is not None
+        ]
+        forgotten = [key for key, state in states.items() if state is None]
+        if kept:
+            connection.execute(self._database.upsert(table), kept)
+        if forgotten:
+            connection.execute(delete(table).where(tuple_(table.c.detector, table.c.entity).in_(forgotten)))
+
+    def _keep_findings(self, connection: Connection, findings: Sequence[Finding]) -> None:
+        now = self._clock()
+        rows = [
+            {
+                **incident_row(found.incident),
+                "narrative": found.narrative,
+                "revision": 0,
+                "recorded": now,
+                "evidence_time": found.evidence.time if found.evidence is not None else None,
+                "explained_for": None,
+                "explain_error": "",
+            }
+            for found in sorted(findings, key=lambda found: found.incident.id)
+        ]
+        if rows:
+            connection.execute(self._upsert_report, rows)
+
+    def _keep_points(self, connection: Connection, findings: Sequence[Finding]) -> None:
+        table = t.points
+        rows = [
+            {
+                "report": found.incident.id,
+                "time": point.time,
+                "autoencoder": point.autoencoder,
+                "classical": point.classical,
+            }
+            for found in findings
+            for point in found.points
+        ]
+        if not rows:
+            return
+        connection.execute(self._database.upsert(table), rows)
+        crowded = (
+            select(table.c.report)
+            .where(table.c.report.in_({row["report"] for row in rows}))
+            .group_by(table.c.report)
+            .having(func.count() > MAX_POINTS)
+        )
+        for report_id in connection.execute(crowded).scalars().all():
+            course = select(table.c.time, table.c.autoencoder, table.c.classical)
+            stored = [Point(*row) for row in connection.execute(course.where(table.c.report == report_id))]
+            connection.execute(
+                delete(table).where(table.c.report == report_id, table.c.time == bindparam("at")),
+                [{"at": point.time} for point in superfluous(stored)],
+            )
+
+
+def _report_upsert(database: Database) -> Insert:
+    """Insert a report, or change it; one that says nothing new is left alone, its revision too."""
+    upsert = database.insert(t.reports)
+    old, new = t.reports.c, upsert.excluded
+    changing: dict[str, ColumnElement[Any]] = {
+        c.name: new[c.name] for c in (*incident_columns, old.narrative) if c.name != "id"
+    }
+    changing["evidence_time"] = func.coalesce(new.evidence_time, old.evidence_time)
+    return upsert.on_conflict_do_update(
+        index_elements=["id"],
+        set_={**changing, "revision": old.revision + 1},
+        where=or_(*(old[name].is_distinct_from(value) for name, value in changing.items())),
+    )
+
+
+def _activity_upsert(database: Database) -> Insert:
+    """Insert what an entity sent within an hour, or widen and count up what is there."""
+    upsert = database.insert(t.activity)
+    old, new = t.activity.c, upsert.excluded
+    return upsert.on_conflict_do_update(
+        index_elements=["entity", "hour"],
+        set_={
+            "sample_kind": new.sample_kind,
+            "first": case((new.first < old.first, new.first), else_=old.first),
+            "last": case((new.last > old.last, new.last), else_=old.last),
+            "samples": old.samples + new.samples,
+        },
+    )
+
+
+def _activity_rows(activity: Mapping[str, Activity]) -> list[dict[str, Any]]:
+    return [
+        {
+            "entity": entity,
+            "hour": int(seen.last // 3600),
+            "sample_kind": seen.sample_kind,
+            "first": seen.first,
+            "last": seen.last,
+            "samples": seen.samples,
+        }
+        for entity, seen in sorted(activity.items())
+    ]
+
+
+def _queue(connection: Connection, entries: Sequence[OutboxEntry]) -> None:
+    rows = [
+        {
+            "topic": entry.topic,
+            "key": entry.key,
+            "value": entry.value,
+            "headers": msgspec.msgpack.encode(entry.headers),
+        }
+        for entry in entries
+    ]
+    if rows:
+        connection.execute(insert(t.outbox), rows)

@@ -1,0 +1,227 @@
+"""The SQL schema, the same in SQLite and PostgreSQL. A change here needs a revision in `migrations`."""
+
+from __future__ import annotations
+
+import math
+from enum import StrEnum
+from typing import Any
+
+from sqlalchemy import (
+    BigInteger,
+    Boolean,
+    Column,
+    Dialect,
+    Double,
+    ForeignKey,
+    Index,
+    Integer,
+    LargeBinary,
+    MetaData,
+    Table,
+    Text,
+    or_,
+)
+from sqlalchemy.types import TypeDecorator, TypeEngine
+
+from anomalyd.reports.report import SeenBy, Severity, Status
+
+
+class Real(TypeDecorator[float]):
+    """A float of any make: sqlite3 would silently keep a numpy scalar as its raw bytes."""
+
+    impl = Double
+    cache_ok = True
+
+    def process_bind_param(self, value: Any, dialect: Dialect) -> float | None:
+        """Make it a Python float."""
+        return None if value is None else float(value)
+
+
+class Score(TypeDecorator[float]):
+    """A score; NaN ("could not tell") is NULL, because SQLite has no NaN."""
+
+    impl = Double
+    cache_ok = True
+
+    def process_bind_param(self, value: Any, dialect: Dialect) -> float | None:
+        """Store NaN as NULL."""
+        return None if value is None or math.isnan(value) else float(value)
+
+    def process_result_value(self, value: Any, dialect: Dialect) -> float:
+        """Read NULL as NaN."""
+        return math.nan if value is None else value
+
+
+class Whole(TypeDecorator[int]):
+    """An integer of any make, 64 bits."""
+
+    impl = BigInteger
+    cache_ok = True
+
+    def process_bind_param(self, value: Any, dialect: Dialect) -> int | None:
+        """Make it a Python int."""
+        return None if value is None else int(value)
+
+
+class Word(TypeDecorator[StrEnum]):
+    """A member of a StrEnum, stored as its value."""
+
+    impl = Text
+    cache_ok = True
+
+    def __init__(self, words: type[StrEnum]) -> None:
+        super().__init__()
+        self.words = words
+
+    def process_bind_param(self, value: Any, dialect: Dialect) -> str | None:
+        """Store the value, and only one that is known."""
+        return None if value is None else self.words(value).value
+
+    def process_result_value(self, value: Any, dialect: Dialect) -> Any:
+        """Read the member."""
+        return None if value is None else self.words(value)
+
+
+class Lines(TypeDecorator[tuple[str, ...]]):
+    """Short texts, one a line, so that one LIKE finds a part of any of them.
+
+    A newline within a text becomes a space, an empty text is dropped.
+    """
+
+    impl = Text
+    cache_ok = True
+
+    def process_bind_param(self, value: Any, dialect: Dialect) -> str | None:
+        """Join."""
+        return None if value is None else "\n".join(text.replace("\n", " ") for text in value if text)
+
+    def process_result_value(self, value: Any, dialect: Dialect) -> tuple[str, ...]:
+        """Split."""
+        return tuple(value.split("\n")) if value else ()
+
+    def coerce_compared_value(self, op: Any, value: Any) -> TypeEngine[Any]:
+        """Compare with plain text: a search is for a part of a line."""
+        return Text()
+
+
+metadata = MetaData()
+
+consumer_offsets = Table(
+    "consumer_offsets",
+    metadata,
+    Column("group", Text, primary_key=True),
+    Column("topic", Text, primary_key=True),
+    Column("partition", Integer, primary_key=True, autoincrement=False),
+    Column("next", BigInteger, nullable=False),
+)
+
+entity_states = Table(
+    "entity_states",
+    metadata,
+    Column("detector", Text, primary_key=True),
+    Column("entity", Text, primary_key=True),
+    Column("state", LargeBinary, nullable=False),
+)
+
+reports = Table(
+    "reports",
+    metadata,
+    Column("id", Text, primary_key=True),
+    Column("detector", Text, nullable=False),
+    Column("entity", Text, nullable=False, index=True),
+    Column("sample_kind", Text, nullable=False),
+    Column("severity", Word(Severity), nullable=False),
+    Column("status", Word(Status), nullable=False, index=True),
+    Column("onset", Real, nullable=False, index=True),
+    Column("last", Real, nullable=False),
+    Column("closed", Real),
+    Column("samples", Whole, nullable=False),
+    Column("peak", Real, nullable=False),
+    Column("peak_time", Real, nullable=False),
+    Column("autoencoder", Score),
+    Column("classical", Score),
+    Column("seen_by", Word(SeenBy), nullable=False),
+    Column("causes", Lines, nullable=False),
+    Column("model", Text, nullable=False),
+    Column("run", Whole),
+    Column("first_lumisection", Whole),
+    Column("last_lumisection", Whole),
+    Column("source", Text, nullable=False),
+    # Up to here the columns are the fields of Incident.
+    Column("narrative", Text, nullable=False),
+    Column("revision", Integer, nullable=False),
+    Column("recorded", Real, nullable=False),
+    Column("evidence_time", Real),
+    Column("explained_for", Real),  # the evidence time that was explained, or could not be
+    Column("explain_error", Text, nullable=False),
+)
+
+awaits_explanation = or_(
+    reports.c.explained_for.is_(None), reports.c.explained_for != reports.c.evidence_time
+)
+# The explainer asks every second or so; without this index it would read every report each time.
+Index(
+    "ix_reports_awaits_explanation",
+    reports.c.onset,
+    sqlite_where=awaits_explanation,
+    postgresql_where=awaits_explanation,
+)
+
+
+def _report_key() -> Column[Any]:
+    return Column("report", Text, ForeignKey("reports.id", ondelete="CASCADE"), primary_key=True)
+
+
+evidence = Table("evidence", metadata, _report_key(), Column("blob", LargeBinary, nullable=False))
+
+explanations = Table(
+    "explanations",
+    metadata,
+    _report_key(),
+    Column("rank", Integer, primary_key=True, autoincrement=False),
+    Column("method", Text, nullable=False),
+    Column("evidence_time", Real, nullable=False),
+    Column("attribution", LargeBinary, nullable=False),
+    Column("seconds", Real, nullable=False),
+    Column("complete", Boolean, nullable=False),
+    Column("png", LargeBinary, nullable=False),
+)
+
+points = Table(
+    "points",
+    metadata,
+    _report_key(),
+    Column("time", Real, primary_key=True),
+    Column("autoencoder", Real),
+    Column("classical", Real),
+)
+
+activity = Table(
+    "activity",
+    metadata,
+    Column("entity", Text, primary_key=True),
+    Column("hour", Integer, primary_key=True, autoincrement=False),  # of `last`, since the epoch
+    Column("sample_kind", Text, nullable=False),
+    Column("first", Real, nullable=False),
+    Column("last", Real, nullable=False, index=True),
+    Column("samples", Whole, nullable=False),
+)
+
+outbox = Table(
+    "outbox",
+    metadata,
+    Column("id", BigInteger().with_variant(Integer, "sqlite"), primary_key=True),
+    Column("topic", Text, nullable=False),
+    Column("key", LargeBinary),
+    Column("value", LargeBinary),
+    Column("headers", LargeBinary, nullable=False),
+    sqlite_autoincrement=True,  # a number that is never used twice, even when the table was empty
+)
+
+sent_positions = Table(
+    "sent_positions",
+    metadata,
+    Column("topic", Text, primary_key=True),
+    Column("partition", Integer, primary_key=True, autoincrement=False),
+    Column("offset", BigInteger, nullable=False),
+)

@@ -1,0 +1,85 @@
+"""The methods of a report, one after the other, within a time budget.
+
+Importing this loads captum (about a second): do it where explanations are made, beside the scoring path.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from anomalyd.detectors.detector import Encoded, Explainable, Stretch
+from anomalyd.errors import ConfigError, ModelError, ModelMismatch
+from anomalyd.interpret import gradients, occlusion
+from anomalyd.interpret.attribution import Attribution
+from anomalyd.interpret.budget import Budget
+
+Method = Callable[[Explainable, Encoded, NDArray[np.bool_], Budget], Attribution]
+
+METHODS: Mapping[str, Method] = {
+    occlusion.METHOD: occlusion.occlusion,
+    gradients.METHOD: gradients.integrated_gradients,
+}
+
+
+def explain(
+    detector: Explainable,
+    stretch: Stretch,
+    methods: Sequence[str],
+    *,
+    shape: tuple[int, ...],
+    budget_s: float,
+    clock: Callable[[], float],
+) -> list[Attribution]:
+    """Say what raised the raw score of the last sample of a stretch, by each of the methods, in their order.
+
+    `shape` is (F,) or (R, C), that of a sample; the attributions have it, with NaN for missing metrics and
+    masked cells. `budget_s` is for all methods together, in seconds of `clock` (never backwards); each may
+    use an equal share of what is left. A method whose share runs out returns what it has, with
+    `complete=False`; its first chunk of work is always done.
+
+    Raises:
+        ConfigError: a method that nobody knows.
+        ModelMismatch: the sample, or what the detector makes of it, is not of this shape.
+        ModelError: the detector gives no finite score (a warm-up, nothing but missing values).
+
+    """
+    _check_methods(methods)
+    total = Budget(budget_s, clock)
+    encoded = detector.encode(stretch)
+    _check_sample(detector, stretch, encoded, shape)
+    present = np.isfinite(stretch.values[-1])
+    found = []
+    for done, name in enumerate(methods):
+        share = Budget(total.left() / (len(methods) - done), clock)
+        found.append(METHODS[name](detector, encoded, present, share))
+    return found
+
+
+def _check_methods(methods: Sequence[str]) -> None:
+    for name in methods:
+        if name not in METHODS:
+            raise ConfigError(f"explain.methods: unknown method {name!r}; known: {', '.join(METHODS)}")
+
+
+def _check_sample(detector: Explainable, stretch: Stretch, encoded: Encoded, shape: tuple[int, ...]) -> None:
+    if not len(stretch.values) or stretch.values.shape[1:] != shape:
+        raise ModelMismatch(
+            f"{stretch.entity}: a stretch of shape {stretch.values.shape} holds no sample of shape {shape};"
+            " give at least one sample of the shape that was scored"
+        )
+    if int(encoded.feature.max()) >= int(np.prod(shape)):
+        raise ModelMismatch(
+            f"{stretch.entity}: the detector's inputs point at metric or cell {int(encoded.feature.max())},"
+            f" a sample of shape {shape} has fewer; the model was trained for another kind of input"
+        )
+    with torch.no_grad():
+        score = float(detector.forward(encoded.inputs, *encoded.context))
+    if not np.isfinite(score):
+        raise ModelError(
+            f"{stretch.entity}: the detector gives no score for this sample, so there is nothing to explain;"
+            " explain a sample that was scored, with the state the entity had before it"
+        )

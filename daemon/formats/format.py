@@ -1,0 +1,45 @@
+"""What every format keeps: a record in, its samples out, or the reason why not."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from enum import StrEnum
+
+from anomalyd.daemon.config import InputConfig
+from anomalyd.daemon.stages import Record, Sample
+from anomalyd.errors import DecodeError
+
+
+class Reason(StrEnum):
+    """Why a message cannot be used: the stable words of dead letters and of their counter."""
+
+    EMPTY = "empty"
+    TOO_LARGE = "too-large"
+    SYNTAX = "syntax"
+    FIELD = "field"
+    ENTITY = "entity"
+    TIME = "time"
+    CLOCK = "clock"
+    METRICS = "metrics"
+    MAP = "map"
+    INTERNAL = "internal"
+
+
+class Format(ABC):
+    """Decodes the messages of one input."""
+
+    def __init__(self, config: InputConfig) -> None:
+        self.config = config
+
+    @abstractmethod
+    def decode(self, record: Record, now: float) -> tuple[Sequence[Sample], DecodeError | None]:
+        """Decode a record whose value is not empty; `now` is the wall clock in seconds since the epoch.
+
+        A message of several samples loses only the bad ones: the others are returned, with the error that
+        names the bad ones.
+
+        Raises:
+            DecodeError: nothing of the message can be used.
+
+        """

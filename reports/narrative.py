@@ -1,0 +1,128 @@
+"""Say an incident in plain, exact sentences: what, where, since when, how bad, who saw it, and why."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from datetime import UTC, datetime
+
+from anomalyd.reports.report import Evidence, Incident, SeenBy, Status
+
+
+def narrate(incident: Incident, evidence: Evidence | None) -> str:
+    """Tell an incident to somebody who was not there; times are UTC.
+
+    With the evidence of a metric vector, each cause is told with what was observed and what was expected. The
+    causes of a map say that themselves.
+    """
+    sentences = [_course(incident), _badness(incident), _witnesses(incident)]
+    sentences += _causes(incident, evidence)
+    sentences += _place(incident)
+    return " ".join(sentences)
+
+
+def _course(incident: Incident) -> str:
+    seconds = incident.last - incident.onset
+    lasted = f"{_duration(seconds)}, " if seconds > 0 else ""
+    samples = f"{incident.samples} anomalous sample{'s' if incident.samples != 1 else ''}"
+    onset, last = _moment(incident.onset), _moment(incident.last, incident.onset)
+    if incident.status is Status.OPEN:
+        return (
+            f"{incident.entity} has been anomalous since {onset} UTC and this still goes on "
+            f"(last at {last}; {lasted}{samples} so far)."
+        )
+    until = f" to {last}" if seconds > 0 else ""
+    when = "from" if seconds > 0 else "at"
+    over = (
+        f" and has been normal since {_moment(incident.closed, incident.onset)}"
+        if incident.closed is not None
+        else ""
+    )
+    return f"{incident.entity} was anomalous {when} {onset}{until} UTC ({lasted}{samples}){over}."
+
+
+def _badness(incident: Incident) -> str:
+    return (
+        f"Severity {incident.severity}: the peak score was {_number(incident.peak)} at "
+        f"{_moment(incident.peak_time, incident.onset)}, by detector {incident.detector}; above 1 is an alert."
+    )
+
+
+def _witnesses(incident: Incident) -> str:
+    autoencoder, classical = _number(incident.autoencoder), _number(incident.classical)
+    if incident.seen_by is SeenBy.BOTH:
+        return f"Both saw it: the autoencoder ({autoencoder}) and the classical test ({classical})."
+    if incident.seen_by is SeenBy.AUTOENCODER:
+        return (
+            f"Only the autoencoder saw it ({autoencoder}); {_silent('classical test', incident.classical)}."
+        )
+    return f"Only the classical test saw it ({classical}); {_silent('autoencoder', incident.autoencoder)}."
+
+
+def _silent(who: str, score: float) -> str:
+    return f"the {who} could not tell" if math.isnan(score) else f"the {who} gave {_number(score)}"
+
+
+def _causes(incident: Incident, evidence: Evidence | None) -> Iterator[str]:
+    if not incident.causes:
+        return
+    told = "; ".join(_cause(cause, evidence) for cause in incident.causes)
+    at = f" at {_moment(evidence.time, incident.onset)}" if evidence is not None else ""
+    yield f"Most to blame{at}: {told}."
+
+
+def _cause(cause: str, evidence: Evidence | None) -> str:
+    if evidence is None or evidence.values.ndim != 1 or cause not in evidence.features:
+        return cause
+    place = evidence.features.index(cause)
+    observed, expected = float(evidence.values[place]), float(evidence.expectation[place])
+    error = float(evidence.error[place])
+    if math.isnan(observed):
+        return f"{cause} was missing"
+    if math.isnan(expected):
+        return f"{cause} was {_number(observed)}"
+    sigmas = (
+        "" if math.isnan(error) else f" ({_number(abs(error))} sigma {'above' if error > 0 else 'below'})"
+    )
+    return f"{cause} was {_number(observed)}, expected {_number(expected)}{sigmas}"
+
+
+def _place(incident: Incident) -> Iterator[str]:
+    if incident.run is None:
+        return
+    first, last = incident.first_lumisection, incident.last_lumisection
+    if first is None or last is None:
+        yield f"Run {incident.run}."
+    elif first == last:
+        yield f"Run {incident.run}, lumisection {first}."
+    else:
+        yield f"Run {incident.run}, lumisections {first} to {last}."
+
+
+def _moment(time: float, same_day_as: float | None = None) -> str:
+    """Give the time of day, after the date unless it is that of `same_day_as`."""
+    moment = datetime.fromtimestamp(time, UTC)
+    if same_day_as is not None and datetime.fromtimestamp(same_day_as, UTC).date() == moment.date():
+        return f"{moment:%H:%M:%S}"
+    return f"{moment:%Y-%m-%d %H:%M:%S}"
+
+
+def _duration(seconds: float) -> str:
+    """Give the two leading units; what is below them is cut off."""
+    whole = int(seconds)
+    if whole < 1:
+        return "less than 1 s"
+    days, hours, minutes = whole // 86400, whole // 3600 % 24, whole // 60 % 60
+    parts = [(days, "d"), (hours, "h"), (minutes, "min"), (whole % 60, "s")]
+    lead = next(k for k, (count, _) in enumerate(parts) if count)
+    return " ".join(f"{count} {unit}" for count, unit in parts[lead : lead + 2] if count)
+
+
+def _number(value: float) -> str:
+    """Three digits that count, and no exponent for what a person reads without one."""
+    if not math.isfinite(value) or value == 0:
+        return f"{value:g}"
+    if 1e-3 <= abs(value) < 1e7:
+        places = max(0, 2 - math.floor(math.log10(abs(value))))
+        return f"{value:.{places}f}"
+    return f"{value:.2e}"

@@ -49,8 +49,9 @@ def explain(
     """
     _check_methods(methods)
     total = Budget(budget_s, clock)
+    _check_sample(stretch, shape)
     encoded = detector.encode(stretch)
-    _check_sample(detector, stretch, encoded, shape)
+    _check_encoded(detector, stretch, encoded, shape)
     present = np.isfinite(stretch.values[-1])
     found = []
     for done, name in enumerate(methods):
@@ -65,12 +66,17 @@ def _check_methods(methods: Sequence[str]) -> None:
             raise ConfigError(f"explain.methods: unknown method {name!r}; known: {', '.join(METHODS)}")
 
 
-def _check_sample(detector: Explainable, stretch: Stretch, encoded: Encoded, shape: tuple[int, ...]) -> None:
+def _check_sample(stretch: Stretch, shape: tuple[int, ...]) -> None:
     if not len(stretch.values) or stretch.values.shape[1:] != shape:
         raise ModelMismatch(
             f"{stretch.entity}: a stretch of shape {stretch.values.shape} holds no sample of shape {shape};"
             " give at least one sample of the shape that was scored"
         )
+    if not np.isfinite(stretch.values[-1]).any():
+        raise ModelError(f"{stretch.entity}: nothing observed in this sample, so there is nothing to explain")
+
+
+def _check_encoded(detector: Explainable, stretch: Stretch, encoded: Encoded, shape: tuple[int, ...]) -> None:
     if int(encoded.feature.max()) >= int(np.prod(shape)):
         raise ModelMismatch(
             f"{stretch.entity}: the detector's inputs point at metric or cell {int(encoded.feature.max())},"

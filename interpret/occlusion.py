@@ -38,19 +38,22 @@ def occlusion(
     """Attribute the score of one sample by blacking out its parts.
 
     `present` (F,) or (R, C): which metrics or cells were observed. A metric gets the fall of the score
-    without it. A cell gets the mean, over the windows it lies in, of the fall shared evenly among the
-    window's observed cells. NaN: not observed, or not reached within the budget (at least one chunk of
-    windows, the most suspicious, is always done).
+    without it. A cell gets the mean, over the windows it lies in, of its share of the fall: as large as its
+    part in the window's departure from normal, since blacking out what is normal changes nothing.
+    NaN: not observed, or not reached within the budget (at least one chunk of windows is always done).
     """
     fall = np.zeros(present.size)
     tried = np.zeros(present.size)
     complete = True
-    for windows in _chunks(_scales(present), _departure(encoded, present)):
+    departure = _departure(encoded, present)
+    for windows in _chunks(_scales(present), departure):
         if tried.any() and budget.left() <= 0:
             complete = False
             break
         for cells, score in zip(windows, _falls(detector, encoded, windows, present.size), strict=True):
-            fall[cells] += score / len(cells)
+            whole = departure[cells].sum()
+            if whole > 0:
+                fall[cells] += score * departure[cells] / whole
             tried[cells] += 1
     values = np.full(present.size, np.nan, dtype=np.float32)
     np.divide(fall, tried, out=values, where=tried > 0, casting="same_kind")

@@ -1,0 +1,161 @@
+from __future__ import annotations
+
+import struct
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from anomalyd.interpret.attribution import Attribution
+from anomalyd.interpret.drawing import draw_map, draw_vector
+from anomalyd.interpret.palette import plain
+
+NOW = 1.8e9
+
+
+def attribution(values, complete=True):
+    return Attribution("occlusion", np.asarray(values, dtype=np.float32), 0.1, complete)
+
+
+def vector(metrics=20, history=30):
+    """Arguments of `draw_vector`: metric 3 jumps, metric 5 is missing."""
+    chance = np.random.default_rng(0)
+    past = chance.normal(size=(history, metrics)).astype(np.float32)
+    values = chance.normal(size=metrics).astype(np.float32)
+    values[3 % metrics] += 20
+    values[5 % metrics] = np.nan
+    return {
+        "features": [f"metric_{f}" for f in range(metrics)],
+        "values": values,
+        "expectation": np.zeros(metrics, dtype=np.float32),
+        "error": values,
+        "attribution": attribution(values**2),
+        "history": past,
+        "history_times": NOW - np.arange(history, 0, -1.0),
+        "time": NOW,
+        "title": "host/a critical",
+    }
+
+
+def chamber(rows=12, columns=60):
+    """Arguments of `draw_map`: layer 5, wires 17 to 32 are dead, the ends of the rows are ragged."""
+    expected = np.full((rows, columns), 50, dtype=np.float32)
+    counts = np.random.default_rng(0).poisson(expected).astype(np.float32)
+    counts[4:5, 16:32] = 0
+    counts[:, 57:] = np.nan
+    error = (counts - expected) / 50**0.5
+    return {
+        "values": counts,
+        "expectation": expected,
+        "error": error,
+        "attribution": attribution(np.where(counts == 0, 1.0, counts * 0)),
+        "title": "DT/W-2/MB1/S04",
+    }
+
+
+def size(png):
+    assert png[:8] == b"\x89PNG\r\n\x1a\n"
+    return struct.unpack(">II", png[16:24])
+
+
+@pytest.mark.parametrize(("draw", "what"), [(draw_vector, vector), (draw_map, chamber)])
+def test_a_picture_has_its_size_and_is_the_same_twice(draw, what):
+    png = draw(**what())
+    assert size(png) == (1200, 675)
+    assert draw(**what()) == png
+    assert b"Software" not in png  # the version of matplotlib would change the bytes
+    assert b"matplotlib" not in png
+
+
+def test_the_worst_metrics_are_drawn_wherever_they_stand():
+    here = vector()
+    order = np.random.default_rng(1).permutation(20)
+    there = here | {
+        "features": [here["features"][f] for f in order],
+        "attribution": attribution(here["attribution"].values[order]),
+        "history": here["history"][:, order],
+        **{name: here[name][order] for name in ("values", "expectation", "error")},
+    }
+    assert draw_vector(**there) == draw_vector(**here)
+
+
+def test_a_metric_behind_the_twelve_worst_is_left_out_and_one_among_them_is_not():
+    args = vector()
+    blame = np.arange(20, 0, -1.0)
+    args["attribution"] = attribution(blame)
+
+    def renamed(f):
+        names = list(args["features"])
+        names[f] = "another"
+        return draw_vector(**args | {"features": names})
+
+    plain_picture = draw_vector(**args)
+    assert renamed(12) == plain_picture
+    assert renamed(11) != plain_picture
+
+
+def test_without_an_attribution_the_errors_are_drawn():
+    args = vector() | {"attribution": None}
+    assert draw_vector(**args) != draw_vector(**vector())
+    assert draw_map(**chamber() | {"attribution": None}) != draw_map(**chamber())
+
+
+def test_an_explanation_that_ended_early_says_so():
+    args = chamber()
+    early = Attribution("occlusion", args["attribution"].values, 0.1, complete=False)
+    assert draw_map(**args | {"attribution": early}) != draw_map(**args)
+
+
+def test_a_masked_cell_does_not_look_like_a_dead_one():
+    dead = chamber() | {"attribution": None}
+    masked = dead["values"].copy()
+    masked[4, 16:32] = np.nan
+    assert draw_map(**dead | {"values": masked}) != draw_map(**dead)
+
+
+@pytest.mark.parametrize("name", ["", "$x$", "a\nb\x00\t", "中文指标", "x" * 500, "$\\frac{", "%s{}"])
+def test_any_name_can_be_drawn(name):
+    args = vector(metrics=2)
+    assert size(draw_vector(**args | {"features": [name, "b"], "title": name})) == (1200, 675)
+    assert size(draw_map(**chamber(2, 3) | {"title": name})) == (1200, 675)
+
+
+@pytest.mark.parametrize(
+    ("fill", "history"), [(0.0, 4), (np.nan, 4), (3e38, 1), (-3e38, 4), (1e-40, 4), (1e6, 0), (np.nan, 0)]
+)
+def test_any_vector_can_be_drawn(fill, history):
+    args = vector(metrics=1, history=history)
+    whole = np.full(1, fill, dtype=np.float32)
+    args |= {"values": whole, "error": whole, "attribution": attribution(whole)}
+    assert size(draw_vector(**args | {"expectation": -whole})) == (1200, 675)
+
+
+@pytest.mark.parametrize("fill", [0.0, np.nan, 3e38, -3e38, 1e-40])
+def test_any_map_can_be_drawn(fill):
+    whole = np.full((3, 4), fill, dtype=np.float32)
+    args = {"values": whole, "expectation": -whole, "error": whole, "attribution": attribution(whole)}
+    assert size(draw_map(**args, title="")) == (1200, 675)
+
+
+@settings(max_examples=200)
+@given(st.text(), st.integers(3, 40))
+def test_a_name_becomes_one_short_line(name, length):
+    short = plain(name, length)
+    assert len(short) == min(len(name), length)
+    assert short == "" or short.isprintable()
+    if name.isascii() and name.isprintable() and len(name) <= length:
+        assert short == name
+
+
+def test_a_long_name_keeps_both_ends():
+    assert plain("net.eth0.received_bytes", 11) == "net.e…bytes"
+
+
+def test_drawing_loads_neither_torch_nor_the_state_of_pyplot():
+    unwanted = "{'torch', 'captum', 'matplotlib.pyplot'}"
+    code = f"import sys, anomalyd.interpret.drawing; print({unwanted} & set(sys.modules))"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "set()"

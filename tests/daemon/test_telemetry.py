@@ -1,0 +1,206 @@
+from __future__ import annotations
+
+import math
+import shutil
+import subprocess
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from prometheus_client import CollectorRegistry, Histogram, generate_latest
+from prometheus_client.openmetrics.exposition import generate_latest as generate_openmetrics
+from prometheus_client.openmetrics.parser import text_string_to_metric_families as parse_openmetrics
+from prometheus_client.parser import text_string_to_metric_families as parse
+
+from anomalyd.daemon.batch_histogram import BatchHistogram
+from anomalyd.daemon.config import parse_config
+from anomalyd.daemon.formats.format import Reason
+from anomalyd.daemon.telemetry import Telemetry
+from anomalyd.reports.report import SeenBy, Severity
+
+
+@pytest.fixture
+def registry() -> CollectorRegistry:
+    return CollectorRegistry()
+
+
+@pytest.fixture
+def telemetry(registry: CollectorRegistry) -> Telemetry:
+    return Telemetry(
+        registry,
+        topics=["hosts", "maps"],
+        detectors=["host"],
+        output_topics=["reports"],
+        explain_methods=["occlusion"],
+    )
+
+
+def exercise(telemetry: Telemetry) -> None:
+    """Call every method once."""
+    telemetry.consumed("hosts", 10)
+    telemetry.lag({("hosts", 0): 3})
+    telemetry.last_event_time({("hosts", 0): 1795288499.5})
+    telemetry.queue(7)
+    telemetry.source_error()
+    telemetry.decoded("hosts", 9)
+    telemetry.dead_letter("hosts", Reason.SYNTAX)
+    telemetry.late("hosts", 2)
+    telemetry.scored("host", 8)
+    telemetry.unscored("host", "untrained", 1)
+    telemetry.alerted("host", SeenBy.BOTH, 4)
+    telemetry.model("host", "v1", "vector-autoencoder")
+    telemetry.model_refused("host")
+    telemetry.incident_opened("host", Severity.ERROR)
+    telemetry.incidents_open({Severity.ERROR: 1})
+    telemetry.explained("occlusion", "complete")
+    telemetry.explanations_pending(5)
+    telemetry.store_conflict()
+    telemetry.outbox_pending(6)
+    telemetry.published("reports", 3)
+    with telemetry.stage("score"):
+        pass
+    telemetry.end_to_end(np.array([0.02, 0.5]))
+
+
+def test_every_call_arrives_under_its_name(registry: CollectorRegistry, telemetry: Telemetry) -> None:
+    exercise(telemetry)
+    expected = {
+        ("records_consumed_total", "topic=hosts"): 10,
+        ("consumer_lag", "topic=hosts partition=0"): 3,
+        ("last_event_time_seconds", "topic=hosts partition=0"): 1795288499.5,
+        ("queue_records", ""): 7,
+        ("source_errors_total", ""): 1,
+        ("samples_decoded_total", "topic=hosts"): 9,
+        ("dead_letters_total", "topic=hosts reason=syntax"): 1,
+        ("samples_late_total", "topic=hosts"): 2,
+        ("samples_scored_total", "detector=host"): 8,
+        ("samples_unscored_total", "detector=host reason=untrained"): 1,
+        ("alerts_total", "detector=host seen_by=both"): 4,
+        ("model_info", "detector=host version=v1 kind=vector-autoencoder"): 1,
+        ("model_refused_total", "detector=host"): 1,
+        ("incidents_opened_total", "detector=host severity=error"): 1,
+        ("incidents_open", "severity=error"): 1,
+        ("incidents_open", "severity=critical"): 0,
+        ("explanations_total", "method=occlusion outcome=complete"): 1,
+        ("explanations_pending", ""): 5,
+        ("store_conflicts_total", ""): 1,
+        ("outbox_pending", ""): 6,
+        ("published_total", "topic=reports"): 3,
+        ("stage_seconds_count", "stage=score"): 1,
+        ("end_to_end_seconds_count", ""): 2,
+        ("end_to_end_seconds_sum", ""): 0.52,
+        ("end_to_end_seconds_bucket", "le=0.03"): 1,
+        ("end_to_end_seconds_bucket", "le=1.0"): 2,
+    }
+    found = {
+        (name, labels): registry.get_sample_value(
+            f"anomalyd_{name}", dict(pair.split("=") for pair in labels.split())
+        )
+        for name, labels in expected
+    }
+    assert found == expected
+
+
+def test_counters_begin_with_nought(registry: CollectorRegistry, telemetry: Telemetry) -> None:
+    samples = [s for family in registry.collect() for s in family.samples if s.name.startswith("anomalyd_")]
+    counters = [s for s in samples if s.name.endswith("_total")]
+    assert {s.value for s in counters} == {0.0}
+    letters = {(s.labels["topic"], s.labels["reason"]) for s in counters if "dead_letters" in s.name}
+    assert letters == {(topic, reason.value) for topic in ("hosts", "maps") for reason in Reason}
+    before = {(s.name, *sorted(s.labels.items())) for s in counters}
+    exercise(telemetry)
+    after = {
+        (s.name, *sorted(s.labels.items()))
+        for family in registry.collect()
+        for s in family.samples
+        if s.name.startswith("anomalyd_") and s.name.endswith("_total")
+    }
+    assert after == before  # nothing known springs into being later
+
+
+def test_both_text_formats_can_be_parsed(registry: CollectorRegistry, telemetry: Telemetry) -> None:
+    exercise(telemetry)
+    families = {f.name: f for f in parse_openmetrics(generate_openmetrics(registry).decode())}
+    ours = {name: f for name, f in families.items() if name.startswith("anomalyd_")}
+    assert len(ours) == 23
+    assert all(f.documentation.endswith(".") for f in ours.values())
+    assert ours["anomalyd_end_to_end_seconds"].type == "histogram"
+    plain = {f.name for f in parse(generate_latest(registry).decode())}
+    assert "anomalyd_records_consumed" in plain
+
+
+def test_promtool_has_nothing_to_say(registry: CollectorRegistry, telemetry: Telemetry) -> None:
+    promtool = shutil.which("promtool")
+    if promtool is None:
+        pytest.skip("no promtool in PATH")
+    exercise(telemetry)
+    done = subprocess.run(
+        [promtool, "check", "metrics"], input=generate_latest(registry), capture_output=True, timeout=30
+    )
+    assert (done.returncode, done.stderr) == (0, b"")
+
+
+def test_a_partition_that_left_is_forgotten(registry: CollectorRegistry, telemetry: Telemetry) -> None:
+    telemetry.lag({("hosts", 0): 3, ("hosts", 1): 4})
+    telemetry.lag({("hosts", 1): 5, ("maps", 0): 0})
+    family = next(f for f in registry.collect() if f.name == "anomalyd_consumer_lag")
+    found = {(s.labels["topic"], s.labels["partition"]): s.value for s in family.samples}
+    assert found == {("hosts", "1"): 5, ("maps", "0"): 0}
+
+
+def test_a_new_model_takes_the_place_of_the_old(registry: CollectorRegistry, telemetry: Telemetry) -> None:
+    telemetry.model("host", "v1", "vector-autoencoder")
+    telemetry.model("host", "v2", "vector-autoencoder")
+    family = next(f for f in registry.collect() if f.name == "anomalyd_model")
+    assert [s.labels["version"] for s in family.samples] == ["v2"]
+
+
+def test_a_stage_that_raises_is_measured(registry: CollectorRegistry) -> None:
+    ticks = iter([10.0, 10.25])
+    telemetry = Telemetry(registry, clock=lambda: next(ticks))
+    with pytest.raises(ZeroDivisionError), telemetry.stage("decode"):
+        _ = 1 / 0
+    assert registry.get_sample_value("anomalyd_stage_seconds_sum", {"stage": "decode"}) == 0.25
+
+
+def test_a_timestamp_of_the_future_is_no_latency(registry: CollectorRegistry, telemetry: Telemetry) -> None:
+    telemetry.end_to_end(np.array([-5.0, 0.0]))
+    assert registry.get_sample_value("anomalyd_end_to_end_seconds_sum") == 0
+    assert registry.get_sample_value("anomalyd_end_to_end_seconds_bucket", {"le": "0.01"}) == 2
+
+
+def test_the_configuration_names_the_labels(registry: CollectorRegistry) -> None:
+    config = parse_config(
+        "inputs: [{topic: hosts}]\n"
+        "detectors: [{name: host, kind: vector-autoencoder}]\n"
+        "output: {dead_letter_topic: null}\n",
+        "test.yaml",
+        {},
+    )
+    Telemetry.for_config(config, registry)
+    value = registry.get_sample_value
+    assert value("anomalyd_records_consumed_total", {"topic": "hosts"}) == 0
+    assert value("anomalyd_samples_scored_total", {"detector": "host"}) == 0
+    assert value("anomalyd_published_total", {"topic": "anomalyd-reports"}) == 0
+    assert value("anomalyd_published_total", {"topic": "anomalyd-dead-letters"}) is None
+    assert value("anomalyd_explanations_total", {"method": "occlusion", "outcome": "failed"}) == 0
+
+
+@given(st.lists(st.lists(st.floats(0, 1e6) | st.sampled_from([0.1, 1.0, 10.0, math.inf]))))
+def test_a_batch_counts_as_its_values_one_by_one(batches: list[list[float]]) -> None:
+    bounds = (0.1, 1.0, 10.0)
+    one_by_one, ours = CollectorRegistry(), CollectorRegistry()
+    theirs = Histogram("h", "A histogram.", buckets=bounds, registry=one_by_one)
+    batched = BatchHistogram("h", "A histogram.", bounds)
+    ours.register(batched)
+    for batch in batches:
+        batched.observe(np.array(batch, dtype=np.float64))
+        for value in batch:
+            theirs.observe(value)
+    for le in ("0.1", "1.0", "10.0", "+Inf"):
+        labels = {"le": le}
+        assert ours.get_sample_value("h_bucket", labels) == one_by_one.get_sample_value("h_bucket", labels)
+    expected = one_by_one.get_sample_value("h_sum")
+    assert ours.get_sample_value("h_sum") == pytest.approx(expected)
+    assert ours.get_sample_value("h_count") == sum(map(len, batches))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sqlite3
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -114,11 +115,12 @@ class Database:
     def _honest(self) -> Iterator[None]:
         try:
             yield
-        # Beside SQLAlchemy's own: an integer beyond 64 bits, and text that is not valid Unicode.
-        except (SQLAlchemyError, OverflowError, UnicodeEncodeError) as error:
+        # Beside SQLAlchemy's own: what fails while a connection is prepared, an integer beyond 64 bits, and
+        # text that is not valid Unicode.
+        except (SQLAlchemyError, sqlite3.Error, OverflowError, UnicodeEncodeError) as error:
             reason = getattr(error, "orig", None) or error
             raise StoreError(
-                f"store {self.name}: {str(reason).strip()}; "
+                f"store {self.name}: {' '.join(str(reason).split())}; "
                 "check that the database can be reached and written, then try again"
             ) from error
 

@@ -43,8 +43,8 @@ def _course(incident: Incident) -> str:
 
 def _badness(incident: Incident) -> str:
     return (
-        f"Severity {incident.severity}: the peak score was {_number(incident.peak)} at "
-        f"{_moment(incident.peak_time, incident.onset)}, by detector {incident.detector}; above 1 is an alert."
+        f"Severity {incident.severity}: detector {incident.detector} gave a peak score of "
+        f"{_number(incident.peak)} at {_moment(incident.peak_time, incident.onset)}; above 1 is an alert."
     )
 
 

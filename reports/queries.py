@@ -263,7 +263,7 @@ def _conditions(selection: Selection, connection: Connection) -> list[ColumnElem
     if s.run is not None:
         conditions.append(_r.run == s.run)
     if s.cause is not None:
-        conditions.append(_r.causes.icontains(s.cause, autoescape=True))
+        conditions.append(_r.causes.icontains(s.cause.replace("\n", " "), autoescape=True))
     return conditions
 
 

@@ -10,6 +10,7 @@ import msgspec
 from sqlalchemy import (
     ColumnElement,
     Connection,
+    Update,
     bindparam,
     case,
     delete,
@@ -227,15 +228,15 @@ class Store:
         for (topic, partition), (expected, following) in sorted(step.moves.items()):
             if expected is None:
                 row = {"group": step.group, "topic": topic, "partition": partition, "next": following}
-                moved = connection.execute(self._database.insert(table).values(row).on_conflict_do_nothing())
+                move: Insert | Update = self._database.insert(table).values(row).on_conflict_do_nothing()
             else:
-                moved = connection.execute(
+                move = (
                     update(table)
                     .where(table.c.group == step.group, table.c.topic == topic)
                     .where(table.c.partition == partition, table.c.next == expected)
                     .values(next=following)
                 )
-            if moved.rowcount != 1:
+            if connection.execute(move.returning(table.c.next)).one_or_none() is None:
                 raise StoreConflict(
                     f"group {step.group}: {topic}/{partition} is no longer at "
                     f"{'its beginning' if expected is None else expected}: another daemon moved it on; "

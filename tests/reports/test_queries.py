@@ -1,0 +1,207 @@
+"""Every question is answered as a plain filter over all reports would answer it."""
+
+from __future__ import annotations
+
+import itertools
+from collections import Counter
+from collections.abc import Callable
+from datetime import UTC, datetime
+from fnmatch import fnmatchcase
+from typing import get_args
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from anomalyd.errors import QuestionError
+from anomalyd.reports.queries import Group, Order, Queries, Selection
+from anomalyd.reports.report import Incident, SeenBy, Severity, Status
+from anomalyd.reports.store import Activity, Finding, Step, Store
+
+MakeIncident = Callable[..., Incident]
+
+DAY = 1_795_392_000.0  # 2026-11-23 00:00 UTC
+ENTITIES = ("host/pc1", "host/pc2", "host/PC1", "DT/W-2/MB1/S04", "DT/W+1/MB4/S13", "odd[name]*")
+CAUSES = (("cpu", "load1"), ("mem_50%", "CPU_max"), ("layer 9, wires 1-49: 31 % of expected",), ())
+
+
+class Population(list[Incident]):
+    """Said in few words: hypothesis refuses to tell of sixty incidents at length."""
+
+    def __repr__(self) -> str:
+        return f"<{len(self)} incidents>"
+
+
+@pytest.fixture
+def population(store: Store, incident: MakeIncident) -> Population:
+    """Sixty incidents, each property varying with a period of its own."""
+    made = []
+    for k in range(60):
+        onset = DAY + 3000.0 * k
+        last = onset + 100.0 * (k % 7)
+        closed = None if k % 5 == 0 else last + 50
+        made.append(
+            incident(
+                f"{k * 7919 % 65536:04x}{k:04x}",
+                detector=("hosts", "chambers")[k % 2],
+                entity=ENTITIES[k % 6],
+                severity=list(Severity)[k % 3],
+                status=Status.OPEN if closed is None else Status.CLOSED,
+                onset=onset,
+                last=last,
+                closed=closed,
+                peak=1.0 + k % 11,
+                seen_by=list(SeenBy)[k // 2 % 3],
+                causes=CAUSES[k % 4],
+                run=None if k % 3 == 0 else 321900 + k % 4,
+            )
+        )
+    store.commit(Step("g", findings=tuple(Finding(each, f"It was {each.id}.") for each in made)))
+    return Population(made)
+
+
+def selected(s: Selection, i: Incident) -> bool:
+    return (
+        (not s.entities or any(i.entity == e or fnmatchcase(i.entity, e) for e in s.entities))
+        and (not s.detectors or i.detector in s.detectors)
+        and (not s.severities or i.severity in s.severities)
+        and (not s.statuses or i.status in s.statuses)
+        and (not s.seen_by or i.seen_by in s.seen_by)
+        and (s.since is None or i.closed is None or i.closed >= s.since)
+        and (s.until is None or i.onset < s.until)
+        and (s.min_score is None or i.peak >= s.min_score)
+        and (s.max_score is None or i.peak <= s.max_score)
+        and (s.run is None or i.run == s.run)
+        and (
+            s.cause is None or any(s.cause.lower().replace("\n", " ") in cause.lower() for cause in i.causes)
+        )
+        and (not s.ids or i.id in s.ids)
+    )
+
+
+def some(values: st.SearchStrategy) -> st.SearchStrategy:
+    return st.one_of(st.just(()), st.lists(values, max_size=2).map(tuple))
+
+
+moments = st.none() | st.integers(-2, 125).map(lambda k: DAY + 1500.0 * k)
+selections = st.builds(
+    Selection,
+    entities=some(st.sampled_from([*ENTITIES, "host/*", "DT/W[-+]?/*", "*PC?", "nobody"])),
+    detectors=some(st.sampled_from(["hosts", "chambers", "nobody"])),
+    severities=some(st.sampled_from(Severity)),
+    statuses=some(st.sampled_from(Status)),
+    seen_by=some(st.sampled_from(SeenBy)),
+    since=moments,
+    until=moments,
+    min_score=st.none() | st.integers(0, 12).map(float),
+    max_score=st.none() | st.integers(0, 12).map(float),
+    run=st.none() | st.sampled_from([321900, 321903, 1]),
+    cause=st.none()
+    | st.sampled_from(["cpu", "CPU", "50%", "m_5", "wires 1-49", "cpu, load1", "_", "%", "\n"]),
+)
+over_the_population = settings(
+    suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=60, deadline=None
+)
+
+KEYS: dict[Order, Callable[[Incident], object]] = {
+    Order.LATEST: lambda i: -i.onset,
+    Order.EARLIEST: lambda i: i.onset,
+    Order.WORST: lambda i: (-i.peak, -i.onset),
+    Order.LONGEST: lambda i: (i.onset - i.last, -i.onset),
+}
+
+
+@over_the_population
+@given(selections, st.sampled_from(Order), st.integers(0, 20), st.integers(0, 20))
+def test_a_selection_selects(
+    queries: Queries, population: Population, s: Selection, order: Order, limit: int, offset: int
+) -> None:
+    expected = sorted((i for i in population if selected(s, i)), key=KEYS[order])  # type: ignore[arg-type]
+    assert queries.count(s) == len(expected)
+    got = [report.incident for report in queries.reports(s, order, limit, offset)]
+    assert got == expected[offset : offset + limit]
+
+
+@over_the_population
+@given(selections, st.sampled_from(get_args(Group)))
+def test_a_tally_adds_up(queries: Queries, population: Population, s: Selection, by: Group) -> None:
+    def group(i: Incident) -> str:
+        if by in ("day", "hour"):
+            return f"{datetime.fromtimestamp(i.onset, UTC):{'%Y-%m-%d' if by == 'day' else '%Y-%m-%d %H:00'}}"
+        return str(getattr(i, by))
+
+    expected = Counter(group(i) for i in population if selected(s, i))
+    expected.pop("None", None)
+    got = queries.tally(s, by)
+    assert dict(got) == expected
+    assert got == sorted(got, key=lambda pair: (-pair[1], pair[0]))
+
+
+def test_ids_select(queries: Queries, population: Population) -> None:
+    wanted = (population[3].id, population[50].id, "nothing")
+    got = queries.reports(Selection(ids=wanted), Order.EARLIEST)
+    assert [report.incident for report in got] == [population[3], population[50]]
+
+
+def test_a_report_is_found_by_id_or_its_beginning(queries: Queries, population: Population) -> None:
+    ids = [i.id for i in population]
+    wanted = population[17]
+    beginning = next(wanted.id[:n] for n in range(1, 9) if sum(i.startswith(wanted.id[:n]) for i in ids) == 1)
+    for name in (wanted.id, beginning, beginning.upper()):
+        assert queries.report(name).incident == wanted
+
+
+def test_an_id_that_begins_another_is_itself(store: Store, queries: Queries, incident: MakeIncident) -> None:
+    store.commit(Step("g", findings=(Finding(incident("ab"), "odd"), Finding(incident("abc"), "odd"))))
+    assert queries.report("ab").incident.id == "ab"
+
+
+def test_an_ambiguous_beginning_names_who_is_meant(queries: Queries, population: Population) -> None:
+    letter = Counter(i.id[0] for i in population).most_common(1)[0][0]
+    with pytest.raises(QuestionError, match=f"several reports begin with '{letter}'") as caught:
+        queries.report(letter)
+    assert len(caught.value.nearest) > 1
+    assert all(near.startswith(letter) for near in caught.value.nearest)
+
+
+@pytest.mark.parametrize("wildcard", ["", "%", "________"])
+def test_an_unknown_id_names_the_nearest(queries: Queries, population: Population, wildcard: str) -> None:
+    with pytest.raises(QuestionError, match="there is no report"):
+        queries.report(wildcard)
+    wrong = population[17].id[:-1] + "x"
+    with pytest.raises(QuestionError, match="the nearest are") as caught:
+        queries.report(wrong)
+    assert population[17].id in caught.value.nearest
+
+
+def test_an_empty_store_answers(queries: Queries) -> None:
+    with pytest.raises(QuestionError, match="none is recorded yet"):
+        queries.report("abc")
+    assert queries.count(Selection(entities=("*",))) == 0
+    assert queries.reports(Selection()) == []
+    assert queries.tally(Selection(), "day") == []
+    assert queries.entities() == queries.detectors() == queries.narratives(5) == []
+    assert queries.activity() == {}
+    assert queries.latest_data() is None
+    assert queries.evidence("abc") is None
+    assert queries.explanations("abc") == queries.points("abc") == []
+
+
+def test_names_are_those_that_sent_or_were_reported(
+    store: Store, queries: Queries, incident: MakeIncident
+) -> None:
+    store.commit(
+        Step(
+            "g",
+            findings=(Finding(incident(entity="b", detector="y"), "odd"),),
+            states={("x", "a"): b"", ("y", "b"): b""},
+            activity={name: Activity("vector", 1.0, 2.0, 1) for name in ("c", "b")},
+        )
+    )
+    assert queries.entities() == ["b", "c"]
+    assert queries.detectors() == ["x", "y"]
+
+
+def test_narratives_come_latest_first(queries: Queries, population: Population) -> None:
+    expected = [(i.id, f"It was {i.id}.") for i in itertools.islice(reversed(population), 7)]
+    assert queries.narratives(7) == expected

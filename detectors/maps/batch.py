@@ -1,0 +1,113 @@
+"""Maps of one shape, side by side with what is expected of them: what the map detectors work on."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from anomalyd.detectors.detector import Floats, RawScores, Stretch
+from anomalyd.detectors.maps.luminosity import Cells, Counts, isolated_zeros, luminosity
+from anomalyd.detectors.maps.reference import Origin, Reference, References
+
+_CHUNK_CELLS = 1_000_000
+"""Cells that are worked on together: bounds the memory, a thousand chambers' maps."""
+
+
+_DOUBT: dict[Origin, float] = {"own": 0.0, "shape": 0.1, "other": 0.3}
+"""How wrong a profile may be as a whole: chambers of a station differ by some 10 %."""
+
+
+@dataclass(frozen=True, slots=True)
+class MapBatch:
+    """Maps (N, R, C), each with the reference of its element.
+
+    `counts`: 0 where missing; `missing`: NaN in the map, masked or behind a ragged end; `usable`: neither
+    missing nor dead when the reference was learnt; `profile`: relative rates, mean about 1; `exposure` (N,):
+    luminosity behind the profile; `lowest`, `highest` (N,): luminosities to believe; `origin` (N,).
+    """
+
+    counts: Counts
+    missing: Cells
+    usable: Cells
+    profile: Counts
+    exposure: NDArray[np.float64]
+    lowest: NDArray[np.float64]
+    highest: NDArray[np.float64]
+    origin: tuple[Origin, ...]
+
+    def doubt(self) -> NDArray[np.float64]:
+        """Say how wrong each profile (N,) may be as a whole (relative), by where it comes from."""
+        return np.array([_DOUBT[origin] for origin in self.origin])
+
+    def luminosity(self) -> NDArray[np.float64]:
+        """Estimate the luminosity (N,), unmoved by faults."""
+        seen = luminosity(self.counts, self.profile, self.usable, self.doubt())
+        return np.clip(seen, self.lowest, self.highest)
+
+    def weight(self, light: NDArray[np.float64]) -> Cells:
+        """Say which cells (N, R, C) count: the usable ones without isolated dead wires."""
+        return self.usable & ~isolated_zeros(self.counts, light[:, None, None] * self.profile, self.usable)
+
+
+def batch_of(maps: Counts, references: Sequence[Reference]) -> MapBatch:
+    """Put maps (N, R, C) beside their references, one for each."""
+    missing = ~np.isfinite(maps)
+    bounds = [r.luminosity_bounds() for r in references]
+    return MapBatch(
+        counts=np.where(missing, 0, np.maximum(maps, 0)).astype(np.float32),
+        missing=missing,
+        usable=np.stack([r.usable for r in references]) & ~missing,
+        profile=np.stack([r.profile for r in references]),
+        exposure=np.array([r.exposure for r in references]),
+        lowest=np.array([low for low, _ in bounds]),
+        highest=np.array([high for _, high in bounds]),
+        origin=tuple(r.origin for r in references),
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class MapScores:
+    """What a detector says of the maps of a batch: as `RawScores`, (N,) and (N, R, C)."""
+
+    raw: NDArray[np.float64]
+    error: Floats
+    expectation: Floats
+    contribution: Floats
+
+
+def score_by_shape(
+    stretches: Sequence[Stretch], references: References, score: Callable[[MapBatch], MapScores]
+) -> list[RawScores]:
+    """Score stretches of different elements in batches of one shape, and put the scores back in order.
+
+    Raises:
+        ModelMismatch: values that are no maps, or of a shape that was not trained on.
+
+    """
+    expected = [references.of(s.entity, s.values.shape[1:]) for s in stretches]
+    scores = [
+        RawScores(
+            np.full(len(s.values), np.nan),
+            *(np.full(s.values.shape, np.nan, dtype=np.float32) for _ in range(3)),
+            state={},
+        )
+        for s in stretches
+    ]
+    by_shape: dict[tuple[int, ...], list[tuple[int, int]]] = {}
+    for i, stretch in enumerate(stretches):
+        by_shape.setdefault(stretch.values.shape[1:], []).extend((i, t) for t in range(len(stretch.values)))
+    for (rows, columns), places in by_shape.items():
+        chunk = max(1, _CHUNK_CELLS // max(1, rows * columns))
+        for start in range(0, len(places), chunk):
+            part = places[start : start + chunk]
+            maps = np.stack([stretches[i].values[t] for i, t in part])
+            scored = score(batch_of(maps, [expected[i] for i, _ in part]))
+            for k, (i, t) in enumerate(part):
+                scores[i].raw[t] = scored.raw[k]
+                scores[i].error[t] = scored.error[k]
+                scores[i].expectation[t] = scored.expectation[k]
+                scores[i].contribution[t] = scored.contribution[k]
+    return scores

@@ -1,0 +1,199 @@
+"""A likelihood scan: which rectangle of a map disagrees most with what is expected there."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import lru_cache
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+from torch.nn import functional as F
+
+HEIGHTS = (1, 2, 4, 8)
+WIDTHS = (1, 2, 3, 5, 8, 12, 18, 28)
+KINDS = (len(HEIGHTS) + 1) * (len(WIDTHS) + 1)
+"""Kinds of window: every height, and all rows, with every width, and whole rows."""
+
+_CHUNK = 32
+"""Maps whose windows are looked at together: few enough that they stay in the processor's cache."""
+
+Boxes = NDArray[np.int64]
+"""Rectangles (N, 4): first row, row behind the last, first column, column behind the last."""
+
+
+@dataclass(frozen=True, slots=True)
+class Windows:
+    """The windows that are looked at in maps of one shape.
+
+    `boxes` (K, 4); `kind` (K,): index of height and width; `log_places` (K,): ln of how many windows of its
+    kind there are, times the number of kinds; `corners` (4, K): where the four corners lie in the flattened
+    integral image.
+    """
+
+    boxes: Boxes
+    kind: Tensor
+    log_places: Tensor
+    corners: Tensor
+
+
+@lru_cache(maxsize=64)
+def windows_of(rows: int, columns: int) -> Windows:
+    """List the windows for maps of (rows, columns); large ones lie further apart than small ones."""
+    boxes: list[tuple[int, int, int, int]] = []
+    kinds: list[int] = []
+    places: list[float] = []
+    for i, height in enumerate((*HEIGHTS, rows)):
+        if height > rows or (height == rows and i < len(HEIGHTS)):
+            continue
+        for j, width in enumerate((*WIDTHS, columns)):
+            if width > columns or (width == columns and j < len(WIDTHS)):
+                continue
+            new = [
+                (r, r + height, c, c + width)
+                for r in _starts(rows, height, height // 2)
+                for c in _starts(columns, width, width // 3)
+            ]
+            boxes += new
+            kinds += [i * (len(WIDTHS) + 1) + j] * len(new)
+            places += [float(np.log(len(new)))] * len(new)
+    table = np.array(boxes, dtype=np.int64)
+    log_places = torch.tensor(places) + float(np.log(len(set(kinds))))
+    return Windows(table, torch.tensor(kinds), log_places, _corners(torch.from_numpy(table), columns))
+
+
+def _starts(length: int, size: int, step: int) -> list[int]:
+    """Say where windows of `size` begin, with the last one flush with the end."""
+    last = length - size
+    return sorted({*range(0, last + 1, max(1, step)), last})
+
+
+def _corners(boxes: Tensor, columns: int) -> Tensor:
+    top, bottom, left, right = boxes.unbind(-1)
+    step = columns + 1
+    return torch.stack([bottom * step + right, top * step + right, bottom * step + left, top * step + left])
+
+
+def _integral(cells: Tensor) -> Tensor:
+    """Sums from the upper left corner: ((R + 1) * (C + 1), N), maps last so that windows are read in rows."""
+    summed = F.pad(cells, (1, 0, 1, 0)).cumsum(1).cumsum(2)
+    return summed.reshape(len(cells), -1).T.contiguous()
+
+
+def _window_sums(integral: Tensor, corners: Tensor) -> Tensor:
+    a, b, c, d = (integral.index_select(0, corner) for corner in corners)
+    return a - b - c + d
+
+
+def _log_likelihood_ratio(residual: Tensor, expected: Tensor, dispersion: Tensor, drift: Tensor) -> Tensor:
+    """Nats for "its rate is what was seen" against "as expected", of windows with Poisson counts.
+
+    The plain ratio is divided by the variance over Poisson's: `dispersion` for the error of the reference,
+    and `drift` squared times the counts for a shape that moves as a whole.
+    """
+    expected = expected.clamp(min=1e-3)
+    change = (residual / expected).clamp(min=-1)
+    # log1p of the change, not ln(observed / expected): windows hold up to 1e8 counts, float32 only 7 digits.
+    # The factor just below 1 keeps the gradient of an empty window finite.
+    nats = expected * ((1 + change) * torch.log1p(change * (1 - 1e-6)) - change)
+    return nats / (dispersion + drift.square() * expected)
+
+
+@dataclass(frozen=True, slots=True)
+class Suspect:
+    """The window of each map with the most evidence: `boxes` (N, 4), `pull` (N,) its residual in sigmas."""
+
+    boxes: Boxes
+    pull: NDArray[np.float32]
+
+
+class Scan:
+    """Evidence of the windows of a map, less the price of looking in many places.
+
+    `price` (2, KINDS): nats that normal maps reach in a tenth of cases, for losses and for excesses.
+
+    Maps come as `residual`, observed less expected, and `expected`, (N, R, C) both and 0 in cells that do not
+    count, with `dispersion` and `drift` (N,): a window of e expected counts varies by
+    e * (dispersion + drift^2 * e).
+    """
+
+    def __init__(self, price: Tensor | None = None) -> None:
+        self.price = torch.zeros(2, KINDS) if price is None else price
+
+    def evidence(
+        self, residual: Tensor, expected: Tensor, dispersion: Tensor, drift: Tensor
+    ) -> tuple[Tensor, Tensor]:
+        """Give the evidence (K, N) of each window in nats, and whether it is a loss (K, N)."""
+        windows = windows_of(residual.shape[1], residual.shape[2])
+        change = _window_sums(_integral(residual), windows.corners)
+        wanted = _window_sums(_integral(expected), windows.corners)
+        loss = change < 0
+        price = self.price[:, windows.kind] + windows.log_places
+        nats = _log_likelihood_ratio(change, wanted, dispersion, drift)
+        return nats - torch.where(loss, price[0, :, None], price[1, :, None]), loss
+
+    def score(self, residual: Tensor, expected: Tensor, dispersion: Tensor, drift: Tensor) -> Tensor:
+        """Sum the evidence up (N,): ln of the summed likelihood ratios, a smooth maximum over windows."""
+        return torch.logsumexp(self.evidence(residual, expected, dispersion, drift)[0], dim=0)
+
+    def highest(self, residual: Tensor, expected: Tensor, dispersion: Tensor, drift: Tensor) -> Tensor:
+        """Give the highest evidence (2, KINDS, N) of losses and excesses, NaN for kinds that do not fit."""
+        evidence, loss = self.evidence(residual, expected, dispersion, drift)
+        kind = windows_of(residual.shape[1], residual.shape[2]).kind
+        highest = torch.full((2, KINDS, evidence.shape[1]), torch.nan)
+        for k in kind.unique().tolist():
+            nats, losses = evidence[kind == k], loss[kind == k]
+            highest[0, k] = nats.masked_fill(~losses, -torch.inf).amax(0)
+            highest[1, k] = nats.masked_fill(losses, -torch.inf).amax(0)
+        return highest
+
+    def examine(
+        self, residual: Tensor, expected: Tensor, dispersion: Tensor, drift: Tensor
+    ) -> tuple[NDArray[np.float64], Suspect]:
+        """Give what `score` gives (N,), and the window with the most evidence, its edges fitted."""
+        columns = residual.shape[2]
+        windows = windows_of(residual.shape[1], columns)
+        score = np.empty(len(residual))
+        best = torch.empty(len(residual), dtype=torch.int64)
+        for start in range(0, len(residual), _CHUNK):
+            part = slice(start, start + _CHUNK)
+            nats, _ = self.evidence(residual[part], expected[part], dispersion[part], drift[part])
+            score[part] = torch.logsumexp(nats, dim=0).numpy()
+            best[part] = nats.argmax(0)
+        integrals = _integral(residual), _integral(expected)
+        maps = torch.arange(len(residual))
+
+        def sums(boxes: Tensor) -> tuple[Tensor, Tensor]:
+            a, b, c, d = _corners(boxes, columns)
+            change, wanted = (i[a, maps] - i[b, maps] - i[c, maps] + i[d, maps] for i in integrals)
+            return change, wanted
+
+        boxes = _fit_edges(
+            torch.from_numpy(windows.boxes)[best],
+            (residual.shape[1], columns),
+            lambda tried: _log_likelihood_ratio(*sums(tried), dispersion, drift),
+        )
+        change, wanted = sums(boxes)
+        wanted = wanted.clamp(min=1e-3)
+        pull = change / (wanted * (dispersion + drift.square() * wanted)).sqrt()
+        return score, Suspect(boxes.numpy(), pull.numpy())
+
+
+def _fit_edges(boxes: Tensor, shape: tuple[int, int], nats_of: Callable[[Tensor], Tensor]) -> Tensor:
+    """Move the edges (N, 4) as long as a move is worth it: half a nat is what an edge gains by chance."""
+    limits = torch.tensor([shape[0], shape[0], shape[1], shape[1]])
+    nats = nats_of(boxes)
+    for _ in range(2):
+        for edge in range(4):
+            for move in (-4, -2, -1, 1, 2, 4):
+                tried = boxes.clone()
+                tried[:, edge] = (tried[:, edge] + move).clamp(0, int(limits[edge]))
+                empty = (tried[:, 0] >= tried[:, 1]) | (tried[:, 2] >= tried[:, 3])
+                tried = torch.where(empty[:, None], boxes, tried)
+                new = nats_of(tried)
+                better = new > nats + 0.5
+                boxes = torch.where(better[:, None], tried, boxes)
+                nats = torch.where(better, new, nats)
+    return boxes

@@ -44,8 +44,9 @@ class Scale:
 def measure(values: NDArray[np.floating], fallback: Scale | None = None) -> Scale:
     """Measure what is usual in rows (T, F), NaN where missing; a metric without any row takes the fallback.
 
-    Centre: median. Width: the larger of the scaled median absolute deviation and half of what the 1 % and
-    99 % quantiles say, which sees the bursts that the former ignores, and is still blind to 1 % anomalies.
+    Centre: median. Width: root mean square of the deviations from it, each at most their 99.5 % quantile. It
+    sees the bursts that a median absolute deviation ignores, and half a percent of anomalies, however large,
+    cannot stretch it far.
     """
     metrics = values.shape[1]
     centre, width, cap = np.zeros(metrics), np.ones(metrics), np.full(metrics, np.inf)
@@ -59,13 +60,12 @@ def measure(values: NDArray[np.floating], fallback: Scale | None = None) -> Scal
             continue
         middle = np.median(column)
         deviation = np.abs(column - middle)
-        low, high = np.quantile(column, (0.01, 0.99))
-        spread = max(1.4826 * np.median(deviation), 0.5 * (high - low) / 4.65)
+        spread = np.sqrt(np.mean(np.minimum(deviation, np.quantile(deviation, 0.995)) ** 2))
         # A hundredth of its size, or of a unit where it is always 0, is the least a metric is asked to move.
         smallest = 0.01 * abs(middle) if middle else 0.01 * min(1.0, deviation.max() or 1.0)
         if spread < smallest:
             moves = int(np.count_nonzero(deviation > 3.0 * smallest))
-            cap[f] = np.sqrt(2.0 * np.log((n + 1.0) / (moves + 1.0))) if moves < 0.1 * n else np.inf
+            cap[f] = np.sqrt(2.0 * np.log((n + 1.0) / (moves + 1.0)))
         centre[f], width[f] = middle, max(spread, smallest)
     return Scale(centre.astype(np.float32), width.astype(np.float32), cap.astype(np.float32))
 

@@ -356,7 +356,7 @@ class KafkaSource:
             return
         begins = oldest.get(place, 0)
         if offset is not None and offset < begins:
-            log.warning("%s: records %d to %d are gone from Kafka, unread", place, offset, begins - 1)
+            log.warning("%s/%d: records %d to %d are gone from Kafka, unread", *place, offset, begins - 1)
         consumer.seek(place, max(offset or 0, begins))
 
     def _pause_or_resume(self, consumer: Any) -> None:

@@ -105,6 +105,11 @@ class Aligner:
         self._start({entity: _SECONDS.unpack(blob)[0] for entity, blob in states.items()})
 
     @property
+    def holds_back(self) -> bool:
+        """Whether any input waits for what is late."""
+        return bool(self._lateness)
+
+    @property
     def held(self) -> int:
         """How many samples wait."""
         return sum(sum(offsets.values()) for offsets in self._held.values())

@@ -12,6 +12,7 @@ from typing import Annotated, Any, Literal
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, model_validator
 
+from anomalyd.detectors.registry import autoencoder_kinds, classical_peer, detector_class, kinds
 from anomalyd.errors import ConfigError
 
 Fraction = Annotated[float, Field(gt=0, lt=1)]
@@ -121,6 +122,22 @@ class DetectorConfig(_Section):
     classical_parameters: dict[str, Any] = {}
     training: TrainingConfig = TrainingConfig()
     alert: AlertPolicy = AlertPolicy()
+
+    @model_validator(mode="after")
+    def _kinds_are_known(self) -> DetectorConfig:
+        if self.kind not in autoencoder_kinds():
+            raise ValueError(f"kind {self.kind!r} is unknown; known: {', '.join(autoencoder_kinds())}")
+        if self.classical is not None and self.classical not in kinds():
+            raise ValueError(f"classical {self.classical!r} is unknown; known: {', '.join(kinds())}")
+        ours, theirs = (detector_class(k).sample_kind for k in (self.kind, self.classical_kind))
+        if ours != theirs:
+            raise ValueError(f"kind {self.kind!r} takes a {ours}, classical {self.classical!r} a {theirs}")
+        return self
+
+    @property
+    def classical_kind(self) -> str:
+        """The classical detector that runs beside it: the one named, or the kind's own."""
+        return self.classical if self.classical is not None else classical_peer(self.kind)
 
     def watches(self, entity: str) -> bool:
         """Say whether this detector watches the entity (shell patterns, case matters)."""

@@ -12,7 +12,7 @@ from anomalyd.reports.step import OutboxEntry
 
 PREFIX = "anomalyd-"
 
-Event = Literal["opened", "updated", "closed", "explained"]
+Event = Literal["opened", "escalated", "closed", "explained"]
 
 
 def dead_letter_entry(letter: DeadLetter, topic: str) -> OutboxEntry:

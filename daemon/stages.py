@@ -14,6 +14,9 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
+from anomalyd.detectors.detector import Stretch
+from anomalyd.detectors.pair import PairScores
+
 
 # gc=False: they can hold no cycle, and thousands alive at once would make the collector run often.
 class Record(msgspec.Struct, frozen=True, gc=False):
@@ -59,13 +62,23 @@ class DeadLetter:
 
 @dataclass(frozen=True, slots=True)
 class Scored:
-    """A stretch of samples of one entity with the scores of one detector pair.
+    """A stretch of samples of one entity with what one detector pair says of it.
 
-    `autoencoder` and `classical` (n,): calibrated, above 1 is an alert, NaN where it could not tell.
+    `samples` and `stretch` hold the same n samples, as they came and as the detectors saw them; `recent`
+    (h, ...) with `recent_times` (h,) is what the entity sent just before. `late`: the samples are older than
+    what was scored before them; they are scored on their own and nothing is remembered of them.
     """
 
     detector: str
-    entity: str
+    model: str
     samples: tuple[Sample, ...]
-    autoencoder: NDArray[np.float64]
-    classical: NDArray[np.float64]
+    stretch: Stretch
+    scores: PairScores
+    recent_times: NDArray[np.float64]
+    recent: NDArray[np.float32]
+    late: bool = False
+
+    @property
+    def entity(self) -> str:
+        """The entity whose samples these are."""
+        return self.stretch.entity

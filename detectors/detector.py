@@ -5,7 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, ClassVar, Literal, Protocol, Self
+from typing import Any, ClassVar, Literal, Protocol, Self, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -156,6 +156,7 @@ class Encoded:
     feature: Tensor
 
 
+@runtime_checkable
 class Explainable(Protocol):
     """A detector whose raw score is a differentiable function of its inputs: what `interpret` works on."""
 

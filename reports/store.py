@@ -140,6 +140,12 @@ class Store:
             for r in rows
         ]
 
+    def outbox_size(self) -> int:
+        """Count the messages of the outbox."""
+        with self._database.reading() as connection:
+            size: int = connection.execute(select(func.count()).select_from(t.outbox)).scalar_one()
+            return size
+
     def mark_sent(self, ids: Sequence[int], positions: Mapping[tuple[str, int], int]) -> None:
         """Take acknowledged messages out of the outbox.
 

@@ -1,0 +1,197 @@
+"""The whole daemon, put together from its configuration."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections import Counter
+from collections.abc import Callable
+from pathlib import Path
+
+from prometheus_client import CollectorRegistry
+
+from anomalyd.daemon.config import Config
+from anomalyd.daemon.explainer import Explainer
+from anomalyd.daemon.health import HealthServer, Heartbeat
+from anomalyd.daemon.outbox import Publisher
+from anomalyd.daemon.service import Found, Service
+from anomalyd.daemon.source import KafkaSource
+from anomalyd.daemon.telemetry import Telemetry
+from anomalyd.daemon.watch import Watch
+from anomalyd.detectors.library import ModelLibrary
+from anomalyd.errors import StoreError
+from anomalyd.reports.queries import Queries
+from anomalyd.reports.store import Store
+
+_log = logging.getLogger(__name__)
+
+_MEASURE_S = 1.0
+
+_STILL_S = 60.0
+"""A step of many large maps takes seconds; a loop that stands still for a minute hangs."""
+
+# Together below the 10 seconds in which the daemon has promised to end.
+_SOURCE_STOPS_S = 4.0
+_EXPLAINER_STOPS_S = 1.5
+_PUBLISHER_STOPS_S = 2.5
+
+
+class Daemon:
+    """Source, service, publisher, explainer, metrics and health, started and stopped together.
+
+    `on_found` is told of every stored change of an incident.
+
+    Raises:
+        StoreError: the report store cannot be opened (SchemaError: it is newer than this code).
+
+    """
+
+    def __init__(self, config: Config, *, on_found: Callable[[Found], None] | None = None) -> None:
+        self._config = config
+        self._telemetry = Telemetry.for_config(config, CollectorRegistry())
+        url = config.store.url.get_secret_value()
+        self._store = Store.open(url)
+        self._queries = Queries.open(url)
+        library = ModelLibrary(Path(config.store.models))
+        self._watches = [Watch(detector, library, self._refused) for detector in config.detectors]
+        self._source = KafkaSource(
+            config.kafka, [i.topic for i in config.inputs], lambda: self._service.stored_offsets()
+        )
+        self._publisher = Publisher(self._store, config.kafka)
+        self._explainer = Explainer(
+            self._store,
+            self._queries,
+            library,
+            config.explain,
+            self._telemetry,
+            output_topic=config.output.topic,
+            on_explained=lambda _: self._publisher.wake(),
+        )
+        self._heartbeat = Heartbeat(_STILL_S)
+        self._service = Service(
+            config,
+            self._source,
+            self._store,
+            self._watches,
+            self._telemetry,
+            on_found=on_found or _say,
+            on_step=self._after_step,
+            on_turn=self._turn,
+        )
+        self._next_measure = 0.0
+        self._source_errors = 0
+        self._published: Counter[str] = Counter()
+        self._health = HealthServer(
+            config.metrics.host,
+            config.metrics.port,
+            self._telemetry.registry,
+            alive={"service": self._heartbeat.missing},
+            ready={
+                "kafka": self._kafka_missing,
+                "store": self._store_missing,
+                "models": self._models_missing,
+            },
+        )
+
+    @property
+    def url(self) -> str:
+        """Where /metrics, /livez and /readyz are found."""
+        return self._health.url
+
+    def run(self) -> None:
+        """Run until `stop` is called; then leave the group and end within ten seconds.
+
+        Raises:
+            ConfigError: the address of the metrics cannot be listened on.
+
+        """
+        try:
+            self._health.start()
+            _log.info("metrics and health: %s/metrics", self._health.url)
+            self._publisher.start()
+            if self._config.explain.enabled:
+                self._explainer.start()
+            self._source.start()
+            self._service.run()
+        finally:
+            self._end()
+
+    def stop(self) -> None:
+        """Ask `run` to return; may be called from a signal handler and from any thread."""
+        self._service.stop()
+
+    def _end(self) -> None:
+        in_time = [
+            self._source.stop(_SOURCE_STOPS_S),
+            self._explainer.stop(_EXPLAINER_STOPS_S),
+            self._publisher.stop(_PUBLISHER_STOPS_S),
+        ]
+        self._health.stop()
+        if all(in_time):
+            self._queries.close()
+            self._store.close()
+        # Else a thread still uses the store; what it had not finished is found again by the next start.
+        _log.info("stopped%s", "" if all(in_time) else " before everything had ended")
+
+    def _turn(self) -> None:
+        self._heartbeat.beat()
+        if time.monotonic() >= self._next_measure:
+            self._next_measure = time.monotonic() + _MEASURE_S
+            self._measure()
+
+    def _after_step(self) -> None:
+        self._publisher.wake()
+        self._explainer.wake()
+
+    def _refused(self, detector: str, why: str) -> None:
+        self._telemetry.model_refused(detector)
+
+    def _measure(self) -> None:
+        """Set the metrics that are a state rather than an event."""
+        telemetry = self._telemetry
+        telemetry.lag(self._source.lag())
+        telemetry.queue(self._source.queued)
+        telemetry.last_event_time(self._service.newest_events)
+        telemetry.source_error(self._source.errors - self._source_errors)
+        self._source_errors = self._source.errors
+        published = Counter(self._publisher.published)
+        for topic, messages in (published - self._published).items():
+            telemetry.published(topic, messages)
+        self._published = published
+        try:
+            telemetry.incidents_open(Counter(i.severity for i in self._store.open_incidents()))
+            telemetry.outbox_pending(self._store.outbox_size())
+        except StoreError as error:
+            _log.warning("metrics of the store are as they were: %s", error)
+
+    def _kafka_missing(self) -> str | None:
+        if not self._source.connected:
+            return self._source.last_error or "not connected yet"
+        return None if self._source.assigned() else "no partition is assigned (do the topics exist?)"
+
+    def _store_missing(self) -> str | None:
+        try:
+            self._queries.latest_data()
+        except StoreError as error:
+            return str(error)
+        return None
+
+    def _models_missing(self) -> str | None:
+        untrained = [watch.config.name for watch in self._watches if watch.loaded is None]
+        if not untrained:
+            return None
+        return f"no usable model of {', '.join(untrained)}; run `anomalyd train`"
+
+
+def _say(found: Found) -> None:
+    incident = found.incident
+    _log.info(
+        "incident %s %s: %s %s score %.1f, seen by %s, %s",
+        incident.id,
+        "/".join(found.events),
+        incident.entity,
+        incident.severity.value,
+        incident.peak,
+        incident.seen_by.value,
+        incident.causes[0] if incident.causes else "no single cause",
+    )

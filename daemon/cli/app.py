@@ -1,0 +1,21 @@
+"""All commands, joined; each group of them in a file of its own."""
+
+from __future__ import annotations
+
+import typer
+
+from anomalyd.daemon.cli import operate, read, tools
+
+app = typer.Typer(
+    name="anomalyd",
+    help="Watch a physics experiment and the computing under it: find anomalies in Kafka streams, explain them, "
+    "keep reports.",
+    no_args_is_help=True,
+    add_completion=False,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+operate.add_to(app)
+read.add_to(app)
+tools.add_to(app)

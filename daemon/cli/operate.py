@@ -1,0 +1,62 @@
+"""Commands of the service: run, check-config, train."""
+
+from __future__ import annotations
+
+import signal
+from typing import Annotated
+
+import typer
+
+from anomalyd.daemon.cli.options import DEFAULT_CONFIG, ConfigFile, log_to_stderr
+from anomalyd.daemon.config import load_config
+
+
+def add_to(app: typer.Typer) -> None:
+    """Add the commands."""
+    app.command("run")(run)
+    app.command("check-config")(check_config)
+    app.command("train")(train)
+
+
+def run(config: ConfigFile = DEFAULT_CONFIG) -> None:
+    """Run the daemon until SIGTERM or Ctrl-C."""
+    log_to_stderr()
+    from anomalyd.daemon.application import Daemon
+
+    daemon = Daemon(load_config(config))
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: daemon.stop())
+    daemon.run()
+
+
+def check_config(config: ConfigFile = DEFAULT_CONFIG) -> None:
+    """Check a configuration file; say what it means, or every mistake with its path."""
+    found = load_config(config)
+    for each in found.inputs:
+        typer.echo(f"input     {each.topic} ({each.format})")
+    for detector in found.detectors:
+        typer.echo(
+            f"detector  {detector.name}: {detector.kind} and {detector.classical_kind} on "
+            f"{', '.join(detector.entities)}; at most {detector.alert.false_alarm_rate:g} false alarms a sample"
+        )
+    typer.echo(f"{config}: good")
+
+
+def train(
+    detector: Annotated[
+        str | None, typer.Argument(help="The detector to train; all of them if none is named.")
+    ] = None,
+    config: ConfigFile = DEFAULT_CONFIG,
+) -> None:
+    """Train detectors on what the topics still hold, and publish the models; a running daemon takes them."""
+    log_to_stderr()
+    from anomalyd.daemon.progress import showing
+    from anomalyd.daemon.training import train_detectors
+
+    with showing() as progress:
+        cards = train_detectors(load_config(config), detector, progress=progress)
+    for name, (version, card) in cards.items():
+        typer.echo(
+            f"{name}: model {version}, {card.samples} samples of {len(card.shapes)} entities, "
+            f"{card.trained_to - card.trained_from:.0f} s of data"
+        )

@@ -1,0 +1,184 @@
+"""Commands that read the store: reports list, reports show, ask, dashboard."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from anomalyd.daemon.cli.options import DEFAULT_CONFIG, MaybeConfig, StoreUrl, store_url
+from anomalyd.errors import AnomalydError
+from anomalyd.reports.queries import Order, Queries, Selection
+from anomalyd.reports.report import Incident, Report, Severity, Status
+
+Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+
+reports = typer.Typer(help="List reports, or show one.", no_args_is_help=True)
+
+
+def add_to(app: typer.Typer) -> None:
+    """Add the commands."""
+    app.add_typer(reports, name="reports")
+    app.command("ask")(ask)
+    app.command("dashboard")(dashboard)
+
+
+@reports.command("list")
+def list_reports(
+    config: MaybeConfig = DEFAULT_CONFIG,
+    store: StoreUrl = None,
+    entity: Annotated[list[str] | None, typer.Option(help="Only these entities (shell patterns).")] = None,
+    severity: Annotated[list[Severity] | None, typer.Option(help="Only these severities.")] = None,
+    status: Annotated[Status | None, typer.Option(help="Only open, or only closed ones.")] = None,
+    order: Annotated[Order, typer.Option(help="Which come first.")] = Order.LATEST,
+    limit: Annotated[int, typer.Option(min=1, help="At most so many.")] = 50,
+    as_json: Json = False,
+) -> None:
+    """List reports, one a line."""
+    selection = Selection(
+        entities=tuple(entity or ()),
+        severities=tuple(severity or ()),
+        statuses=() if status is None else (status,),
+    )
+    with _queries(config, store) as queries:
+        found = queries.reports(selection, order=order, limit=limit)
+    if as_json:
+        typer.echo(json.dumps([as_dict(report) for report in found], indent=2))
+        return
+    for report in found:
+        typer.echo(incident_line(report.incident))
+    if not found:
+        typer.echo("no reports")
+
+
+@reports.command("show")
+def show_report(
+    report_id: Annotated[str, typer.Argument(metavar="ID", help="The report's id, or its first letters.")],
+    config: MaybeConfig = DEFAULT_CONFIG,
+    store: StoreUrl = None,
+    as_json: Json = False,
+    plot: Annotated[
+        Path | None,
+        typer.Option(help="Write the picture of its explanation to this PNG file.", dir_okay=False),
+    ] = None,
+    method: Annotated[
+        str | None, typer.Option(help="Which explanation to draw; the first by default.")
+    ] = None,
+) -> None:
+    """Show one report: what, where, since when, who saw it, and why."""
+    with _queries(config, store) as queries:
+        report = queries.report(report_id)
+        explanations = queries.explanations(report.incident.id)
+        evidence = queries.evidence(report.incident.id)
+    if plot is not None:
+        chosen = [e for e in explanations if method in (None, e.method)]
+        if not chosen:
+            have = ", ".join(e.method for e in explanations) or "none yet"
+            raise AnomalydError(f"report {report.incident.id}: no such explanation to draw; there is: {have}")
+        plot.write_bytes(chosen[0].png)
+    if as_json:
+        about = as_dict(report)
+        about["explanations"] = [
+            {"method": e.method, "seconds": e.seconds, "complete": e.complete, "values": _listed(e.values)}
+            for e in explanations
+        ]
+        if evidence is not None:
+            about["evidence"] = {
+                "time": evidence.time,
+                "features": list(evidence.features),
+                "values": _listed(evidence.values),
+                "expectation": _listed(evidence.expectation),
+                "error": _listed(evidence.error),
+            }
+        typer.echo(json.dumps(about, indent=2))
+        return
+    typer.echo(incident_line(report.incident))
+    typer.echo(report.narrative)
+    for e in explanations:
+        typer.echo(f"explained by {e.method} in {e.seconds:.2f} s" + ("" if e.complete else " (cut short)"))
+    if not explanations:
+        typer.echo(f"not explained: {report.explain_error or 'not yet'}")
+    if plot is not None:
+        typer.echo(f"picture: {plot}")
+
+
+def ask(
+    question: Annotated[str, typer.Argument(help='A question in plain words: "which hosts alarmed today?"')],
+    config: MaybeConfig = DEFAULT_CONFIG,
+    store: StoreUrl = None,
+    as_json: Json = False,
+) -> None:
+    """Ask the assistant about the reports; every sentence names the reports it comes from."""
+    from anomalyd.assistant.answer import Assistant
+
+    with _queries(config, store) as queries:
+        answer = Assistant(queries).ask(question)
+    typer.echo(json.dumps(asdict(answer), indent=2) if as_json else answer_lines(answer))
+
+
+def dashboard(
+    config: MaybeConfig = DEFAULT_CONFIG,
+    store: StoreUrl = None,
+    host: Annotated[str, typer.Option(help="The address to listen on.")] = "127.0.0.1",
+    port: Annotated[int, typer.Option(min=0, max=65535, help="The port to listen on.")] = 8501,
+) -> None:
+    """Show the dashboard in a browser; it reads the store only."""
+    from anomalyd.daemon.dashboard.serve import serve
+
+    raise SystemExit(serve(store_url(config, store), host=host, port=port))
+
+
+def incident_line(incident: Incident) -> str:
+    """Say an incident in one line: time, entity, severity, score, who saw it, top cause, report id."""
+    since = f"{datetime.fromtimestamp(incident.onset, UTC):%Y-%m-%d %H:%M:%S}Z"
+    cause = incident.causes[0] if incident.causes else "-"
+    return (
+        f"{since}  {incident.entity:<20} {incident.severity.value:<8} score {incident.peak:>6.1f}  "
+        f"{incident.status.value:<6} seen by {incident.seen_by.value:<11} {cause}  [{incident.id}]"
+    )
+
+
+def answer_lines(answer: Any) -> str:
+    """Say an answer: what was understood, the sentences with their sources."""
+    lines = [f"({answer.understood})"] if answer.understood else []
+    for sentence in answer.sentences:
+        sources = f"  [{', '.join(sentence.sources)}]" if sentence.sources else ""
+        lines.append(f"{sentence.text}{sources}")
+    return "\n".join(lines)
+
+
+def as_dict(report: Report) -> dict[str, Any]:
+    """Give a report for JSON."""
+    return {
+        **asdict(report.incident),
+        "narrative": report.narrative,
+        "revision": report.revision,
+        "recorded": report.recorded,
+        "explained_by": list(report.explained_by),
+        "explain_error": report.explain_error,
+    }
+
+
+def _listed(array: Any) -> Any:
+    """Give an array as nested lists, NaN as None."""
+    if array.ndim == 0:
+        value = float(array)
+        return value if value == value else None
+    return [_listed(row) for row in array]
+
+
+class _queries:  # noqa: N801 - reads as a function
+    """A read-only look at the store, closed afterwards."""
+
+    def __init__(self, config: Path, store: str | None) -> None:
+        self._queries = Queries.open(store_url(config, store))
+
+    def __enter__(self) -> Queries:
+        return self._queries
+
+    def __exit__(self, *_: object) -> None:
+        self._queries.close()

@@ -1,0 +1,1 @@
+"""The pages that a shifter watches, in Streamlit: they read the report store only."""

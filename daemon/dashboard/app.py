@@ -1,0 +1,41 @@
+"""The page, as Streamlit runs it: from the top for every browser and every click."""
+
+from __future__ import annotations
+
+import time
+
+import streamlit as st
+
+from anomalyd.daemon.dashboard import asking, filters, incident, links, listing
+from anomalyd.daemon.dashboard.filters import Filters
+from anomalyd.daemon.dashboard.look import STYLE
+from anomalyd.daemon.dashboard.store import look
+from anomalyd.reports.queries import Queries
+
+_REFRESH_S = 5.0  # soon enough for a person, and a few queries of milliseconds each
+
+
+def _page() -> None:
+    st.set_page_config(page_title="anomalyd", page_icon=":material/monitor_heart:", layout="wide")
+    st.html(STYLE)
+    asking.show_field()
+    look(lambda queries: _live(filters.choose(queries.detectors())))
+
+
+@st.fragment(run_every=_REFRESH_S)
+def _live(chosen: Filters) -> None:
+    """Show the state, and the list or the open incident; by itself again and again."""
+
+    def draw(queries: Queries) -> None:
+        now = time.time()
+        listing.show_state(queries, now)
+        report_id = links.current()
+        if report_id is None:
+            listing.show_list(queries, chosen, now)
+        else:
+            incident.show_incident(queries, report_id)
+
+    look(draw)
+
+
+_page()

@@ -1,0 +1,56 @@
+"""A load on this machine, for some seconds: CPU, then memory, then disk."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+# Each burns one core, or holds memory, or writes; all end by themselves, also if the demo dies.
+_CPU = "import time\nend = time.monotonic() + {s}\nwhile time.monotonic() < end: pass"
+_MEMORY = (
+    "import time\nend = time.monotonic() + {s}\nheld = []\n"
+    "while time.monotonic() < end:\n"
+    "    if len(held) < {blocks}: held.append(bytearray(b'x') * 2**25)\n"
+    "    time.sleep(0.02)"
+)
+_DISK = (
+    "import os, time\nend = time.monotonic() + {s}\n"
+    "with open({path!r}, 'wb', buffering=0) as f:\n"
+    "    while time.monotonic() < end:\n"
+    "        f.seek(0)\n"
+    "        for _ in range(8): f.write(os.urandom(2**20) * 4)\n"
+    "        os.fsync(f.fileno())\n"
+    "os.unlink({path!r})"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Burst:
+    """A load that ran: its kind, and from when to when (wall clock, seconds since the epoch)."""
+
+    kind: str
+    first: float
+    last: float
+
+
+def load(seconds: float, folder: Path, *, clock: Callable[[], float] = time.time) -> Burst:
+    """Burn every core, take a GiB of memory, and write to the disk, all at once for some seconds."""
+    first = clock()
+    programs = [_CPU.format(s=seconds)] * (os.cpu_count() or 1)
+    programs.append(_MEMORY.format(s=seconds, blocks=32))
+    programs.append(_DISK.format(s=seconds, path=str(folder / "burst.tmp")))
+    running = [subprocess.Popen([sys.executable, "-I", "-S", "-c", program]) for program in programs]
+    try:
+        for process in running:
+            process.wait(seconds + 20)
+    finally:
+        for process in running:
+            process.kill()
+            process.wait()
+        (folder / "burst.tmp").unlink(missing_ok=True)
+    return Burst("load", first, clock())

@@ -1,0 +1,193 @@
+"""What happens in the demo, in order. Two clocks matter: `--once` has three minutes in all, and a host must be
+quiet while its normal state is learnt, so the detectors are trained one after the other: the chambers first,
+then, with the daemon at work, the host.
+"""
+
+from __future__ import annotations
+
+import signal
+import sys
+import time
+from dataclasses import fields
+from pathlib import Path
+from typing import Any
+from urllib.error import URLError
+from urllib.request import urlopen
+
+from anomalyd.assistant.answer import Assistant
+from anomalyd.daemon.cli.read import answer_lines, incident_line
+from anomalyd.daemon.config import DetectorConfig
+from anomalyd.daemon.demo.bulletin import Bulletin
+from anomalyd.daemon.demo.burst import load
+from anomalyd.daemon.demo.stage import CHAMBERS, HOSTS, LUMISECTION_S, Stage, wait_until
+from anomalyd.daemon.demo.verdict import Injected, Verdict, judge
+from anomalyd.daemon.producers.chambers import Injection
+from anomalyd.daemon.producers.ticks import Ticks
+from anomalyd.daemon.progress import showing
+from anomalyd.daemon.training import train_detectors
+from anomalyd.detectors.detector import Progress
+from anomalyd.detectors.maps.faults import FAULT_KINDS
+from anomalyd.reports.queries import Queries, Selection
+from anomalyd.reports.report import Incident, SeenBy, Severity, Status
+
+_MAPS_S = 30
+"""Of each chamber so many maps are learnt from: 30 maps of 24 chambers are 720."""
+
+_HOST_S = 45
+"""Of the host so many samples, with the daemon at work and nothing else: that is its normal state here."""
+
+_LOAD_S = 12.0
+_FAULT_LUMISECTIONS = 8
+_TOLERANCE_S = 15.0
+
+
+def run_demo(folder: Path, *, once: bool, ui: bool) -> int:
+    """Run the demo: 0 if all that was injected was found, 1 if not. Ctrl-C ends it in order."""
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        with Stage(folder) as stage, showing() as progress:
+            return _play(stage, progress, once=once, ui=ui)
+    except KeyboardInterrupt:
+        _say("stopped")
+        return 130
+
+
+def _play(stage: Stage, progress: Progress, *, once: bool, ui: bool) -> int:
+    _say(f"broker at {stage.broker.bootstrap_servers}, everything else in {stage.folder}/")
+    dashboard = stage.start_dashboard() if ui else None
+    _watch(
+        progress, f"collecting {_MAPS_S} lumisections of {len(stage.chambers)} simulated chambers", _MAPS_S
+    )
+    _train(stage, CHAMBERS, progress)
+    daemon = stage.start_daemon()
+    wait_until(lambda: _answers(stage.metrics_url), 60.0, "the daemon's metrics")
+    bulletin = Bulletin(stage.config.output.topic or "", stage.config.kafka, _print_event)
+    bulletin.start()
+    try:
+        _say(
+            f"the daemon runs: metrics at {stage.metrics_url}" + (f", dashboard at {dashboard}" if ui else "")
+        )
+        _watch(progress, f"watching what is normal for {stage.agent.entity}", _HOST_S)
+        _train(stage, HOSTS, progress, history_s=_HOST_S)
+        wait_until(lambda: _ready(stage.metrics_url), 30.0, "the daemon with both models")
+        injected = _disturb(stage, progress)
+        verdict = _sum_up(stage, injected)
+        if not once:
+            _say("watching on; Ctrl-C ends it")
+            while daemon.alive:
+                _watch(progress, "", 1.0)
+    finally:
+        bulletin.stop()
+    return 1 if verdict.missed else 0
+
+
+def _train(stage: Stage, name: str, progress: Progress, history_s: float | None = None) -> None:
+    config = stage.config
+    if history_s is not None:
+        detectors = [_with_history(d, history_s) for d in config.detectors]
+        config = config.model_copy(update={"detectors": detectors})
+    ((version, card),) = train_detectors(config, name, progress=progress).values()
+    _say(f"{name}: trained on {card.samples} samples of {len(card.shapes)} entities, model {version}")
+
+
+def _with_history(detector: DetectorConfig, history_s: float) -> DetectorConfig:
+    training = detector.training.model_copy(update={"history_s": history_s})
+    return detector.model_copy(update={"training": training})
+
+
+def _disturb(stage: Stage, progress: Progress) -> list[Injected]:
+    """Inject a fault of each kind, one chamber each, and load this machine meanwhile."""
+    first = stage.stream.next_lumisection + 2
+    injections = [
+        Injection.draw(entity, kind, first + 2 * n, first + 2 * n + _FAULT_LUMISECTIONS - 1, seed=7)
+        for n, (kind, entity) in enumerate(zip(FAULT_KINDS, stage.chambers[::4], strict=False))
+    ]
+    now = time.time()
+    begin = now + (first - stage.stream.next_lumisection) * LUMISECTION_S
+    injected = []
+    for injection in injections:
+        stage.stream.inject(injection)
+        from_s, to_s = ((ls - first) * LUMISECTION_S for ls in (injection.first, injection.last))
+        injected.append(Injected(injection.entity, injection.kind, begin + from_s, begin + to_s))
+        _say(
+            f"injecting  {injection.entity}  {injection.kind}, lumisections {injection.first}-{injection.last}"
+        )
+    _say(f"loading    {stage.agent.entity}  every core, 1 GiB of memory and the disk, for {_LOAD_S:.0f} s")
+    burst = load(_LOAD_S, stage.folder)
+    injected.append(Injected(stage.agent.entity, burst.kind, burst.first, burst.last))
+    over = max(each.last for each in injected)
+    # Until the last fault is over, and its incident is closed and explained.
+    _watch(progress, "waiting for the last fault to be over", max(0.0, over - time.time()) + 12.0)
+    return injected
+
+
+def _sum_up(stage: Stage, injected: list[Injected]) -> Verdict:
+    queries = Queries.open(stage.config.store.url.get_secret_value())
+    try:
+        incidents = [r.incident for r in queries.reports(Selection(), limit=1000)]
+        activity = queries.activity()
+        verdict = judge(injected, incidents, _TOLERANCE_S)
+        assistant = Assistant(queries)
+        for question in (
+            "How many incidents were there in the last hour?",
+            "What was the worst incident today?",
+            f"Why was {injected[0].entity} flagged?",
+        ):
+            _say(f"\n? {question}")
+            _say(answer_lines(assistant.ask(question)))
+    finally:
+        queries.close()
+    samples = sum(seen.samples for seen in activity.values())
+    _say(f"\n{samples} samples of {len(activity)} entities, {len(incidents)} incidents")
+    for each, incident in verdict.found:
+        _say(f"found      {each.entity}  {each.what}: score {incident.peak:.1f}, [{incident.id}]")
+    for each in verdict.missed:
+        _say(f"MISSED     {each.entity}  {each.what}")
+    for incident in verdict.false_alarms:
+        _say(f"false      {incident_line(incident)}")
+    _say(
+        f"injected {len(injected)}, found {len(verdict.found)}, missed {len(verdict.missed)}, "
+        f"false alarms {len(verdict.false_alarms)}"
+    )
+    _say(f"look on: anomalyd reports list -c {stage.config_file}")
+    return verdict
+
+
+def _print_event(event: dict[str, Any]) -> None:
+    """Print the opening and the end of an incident as a line each."""
+    if event["event"] not in ("opened", "closed"):
+        return
+    known = {f.name for f in fields(Incident)}
+    about = {name: value for name, value in event.items() if name in known}
+    about |= {
+        "severity": Severity(about["severity"]),
+        "status": Status(about["status"]),
+        "seen_by": SeenBy(about["seen_by"]),
+    }
+    _say(incident_line(Incident(**about)))
+
+
+def _watch(progress: Progress, what: str, seconds: float) -> None:
+    """Let time pass, and show it."""
+    total = max(1, round(seconds))
+    for second in Ticks(1.0):
+        if what:
+            progress(what, min(second, total), total)
+        if second >= seconds:
+            return
+
+
+def _answers(url: str) -> bool:
+    try:
+        with urlopen(url, timeout=2.0) as answer:
+            return bool(answer.status == 200)
+    except (URLError, OSError):
+        return False
+
+
+def _ready(metrics_url: str) -> bool:
+    return _answers(metrics_url.replace("/metrics", "/readyz"))
+
+
+def _say(text: str) -> None:
+    print(text, file=sys.stdout, flush=True)

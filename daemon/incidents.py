@@ -1,0 +1,250 @@
+"""Scored -> Incident: consecutive anomalous samples of one entity become one incident.
+
+An incident opens after the policy's number of anomalous samples in a row, and closes after its number of quiet
+ones. A sample that neither detector can judge (NaN) is neither.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from anomalyd.daemon.config import AlertPolicy
+from anomalyd.daemon.memory import Track
+from anomalyd.daemon.stages import Sample, Scored
+from anomalyd.reports.report import Evidence, Incident, SeenBy, Severity, Status
+from anomalyd.reports.step import Point
+
+Event = Literal["opened", "escalated", "updated", "closed"]
+
+Witness = Callable[[int], tuple[Evidence, tuple[str, ...]]]
+"""Gives the evidence of the k-th sample of a stretch, and its causes, worst first."""
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """What a stretch did to an incident.
+
+    `events`: what happened, in order; "updated" only if nothing else did. `evidence` is the
+    incident's worst sample so far, `fresh` says whether it is new. `points` is its course in this stretch.
+    """
+
+    incident: Incident
+    events: tuple[Event, ...]
+    evidence: Evidence | None
+    fresh: bool
+    points: tuple[Point, ...]
+
+
+def report_id(detector: str, entity: str, onset: float) -> str:
+    """Name a report by what caused it, so that the same incident found again is the same report."""
+    cause = f"{detector}\x1f{entity}\x1f{onset!r}"
+    # 64 bits: among a million reports two share a name with a probability of 3e-8.
+    return hashlib.sha256(cause.encode()).hexdigest()[:16]
+
+
+def anomalous(
+    policy: AlertPolicy, autoencoder: NDArray[np.float64], classical: NDArray[np.float64]
+) -> NDArray[np.bool_]:
+    """Say of each sample (n,) whether it is anomalous by the policy."""
+    if policy.alert_on == "either":
+        return np.fmax(autoencoder, classical) > 1
+    if policy.alert_on == "both":
+        return (autoencoder > 1) & (classical > 1)
+    return autoencoder > 1
+
+
+class IncidentTracker:
+    """Follows the entities of one detector pair, by its alert policy."""
+
+    def __init__(self, policy: AlertPolicy) -> None:
+        self._policy = policy
+
+    def follow(self, track: Track, scored: Scored, witness: Witness) -> tuple[Track, list[Change]]:
+        """Take a stretch into account: the entity's course after it, and what changed."""
+        if scored.late:
+            return track, []
+        autoencoder, classical = scored.scores.autoencoder.score, scored.scores.classical.score
+        flags = anomalous(self._policy, autoencoder, classical)
+        newest = float(scored.stretch.times[-1])
+        if track.incident is None and not flags.any():
+            return replace(track, newest=newest), []
+        course = _Course(self._policy, track, scored, witness)
+        judged = np.isfinite(autoencoder) | np.isfinite(classical)
+        for k in range(len(flags)):
+            if flags[k]:
+                course.anomalous(k)
+            elif judged[k]:
+                course.quiet(k)
+        return course.end(newest)
+
+
+class _Course:
+    """The course of one entity through one stretch."""
+
+    def __init__(self, policy: AlertPolicy, track: Track, scored: Scored, witness: Witness) -> None:
+        self._policy = policy
+        self._scored = scored
+        self._witness = witness
+        self._incident = track.incident
+        self._opened = track.opened
+        self._quiet = track.quiet
+        self._evidence = track.evidence
+        self._points = list(track.points)
+        self._worst: int | None = None
+        self._events: list[Event] = []
+        self._changes: list[Change] = []
+
+    def anomalous(self, k: int) -> None:
+        """Take the k-th sample, an anomalous one, into account."""
+        self._quiet = 0
+        sample = self._scored.samples[k]
+        autoencoder, classical = self._scores(k)
+        peak = max(autoencoder, classical)
+        before = self._incident
+        if before is None:
+            self._incident = self._begin(sample, autoencoder, classical)
+            self._worst = k
+        else:
+            self._incident = replace(
+                before,
+                last=sample.time,
+                samples=before.samples + 1,
+                autoencoder=max(before.autoencoder, autoencoder),
+                classical=max(before.classical, classical),
+                last_lumisection=before.last_lumisection
+                if sample.lumisection is None
+                else sample.lumisection,
+            )
+            if peak > before.peak:
+                self._worst = k
+                self._incident = replace(self._incident, peak=peak, peak_time=sample.time)
+        self._judge(before)
+        self._points.append(self._point(k))
+
+    def quiet(self, k: int) -> None:
+        """Take the k-th sample, a quiet one, into account."""
+        incident = self._incident
+        if incident is None:
+            return
+        if not self._opened:
+            self._reset()
+            return
+        self._quiet += 1
+        self._points.append(self._point(k))
+        if self._quiet >= self._policy.close_after:
+            self._incident = replace(incident, status=Status.CLOSED, closed=self._scored.samples[k].time)
+            self._emit("closed")
+            self._reset()
+
+    def end(self, newest: float) -> tuple[Track, list[Change]]:
+        """Give the course after the stretch, and what changed."""
+        if self._incident is not None:
+            if self._opened:
+                self._emit("updated")
+            else:
+                self._look()
+        track = Track(
+            newest=newest,
+            opened=self._opened,
+            quiet=self._quiet,
+            incident=self._incident,
+            evidence=self._evidence,
+            points=() if self._opened else tuple(self._points),
+        )
+        return track, self._changes
+
+    def _begin(self, sample: Sample, autoencoder: float, classical: float) -> Incident:
+        detector = self._scored.detector
+        return Incident(
+            id=report_id(detector, sample.entity, sample.time),
+            detector=detector,
+            entity=sample.entity,
+            sample_kind="vector" if sample.map is None else "map",
+            severity=Severity.WARNING,
+            status=Status.OPEN,
+            onset=sample.time,
+            last=sample.time,
+            closed=None,
+            samples=1,
+            peak=max(autoencoder, classical),
+            peak_time=sample.time,
+            autoencoder=autoencoder,
+            classical=classical,
+            seen_by=SeenBy.BOTH,
+            causes=(),
+            model=self._scored.model,
+            run=sample.run,
+            first_lumisection=sample.lumisection,
+            last_lumisection=sample.lumisection,
+            source=f"{sample.topic}/{sample.partition}/{sample.offset}",
+        )
+
+    def _judge(self, before: Incident | None) -> None:
+        """Set what follows from the scores, and note whether the incident opens or gets worse."""
+        incident = self._incident
+        assert incident is not None
+        levels = self._policy.severity
+        severity = (
+            Severity.CRITICAL
+            if incident.peak >= levels.critical
+            else Severity.ERROR
+            if incident.peak >= levels.error
+            else Severity.WARNING
+        )
+        if incident.autoencoder > 1 and incident.classical > 1:
+            seen_by = SeenBy.BOTH
+        else:
+            seen_by = SeenBy.AUTOENCODER if incident.autoencoder > 1 else SeenBy.CLASSICAL
+        self._incident = replace(incident, severity=severity, seen_by=seen_by)
+        if not self._opened:
+            if incident.samples >= self._policy.open_after:
+                self._opened = True
+                self._events.append("opened")
+        elif before is not None and severity is not before.severity:
+            self._events.append("escalated")
+
+    def _emit(self, event: Event) -> None:
+        fresh = self._look()
+        assert self._incident is not None
+        if event == "closed" or not self._events:
+            self._events.append(event)
+        self._changes.append(
+            Change(self._incident, tuple(self._events), self._evidence, fresh, tuple(self._points))
+        )
+        self._events = []
+        self._points = []
+
+    def _look(self) -> bool:
+        """Fetch the evidence of the worst sample of this stretch, if it is the incident's worst."""
+        if self._worst is None or self._incident is None:
+            return False
+        self._evidence, causes = self._witness(self._worst)
+        self._incident = replace(self._incident, causes=causes)
+        self._worst = None
+        return True
+
+    def _reset(self) -> None:
+        self._incident = None
+        self._evidence = None
+        self._opened = False
+        self._quiet = 0
+        self._worst = None
+        self._points = []
+        self._events = []
+
+    def _scores(self, k: int) -> tuple[float, float]:
+        """Give both scores of a sample, 0 for one that could not tell."""
+        both = self._scored.scores.autoencoder.score[k], self._scored.scores.classical.score[k]
+        autoencoder, classical = (float(s) if np.isfinite(s) else 0.0 for s in both)
+        return autoencoder, classical
+
+    def _point(self, k: int) -> Point:
+        both = self._scored.scores.autoencoder.score[k], self._scored.scores.classical.score[k]
+        autoencoder, classical = (float(s) if np.isfinite(s) else None for s in both)
+        return Point(self._scored.samples[k].time, autoencoder, classical)

@@ -1,0 +1,148 @@
+"""What is remembered of an entity between two steps: the detectors' state and the incident's course.
+
+It is written in the same transaction as the reports and the offsets, so that a killed daemon goes on exactly
+where the stored offsets say.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from safetensors import SafetensorError
+from safetensors.numpy import load, save
+
+from anomalyd.detectors.detector import State
+from anomalyd.errors import StoreError
+from anomalyd.reports import evidence as evidence_bytes
+from anomalyd.reports.report import Evidence, Incident, SeenBy, Severity, Status
+from anomalyd.reports.step import Point
+from anomalyd.reports.store import Store
+
+RECENT_ROWS = 60
+"""Rows kept to be drawn before an incident: a minute of a host that sends every second."""
+
+
+@dataclass(frozen=True, slots=True)
+class Track:
+    """The course of one entity under one detector pair.
+
+    `newest`: event time of the newest sample scored. `incident`: the open one, or, while `opened` is False, the
+    one that may come of the anomalous samples seen so far; `evidence` its worst sample, `points` its course
+    as long as it is not opened. `quiet`: quiet samples in a row since its last anomalous one.
+    """
+
+    newest: float = -np.inf
+    opened: bool = False
+    quiet: int = 0
+    incident: Incident | None = None
+    evidence: Evidence | None = None
+    points: tuple[Point, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Memory:
+    """All that is remembered of one entity under one detector pair.
+
+    `model` is the version that `state` belongs to. `recent` (h, ...) and `recent_times` (h,) are only for the
+    pictures and are not stored: after a restart the first pictures show less of the past.
+    """
+
+    model: str = ""
+    state: State = field(default_factory=dict)
+    track: Track = Track()
+    recent_times: NDArray[np.float64] = field(default_factory=lambda: np.empty(0))
+    recent: NDArray[np.float32] | None = None
+
+    def for_model(self, version: str) -> Memory:
+        """Give the memory for another model version: the course goes on, the state begins anew."""
+        return self if version == self.model else replace(self, model=version, state={})
+
+
+class Memories:
+    """The memories of every (detector, entity), fetched from the store when first asked for."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+        self._held: dict[tuple[str, str], Memory] = {}
+
+    def get(self, detector: str, entity: str) -> Memory:
+        """Recall an entity; an unknown one has an empty memory."""
+        held = self._held.get((detector, entity))
+        if held is None:
+            blob = self._store.entity_state(detector, entity)
+            held = Memory() if blob is None else decode(blob)
+            self._held[detector, entity] = held
+        return held
+
+    def put(self, detector: str, entity: str, memory: Memory) -> None:
+        """Remember an entity."""
+        self._held[detector, entity] = memory
+
+    def forget_all(self) -> None:
+        """Forget everything, so that it is fetched from the store again."""
+        self._held.clear()
+
+
+def encode(memory: Memory) -> bytes:
+    """Turn a memory into bytes (safetensors, its metadata holds the rest as JSON)."""
+    track = memory.track
+    arrays = {f"state.{name}": np.asarray(array, order="C") for name, array in memory.state.items()}
+    if track.evidence is not None:
+        arrays["evidence"] = np.frombuffer(evidence_bytes.encode(track.evidence), dtype=np.uint8)
+    about = {
+        "model": memory.model,
+        "newest": track.newest if np.isfinite(track.newest) else None,
+        "opened": track.opened,
+        "quiet": track.quiet,
+        "incident": None if track.incident is None else asdict(track.incident),
+        "points": [(p.time, p.autoencoder, p.classical) for p in track.points],
+    }
+    return bytes(save(arrays, metadata={"json": json.dumps(about)}))
+
+
+def decode(blob: bytes) -> Memory:
+    """Give the memory that `encode` was given (but for `recent`).
+
+    Raises:
+        StoreError: the bytes are damaged.
+
+    """
+    try:
+        arrays = {name: array.copy() for name, array in load(blob).items()}
+        header = json.loads(blob[8 : 8 + int.from_bytes(blob[:8], "little")])
+        about = json.loads(header["__metadata__"]["json"])
+        evidence = arrays.pop("evidence", None)
+        track = Track(
+            newest=-np.inf if about["newest"] is None else float(about["newest"]),
+            opened=about["opened"],
+            quiet=about["quiet"],
+            incident=None if about["incident"] is None else _incident(about["incident"]),
+            evidence=None if evidence is None else evidence_bytes.decode(evidence.tobytes()),
+            points=tuple(Point(*p) for p in about["points"]),
+        )
+        return Memory(
+            model=about["model"],
+            state={name.removeprefix("state."): array for name, array in arrays.items()},
+            track=track,
+        )
+    except (SafetensorError, ValueError, KeyError, TypeError) as error:
+        raise StoreError(
+            f"what was remembered of an entity is damaged: {error!r}; restore the database from a copy"
+        ) from error
+
+
+def _incident(about: Mapping[str, Any]) -> Incident:
+    return Incident(
+        **{
+            **about,
+            "severity": Severity(about["severity"]),
+            "status": Status(about["status"]),
+            "seen_by": SeenBy(about["seen_by"]),
+            "causes": tuple(about["causes"]),
+        }
+    )

@@ -1,0 +1,185 @@
+"""Sample -> Scored: the samples of a step through the detectors, in batches.
+
+Samples of one entity make a stretch in event-time order. A sample not newer than what was scored before is
+late: it is scored on its own, and nothing is remembered of it.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from anomalyd.daemon.memory import RECENT_ROWS, Memories, Memory
+from anomalyd.daemon.stages import Sample, Scored
+from anomalyd.daemon.telemetry import Telemetry
+from anomalyd.daemon.watch import Watch
+from anomalyd.detectors.detector import Stretch
+from anomalyd.detectors.library import LoadedPair
+from anomalyd.detectors.pair import PairScores
+from anomalyd.errors import ModelMismatch
+
+_log = logging.getLogger(__name__)
+
+_FLOAT32 = float(np.finfo(np.float32).max)
+
+
+class Scorer:
+    """Scores samples with every detector that watches their entity, and remembers what the detectors say."""
+
+    def __init__(self, watches: Sequence[Watch], memories: Memories, telemetry: Telemetry) -> None:
+        self._watches = watches
+        self._memories = memories
+        self._telemetry = telemetry
+        self._watched: dict[str, tuple[Watch, ...]] = {}
+
+    def score(self, samples: Iterable[Sample]) -> list[Scored]:
+        """Score samples of any entities, in any order."""
+        groups: dict[Watch, list[list[Sample]]] = {}
+        for (entity, shape), some in _by_entity(samples).items():
+            some.sort(key=_time)
+            for watch in self._watches_of(entity):
+                if (watch.sample_kind == "map") == (shape is not None):
+                    groups.setdefault(watch, []).append(some)
+        return [scored for watch, group in groups.items() for scored in self._score_all(watch, group)]
+
+    def _watches_of(self, entity: str) -> tuple[Watch, ...]:
+        watches = self._watched.get(entity)
+        if watches is None:
+            watches = tuple(w for w in self._watches if w.config.watches(entity))
+            self._watched[entity] = watches
+        return watches
+
+    def _score_all(self, watch: Watch, group: Sequence[list[Sample]]) -> list[Scored]:
+        """Score the samples of many entities with one pair, in one batch."""
+        name = watch.config.name
+        if watch.loaded is None:
+            self._telemetry.unscored(name, "untrained", sum(map(len, group)))
+            return []
+        loaded = watch.loaded
+        timely: list[tuple[list[Sample], Stretch]] = []
+        late: list[tuple[list[Sample], Stretch]] = []
+        for some in group:
+            entity = some[0].entity
+            memory = self._memories.get(name, entity).for_model(loaded.version)
+            self._memories.put(name, entity, memory)
+            in_time, too_late = _split_late(some, memory.track.newest)
+            if in_time:
+                timely.append((in_time, _stretch(loaded, memory, in_time)))
+            # Each on its own: with what is remembered now, as if it came next.
+            late.extend(([sample], _stretch(loaded, memory, [sample])) for sample in too_late)
+        for some, _ in late:
+            self._telemetry.late(some[0].topic, 1)
+        found = [self._remember(name, loaded, *scored) for scored in self._batch(name, loaded, timely)]
+        for some, stretch, scores in self._batch(name, loaded, late):
+            found.append(
+                _scored(name, loaded, self._memories.get(name, stretch.entity), some, stretch, scores, True)
+            )
+        self._telemetry.scored(name, sum(len(scored.samples) for scored in found))
+        return found
+
+    def _batch(
+        self, name: str, loaded: LoadedPair, stretches: Sequence[tuple[list[Sample], Stretch]]
+    ) -> list[tuple[list[Sample], Stretch, PairScores]]:
+        """Score stretches in one batch; if one does not fit the model, the others are scored without it."""
+        if not stretches:
+            return []
+        try:
+            scores = loaded.pair.score([stretch for _, stretch in stretches])
+        except ModelMismatch as error:
+            if len(stretches) > 1:
+                return [one for part in stretches for one in self._batch(name, loaded, [part])]
+            some, stretch = stretches[0]
+            _log.warning("detector %s: %s cannot be scored: %s", name, stretch.entity, error)
+            self._telemetry.unscored(name, "mismatch", len(some))
+            return []
+        return [(*part, scored) for part, scored in zip(stretches, scores, strict=True)]
+
+    def _remember(
+        self, name: str, loaded: LoadedPair, some: list[Sample], stretch: Stretch, scores: PairScores
+    ) -> Scored:
+        memory = self._memories.get(name, stretch.entity)
+        scored = _scored(name, loaded, memory, some, stretch, scores, False)
+        after = replace(memory, state=scores.state)
+        if loaded.pair.sample_kind == "vector":
+            after = replace(
+                after,
+                recent_times=np.concatenate([scored.recent_times, stretch.times])[-RECENT_ROWS:],
+                recent=np.concatenate([scored.recent, stretch.values])[-RECENT_ROWS:],
+            )
+        self._memories.put(name, stretch.entity, after)
+        return scored
+
+
+def _by_entity(samples: Iterable[Sample]) -> dict[tuple[str, tuple[int, ...] | None], list[Sample]]:
+    """Sort samples by entity, and maps by shape too: a stretch has one shape."""
+    found: dict[tuple[str, tuple[int, ...] | None], list[Sample]] = {}
+    for sample in samples:
+        key = (sample.entity, None if sample.map is None else sample.map.shape)
+        some = found.get(key)
+        if some is None:
+            found[key] = [sample]
+        else:
+            some.append(sample)
+    return found
+
+
+def _time(sample: Sample) -> float:
+    return sample.time
+
+
+def _split_late(samples: list[Sample], newest: float) -> tuple[list[Sample], list[Sample]]:
+    """Part samples in event-time order into those that are newer than all before them, and the others."""
+    in_time: list[Sample] = []
+    late: list[Sample] = []
+    for sample in samples:
+        if sample.time > newest:
+            in_time.append(sample)
+            newest = sample.time
+        else:
+            late.append(sample)
+    return in_time, late
+
+
+def _stretch(loaded: LoadedPair, memory: Memory, samples: Sequence[Sample]) -> Stretch:
+    features = loaded.pair.features
+    if loaded.pair.sample_kind == "vector":
+        values = vectors(features, samples)
+    else:
+        values = np.stack([sample.map for sample in samples if sample.map is not None])
+    times = np.array([sample.time for sample in samples])
+    return Stretch(samples[0].entity, times, values, memory.state)
+
+
+def vectors(features: tuple[str, ...], samples: Sequence[Sample]) -> NDArray[np.float32]:
+    """Put metric values into rows (n, F) in the order of the features; a metric that is not there is NaN."""
+    rows = []
+    for sample in samples:
+        values = sample.values
+        assert values is not None
+        # Most producers keep one order of metrics; then no look-up by name is needed.
+        if tuple(values) == features:
+            rows.append([*values.values()])
+        else:
+            rows.append([values.get(name) for name in features])
+    # Through float64, because a value beyond float32 must become the largest float32, not infinity.
+    return np.clip(np.array(rows, dtype=np.float64), -_FLOAT32, _FLOAT32).astype(np.float32)
+
+
+def _scored(
+    name: str,
+    loaded: LoadedPair,
+    memory: Memory,
+    some: Sequence[Sample],
+    stretch: Stretch,
+    scores: PairScores,
+    late: bool,
+) -> Scored:
+    recent = memory.recent
+    if recent is None or recent.shape[1:] != stretch.values.shape[1:]:
+        recent = np.empty((0, *stretch.values.shape[1:]), dtype=np.float32)
+    times = memory.recent_times if len(recent) else np.empty(0)
+    return Scored(name, loaded.version, tuple(some), stretch, scores, times, recent, late)

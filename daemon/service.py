@@ -1,0 +1,340 @@
+"""The loop that joins the rooms: the one place that knows the order.
+
+    source -> decode -> align -> score -> incidents -> commit -> (outbox, explainer)
+
+One step is one transaction: offsets, reports, what is remembered, dead letters and outgoing messages are kept
+together or not at all. What happens if the daemon dies
+
+- before the commit: nothing of the step is kept; after the restart the same records are read again from the
+  stored offsets, with what was remembered then, and give the same reports under the same ids;
+- after the commit: the step is done; messages to Kafka and explanations wait in the store and are sent and
+  made after the restart;
+- between a message's acknowledgement and its being marked: the publisher finds it in the topic (`outbox`).
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Protocol
+
+import numpy as np
+
+from anomalyd.daemon.align import STATE_NAME, Aligner
+from anomalyd.daemon.config import Config
+from anomalyd.daemon.decode import Decoder
+from anomalyd.daemon.incidents import Change, Event, IncidentTracker
+from anomalyd.daemon.memory import Memories, encode
+from anomalyd.daemon.messages import dead_letter_entry, report_entry
+from anomalyd.daemon.score import Scorer
+from anomalyd.daemon.source import Batch, Delivery
+from anomalyd.daemon.stages import DeadLetter, Sample, Scored
+from anomalyd.daemon.telemetry import Telemetry
+from anomalyd.daemon.watch import Watch
+from anomalyd.daemon.witness import testify
+from anomalyd.errors import StoreConflict, StoreError
+from anomalyd.reports.narrative import narrate
+from anomalyd.reports.report import Incident
+from anomalyd.reports.step import Activity, Finding, OutboxEntry, Step
+from anomalyd.reports.store import Store
+
+_log = logging.getLogger(__name__)
+
+Partition = tuple[str, int]
+
+_TAKE_S = 0.25
+"""Longest wait for records: how late the loop notices a stop, a new model, or samples to be flushed."""
+
+_REFRESH_S = 2.0
+"""How often published models are looked for: a look lists one folder for each detector."""
+
+_RETRY_S = 1.0
+
+_TOLD = "@told"
+"""Where it is kept, beside the detectors' states, up to which offset dead letters are told."""
+
+
+class Source(Protocol):
+    """Where records come from: `source.KafkaSource`, or one that behaves like it."""
+
+    def take(self, timeout_s: float) -> Delivery | None:
+        """Wait for what comes next."""
+
+    def rewind(self) -> None:
+        """Start every partition again at its stored offset."""
+
+    def committed(self, offsets: Mapping[Partition, int]) -> None:
+        """Note that the store has it up to here."""
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """A change of an incident that is stored now: what the demo prints and tests look at."""
+
+    incident: Incident
+    events: tuple[Event, ...]
+
+
+class Service:
+    """Takes what the source delivers through all stages, step by step.
+
+    `on_found` is told of every stored change of an incident; `on_step` that a step is stored (to wake the
+    publisher and the explainer), `on_turn` that the loop goes round.
+    """
+
+    def __init__(
+        self,
+        config: Config,
+        source: Source,
+        store: Store,
+        watches: Sequence[Watch],
+        telemetry: Telemetry,
+        *,
+        clock: Callable[[], float] = time.time,
+        stopwatch: Callable[[], float] = time.perf_counter,
+        sleep: Callable[[float], None] = time.sleep,
+        on_found: Callable[[Found], None] = lambda found: None,
+        on_step: Callable[[], None] = lambda: None,
+        on_turn: Callable[[], None] = lambda: None,
+    ) -> None:
+        self._config = config
+        self._source = source
+        self._store = store
+        self._watches = {watch.config.name: watch for watch in watches}
+        self._telemetry = telemetry
+        self._clock = clock
+        self._stopwatch = stopwatch
+        self._sleep = sleep
+        self._on_found = on_found
+        self._on_step = on_step
+        self._on_turn = on_turn
+        self._decoder = Decoder(config.inputs, clock=clock)
+        self._memories = Memories(store)
+        self._scorer = Scorer(watches, self._memories, telemetry)
+        self._trackers = {w.config.name: IncidentTracker(w.config.alert) for w in watches}
+        self._aligner = Aligner({i.topic: i.lateness_s for i in config.inputs})
+        self._told: dict[Partition, int] = {}
+        self._stored: dict[Partition, int] = {}
+        self._read: dict[Partition, int] = {}
+        self._newest: dict[Partition, float] = {}
+        self._next_refresh = 0.0
+        self._stopping = False
+
+    def stored_offsets(self) -> Mapping[Partition, int]:
+        """Give the store's next offset by partition; the source asks this when partitions are assigned."""
+        self._stored = self._store.offsets(self._config.kafka.group)
+        return self._stored
+
+    @property
+    def newest_events(self) -> Mapping[Partition, float]:
+        """The newest event time taken through, by partition, seconds since the epoch."""
+        return self._newest.copy()
+
+    def stop(self) -> None:
+        """Make `run` return after the step in hand; may be called from a signal handler."""
+        self._stopping = True
+
+    def run(self) -> None:
+        """Take step after step until `stop` is called."""
+        while not self._stopping:
+            try:
+                self.step(_TAKE_S)
+            except StoreConflict as conflict:
+                _log.warning("%s", conflict)
+                self._telemetry.store_conflict()
+                self._start_again()
+            except StoreError as error:
+                # Nothing of the step is kept; it is read again once the store is back.
+                _log.error("the store fails, trying again: %s", error)
+                self._start_again()
+                self._sleep(_RETRY_S)
+
+    def step(self, timeout_s: float) -> bool:
+        """Take what comes next through all stages; says whether anything came.
+
+        Raises:
+            StoreError: the store could not keep the step.
+            StoreConflict: another daemon has moved the offsets on.
+
+        """
+        self._on_turn()
+        self._refresh()
+        delivery = self._source.take(timeout_s)
+        if delivery is not None and (delivery.assigned or delivery.revoked):
+            self._forget()
+        batches = delivery.batches if delivery is not None else ()
+        samples, dead = self._decode(batches)
+        aligned = self._align(samples)
+        if not batches and not aligned:
+            return delivery is not None
+        self._process(batches, aligned, dead)
+        return True
+
+    def _refresh(self) -> None:
+        if self._stopwatch() < self._next_refresh:
+            return
+        self._next_refresh = self._stopwatch() + _REFRESH_S
+        for watch in self._watches.values():
+            if watch.refresh() and watch.loaded is not None:
+                self._telemetry.model(watch.config.name, watch.loaded.version, watch.config.kind)
+
+    def _decode(self, batches: Sequence[Batch]) -> tuple[list[Sample], list[DeadLetter]]:
+        samples: list[Sample] = []
+        dead: list[DeadLetter] = []
+        with self._telemetry.stage("decode"):
+            for batch in batches:
+                decoded, refused = self._decoder.decode(batch.records)
+                samples += decoded
+                told = self._told.get((batch.topic, batch.partition), 0)
+                dead += [letter for letter in refused if letter.record.offset >= told]
+                self._telemetry.consumed(batch.topic, len(batch.records))
+                self._telemetry.decoded(batch.topic, len(decoded))
+        return samples, dead
+
+    def _align(self, samples: Sequence[Sample]) -> list[Sample]:
+        with self._telemetry.stage("align"):
+            now = self._clock()
+            return self._aligner.add(samples, now) + self._aligner.flush(now)
+
+    def _process(
+        self, batches: Sequence[Batch], samples: Sequence[Sample], dead: Sequence[DeadLetter]
+    ) -> None:
+        with self._telemetry.stage("score"):
+            scored = self._scorer.score(samples)
+        with self._telemetry.stage("track"):
+            changes = [change for some in scored for change in self._track(some)]
+        with self._telemetry.stage("commit"):
+            moves = self._moves(batches)
+            self._store.commit(
+                Step(
+                    group=self._config.kafka.group,
+                    moves=moves,
+                    findings=tuple(_finding(change) for change in changes),
+                    states=self._states(scored),
+                    outbox=tuple(self._outgoing(changes, dead)),
+                    activity=_activity(samples),
+                )
+            )
+        reached = {place: following for place, (_, following) in moves.items()}
+        self._stored |= reached
+        self._source.committed(reached)
+        self._tell(batches, samples, dead, changes)
+
+    def _track(self, scored: Scored) -> list[Change]:
+        """Follow one entity through a stretch, and remember how it stands."""
+        watch = self._watches[scored.detector]
+        assert watch.loaded is not None  # it has just scored
+        pair = watch.loaded.pair
+        memory = self._memories.get(scored.detector, scored.entity)
+        track, changes = self._trackers[scored.detector].follow(
+            memory.track, scored, lambda k: testify(pair, scored, k)
+        )
+        self._memories.put(scored.detector, scored.entity, replace(memory, track=track))
+        return changes
+
+    def _moves(self, batches: Sequence[Batch]) -> dict[Partition, tuple[int | None, int]]:
+        """Say how far the offsets may go: up to the first record that the aligner still holds."""
+        for batch in batches:
+            self._read[batch.topic, batch.partition] = batch.next_offset
+        held = self._aligner.held_from()
+        moves: dict[Partition, tuple[int | None, int]] = {}
+        for place, following in self._read.items():
+            before = self._stored.get(place)
+            safe = min(following, held.get(place, following))
+            if before is None or safe > before:
+                moves[place] = (before, safe)
+        return moves
+
+    def _states(self, scored: Sequence[Scored]) -> dict[tuple[str, str], bytes]:
+        touched = {(some.detector, some.entity) for some in scored if not some.late}
+        states = {key: encode(self._memories.get(*key)) for key in touched}
+        states |= {(STATE_NAME, entity): blob for entity, blob in self._aligner.state().items()}
+        if self._aligner.holds_back:
+            # What is held is read again after a restart, but its neighbours' dead letters are told already.
+            states |= {(_TOLD, f"{t}/{p}"): b"%d" % following for (t, p), following in self._read.items()}
+        return states
+
+    def _outgoing(self, changes: Sequence[Change], dead: Sequence[DeadLetter]) -> list[OutboxEntry]:
+        output = self._config.output
+        entries = []
+        if output.topic is not None:
+            entries += [
+                report_entry(event, change.incident, output.topic, _narrative(change))
+                for change in changes
+                for event in change.events
+                if event != "updated"
+            ]
+        if output.dead_letter_topic is not None:
+            entries += [dead_letter_entry(letter, output.dead_letter_topic) for letter in dead]
+        return entries
+
+    def _tell(
+        self,
+        batches: Sequence[Batch],
+        samples: Sequence[Sample],
+        dead: Sequence[DeadLetter],
+        changes: Sequence[Change],
+    ) -> None:
+        """Tell what is stored now to those who watch."""
+        now = self._clock()
+        timestamps = [record.timestamp for batch in batches for record in batch.records]
+        self._telemetry.end_to_end(now - np.array(timestamps))
+        for letter in dead:
+            self._telemetry.dead_letter(letter.record.topic, letter.reason)
+        for sample in samples:
+            place = (sample.topic, sample.partition)
+            if sample.time > self._newest.get(place, -np.inf):
+                self._newest[place] = sample.time
+        for change in changes:
+            if "opened" in change.events:
+                self._telemetry.incident_opened(change.incident.detector, change.incident.severity)
+            self._on_found(Found(change.incident, change.events))
+        self._on_step()
+
+    def _start_again(self) -> None:
+        self._source.rewind()
+        self._forget()
+
+    def _forget(self) -> None:
+        """Drop all that is not in the store: partitions came or went, or a step was not kept."""
+        self._memories.forget_all()
+        self._read.clear()
+        self._newest.clear()
+        self._recall()
+
+    def _recall(self) -> None:
+        """Fetch from the store what must be known before a partition is read on."""
+        self._aligner.restore(self._store.entity_states(STATE_NAME))
+        self._told = {}
+        for place, following in self._store.entity_states(_TOLD).items():
+            topic, _, partition = place.rpartition("/")
+            self._told[topic, int(partition)] = int(following)
+
+
+def _narrative(change: Change) -> str:
+    return narrate(change.incident, change.evidence)
+
+
+def _finding(change: Change) -> Finding:
+    return Finding(
+        incident=change.incident,
+        narrative=_narrative(change),
+        evidence=change.evidence if change.fresh or "opened" in change.events else None,
+        points=change.points,
+    )
+
+
+def _activity(samples: Sequence[Sample]) -> dict[str, Activity]:
+    """Count what each entity sent."""
+    seen: dict[str, tuple[str, float, float, int]] = {}
+    for sample in samples:
+        before = seen.get(sample.entity)
+        if before is None:
+            kind = "vector" if sample.map is None else "map"
+            seen[sample.entity] = (kind, sample.time, sample.time, 1)
+        else:
+            kind, first, last, count = before
+            seen[sample.entity] = (kind, min(first, sample.time), max(last, sample.time), count + 1)
+    return {entity: Activity(*what) for entity, what in seen.items()}

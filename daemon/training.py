@@ -1,0 +1,71 @@
+"""Train the configured detectors on what the topics hold, and publish their models."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from anomalyd import __version__
+from anomalyd.daemon.config import Config, DetectorConfig
+from anomalyd.daemon.history import read_history
+from anomalyd.detectors.detector import Progress, TrainingSet, silent
+from anomalyd.detectors.library import ModelLibrary
+from anomalyd.detectors.model import Card
+from anomalyd.detectors.pair import train_pair
+from anomalyd.errors import ConfigError
+
+
+def train_detectors(
+    config: Config,
+    name: str | None = None,
+    *,
+    clock: Callable[[], float] = time.time,
+    progress: Progress = silent,
+) -> dict[str, tuple[str, Card]]:
+    """Train one detector by name, or all: the published version and its card by name.
+
+    Raises:
+        ConfigError: there is no detector of that name.
+        TrainingError: too little data.
+        BrokerError: Kafka cannot be reached.
+
+    """
+    detectors = [d for d in config.detectors if name in (None, d.name)]
+    if not detectors:
+        known = ", ".join(d.name for d in config.detectors)
+        raise ConfigError(f"there is no detector {name!r} in the configuration; there are: {known}")
+    history = read_history(config, detectors, clock=clock, progress=progress)
+    library = ModelLibrary(Path(config.store.models))
+    return {
+        d.name: train_one(d, history[d.name], library, created=clock(), progress=progress) for d in detectors
+    }
+
+
+def train_one(
+    detector: DetectorConfig,
+    training: TrainingSet,
+    library: ModelLibrary,
+    *,
+    created: float,
+    progress: Progress = silent,
+) -> tuple[str, Card]:
+    """Train one detector and publish it: the version and the autoencoder's card.
+
+    Raises:
+        TrainingError: too little data.
+
+    """
+    pair = train_pair(
+        training,
+        kind=detector.kind,
+        parameters=detector.parameters,
+        classical=detector.classical,
+        classical_parameters=detector.classical_parameters,
+        false_alarm_rate=detector.alert.false_alarm_rate,
+        seed=detector.training.seed,
+        code_version=__version__,
+        created=created,
+        progress=progress,
+    )
+    return library.publish(detector.name, pair), pair.autoencoder.card

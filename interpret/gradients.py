@@ -28,9 +28,10 @@ def integrated_gradients(
 ) -> Attribution:
     """Attribute the score of one sample to its inputs, summed over the inputs of each metric or cell.
 
-    `present` (F,) or (R, C): which metrics or cells were observed; the others get NaN. The integral is taken
-    with 8 points, then with twice as many, until completeness holds within 1 % or 256 points are reached (a
-    score with kinks may need them). It ends early where the next try would not fit into the budget.
+    `present` (F,) or (R, C): which metrics or cells were observed; the others get NaN, and what the past of
+    a metric that is missing now may have added is left out. The integral is taken with 8 points, then with
+    twice as many, until completeness holds within 1 % or 256 points are reached (a score with kinks may need
+    them). It ends early where the next try would not fit into the budget.
     """
     method = IntegratedGradients(detector.forward)
     complete = False

@@ -109,6 +109,12 @@ def test_an_explanation_that_ended_early_says_so():
     assert draw_map(**args | {"attribution": early}) != draw_map(**args)
 
 
+def test_rows_are_called_what_people_call_them():
+    args = chamber(8, 60)
+    counted = draw_map(**args | {"row_numbers": [1, 2, 3, 4, 5, 6, 7, 8]})
+    assert draw_map(**args | {"row_numbers": [1, 2, 3, 4, 9, 10, 11, 12]}) != counted
+
+
 def test_a_masked_cell_does_not_look_like_a_dead_one():
     dead = chamber() | {"attribution": None}
     masked = dead["values"].copy()

@@ -69,7 +69,7 @@ def draw_vector(
         [_number(values[f]) for f in worst],
         [_number(expectation[f]) for f in worst],
         [f"{error[f]:+.3g} σ" if np.isfinite(error[f]) else "" for f in worst],
-        "share of the score" if attribution else "departure from normal [σ]",
+        "share of the raw score" if attribution else "departure from normal [σ]",
     )
     times = np.append(history_times, time) - time
     per_unit, unit = _unit(float(-times.min(initial=0.0)))
@@ -119,7 +119,8 @@ def draw_map(
         axes = figure.add_subplot(grid[place // 2, place % 2])
         _cells(figure, axes, name, cells, colours, low, high)
         if row_numbers:
-            axes.set_yticks(range(1, len(row_numbers) + 1), [str(n) for n in row_numbers])
+            named = range(0, len(row_numbers), 1 + len(row_numbers) // 16)  # more labels would overlap
+            axes.set_yticks([r + 1 for r in named], [str(row_numbers[r]) for r in named])
         if place % 2 == 0:
             axes.set_ylabel(row_label, color=QUIET, fontsize=9)
         if place // 2 == 1:

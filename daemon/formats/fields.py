@@ -75,7 +75,7 @@ class Fields:
 
     def map_size(self, rows: int, columns: int) -> None:
         """Check the size of a map, before memory is taken for it."""
-        if not 0 < rows * columns <= self._limits.cells:
+        if rows <= 0 or columns <= 0 or rows * columns > self._limits.cells:
             raise DecodeError(
                 Reason.MAP,
                 f"map: {rows} x {columns} cells; 1 to {self._limits.cells} (inputs.limits.cells) are allowed",

@@ -187,8 +187,7 @@ class Store:
         has_none = ~exists().where(t.explanations.c.report == r.id)
         query = (
             select(r.id)
-            .where(t.awaits_explanation, r.evidence_time.is_not(None))
-            .where(or_(has_none, r.status == Status.CLOSED))
+            .where(t.awaits_explanation, or_(has_none, r.status == Status.CLOSED))
             .order_by(r.explained_for.is_not(None), r.onset.desc(), r.id)
             .limit(limit)
         )

@@ -19,6 +19,7 @@ from sqlalchemy import (
     MetaData,
     Table,
     Text,
+    and_,
     or_,
 )
 from sqlalchemy.types import TypeDecorator, TypeEngine
@@ -156,8 +157,9 @@ reports = Table(
     Column("explain_error", Text, nullable=False),
 )
 
-awaits_explanation = or_(
-    reports.c.explained_for.is_(None), reports.c.explained_for != reports.c.evidence_time
+awaits_explanation = and_(
+    reports.c.evidence_time.is_not(None),
+    or_(reports.c.explained_for.is_(None), reports.c.explained_for != reports.c.evidence_time),
 )
 # The explainer asks every second or so; without this index it would read every report each time.
 Index(

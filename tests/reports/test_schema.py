@@ -5,6 +5,7 @@ from __future__ import annotations
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -101,6 +102,17 @@ def test_processes_that_start_together_wait_for_each_other(url: str) -> None:
     store = Store.open(url)
     assert [store.offsets(group) for group in groups] == [{("t", 0): 1}] * 3
     store.close()
+
+
+def test_a_file_becomes_a_store_once(tmp_path: Path) -> None:
+    """SQLite fails at once, about one time in thirty, where two make one file a WAL database."""
+
+    def start(file: Path) -> None:
+        Store.open(f"sqlite:///{file}").close()
+
+    with ThreadPoolExecutor(4) as threads:
+        for number in range(10):
+            list(threads.map(start, [tmp_path / f"{number}.db"] * 4))
 
 
 @pytest.mark.parametrize(

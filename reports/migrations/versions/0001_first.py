@@ -78,7 +78,9 @@ def upgrade() -> None:
     )
     for column in ("entity", "status", "onset"):
         op.create_index(f"ix_reports_{column}", "reports", [column])
-    awaits_explanation = sa.text("explained_for IS NULL OR explained_for != evidence_time")
+    awaits_explanation = sa.text(
+        "evidence_time IS NOT NULL AND (explained_for IS NULL OR explained_for != evidence_time)"
+    )
     op.create_index(
         "ix_reports_awaits_explanation",
         "reports",

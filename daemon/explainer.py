@@ -136,7 +136,7 @@ class Explainer:
         detector = pair.autoencoder.detector
         attributions: list[Attribution] = []
         if incident.seen_by is SeenBy.CLASSICAL:
-            # The autoencoder saw nothing that could be attributed; the classical test says itself what it saw.
+            # The autoencoder saw nothing to attribute; the classical test says itself what it saw.
             attributions.append(Attribution("classical-contribution", evidence.contribution, 0.0))
         if isinstance(detector, Explainable):
             stretch = Stretch(
@@ -191,5 +191,18 @@ def _draw(entity: str, evidence: Evidence, attribution: Attribution, title: str)
             title,
         )
     # Rows and columns are layers and wires where the element is a drift-tube chamber.
-    labels = ("layer", "wire") if geometry_of(entity) is not None else ("row", "column")
-    return draw_map(evidence.values, evidence.expectation, evidence.error, attribution, title, *labels)
+    geometry = geometry_of(entity)
+    if geometry is None:
+        return draw_map(
+            evidence.values, evidence.expectation, evidence.error, attribution, title, "row", "column"
+        )
+    return draw_map(
+        evidence.values,
+        evidence.expectation,
+        evidence.error,
+        attribution,
+        title,
+        geometry.row,
+        geometry.cell,
+        geometry.numbers,
+    )

@@ -67,8 +67,8 @@ def training_set(samples: Iterable[Sample], detector: DetectorConfig, *, now: fl
     ]
     if not wanted:
         raise TrainingError(
-            f"detector {detector.name}: no {kind} of an entity like {', '.join(detector.entities)} in the last "
-            f"{detector.training.history_s:.0f} s; check inputs, entities and training.history_s"
+            f"detector {detector.name}: no {kind} of an entity like {', '.join(detector.entities)} in the "
+            f"last {detector.training.history_s:.0f} s; check inputs, entities and training.history_s"
         )
     wanted.sort(key=lambda s: s.time)
     wanted = wanted[-detector.training.max_samples :]
@@ -84,7 +84,7 @@ def training_set(samples: Iterable[Sample], detector: DetectorConfig, *, now: fl
 
 
 def _features(samples: Sequence[Sample]) -> tuple[str, ...]:
-    """Name the metrics, in the order in which they are first met; scoring is quickest in the senders' order."""
+    """Name the metrics, in the order they are first met: scoring is quickest in the senders' order."""
     return tuple(dict.fromkeys(name for sample in samples for name in sample.values or ()))
 
 
@@ -122,9 +122,9 @@ def _records(
             for partition in sorted(consumer.partitions_for_topic(i.topic) or ())
         ]
         if not places:
+            wanted = ", ".join(i.topic for i in config.inputs)
             raise BrokerError(
-                f"Kafka has none of the topics {', '.join(i.topic for i in config.inputs)} yet; check inputs, or "
-                "start what sends to them"
+                f"Kafka has none of the topics {wanted} yet; check inputs, or start what sends to them"
             )
         consumer.assign(places)
         ends = consumer.end_offsets(places)

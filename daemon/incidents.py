@@ -1,7 +1,7 @@
 """Scored -> Incident: consecutive anomalous samples of one entity become one incident.
 
-An incident opens after the policy's number of anomalous samples in a row, and closes after its number of quiet
-ones. A sample that neither detector can judge (NaN) is neither.
+An incident opens after the policy's number of anomalous samples in a row, and closes after its number of
+quiet ones. A sample that neither detector can judge (NaN) is neither.
 """
 
 from __future__ import annotations

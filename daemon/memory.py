@@ -31,9 +31,9 @@ RECENT_ROWS = 60
 class Track:
     """The course of one entity under one detector pair.
 
-    `newest`: event time of the newest sample scored. `incident`: the open one, or, while `opened` is False, the
-    one that may come of the anomalous samples seen so far; `evidence` its worst sample, `points` its course
-    as long as it is not opened. `quiet`: quiet samples in a row since its last anomalous one.
+    `newest`: event time of the newest sample scored. `incident`: the open one, or, while `opened` is False,
+    the one that may come of the anomalous samples seen so far; `evidence` its worst sample, `points` its
+    course as long as it is not opened. `quiet`: quiet samples in a row since its last anomalous one.
     """
 
     newest: float = -np.inf

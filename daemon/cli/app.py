@@ -8,8 +8,8 @@ from anomalyd.daemon.cli import operate, read, tools
 
 app = typer.Typer(
     name="anomalyd",
-    help="Watch a physics experiment and the computing under it: find anomalies in Kafka streams, explain them, "
-    "keep reports.",
+    help="Watch a physics experiment and the computing under it: find anomalies in Kafka streams, explain "
+    "them, keep reports.",
     no_args_is_help=True,
     add_completion=False,
     rich_markup_mode=None,

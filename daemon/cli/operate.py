@@ -37,7 +37,7 @@ def check_config(config: ConfigFile = DEFAULT_CONFIG) -> None:
     for detector in found.detectors:
         typer.echo(
             f"detector  {detector.name}: {detector.kind} and {detector.classical_kind} on "
-            f"{', '.join(detector.entities)}; at most {detector.alert.false_alarm_rate:g} false alarms a sample"
+            f"{', '.join(detector.entities)}; {detector.alert.false_alarm_rate:g} false alarms a sample"
         )
     typer.echo(f"{config}: good")
 

@@ -29,6 +29,10 @@ _DISK = (
 )
 
 
+_PER_CORE = 4
+"""Processes for each core: on a machine that is busy anyway, one more each would hardly be seen."""
+
+
 @dataclass(frozen=True, slots=True)
 class Burst:
     """A load that ran: its kind, and from when to when (wall clock, seconds since the epoch)."""
@@ -41,7 +45,7 @@ class Burst:
 def load(seconds: float, folder: Path, *, clock: Callable[[], float] = time.time) -> Burst:
     """Burn every core, take a GiB of memory, and write to the disk, all at once for some seconds."""
     first = clock()
-    programs = [_CPU.format(s=seconds)] * (os.cpu_count() or 1)
+    programs = [_CPU.format(s=seconds)] * (_PER_CORE * (os.cpu_count() or 1))
     programs.append(_MEMORY.format(s=seconds, blocks=32))
     programs.append(_DISK.format(s=seconds, path=str(folder / "burst.tmp")))
     running = [subprocess.Popen([sys.executable, "-I", "-S", "-c", program]) for program in programs]

@@ -1,6 +1,8 @@
-"""What happens in the demo, in order. Two clocks matter: `--once` has three minutes in all, and a host must be
-quiet while its normal state is learnt, so the detectors are trained one after the other: the chambers first,
-then, with the daemon at work, the host.
+"""What happens in the demo, in order.
+
+Two clocks matter: `--once` has three minutes in all, and what is normal for a host is learnt while the daemon
+is at work and nothing else. So the detectors are trained one after the other: the chambers first, then, with
+the daemon running, the host.
 """
 
 from __future__ import annotations
@@ -109,9 +111,8 @@ def _disturb(stage: Stage, progress: Progress) -> list[Injected]:
         stage.stream.inject(injection)
         from_s, to_s = ((ls - first) * LUMISECTION_S for ls in (injection.first, injection.last))
         injected.append(Injected(injection.entity, injection.kind, begin + from_s, begin + to_s))
-        _say(
-            f"injecting  {injection.entity}  {injection.kind}, lumisections {injection.first}-{injection.last}"
-        )
+        span = f"lumisections {injection.first}-{injection.last}"
+        _say(f"injecting  {injection.entity}  {injection.kind}, {span}")
     _say(f"loading    {stage.agent.entity}  every core, 1 GiB of memory and the disk, for {_LOAD_S:.0f} s")
     burst = load(_LOAD_S, stage.folder)
     injected.append(Injected(stage.agent.entity, burst.kind, burst.first, burst.last))

@@ -1,0 +1,172 @@
+"""Scored -> Incident: when one opens, what it holds, when it closes."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Sequence
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from anomalyd.daemon.config import AlertPolicy
+from anomalyd.daemon.incidents import Change, IncidentTracker, anomalous, report_id
+from anomalyd.daemon.memory import Memory, Track, decode, encode
+from anomalyd.daemon.stages import Sample, Scored
+from anomalyd.detectors.detector import Stretch
+from anomalyd.detectors.model import Scores
+from anomalyd.detectors.pair import PairScores
+from anomalyd.reports.report import Evidence, SeenBy, Severity, Status
+
+POLICY = AlertPolicy(open_after=2, close_after=2)
+NAN = float("nan")
+
+
+def scored(autoencoder: Sequence[float], classical: Sequence[float] | None = None, start: int = 0) -> Scored:
+    """A stretch with these scores, a sample a second from `start` on."""
+    n = len(autoencoder)
+    classical = [0.0] * n if classical is None else classical
+    times = np.arange(start, start + n, dtype=float)
+    values = np.zeros((n, 1), dtype=np.float32)
+
+    def one(score: Sequence[float]) -> Scores:
+        return Scores(np.array(score, dtype=float), np.array(score, dtype=float), values, values, values, {})
+
+    return Scored(
+        "hosts",
+        "v1",
+        tuple(Sample("pc1", t, "metrics", 0, int(t), values={"cpu": 0.0}) for t in times.tolist()),
+        Stretch("pc1", times, values),
+        PairScores(one(autoencoder), one(classical), {}),
+        np.empty(0),
+        np.empty((0, 1), dtype=np.float32),
+    )
+
+
+def evidence(time: float) -> Evidence:
+    nothing = np.zeros(1, dtype=np.float32)
+    return Evidence(time, ("cpu",), nothing, nothing, nothing, nothing, np.empty(0), nothing[None][:0])
+
+
+def follow(track: Track, stretch: Scored, policy: AlertPolicy = POLICY) -> tuple[Track, list[Change]]:
+    return IncidentTracker(policy).follow(
+        track,
+        stretch,
+        lambda k: (evidence(stretch.samples[k].time), (f"cause at {stretch.samples[k].time:g}",)),
+    )
+
+
+def test_one_anomalous_sample_opens_nothing_and_two_in_a_row_do() -> None:
+    track, changes = follow(Track(), scored([3, 0, 3]))
+    assert changes == []
+    track, changes = follow(track, scored([4, 5, 2], start=3))
+    (change,) = changes
+    assert change.events == ("opened",)
+    incident = change.incident
+    assert (incident.onset, incident.last, incident.samples) == (2, 5, 4)
+    assert (incident.peak, incident.peak_time, incident.causes) == (5, 4, ("cause at 4",))
+    assert change.evidence is not None
+    assert change.evidence.time == 4
+    assert [p.time for p in change.points] == [2, 3, 4, 5]
+    assert incident.source == "metrics/0/2"
+    assert incident.id == report_id("hosts", "pc1", 2.0)
+    assert track.opened
+
+
+def test_it_closes_after_quiet_samples_in_a_row_and_not_before() -> None:
+    track, _ = follow(Track(), scored([2, 2]))
+    track, changes = follow(track, scored([0, 2, 0], start=2))
+    assert [c.events for c in changes] == [("updated",)]
+    track, changes = follow(track, scored([0], start=5))
+    (change,) = changes
+    assert change.events == ("closed",)
+    assert change.incident.status is Status.CLOSED
+    assert (change.incident.last, change.incident.closed) == (3, 5)
+    assert track == Track(newest=5)
+
+
+def test_it_opens_closes_and_opens_again_within_one_stretch() -> None:
+    _, changes = follow(Track(), scored([2, 2, 0, 0, 3, 3]))
+    assert [c.events for c in changes] == [("opened", "closed"), ("opened",)]
+    assert changes[0].incident.id != changes[1].incident.id
+    assert [p.time for p in changes[1].points] == [4, 5]
+
+
+def test_a_sample_nobody_can_judge_is_neither_anomalous_nor_quiet() -> None:
+    track, _ = follow(Track(), scored([2, 2]))
+    track, changes = follow(track, scored([0, NAN, NAN], [0, NAN, NAN], start=2))
+    assert track.quiet == 1
+    assert changes[0].incident.status is Status.OPEN
+
+
+def test_a_late_stretch_changes_nothing() -> None:
+    track, _ = follow(Track(), scored([2, 2]))
+    assert follow(track, replace(scored([9, 9, 9]), late=True)) == (track, [])
+
+
+@pytest.mark.parametrize(
+    ("autoencoder", "classical", "seen_by"),
+    [
+        ([2, 2], [0, 0], SeenBy.AUTOENCODER),
+        ([0, NAN], [3, 3], SeenBy.CLASSICAL),
+        ([2, 0], [0, 3], SeenBy.BOTH),
+    ],
+)
+def test_it_says_who_saw_it(autoencoder: list[float], classical: list[float], seen_by: SeenBy) -> None:
+    _, changes = follow(Track(), scored(autoencoder, classical))
+    assert changes[0].incident.seen_by is seen_by
+
+
+def test_severity_rises_with_the_peak_and_is_told() -> None:
+    track, changes = follow(Track(), scored([1.5, 1.5]))
+    assert changes[0].incident.severity is Severity.WARNING
+    track, changes = follow(track, scored([2.0], start=2))
+    assert (changes[0].events, changes[0].incident.severity) == (("escalated",), Severity.ERROR)
+    track, changes = follow(track, scored([1.2, 9.0], start=3))
+    assert changes[0].incident.severity is Severity.CRITICAL
+    _, changes = follow(track, scored([1.2], start=5))
+    assert (changes[0].events, changes[0].fresh) == (("updated",), False)
+    assert changes[0].incident.severity is Severity.CRITICAL
+
+
+def test_policies_differ_in_whom_they_believe() -> None:
+    autoencoder, classical = np.array([2.0, 2.0, 0.0, NAN]), np.array([0.0, 2.0, 2.0, 2.0])
+    believed = {
+        "either": [True, True, True, True],
+        "autoencoder": [True, True, False, False],
+        "both": [False, True, False, False],
+    }
+    for alert_on, expected in believed.items():
+        policy = AlertPolicy.model_validate({"alert_on": alert_on})
+        assert anomalous(policy, autoencoder, classical).tolist() == expected
+
+
+_SCORES = st.lists(st.sampled_from([0.0, 0.5, 1.5, 2.5, 7.0, NAN]), min_size=1, max_size=40)
+
+
+@given(_SCORES, st.data())
+def test_it_does_not_matter_how_the_stream_is_cut_or_that_it_is_restarted(
+    scores: list[float], data: st.DataObject
+) -> None:
+    whole = scored(scores, scores[::-1])
+    _, expected = follow(Track(), whole)
+    cuts = sorted(data.draw(st.sets(st.integers(1, len(scores)))) | {0, len(scores)})
+    memory = Memory()
+    last = {}
+    points: dict[str, list[float]] = {}
+    for begin, end in itertools.pairwise(cuts):
+        stretch = scored(scores[begin:end], scores[::-1][begin:end], start=begin)
+        track, changes = follow(decode(encode(memory)).track, stretch)
+        memory = Memory(track=track)
+        for change in changes:
+            last[change.incident.id] = change
+            points.setdefault(change.incident.id, []).extend(p.time for p in change.points)
+    assert [c.incident for c in last.values()] == [c.incident for c in expected]
+    for change in expected:
+        assert points[change.incident.id] == [p.time for p in change.points]
+        found = last[change.incident.id].evidence
+        assert found is not None
+        assert change.evidence is not None
+        assert found.time == change.evidence.time

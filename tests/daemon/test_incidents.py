@@ -63,7 +63,7 @@ def test_one_anomalous_sample_opens_nothing_and_two_in_a_row_do() -> None:
     assert changes == []
     track, changes = follow(track, scored([4, 5, 2], start=3))
     (change,) = changes
-    assert change.events == ("opened",)
+    assert change.events == ("opened", "escalated")
     incident = change.incident
     assert (incident.onset, incident.last, incident.samples) == (2, 5, 4)
     assert (incident.peak, incident.peak_time, incident.causes) == (5, 4, ("cause at 4",))

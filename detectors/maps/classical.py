@@ -39,7 +39,7 @@ class NoParameters:
 class _Compared:
     """Maps (N, R, C) beside the element's reference scaled to the same total.
 
-    `variance`: Poisson's, with the share of the reference's own counts.
+    `variance`: Poisson's, with that of the reference's own counts, and the doubt in one that is not its own.
     """
 
     batch: MapBatch
@@ -63,8 +63,10 @@ def _compare(batch: MapBatch) -> _Compared:
         np.divide(total, usual, out=np.zeros_like(total), where=usual > 0), batch.lowest, batch.highest
     )
     expected = light[:, None, None] * batch.profile
-    dispersion = 1 + light / batch.exposure
-    return _Compared(batch, expected, np.maximum(expected, 0.25) * dispersion[:, None, None])
+    dispersion = (1 + light / batch.exposure)[:, None, None]
+    doubt = batch.doubt()[:, None, None]
+    # A quarter of a count keeps the pull of a cell finite that was dead and counts again.
+    return _Compared(batch, expected, np.maximum(expected, 0.25) * dispersion + (doubt * expected) ** 2)
 
 
 def zero_cells(compared: _Compared) -> _Statistic:

@@ -1,0 +1,88 @@
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+import pytest
+
+from anomalyd.detectors.detector import Detector, RawScores, Series, Stretch, TrainingSet
+from anomalyd.detectors.maps.autoencoder import MapAutoencoder
+from anomalyd.detectors.maps.classical import MapClassical
+from anomalyd.detectors.maps.faults import Fault
+from anomalyd.detectors.maps.simulation import LUMISECTION_S, ChamberSimulator
+
+CHAMBERS = (
+    *(f"DT/W-2/MB1/S{sector:02d}" for sector in range(1, 7)),
+    *(f"DT/W+1/MB4/S{sector:02d}" for sector in (13, 14)),
+)
+
+
+class Chambers:
+    """Some chambers of three shapes at one mean count: what they send, and what a detector says of it."""
+
+    def __init__(self, counts: float) -> None:
+        self.simulators = {chamber: ChamberSimulator(chamber, 1, counts) for chamber in CHAMBERS}
+
+    def training(self, maps: int = 40) -> TrainingSet:
+        return TrainingSet(
+            {
+                name: Series(np.arange(maps) * LUMISECTION_S, s.maps(range(maps)))
+                for name, s in self.simulators.items()
+            }
+        )
+
+    @staticmethod
+    def stretch(maps: np.ndarray, entity: str) -> Stretch:
+        return Stretch(entity, np.arange(len(maps)) * LUMISECTION_S, maps)
+
+    def score(self, detector: Detector, maps: np.ndarray, entity: str) -> RawScores:
+        (scores,) = detector.score([self.stretch(maps, entity)])
+        return scores
+
+    def normal(self, detector: Detector, maps: int = 40) -> np.ndarray:
+        """Raw scores of normal maps that the detector was not fitted on."""
+        stretches = [
+            self.stretch(s.maps(range(500, 500 + maps)), name) for name, s in self.simulators.items()
+        ]
+        return np.concatenate([s.raw for s in detector.score(stretches)])
+
+    def faulty(
+        self,
+        detector: Detector,
+        fault: Callable[[ChamberSimulator, np.random.Generator], Fault],
+        maps: int = 5,
+    ) -> np.ndarray:
+        """Raw scores of maps with a fault each."""
+        rng = np.random.default_rng(4)
+        stretches = [
+            self.stretch(np.stack([s.map(900 + i, fault(s, rng)) for i in range(maps)]), name)
+            for name, s in self.simulators.items()
+        ]
+        return np.concatenate([s.raw for s in detector.score(stretches)])
+
+
+@pytest.fixture(scope="session")
+def bright() -> Chambers:
+    """50 counts a wire."""
+    return Chambers(50.0)
+
+
+@pytest.fixture(scope="session")
+def dim() -> Chambers:
+    """12 counts a wire."""
+    return Chambers(12.0)
+
+
+@pytest.fixture(scope="session")
+def bright_autoencoder(bright: Chambers) -> MapAutoencoder:
+    return MapAutoencoder.fit(bright.training(), {"steps": 80})
+
+
+@pytest.fixture(scope="session")
+def dim_autoencoder(dim: Chambers) -> MapAutoencoder:
+    return MapAutoencoder.fit(dim.training(), {"steps": 80})
+
+
+@pytest.fixture(scope="session")
+def bright_classical(bright: Chambers) -> MapClassical:
+    return MapClassical.fit(bright.training(), {})

@@ -88,7 +88,7 @@ class Database:
         with self._honest():
             connection = self._engine.raw_connection()
             try:
-                mode = connection.cursor().execute("PRAGMA journal_mode=WAL").fetchone()  # type: ignore[func-returns-value]
+                mode = connection.cursor().execute("PRAGMA journal_mode=WAL").fetchone()
             finally:
                 connection.close()
         if mode != ("wal",):

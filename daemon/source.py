@@ -374,8 +374,6 @@ class KafkaSource:
     def _enqueue(self, polled: Mapping[Any, list[Any]]) -> None:
         for place, raws in polled.items():
             topic, partition = place
-            if (topic, partition) not in self._placed:
-                continue
             records = [
                 Record(
                     topic, partition, offset, timestamp / 1000, key, value, tuple(headers) if headers else ()
@@ -383,7 +381,7 @@ class KafkaSource:
                 for _, _, _, offset, timestamp, _, key, value, headers, _, _, _, _ in raws
             ]
             with self._changed:
-                if (topic, partition) in self._placed:  # a rewind may have come in between
+                if (topic, partition) in self._placed:
                     self._began.setdefault((topic, partition), records[0].offset)
                     self._queue.append(Batch(topic, partition, records))
                     self._queued += len(records)

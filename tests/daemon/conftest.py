@@ -31,6 +31,7 @@ class FakeKafka:
         self.commit_error: Exception | None = None
         self.max_message_bytes = 1_000_000
         self.lost_acknowledgements = 0
+        self.during_round_trip: Callable[[], None] = lambda: None  # in the consumer's thread
 
     def create(self, topic: str, partitions: int = 1) -> None:
         for partition in range(partitions):
@@ -228,6 +229,7 @@ class FakeConsumer(_Client):
 
     def beginning_offsets(self, places: list[TopicPartition], timeout_ms: int) -> dict[TopicPartition, int]:
         self.used()
+        self.kafka.during_round_trip()
         return {place: self.kafka.begins.get(place, 0) for place in places}
 
     def end_offsets(self, places: list[TopicPartition], timeout_ms: int) -> dict[TopicPartition, int]:

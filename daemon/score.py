@@ -9,6 +9,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
+from itertools import chain
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,7 +25,7 @@ from anomalyd.errors import ModelMismatch
 
 _log = logging.getLogger(__name__)
 
-_FLOAT32 = float(np.finfo(np.float32).max)
+_FLOAT32 = np.finfo(np.float32).max
 
 
 class Scorer:
@@ -156,17 +157,27 @@ def _stretch(loaded: LoadedPair, memory: Memory, samples: Sequence[Sample]) -> S
 
 def vectors(features: tuple[str, ...], samples: Sequence[Sample]) -> NDArray[np.float32]:
     """Put metric values into rows (n, F) in the order of the features; a metric that is not there is NaN."""
-    rows = []
-    for sample in samples:
-        values = sample.values
-        assert values is not None
-        # Most producers keep one order of metrics; then no look-up by name is needed.
-        if tuple(values) == features:
-            rows.append([*values.values()])
+    # Most producers keep one order of metrics; then no look-up by name is needed.
+    if all(tuple(sample.values or ()) == features for sample in samples):
+        numbers = chain.from_iterable(sample.values.values() for sample in samples if sample.values)
+        try:
+            flat = np.fromiter(numbers, dtype=np.float64, count=len(samples) * len(features))
+        except TypeError:  # a metric without a value, which only the way below can take
+            pass
         else:
-            rows.append([values.get(name) for name in features])
-    # Through float64, because a value beyond float32 must become the largest float32, not infinity.
-    return np.clip(np.array(rows, dtype=np.float64), -_FLOAT32, _FLOAT32).astype(np.float32)
+            return _float32(flat.reshape(len(samples), len(features)))
+    rows = [[(sample.values or {}).get(name) for name in features] for sample in samples]
+    return _float32(np.array(rows, dtype=np.float64))
+
+
+def _float32(values: NDArray[np.float64]) -> NDArray[np.float32]:
+    """Narrow; what is beyond float32 becomes its largest, not infinity, which no model could take."""
+    with np.errstate(over="ignore"):
+        narrow = values.astype(np.float32)
+    # One sum tells whether there is anything to look for: it is finite only if every value is.
+    if not np.isfinite(narrow.sum(dtype=np.float64)):
+        narrow = np.clip(narrow, -_FLOAT32, _FLOAT32)
+    return narrow
 
 
 def _scored(

@@ -90,8 +90,10 @@ def score_by_shape(
     expected = [references.of(s.entity, s.values.shape[1:]) for s in stretches]
     scores = [
         RawScores(
-            np.full(len(s.values), np.nan),
-            *(np.full(s.values.shape, np.nan, dtype=np.float32) for _ in range(3)),
+            raw=np.full(len(s.values), np.nan),
+            error=np.full(s.values.shape, np.nan, dtype=np.float32),
+            expectation=np.full(s.values.shape, np.nan, dtype=np.float32),
+            contribution=np.full(s.values.shape, np.nan, dtype=np.float32),
             state={},
         )
         for s in stretches

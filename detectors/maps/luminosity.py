@@ -45,7 +45,9 @@ def luminosity(
     sigma = np.sqrt(np.maximum(guess, 1) + (np.reshape(spread, (-1, 1)) * guess) ** 2)
     agrees = lit & (np.abs(observed - guess) <= _AGREES * sigma)
     lit_sum = (expected * agrees).sum(1)
-    return np.divide((observed * agrees).sum(1), lit_sum, out=rough[:, 0].copy(), where=lit_sum > 0)
+    agreed = (observed * agrees).sum(1)
+    light: NDArray[np.float64] = np.divide(agreed, lit_sum, out=rough[:, 0].copy(), where=lit_sum > 0)
+    return light
 
 
 def isolated_zeros(counts: Counts, expected: NDArray[np.floating], usable: Cells) -> Cells:

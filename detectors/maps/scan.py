@@ -20,6 +20,9 @@ KINDS = (len(HEIGHTS) + 1) * (len(WIDTHS) + 1)
 _CHUNK = 32
 """Maps whose windows are looked at together: few enough that they stay in the processor's cache."""
 
+_MOVES = (0, -8, -4, -2, -1, 1, 2, 4, 8)
+"""Cells by which an edge is tried to be moved: the large windows lie up to nine cells apart."""
+
 Boxes = NDArray[np.int64]
 """Rectangles (N, 4): first row, row behind the last, first column, column behind the last."""
 
@@ -143,7 +146,7 @@ class Scan:
         evidence, loss = self.evidence(residual, expected, dispersion, drift)
         kind = windows_of(residual.shape[1], residual.shape[2]).kind
         highest = torch.full((2, KINDS, evidence.shape[1]), torch.nan)
-        for k in kind.unique().tolist():
+        for k in set(kind.tolist()):
             nats, losses = evidence[kind == k], loss[kind == k]
             highest[0, k] = nats.masked_fill(~losses, -torch.inf).amax(0)
             highest[1, k] = nats.masked_fill(losses, -torch.inf).amax(0)
@@ -182,18 +185,19 @@ class Scan:
 
 
 def _fit_edges(boxes: Tensor, shape: tuple[int, int], nats_of: Callable[[Tensor], Tensor]) -> Tensor:
-    """Move the edges (N, 4) as long as a move is worth it: half a nat is what an edge gains by chance."""
-    limits = torch.tensor([shape[0], shape[0], shape[1], shape[1]])
-    nats = nats_of(boxes)
-    for _ in range(2):
-        for edge in range(4):
-            for move in (-4, -2, -1, 1, 2, 4):
-                tried = boxes.clone()
-                tried[:, edge] = (tried[:, edge] + move).clamp(0, int(limits[edge]))
-                empty = (tried[:, 0] >= tried[:, 1]) | (tried[:, 2] >= tried[:, 3])
-                tried = torch.where(empty[:, None], boxes, tried)
-                new = nats_of(tried)
-                better = new > nats + 0.5
-                boxes = torch.where(better[:, None], tried, boxes)
-                nats = torch.where(better, new, nats)
+    """Move the edges of boxes (N, 4) to where the evidence is highest.
+
+    A move must be worth half a nat, which is what an edge gains by chance. `nats_of` gives the evidence
+    (..., N) of boxes (..., N, 4).
+    """
+    limits = (shape[0], shape[0], shape[1], shape[1])
+    maps = torch.arange(len(boxes))
+    for _ in range(3):
+        for edge, limit in enumerate(limits):
+            tried = boxes.repeat(len(_MOVES), 1, 1)  # the first move is none
+            tried[:, :, edge] = (tried[:, :, edge] + torch.tensor(_MOVES)[:, None]).clamp(0, limit)
+            empty = (tried[..., 0] >= tried[..., 1]) | (tried[..., 2] >= tried[..., 3])
+            nats = nats_of(tried).masked_fill(empty, -torch.inf)
+            nats[0] += 0.5
+            boxes = tried[nats.argmax(0), maps]
     return boxes

@@ -36,7 +36,7 @@ from anomalyd.daemon.watch import Watch
 from anomalyd.daemon.witness import testify
 from anomalyd.errors import StoreConflict, StoreError
 from anomalyd.reports.narrative import narrate
-from anomalyd.reports.report import Incident
+from anomalyd.reports.report import Incident, SeenBy
 from anomalyd.reports.step import Activity, Finding, OutboxEntry, Step
 from anomalyd.reports.store import Store
 
@@ -232,7 +232,18 @@ class Service:
             memory.track, scored, lambda k: testify(pair, scored, k)
         )
         self._memories.put(scored.detector, scored.entity, replace(memory, track=track))
+        self._count_alerts(scored)
         return changes
+
+    def _count_alerts(self, scored: Scored) -> None:
+        autoencoder, classical = scored.scores.autoencoder.score > 1, scored.scores.classical.score > 1
+        for seen_by, samples in (
+            (SeenBy.BOTH, autoencoder & classical),
+            (SeenBy.AUTOENCODER, autoencoder & ~classical),
+            (SeenBy.CLASSICAL, classical & ~autoencoder),
+        ):
+            if count := int(np.count_nonzero(samples)):
+                self._telemetry.alerted(scored.detector, seen_by, count)
 
     def _moves(self, batches: Sequence[Batch]) -> dict[Partition, tuple[int | None, int]]:
         """Say how far the offsets may go: up to the first record that the aligner still holds."""

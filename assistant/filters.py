@@ -150,6 +150,8 @@ class FilterReader:
                 self.filters.statuses = (Status.OPEN, Status.CLOSED)
         elif self._take(r"closed|resolved|finished|over|past"):
             self.filters.statuses = (Status.CLOSED,)
+        elif self._take(r"(?:right )?now|currently|at the moment|at present"):
+            self.filters.statuses = (Status.OPEN,)
         if self._take(r"new|newly opened|opened|newly|began|begun|started"):
             self.filters.new = True
 
@@ -182,9 +184,7 @@ class FilterReader:
         top = r"(?:the )?"
         if match := self._take(rf"{top}(?:top|first) ({_whole})(?= {ENTITY_NOUNS})"):
             self.filters.limit, self.filters.ranked = _count(match[1]), True
-        ranked = (
-            r"noisiest|most (?:affected|incidents|alerts|alarms|anomalies|problems|faults|often)|the most"
-        )
+        ranked = r"noisiest|most (?:affected|incidents|alerts|alarms|anomalies|problems|faults|often)|the most(?! [a-z]+ (?:incident|one))"
         orders: tuple[tuple[str, Order | None], ...] = (
             (ranked, None),
             (

@@ -141,6 +141,14 @@ def _going_on(p: Parsed) -> Ask | None:
     return asks.StillGoingOn(replace(p.selection, statuses=())) if p.selection.statuses else None
 
 
+def _is_fine(p: Parsed) -> Ask | None:
+    return asks.IsFine(replace(p.selection, statuses=()))
+
+
+def _recovered(p: Parsed) -> Ask | None:
+    return asks.StillGoingOn(replace(p.selection, statuses=()))
+
+
 def _about(aspect: Aspect) -> Callable[[Parsed], Ask | None]:
     return lambda p: AboutOne(p.selection, aspect, p.order)
 
@@ -162,7 +170,9 @@ _MORE_RESERVED = (
 
 RULES: tuple[Rule, ...] = (
     Rule(
-        ("help|(?:what|which questions) can (?:i|you) (?:ask|do|answer)|how does (?:this|it) work",),
+        (
+            "help|hello|hi|thanks?(?: you)?|(?:what|which questions) can (?:i|you) (?:ask|do|answer)|how does (?:this|it) work",
+        ),
         lambda p: asks.Help(),
         "know",
     ),
@@ -172,7 +182,7 @@ RULES: tuple[Rule, ...] = (
         lambda p: asks.WhyNot(p.selection),
         f"{_SAW_WORDS} alert alarm",
     ),
-    Rule(("what(?: is|'s|s| are| was)? (?:wrong|the matter)",), lambda p: asks.IsFine(p.selection)),
+    Rule(("what(?: is|'s|s| are| was)? (?:wrong|the matter)",), _is_fine),
     Rule(
         (
             "why|how come|explain|explanation|to blame|blamed?|(?:cause|reason)s?"
@@ -243,12 +253,12 @@ RULES: tuple[Rule, ...] = (
     # Health.
     Rule(
         ("is|are|was|were|has been|have been|isn't|aren't|anything|everything", _FINE),
-        lambda p: asks.IsFine(p.selection),
+        _is_fine,
         f"anything everything something doing system systems ok normal {_ENTITY_WORDS}",
     ),
     Rule(
         ("(?:status|state|health|condition) of|how(?:'s)?",),
-        lambda p: asks.IsFine(p.selection),
+        _is_fine,
         f"doing going behaving behave everything system health {_ENTITY_WORDS}",
     ),
     # When.
@@ -307,6 +317,7 @@ RULES: tuple[Rule, ...] = (
         _number,
         f"how many status alarm alarms of {_ENTITY_WORDS}",
     ),
+    Rule((r"^\W*(?:is|has|are|have|did)", "recovered|recover|ended|end|stopped|gone"), _recovered, "yet"),
     Rule((r"^\W*(?:is|has|are|have)",), _going_on, "yet going ended stopped anything something"),
     Rule(
         ("incident|anomaly|alert|alarm|report|problem|fault|issue|detection|finding",),

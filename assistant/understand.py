@@ -59,6 +59,7 @@ def understand(question: str, queries: Queries, calendar: Calendar) -> Understoo
         raise QuestionError(f"The question is longer than {MAX_LENGTH} characters; ask one thing at a time.")
     names = Names.of(queries)
     text = " ".join(question.translate(_QUOTES).lower().split()).rstrip(" ?!.,;:")
+    text = re.sub(r"\b(what|who|how|where|when|there|it|that)'s\b", r"\1 is", text)
     # "how long did it last": here "last" is no order.
     text = re.sub(r"^(.*\bhow long\b.*) last$", r"\1 lasted", text)
     text = re.sub(r"\bbefore and after (.+)$", r"before \1 and after \1", text)
@@ -159,9 +160,7 @@ def _find_cause(text: str, queries: Queries) -> tuple[str | None, str]:
         QuestionError: a word that was explicitly named as a cause is in no report.
 
     """
-    lead = (
-        r"(?:caused by|because of|due to|involving|blamed on|concerning|about|with cause|(?:the |on )?metric)"
-    )
+    lead = r"(?:caused by|because of|due to|involv(?:e|es|ed|ing)|blamed on|concerning|about|with cause|(?:the |on )?metric)"
     if match := re.search(rf"\b{lead} (?:the )?([\w./%-]+)", text, re.ASCII):
         word = match[1].strip(".")
         if word not in _RESERVED:

@@ -127,6 +127,12 @@ UNDERSTOOD: tuple[tuple[str, Ask], ...] = (
     ("when was data last received from node17?", asks.LatestData(S((NODE17,)))),
     ("which hosts are silent?", asks.LatestData(S(("host/*",)))),
     # others
+    ("has node17 recovered?", asks.StillGoingOn(S((NODE17,)))),
+    ("what's the most severe incident in run 321905?", asks.Which(S(run=321905), Order.WORST, 1)),
+    ("which incidents involve eth0?", asks.Which(S(cause="eth0"))),
+    ("how many hosts are affected right now?", asks.HowManyEntities(S(("host/*",), statuses=(OPEN,)))),
+    ("is node17 ok now?", asks.IsFine(S((NODE17,)))),
+    ("hello", asks.Help()),
     ("reboot node17", asks.Command("reboot", S((NODE17,)))),
     ("could you please restart it", asks.Command("restart", S())),
     ("help", asks.Help()),

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable
-from typing import Any, TypeVar
+from typing import Any, Self, TypeVar
 
-from kafka.errors import KafkaError
+from kafka.errors import KafkaError, SaslAuthenticationFailedError
 from kafka.net.compat import KafkaNetClient
 
 from anomalyd.daemon.config import KafkaConfig
@@ -56,30 +57,49 @@ def connect(factory: Callable[..., Client], config: KafkaConfig, **settings: Any
         opened.append(KafkaNetClient(**net_settings))
         return opened[-1]
 
-    try:
-        return factory(**client_settings(config), **settings, kafka_client=open_and_note)
-    except (KafkaError, OSError) as error:
-        text = _describe(config, error, opened)
-        for net in opened:  # a constructor that fails leaves its thread and sockets behind
-            net.close()
-        raise BrokerError(text) from error
+    with _Overhearing() as overhearing:
+        try:
+            return factory(**client_settings(config), **settings, kafka_client=open_and_note)
+        except (KafkaError, OSError) as error:
+            for net in opened:  # a constructor that fails leaves its thread and sockets behind
+                net.close()
+            raise BrokerError(_describe(config, overhearing.cause or error)) from error
 
 
-def _describe(config: KafkaConfig, error: Exception, opened: list[Any]) -> str:
+class _Overhearing(logging.Handler):
+    """Listens to kafka-python's log: a constructor says only that it timed out, the log says of what."""
+
+    _LOGGER = logging.getLogger("kafka.net.manager")
+
+    def __init__(self) -> None:
+        super().__init__(logging.WARNING)
+        self.cause: Exception | None = None
+
+    def emit(self, record: logging.LogRecord) -> None:
+        for argument in record.args or ():
+            # A lost connection that follows a refused login says nothing more.
+            if isinstance(argument, Exception) and not isinstance(self.cause, SaslAuthenticationFailedError):
+                self.cause = argument
+
+    def __enter__(self) -> Self:
+        self._LOGGER.addHandler(self)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._LOGGER.removeHandler(self)
+
+
+def _describe(config: KafkaConfig, cause: Exception) -> str:
     security, servers = config.security, ", ".join(config.bootstrap_servers)
-    # kafka-python says only that it timed out; why a login failed lies in the connection manager.
-    refusals = [f for net in opened for f in getattr(net._manager, "_auth_failures", {}).values()]
-    if refusals:
-        return (
-            f"Kafka at {servers} refuses the login of user {security.username!r} "
-            f"({security.sasl_mechanism} over {security.protocol}): {refusals[0]}; check kafka.security"
-        )
+    login = f"user {security.username!r} ({security.sasl_mechanism} over {security.protocol})"
+    if isinstance(cause, SaslAuthenticationFailedError):
+        return f"Kafka at {servers} refuses the login of {login}: {cause}; check kafka.security"
     if security.protocol.startswith("SASL"):
         return (
-            f"cannot reach Kafka at {servers} or log in as {security.username!r} ({security.sasl_mechanism} "
-            f"over {security.protocol}): {error}; check kafka.bootstrap_servers and kafka.security"
+            f"cannot reach Kafka at {servers} or log in as {login}: {cause}; "
+            "check kafka.bootstrap_servers and kafka.security"
         )
     return (
-        f"cannot reach Kafka at {servers} ({security.protocol}): {error}; check kafka.bootstrap_servers, "
+        f"cannot reach Kafka at {servers} ({security.protocol}): {cause}; check kafka.bootstrap_servers, "
         "that the broker runs, and kafka.security"
     )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import logging
 import random
 import threading
 import time
@@ -10,11 +11,12 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 import pytest
-from kafka import KafkaProducer
-from kafka.errors import KafkaError
+from kafka import KafkaConsumer, KafkaProducer
+from kafka.errors import KafkaConnectionError, KafkaError, KafkaTimeoutError, SaslAuthenticationFailedError
 from pydantic import SecretStr
 
 from anomalyd.daemon.broker import LocalBroker
+from anomalyd.daemon.broker.ports import reserve_port
 from anomalyd.daemon.config import KafkaConfig, Security
 from anomalyd.daemon.connection import client_settings, connect
 from anomalyd.daemon.source import Delivery, KafkaSource
@@ -383,9 +385,37 @@ def test_client_settings_carry_login_and_tls() -> None:
 def test_a_login_that_fails_is_not_called_a_timeout(kafka: Any) -> None:
     kafka.down = True
     security = Security(protocol="SASL_PLAINTEXT", username="u", password=SecretStr("secret"))
-    with pytest.raises(BrokerError, match="cannot reach Kafka at localhost:9092 or log in as 'u'") as caught:
+    with pytest.raises(
+        BrokerError, match="cannot reach Kafka at localhost:9092 or log in as user 'u'"
+    ) as caught:
         connect(kafka.consumer, KafkaConfig(security=security))
     assert "secret" not in str(caught.value)
+
+
+def test_the_cause_is_found_in_kafka_pythons_log(kafka: Any) -> None:
+    refusal = SaslAuthenticationFailedError("wrong password")
+
+    def factory(**settings: Any) -> Any:
+        log = logging.getLogger("kafka.net.manager")
+        log.warning("Bootstrap connection to %s failed: %s", "bootstrap-0", refusal)
+        log.warning("Connection failed: %s", KafkaConnectionError("closed"))
+        raise KafkaTimeoutError("Unable to bootstrap")
+
+    security = Security(protocol="SASL_PLAINTEXT", username="u", password=SecretStr("secret"))
+    before = logging.getLogger("kafka.net.manager").handlers[:]
+    with pytest.raises(BrokerError, match=r"refuses the login of user 'u'.*wrong password"):
+        connect(factory, KafkaConfig(security=security))
+    assert logging.getLogger("kafka.net.manager").handlers == before
+
+
+def test_a_constructor_that_fails_leaves_no_thread(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("anomalyd.daemon.connection.BOOTSTRAP_TIMEOUT_MS", 50)
+    config = KafkaConfig(bootstrap_servers=[f"127.0.0.1:{reserve_port()}"])
+    before = threading.active_count()
+    for _ in range(3):
+        with pytest.raises(BrokerError, match="cannot reach"):
+            connect(KafkaConsumer, config)
+    assert threading.active_count() == before
 
 
 def test_a_real_broker(broker: LocalBroker, make_topic: Callable[..., str], stopping: Any) -> None:

@@ -184,7 +184,8 @@ class FilterReader:
         top = r"(?:the )?"
         if match := self._take(rf"{top}(?:top|first) ({_whole})(?= {ENTITY_NOUNS})"):
             self.filters.limit, self.filters.ranked = _count(match[1]), True
-        ranked = r"noisiest|most (?:affected|incidents|alerts|alarms|anomalies|problems|faults|often)|the most(?! [a-z]+ (?:incident|one))"
+        ranked = "noisiest|most (?:affected|incidents|alerts|alarms|anomalies|problems|faults|often)"
+        ranked += "|the most(?! [a-z]+ (?:incident|one))"
         orders: tuple[tuple[str, Order | None], ...] = (
             (ranked, None),
             (

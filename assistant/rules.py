@@ -64,6 +64,20 @@ class Rule:
         return set(words_of(text)) <= _FILLERS | set(self.may.split())
 
 
+def uses_all(ask: Ask, filters: Filters) -> bool:
+    """Say whether a typed question keeps every condition that was read; else it would answer another one."""
+    f = filters
+    if f.order and not isinstance(ask, asks.Which | AboutOne | asks.LatestData | asks.StillGoingOn):
+        return False
+    return (
+        (not f.new or getattr(ask, "new", False))
+        and (f.at_least == 1 or getattr(ask, "at_least", None) == f.at_least)
+        and (f.limit is None or getattr(ask, "limit", None) == f.limit)
+        and (f.group is None or getattr(ask, "by", None) == f.group)
+        and (not f.ranked or isinstance(ask, asks.WhichEntities | asks.PerGroup))
+    )
+
+
 def words_of(text: str) -> list[str]:
     """Give the words of a text, without the punctuation at their ends."""
     return [word for raw in text.split() if (word := raw.strip(".,;:!?()'’“”\"[]{}-–—"))]
@@ -171,7 +185,8 @@ _MORE_RESERVED = (
 RULES: tuple[Rule, ...] = (
     Rule(
         (
-            "help|hello|hi|thanks?(?: you)?|(?:what|which questions) can (?:i|you) (?:ask|do|answer)|how does (?:this|it) work",
+            "help|hello|hi|thanks?(?: you)?|(?:what|which questions) can (?:i|you) (?:ask|do|answer)"
+            "|how does (?:this|it) work",
         ),
         lambda p: asks.Help(),
         "know",

@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 from anomalyd.assistant.asks import Ask, Command, Compare, Help
 from anomalyd.assistant.filters import INCIDENTS, MAP_NOUNS, VECTOR_NOUNS, FilterReader
 from anomalyd.assistant.names import Mention, Names
-from anomalyd.assistant.rules import RULES, Parsed, reserved_words, words_of
+from anomalyd.assistant.rules import RULES, Parsed, reserved_words, uses_all, words_of
 from anomalyd.assistant.said import said
 from anomalyd.assistant.times import Calendar
 from anomalyd.errors import QuestionError
@@ -107,8 +107,10 @@ def _asked(parsed: Parsed, text: str, *, nothing_said: bool) -> Ask | None:
     for rule in RULES:
         if rule.fits(text):
             ask = rule.build(parsed)
+            if ask is None or not uses_all(ask, parsed.filters):
+                continue
             # Two intervals that do not go together mean something only side by side.
-            if ask is not None and (len(parsed.intervals) < 2 or isinstance(ask, Compare)):
+            if len(parsed.intervals) < 2 or isinstance(ask, Compare):
                 return ask
     return None
 
@@ -160,7 +162,9 @@ def _find_cause(text: str, queries: Queries) -> tuple[str | None, str]:
         QuestionError: a word that was explicitly named as a cause is in no report.
 
     """
-    lead = r"(?:caused by|because of|due to|involv(?:e|es|ed|ing)|blamed on|concerning|about|with cause|(?:the |on )?metric)"
+    lead = (
+        r"(?:caused by|because of|due to|involv(?:e[sd]?|ing)|blamed on|about|with cause|(?:the |on )?metric)"
+    )
     if match := re.search(rf"\b{lead} (?:the )?([\w./%-]+)", text, re.ASCII):
         word = match[1].strip(".")
         if word not in _RESERVED:

@@ -384,7 +384,7 @@ WORDS = """
 """
 
 
-@settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(question=st.lists(st.sampled_from(WORDS.split()), max_size=10).map(" ".join) | st.text(max_size=60))
 def test_no_question_raises(question: str, queries: Queries, now: float) -> None:
     answer = Assistant(queries, clock=lambda: now, encoder=Constant()).ask(question)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta, timezone
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from anomalyd.assistant.times import Calendar, Interval
@@ -166,6 +166,7 @@ PIECES = """
 _pieces = st.sampled_from(PIECES.split())
 
 
+@settings(deadline=None)
 @given(st.lists(_pieces, max_size=8).map(" ".join) | st.text(max_size=40), st.floats(0, 3e10))
 def test_any_words_at_any_time_give_intervals_or_a_question_error(words: str, now: float) -> None:
     calendar = Calendar(now)

@@ -172,6 +172,10 @@ def test_what_was_understood_is_said(question: str, words: str, queries: Queries
         "how many incidents longer than 10 minutes?",
         "which incidents were not acknowledged?",
         "the second one",
+        "which hosts had new incidents today?",  # each condition is kept, or nothing is answered
+        "why was node17 flagged more than 3 times?",
+        "is the worst host fine?",
+        "compare the incidents per day of node17 and node01",
         "how many events were recorded in run 321909?",
         "what is a lumisection?",
     ],

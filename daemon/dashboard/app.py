@@ -9,7 +9,8 @@ import streamlit as st
 from anomalyd.daemon.dashboard import asking, filters, incident, links, listing
 from anomalyd.daemon.dashboard.filters import Filters
 from anomalyd.daemon.dashboard.look import STYLE
-from anomalyd.daemon.dashboard.store import look
+from anomalyd.daemon.dashboard.store import look, opened
+from anomalyd.errors import StoreError
 from anomalyd.reports.queries import Queries
 
 _REFRESH_S = 5.0  # soon enough for a person, and a few queries of milliseconds each
@@ -19,14 +20,25 @@ def _page() -> None:
     st.set_page_config(page_title="anomalyd", page_icon=":material/monitor_heart:", layout="wide")
     st.html(STYLE)
     asking.show_field()
-    look(lambda queries: _live(filters.choose(queries.detectors())))
+    detectors = _detectors()
+    _live(filters.choose(detectors), detectors)
+
+
+def _detectors() -> list[str]:
+    try:
+        with opened() as queries:
+            return queries.detectors()
+    except StoreError:
+        return []  # `_live` says why, and looks again
 
 
 @st.fragment(run_every=_REFRESH_S)
-def _live(chosen: Filters) -> None:
+def _live(chosen: Filters, detectors: list[str]) -> None:
     """Show the state, and the list or the open incident; by itself again and again."""
 
     def draw(queries: Queries) -> None:
+        if queries.detectors() != detectors:
+            st.rerun()  # the filters, which stand outside, offer them too
         now = time.time()
         listing.show_state(queries, now)
         report_id = links.current()

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from anomalyd.assistant.wording import duration
 from anomalyd.daemon.dashboard.view import moment, score
+from anomalyd.detectors.maps.geometry import Geometry
 from anomalyd.reports.report import Evidence, Report
 from anomalyd.reports.step import Point
 
@@ -58,12 +59,12 @@ def course(points: Sequence[Point]) -> list[dict[str, Any]]:
 
 
 def blame(
-    values: NDArray[np.float32], evidence: Evidence | None, places: tuple[str, str] = ("row", "column")
+    values: NDArray[np.float32], evidence: Evidence | None, geometry: Geometry | None
 ) -> list[dict[str, Any]]:
     """Give who is to blame, most first: each metric, or the cells of a map that are most to blame.
 
-    `values` (F,) or (R, C) is an attribution of this very evidence; `places` names what a map's rows and
-    columns are, counted from 1. Without evidence there are no names of metrics, and nothing observed.
+    `values` (F,) or (R, C) is an attribution of this very evidence. Without evidence there are no names of
+    metrics, and nothing observed. Without a geometry a map has rows and columns, counted from 1.
     """
     flat = values.astype(np.float64).ravel()
     order = np.argsort(-np.nan_to_num(flat, nan=-np.inf), kind="stable")
@@ -74,8 +75,8 @@ def blame(
         place = np.unravel_index(int(index), values.shape)
         rows.append(
             {
-                **_name(place, evidence, places),
-                "raised the score by": _finite(flat[index]),
+                **_name(place, evidence, geometry),
+                "share of the raw score": _finite(flat[index]),
                 **(_observed(evidence, place) if evidence is not None else {}),
             }
         )
@@ -91,10 +92,13 @@ def fits(values: NDArray[np.float32], time: float, evidence: Evidence | None) ->
 
 
 def _name(
-    place: tuple[np.intp, ...], evidence: Evidence | None, places: tuple[str, str]
+    place: tuple[np.intp, ...], evidence: Evidence | None, geometry: Geometry | None
 ) -> dict[str, str | int]:
     if len(place) == 2:
-        return {name: int(k) + 1 for name, k in zip(places, place, strict=True)}
+        row, column = int(place[0]), int(place[1])
+        if geometry is None:
+            return {"row": row + 1, "column": column + 1}
+        return {geometry.row: geometry.numbers[row], geometry.cell: column + 1}
     if evidence is None:
         return {"metric": f"number {int(place[0]) + 1}"}
     return {"metric": evidence.features[place[0]]}

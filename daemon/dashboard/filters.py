@@ -46,7 +46,7 @@ class Filters:
 
 
 def entity_patterns(text: str) -> tuple[str, ...]:
-    """Give the shell pattern of names that hold the text in any case; `*` and `?` stand for any characters."""
+    """Give the shell pattern of names that hold the text in any case; `*` and `?` are any characters."""
     text = text.strip()
     if not text:
         return ()

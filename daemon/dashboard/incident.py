@@ -11,15 +11,17 @@ import streamlit as st
 from anomalyd.daemon.dashboard import facts, links
 from anomalyd.daemon.dashboard.look import COLOUR, MARK, badge, facts_table, literal, strip, told
 from anomalyd.daemon.dashboard.view import moment
-from anomalyd.detectors.maps.geometry import geometry_of
+from anomalyd.detectors.maps.geometry import Geometry, geometry_of
 from anomalyd.errors import QuestionError
 from anomalyd.interpret.drawing import draw_map, draw_vector
 from anomalyd.interpret.palette import EXPECTED, OBSERVED, QUIET, TEXT
 from anomalyd.reports.queries import Queries
-from anomalyd.reports.report import Evidence, Explanation, Report
+from anomalyd.reports.report import Evidence, Explanation, Report, Severity
 from anomalyd.reports.step import Point
 
 _LINEAR_TO = 20.0  # beyond that, the alert line at 1 would lie on the axis: the scale becomes logarithmic
+
+_SINGLY = 60  # more samples than that are drawn as a line only: their points would cover it
 
 
 def show_incident(queries: Queries, report_id: str) -> None:
@@ -63,7 +65,7 @@ def _show_course(points: list[Point], peak: float) -> None:
     who = alt.Scale(domain=["autoencoder", "classical test"], range=[OBSERVED, EXPECTED])
     lines = (
         alt.Chart(pd.DataFrame(facts.course(points)))
-        .mark_line(point=alt.OverlayMarkDef(size=28))
+        .mark_line(point=alt.OverlayMarkDef(size=28) if len(points) <= _SINGLY else False)
         .encode(
             x=alt.X("time:T", title="UTC", scale=alt.Scale(type="utc"), axis=alt.Axis(format="%H:%M:%S")),
             y=alt.Y("score:Q", title="score, above 1 is an alert", scale=scale),
@@ -79,7 +81,9 @@ def _show_course(points: list[Point], peak: float) -> None:
         )
     )
     alert = (
-        alt.Chart(pd.DataFrame({"score": [1.0]})).mark_rule(color=TEXT, strokeDash=[2, 3]).encode(y="score:Q")
+        alt.Chart(pd.DataFrame({"score": [1.0]}))
+        .mark_rule(color=COLOUR[Severity.CRITICAL], strokeWidth=1.5)
+        .encode(y="score:Q")
     )
     st.altair_chart((alert + lines).properties(height=330), width="stretch")
 
@@ -99,23 +103,24 @@ def _show_why(report: Report, evidence: Evidence | None, explanations: list[Expl
         st.info("Not explained yet; what was observed is shown as it is.")
     if evidence is not None:
         st.image(_picture(report, evidence), width="stretch")
-        _show_table(facts.blame(evidence.contribution, evidence, _places(report)))
+        _show_table(facts.blame(evidence.contribution, evidence, _geometry(report, evidence.values.shape)))
 
 
 def _show_explanation(report: Report, evidence: Evidence | None, explanation: Explanation) -> None:
     st.image(explanation.png, width="stretch")
     early = "" if explanation.complete else "; its time budget ended it early, so the figures are not final"
     st.caption(
-        f"Explains the sample of {moment(explanation.evidence_time)} UTC, made in {explanation.seconds:.2f} s{early}."
+        f"Explains the sample of {moment(explanation.evidence_time)} UTC; "
+        f"made in {explanation.seconds:.2f} s{early}."
     )
     own = evidence if facts.fits(explanation.values, explanation.evidence_time, evidence) else None
     if own is None and evidence is not None:
         st.info(f"A worse sample, of {moment(evidence.time)} UTC, came since; its explanation follows.")
-    _show_table(facts.blame(explanation.values, own, _places(report)))
+    _show_table(facts.blame(explanation.values, own, _geometry(report, explanation.values.shape)))
 
 
 def _show_table(rows: list[dict[str, object]]) -> None:
-    numbers = ("raised the score by", "observed", "expected", "difference (σ)")
+    numbers = ("share of the raw score", "observed", "expected", "difference (σ)")
     st.dataframe(
         rows,
         hide_index=True,
@@ -124,17 +129,18 @@ def _show_table(rows: list[dict[str, object]]) -> None:
     )
 
 
-def _places(report: Report) -> tuple[str, str]:
-    """Name the rows and columns: layers and wires where the entity is a drift-tube chamber."""
+def _geometry(report: Report, shape: tuple[int, ...]) -> Geometry | None:
+    """Give what a map's rows and columns are, None where nobody knows."""
     geometry = geometry_of(report.incident.entity)
-    return ("row", "column") if geometry is None else (geometry.row_label, geometry.column_label)
+    return geometry if geometry is not None and geometry.shape == shape else None
 
 
 def _picture(report: Report, evidence: Evidence) -> bytes:
     """Draw what was observed, without saying why."""
     title = report.incident.entity
     if evidence.values.ndim == 2:
-        places = _places(report)
+        geometry = _geometry(report, evidence.values.shape)
+        places = ("row", "column") if geometry is None else (geometry.row, geometry.cell)
         return draw_map(evidence.values, evidence.expectation, evidence.error, None, title, *places)
     return draw_vector(
         evidence.features,

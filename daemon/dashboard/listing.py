@@ -44,7 +44,7 @@ def show_list(queries: Queries, filters: Filters, now: float) -> None:
         _coloured(reports),
         key=_KEY,
         on_select=_open_selected,
-        selection_mode=["single-row", "single-cell"],
+        selection_mode="single-cell",
         hide_index=True,
         height="content" if len(reports) < 20 else 740,
         column_config={
@@ -56,7 +56,7 @@ def show_list(queries: Queries, filters: Filters, now: float) -> None:
             "score": st.column_config.NumberColumn(
                 format="%.1f", help="the highest score; above 1 is an alert", width="small"
             ),
-            "most to blame": st.column_config.TextColumn(width="large"),
+            "most to blame": st.column_config.TextColumn(width="medium"),
         },
     )
 
@@ -80,7 +80,5 @@ def _coloured(reports: Sequence[Report]) -> pd.io.formats.style.Styler:
 
 def _open_selected() -> None:
     selection = st.session_state[_KEY]["selection"]
-    places = [*selection["rows"], *(row for row, _ in selection["cells"])]
-    shown = st.session_state[_SHOWN]
-    if places and places[0] < len(shown):
-        links.open_report(shown[places[0]])
+    for row, _ in selection["cells"]:
+        links.open_report(st.session_state[_SHOWN][row])

@@ -26,7 +26,7 @@ MARK = {
 COLOUR = {Severity.CRITICAL: "#ff7b72", Severity.ERROR: OBSERVED, Severity.WARNING: "#f0e442"}
 
 STYLE = f"""<style>
-.stMainBlockContainer {{ padding-top: 2.6rem; padding-bottom: 2rem; }}
+.stMainBlockContainer {{ padding: 2.6rem 2rem 2rem 2rem; }}
 .ad-strip {{ display: flex; flex-wrap: wrap; gap: .5rem; align-items: center; }}
 .ad-badge {{ border: 1px solid {MASKED}; border-radius: .5rem; padding: .2rem .7rem; white-space: nowrap; }}
 .ad-title {{ font-size: 1.5rem; font-weight: 600; overflow-wrap: anywhere; margin-right: .5rem; }}
@@ -60,5 +60,5 @@ def facts_table(facts: list[tuple[str, str]]) -> str:
 
 
 def literal(text: str) -> str:
-    """Give Markdown that shows the text as it is, for those of Streamlit's elements that take Markdown only."""
+    """Give Markdown that shows the text as it is, for those elements that take nothing but Markdown."""
     return "".join(f"\\{c}" if c.isascii() and not c.isalnum() and not c.isspace() else c for c in text)

@@ -47,8 +47,8 @@ def row(incident: Incident) -> dict[str, Any]:
         "since (UTC)": moment(incident.onset),
         "minutes": (incident.last - incident.onset) / 60,
         "score": incident.peak,
-        "most to blame": ", ".join(incident.causes[:3]) or "–",
         "seen by": incident.seen_by.value,
+        "most to blame": ", ".join(incident.causes[:3]) or "–",
         "detector": incident.detector,
         "report": incident.id,
     }

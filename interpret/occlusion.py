@@ -78,7 +78,7 @@ def _falls(detector: Explainable, encoded: Encoded, windows: list[Cells], size: 
         additional_forward_args=encoded.context or None,
         perturbations_per_eval=_PER_EVALUATION,
     )
-    return falls.detach().numpy()[0].astype(np.float64)
+    return np.asarray(falls.detach().numpy()[0], dtype=np.float64)
 
 
 def _chunks(scales: list[list[Cells]], departure: NDArray[np.float64]) -> Iterator[list[Cells]]:
@@ -93,7 +93,8 @@ def _departure(encoded: Encoded, present: NDArray[np.bool_]) -> NDArray[np.float
     """Sum |inputs - baseline| over the inputs of each metric or cell, flattened."""
     feature = encoded.feature.flatten().numpy()
     away = (encoded.inputs - encoded.baseline).abs().flatten().detach().numpy()
-    return np.bincount(feature[feature >= 0], weights=away[feature >= 0], minlength=present.size)
+    sums = np.bincount(feature[feature >= 0], weights=away[feature >= 0], minlength=present.size)
+    return sums.astype(np.float64)
 
 
 def _scales(present: NDArray[np.bool_]) -> list[list[Cells]]:

@@ -62,7 +62,7 @@ def _play(stage: Stage, progress: Progress, *, once: bool, ui: bool) -> int:
     )
     _train(stage, CHAMBERS, progress)
     daemon = stage.start_daemon()
-    wait_until(lambda: _answers(stage.metrics_url), 60.0, "the daemon's metrics")
+    wait_until(lambda: _answers(stage.metrics_url), 60.0, f"the daemon (its log: {stage.folder}/daemon.log)")
     bulletin = Bulletin(stage.config.output.topic or "", stage.config.kafka, _print_event)
     bulletin.start()
     try:
@@ -71,7 +71,11 @@ def _play(stage: Stage, progress: Progress, *, once: bool, ui: bool) -> int:
         )
         _watch(progress, f"watching what is normal for {stage.agent.entity}", _HOST_S)
         _train(stage, HOSTS, progress, history_s=_HOST_S)
-        wait_until(lambda: _ready(stage.metrics_url), 30.0, "the daemon with both models")
+        wait_until(
+            lambda: _ready(stage.metrics_url),
+            30.0,
+            f"the daemon with both models (its log: {stage.folder}/daemon.log)",
+        )
         injected = _disturb(stage, progress)
         verdict = _sum_up(stage, injected)
         if not once:

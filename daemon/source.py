@@ -23,56 +23,23 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 from kafka import ConsumerRebalanceListener, KafkaConsumer, OffsetAndMetadata, TopicPartition
 
 from anomalyd.daemon.config import KafkaConfig
 from anomalyd.daemon.connection import connect
+from anomalyd.daemon.delivery import Batch, Delivery, Partition
 from anomalyd.daemon.stages import Record
 
-log = logging.getLogger(__name__)
+__all__ = ["Batch", "Delivery", "KafkaSource", "Partition"]
 
-Partition = tuple[str, int]
+log = logging.getLogger(__name__)
 
 POLL_MS = 50  # how long a seek or the resuming of a paused partition may wait for the poll under way
 ROUND_TRIP_MS = 5_000
 LAG_EVERY_S = 1.0
 COMMIT_EVERY_S = 1.0  # Kafka's own commit is advisory: it costs a request, and nothing depends on it
-
-
-@dataclass(frozen=True, slots=True)
-class Batch:
-    """Consecutive records of one partition, in offset order; never empty."""
-
-    topic: str
-    partition: int
-    records: list[Record]
-
-    @property
-    def next_offset(self) -> int:
-        """Where to read on once these are dealt with."""
-        return self.records[-1].offset + 1
-
-
-@dataclass(frozen=True, slots=True)
-class Delivery:
-    """What `take` hands out: records, or partitions that came or went (then `batches` is empty).
-
-    A partition in both `revoked` and `assigned` starts again at its stored offset. `generation` counts the
-    deliveries with such news.
-    """
-
-    batches: tuple[Batch, ...] = ()
-    assigned: frozenset[Partition] = frozenset()
-    revoked: frozenset[Partition] = frozenset()
-    generation: int = 0
-
-    @property
-    def records(self) -> list[Record]:
-        """All records of all batches."""
-        return [record for batch in self.batches for record in batch.records]
 
 
 class KafkaSource:

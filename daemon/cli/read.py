@@ -10,6 +10,7 @@ from typing import Annotated, Any
 
 import typer
 
+from anomalyd.assistant.answer import Answer, Assistant
 from anomalyd.daemon.cli.options import DEFAULT_CONFIG, MaybeConfig, StoreUrl, store_url
 from anomalyd.errors import AnomalydError
 from anomalyd.reports.queries import Order, Queries, Selection
@@ -113,11 +114,9 @@ def ask(
     as_json: Json = False,
 ) -> None:
     """Ask the assistant about the reports; every sentence names the reports it comes from."""
-    from anomalyd.assistant.answer import Assistant
-
     with _queries(config, store) as queries:
         answer = Assistant(queries).ask(question)
-    typer.echo(json.dumps(asdict(answer), indent=2) if as_json else answer_lines(answer))
+    typer.echo(json.dumps(answer.as_json(), indent=2) if as_json else answer_lines(answer))
 
 
 def dashboard(
@@ -142,13 +141,9 @@ def incident_line(incident: Incident) -> str:
     )
 
 
-def answer_lines(answer: Any) -> str:
-    """Say an answer: what was understood, the sentences with their sources."""
-    lines = [f"({answer.understood})"] if answer.understood else []
-    for sentence in answer.sentences:
-        sources = f"  [{', '.join(sentence.sources)}]" if sentence.sources else ""
-        lines.append(f"{sentence.text}{sources}")
-    return "\n".join(lines)
+def answer_lines(answer: Answer) -> str:
+    """Say an answer: what was understood, then the sentences with their sources."""
+    return f"({answer.understood})\n{answer.text}" if answer.understood else answer.text
 
 
 def as_dict(report: Report) -> dict[str, Any]:

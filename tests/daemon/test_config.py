@@ -75,8 +75,14 @@ def test_the_example_file_is_good() -> None:
         (LEAST + "kafka: {security: {protocol: SASL_SSL}}", "needs username and password"),
         (LEAST + "store: {url: '${NOWHERE}'}", "store.url: environment variable NOWHERE is not set"),
         (LEAST + "output: {topic: metrics}", "is also an output"),
-        ("inputs: [{topic: a}, {topic: a}]\ndetectors: [{name: x, kind: vector-autoencoder}]", "stands twice"),
-        ("inputs: [{topic: a}]\ndetectors: [{name: x, kind: oracle}]", "detectors[0]: kind 'oracle' is unknown"),
+        (
+            "inputs: [{topic: a}, {topic: a}]\ndetectors: [{name: x, kind: vector-autoencoder}]",
+            "stands twice",
+        ),
+        (
+            "inputs: [{topic: a}]\ndetectors: [{name: x, kind: oracle}]",
+            "detectors[0]: kind 'oracle' is unknown",
+        ),
         (
             "inputs: [{topic: a}]\ndetectors: [{name: x, kind: vector-autoencoder, classical: zero-cells}]",
             "takes a vector, classical 'zero-cells' a map",
@@ -129,7 +135,7 @@ def test_a_file_that_is_not_there_is_an_error(tmp_path: Path) -> None:
 
 
 def test_a_detector_watches_by_pattern() -> None:
-    text = "inputs: [{topic: a}]\ndetectors: [{name: x, kind: vector-autoencoder, entities: ['host/*', 'db1']}]"
+    text = LEAST.replace("name: hosts", "name: hosts, entities: ['host/*', db1]")
     detector = parse_config(text, "f", {}).detectors[0]
     assert detector.watches("host/pc1")
     assert detector.watches("db1")

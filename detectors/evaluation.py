@@ -118,9 +118,9 @@ def read_labelled(file: Path) -> Labelled:
         return TrainingError(f"{file}: {what}")
 
     try:
-        with np.load(file, allow_pickle=False) as held:
+        with file.open("rb") as content, np.load(content, allow_pickle=False) as held:
             arrays = {name: held[name] for name in held.files}
-    except (OSError, ValueError, BadZipFile) as error:
+    except (OSError, ValueError, EOFError, TypeError, BadZipFile) as error:
         raise refuse(f"cannot be read as an .npz of plain arrays ({error})") from error
     for name in ("train", "test", "label"):
         if name not in arrays:

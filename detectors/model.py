@@ -165,7 +165,7 @@ def load_model(folder: Path) -> Model:
         )
     if given != _sha256_of(written):
         raise ModelDamaged(f"{folder / CARD}: edited or damaged, its sha256 does not match; {_RETRAIN}")
-    if hashlib.sha256(weights).hexdigest() != written["weights_sha256"]:
+    if hashlib.sha256(weights).hexdigest() != written.get("weights_sha256"):
         raise ModelDamaged(
             f"{folder / WEIGHTS}: truncated or damaged, its sha256 is not the one on the card; {_RETRAIN}"
         )

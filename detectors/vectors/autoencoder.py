@@ -30,7 +30,6 @@ from anomalyd.detectors.vectors.network import Network, fit_network
 from anomalyd.detectors.vectors.scaling import Joined, Scaling
 from anomalyd.errors import ModelDamaged
 
-
 _BLAME_OF_ERROR = 0.1
 """A network smears the error of one metric over others that are as usual. So blame is error times deviation
 from the usual, with a tenth of a width for those that should have deviated and do not. On labelled servers
@@ -42,9 +41,11 @@ class Parameters:
     """What may be set.
 
     `window`: rows that are looked at together, the scored one included; `hidden`, `code`: widths of the
-    network (a code of 0 is a tenth of the metrics, 4 to 16: a wider one rebuilds anomalies too); `epochs`:
-    at most; `clip`: how many sigmas one metric counts for at most; `top`: how many of the worst metrics count
-    apart; `warmup`: rows from which an unknown entity learns its scale.
+    network (a code of 0 is a tenth of the metrics, 4 to 16 and at most a third: a wider one rebuilds
+    anomalies too); `epochs`: at most; `clip`: how many sigmas one metric counts for at most; `top`: how many
+    of the worst metrics count apart; `warmup`: rows from which an unknown entity learns its scale; `floor`:
+    how little a metric is asked to move, as a share of its size (lower it for voltages that never leave
+    their fourth digit).
     """
 
     window: int = number(8, 1, 256)
@@ -54,6 +55,7 @@ class Parameters:
     clip: float = number(30.0, 1.0, 1e4)
     top: int = number(3, 1, 1000)
     warmup: int = number(30, 10, 100_000)
+    floor: float = number(0.01, 0.0, 1.0)
 
 
 class VectorAutoencoder(Detector):
@@ -87,9 +89,9 @@ class VectorAutoencoder(Detector):
 
         """
         checked = read_parameters(cls.kind, Parameters, parameters)
-        scaling = Scaling.fit(training, checked.warmup)
+        scaling = Scaling.fit(training, checked.warmup, checked.floor)
         metrics = len(training.features)
-        code = checked.code or min(max(metrics // 10, 4), 16)
+        code = checked.code or max(1, min(max(metrics // 10, 4), 16, metrics // 3))
         network = Network(metrics, checked.window, checked.hidden, code)
         series = [
             torch.asinh(torch.from_numpy(scaling.join([Stretch(e, s.times, s.values)], 0).deviations))

@@ -30,12 +30,14 @@ class Parameters:
     """What may be set.
 
     `clip`: how many sigmas one metric counts for at most; `top`: how many of the worst metrics count apart;
-    `warmup`: rows from which an unknown entity learns its scale.
+    `warmup`: rows from which an unknown entity learns its scale; `floor`: how little a metric is asked to
+    move, as a share of its size (lower it for voltages that never leave their fourth digit).
     """
 
     clip: float = number(30.0, 1.0, 1e4)
     top: int = number(3, 1, 1000)
     warmup: int = number(30, 10, 100_000)
+    floor: float = number(0.01, 0.0, 1.0)
 
 
 class MedianDistance(Detector):
@@ -59,7 +61,7 @@ class MedianDistance(Detector):
     ) -> Self:
         """Measure the medians and widths of every entity; as `Detector.fit`."""
         checked = read_parameters(cls.kind, Parameters, parameters)
-        scaling = Scaling.fit(training, checked.warmup)
+        scaling = Scaling.fit(training, checked.warmup, checked.floor)
         progress(cls.kind, 1, 1)
         return cls(checked, scaling)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 
 import numpy as np
 import torch
@@ -19,6 +19,7 @@ the network rebuilds almost perfectly in training must not alert on a drift nobo
 
 _BATCH = 256
 _STEPS = 4000
+_LEAST_BATCHES = 10
 _PATIENCE = 8
 _HIDDEN_METRICS = 0.15
 _HIDDEN_PASTS = 0.05
@@ -76,15 +77,16 @@ def fit_network(
     rows, places, newest = _lay_out(series, window)
     older, newer = places[~newest], places[newest]
     batches = max(1, math.ceil(len(older) / _BATCH))
-    # Small data: enough steps to learn at all; large data: no more than are useful.
-    epochs = max(1, min(epochs, _STEPS // batches) if batches > 1 else epochs * 5)
+    # An epoch goes over small data several times, and large data get no more steps than are useful.
+    rounds = max(1, _LEAST_BATCHES // batches)
+    epochs = max(1, min(epochs, _STEPS // (rounds * batches)))
     optimizer = torch.optim.AdamW(network.parameters(), lr=2e-3, weight_decay=1e-3)
-    schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, epochs * batches)
+    schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, epochs * rounds * batches)
     best, best_weights, best_epoch = math.inf, copy.deepcopy(network.state_dict()), 0
     for epoch in range(1, epochs + 1):
         network.train()
         total = 0.0
-        for part in torch.split(torch.randperm(len(older), generator=chance), _BATCH):
+        for part in _shuffled(len(older), rounds, chance):
             values, missing = _gather(rows, older[part])
             hide = torch.rand(len(part), 1, values.shape[2], generator=chance) < _HIDDEN_METRICS
             past = torch.rand(len(part), 1, 1, generator=chance) < _HIDDEN_PASTS
@@ -98,13 +100,19 @@ def fit_network(
             total += float(loss.detach()) * len(part)
         network.eval()
         validated = _validate(network, rows, newer)
-        progress(epoch, epochs, {"loss": total / max(len(older), 1), "validation": validated})
+        progress(epoch, epochs, {"loss": total / (rounds * len(older)), "validation": validated})
         if validated < best:
             best, best_weights, best_epoch = validated, copy.deepcopy(network.state_dict()), epoch
-        elif epoch - best_epoch >= max(_PATIENCE, epochs // 10):
+        elif epoch - best_epoch >= _PATIENCE:
             break
     network.load_state_dict(best_weights)
     network.scatter.copy_(torch.maximum(_scatter(network, rows, older), _scatter(network, rows, newer)))
+
+
+def _shuffled(count: int, rounds: int, chance: torch.Generator) -> Iterator[Tensor]:
+    """Give batches of indices that go over all of them `rounds` times, each time in another order."""
+    for _ in range(rounds):
+        yield from torch.split(torch.randperm(count, generator=chance), _BATCH)
 
 
 def _initialise(network: Network, chance: torch.Generator) -> None:
@@ -162,4 +170,4 @@ def _scatter(network: Network, rows: Tensor, places: Tensor) -> Tensor:
         values, missing = _gather(rows, part)
         residual = values[:, -1] - network(values, missing)
         residuals.append(residual.masked_fill(missing[:, -1], torch.nan).numpy())
-    return torch.from_numpy(measure(np.concatenate(residuals)).width).clamp(min=_LEAST_SCATTER)
+    return torch.from_numpy(measure(np.concatenate(residuals), 0.0).width).clamp(min=_LEAST_SCATTER)

@@ -33,7 +33,8 @@ class Scale:
 
     `cap` is how many usual widths a deviation may count for at most: infinite for a metric that moves, small
     for one that hardly ever moved, because its width says nothing. That such a metric moves is as rare as its
-    moves were in n rows, so it counts as a Gaussian deviation of that rarity, sqrt(2 ln(n / moves)).
+    moves were in n rows, so it counts as a Gaussian deviation of that rarity, sqrt(2 ln(n / moves)), twice,
+    because the other metrics dilute it.
     """
 
     centre: Array
@@ -41,12 +42,12 @@ class Scale:
     cap: Array
 
 
-def measure(values: NDArray[np.floating], fallback: Scale | None = None) -> Scale:
+def measure(values: NDArray[np.floating], floor: float, fallback: Scale | None = None) -> Scale:
     """Measure what is usual in rows (T, F), NaN where missing; a metric without any row takes the fallback.
 
     Centre: median. Width: root mean square of the deviations from it, each at most their 99.5 % quantile. It
     sees the bursts that a median absolute deviation ignores, and half a percent of anomalies, however large,
-    cannot stretch it far.
+    cannot stretch it far. `floor`: the least width, as a share of the centre's size.
     """
     metrics = values.shape[1]
     centre, width, cap = np.zeros(metrics), np.ones(metrics), np.full(metrics, np.inf)
@@ -61,11 +62,11 @@ def measure(values: NDArray[np.floating], fallback: Scale | None = None) -> Scal
         middle = np.median(column)
         deviation = np.abs(column - middle)
         spread = np.sqrt(np.mean(np.minimum(deviation, np.quantile(deviation, 0.995)) ** 2))
-        # A hundredth of its size, or of a unit where it is always 0, is the least a metric is asked to move.
-        smallest = 0.01 * abs(middle) if middle else 0.01 * min(1.0, deviation.max() or 1.0)
+        # Around 0 there is no size: the largest deviation stands in for it, or a unit where there is none.
+        smallest = max(floor * (abs(middle) or min(1.0, deviation.max() or 1.0)), 1e-30)
         if spread < smallest:
             moves = int(np.count_nonzero(deviation > 3.0 * smallest))
-            cap[f] = np.sqrt(2.0 * np.log((n + 1.0) / (moves + 1.0)))
+            cap[f] = 2.0 * np.sqrt(2.0 * np.log((n + 1.0) / (moves + 1.0)))
         centre[f], width[f] = middle, max(spread, smallest)
     return Scale(centre.astype(np.float32), width.astype(np.float32), cap.astype(np.float32))
 
@@ -110,10 +111,11 @@ class Joined:
 class Scaling:
     """The scale of every entity of the training set, and of those that come later."""
 
-    def __init__(self, entities: Sequence[str], scales: Scale, warmup: int) -> None:
+    def __init__(self, entities: Sequence[str], scales: Scale, warmup: int, floor: float) -> None:
         self._entities = {entity: e for e, entity in enumerate(entities)}
         self._scales = scales
         self._warmup = warmup
+        self._floor = floor
         # What an unknown entity falls back on for a metric that was missing in all of its warm-up.
         self._typical = Scale(*(np.median(a, axis=0) for a in (scales.centre, scales.width, scales.cap)))
 
@@ -127,7 +129,7 @@ class Scaling:
         return entity in self._entities
 
     @classmethod
-    def fit(cls, training: TrainingSet, warmup: int) -> Scaling:
+    def fit(cls, training: TrainingSet, warmup: int, floor: float) -> Scaling:
         """Measure every entity that has at least `LEAST_ROWS` rows; the others count as unknown.
 
         Raises:
@@ -148,8 +150,8 @@ class Scaling:
                 f"the longest series has {longest} samples to fit on, at least {LEAST_ROWS} are needed; "
                 "wait for more data"
             )
-        measured = [measure(training.series[e].values) for e in usable]
-        return cls(usable, _stack(measured), warmup)
+        measured = [measure(training.series[e].values, floor) for e in usable]
+        return cls(usable, _stack(measured), warmup, floor)
 
     def join(self, stretches: Sequence[Stretch], history: int) -> Joined:
         """Scale a batch and put `history` remembered rows before each stretch.
@@ -186,7 +188,8 @@ class Scaling:
         stretch_of = np.repeat(np.arange(len(counts)), counts)
         stacked = _stack(scales)
         of_all = np.repeat(np.arange(len(counts)), np.asarray(counts, dtype=np.int64) + history)
-        deviations = (np.concatenate(blocks) - stacked.centre[of_all]) / stacked.width[of_all]
+        with np.errstate(over="ignore"):  # what overflows is infinite, and clipped with the rest
+            deviations = (np.concatenate(blocks) - stacked.centre[of_all]) / stacked.width[of_all]
         np.clip(deviations, -LARGEST_DEVIATION, LARGEST_DEVIATION, out=deviations)
         rows = np.arange(len(stretch_of)) + history * (stretch_of + 1)
         return Joined(deviations, rows, stretch_of, counts, stacked, np.concatenate(ready), tuple(states))
@@ -210,7 +213,7 @@ class Scaling:
         is_ready = np.arange(len(past), len(rows)) >= self._warmup
         if len(rows) < self._warmup:
             return self._typical, past, is_ready, {"warmup": rows}
-        own = measure(rows[: self._warmup], self._typical)
+        own = measure(rows[: self._warmup], self._floor, self._typical)
         after = {"recent": rows[-history:].copy()} if history else {}
         return own, past, is_ready, {**after, **_arrays(own)}
 
@@ -220,7 +223,7 @@ class Scaling:
 
     def config(self) -> dict[str, object]:
         """Everything else, for JSON."""
-        return {"entities": list(self._entities), "warmup": self._warmup}
+        return {"entities": list(self._entities), "warmup": self._warmup, "floor": self._floor}
 
     @classmethod
     def restore(cls, tensors: Mapping[str, Tensor], config: Mapping[str, object]) -> Scaling:
@@ -232,17 +235,15 @@ class Scaling:
         """
         try:
             scales = Scale(*(tensors[f"scaling.{name}"].numpy() for name in ("centre", "width", "cap")))
-            entities, warmup = config["entities"], config["warmup"]
+            entities, warmup, floor = config["entities"], config["warmup"], config["floor"]
         except KeyError as error:
             raise ModelDamaged(f"the scaling has no {error}; train the model again") from error
-        if not isinstance(entities, list) or not isinstance(warmup, int):
-            raise ModelDamaged(
-                "the scaling's entities or warm-up are not what they should be; train it again"
-            )
+        if not isinstance(entities, list) or not isinstance(warmup, int) or not isinstance(floor, float):
+            raise ModelDamaged("the scaling's configuration is not what it should be; train the model again")
         shapes = {array.shape for array in _arrays(scales).values()}
         if len(shapes) != 1 or scales.centre.shape[:1] != (len(entities),):
             raise ModelDamaged("the scaling's arrays do not fit its entities; train the model again")
-        return cls(entities, scales, warmup)
+        return cls(entities, scales, warmup, floor)
 
 
 def _stack(scales: Sequence[Scale]) -> Scale:

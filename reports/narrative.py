@@ -82,7 +82,9 @@ def _cause(cause: str, evidence: Evidence | None) -> str:
     if math.isnan(expected):
         return f"{cause} was {_number(observed)}"
     sigmas = (
-        "" if math.isnan(error) else f" ({_number(abs(error))} sigma {'above' if error > 0 else 'below'})"
+        ""
+        if math.isnan(error) or error == 0
+        else f" ({_number(abs(error))} sigma {'above' if error > 0 else 'below'})"
     )
     return f"{cause} was {_number(observed)}, expected {_number(expected)}{sigmas}"
 

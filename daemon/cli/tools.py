@@ -88,7 +88,7 @@ def simulate(
     inject: Annotated[
         list[str] | None,
         typer.Option(
-            help="A fault: CHAMBER:KIND:FIRST-LAST lumisection, as DT/W+0/MB1/S04:dead_layer:50-60."
+            help="A fault: CHAMBER:KIND:FIRST-LAST lumisection, as DT/W0/MB1/S04:dead-layer:50-60."
         ),
     ] = None,
     seed: Seed = 0,

@@ -1,15 +1,17 @@
 """Sample -> Scored: the samples of a step through the detectors, in batches.
 
-Samples of one entity make a stretch in event-time order. A sample not newer than what was scored before is
-late: it is scored on its own, and nothing is remembered of it.
+Samples of one entity make a stretch in event-time order; maps of one entity make a new stretch wherever their
+shape changes. A sample not newer than what was scored before is late: it is scored on its own, and nothing is
+remembered of it.
 """
 
 from __future__ import annotations
 
 import logging
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
-from itertools import chain
+from itertools import chain, groupby
 
 import numpy as np
 from numpy.typing import NDArray
@@ -40,12 +42,16 @@ class Scorer:
     def score(self, samples: Iterable[Sample]) -> list[Scored]:
         """Score samples of any entities, in any order."""
         groups: dict[Watch, list[list[Sample]]] = {}
-        for (entity, shape), some in _by_entity(samples).items():
+        for (entity, of_maps), some in _by_entity(samples).items():
             some.sort(key=_time)
             for watch in self._watches_of(entity):
-                if (watch.sample_kind == "map") == (shape is not None):
+                if (watch.sample_kind == "map") == of_maps:
                     groups.setdefault(watch, []).append(some)
-        return [scored for watch, group in groups.items() for scored in self._score_all(watch, group)]
+        late: dict[int, Sample] = {}
+        found = [scored for watch, group in groups.items() for scored in self._score_all(watch, group, late)]
+        for topic, count in Counter(sample.topic for sample in late.values()).items():
+            self._telemetry.late(topic, count)
+        return found
 
     def _watches_of(self, entity: str) -> tuple[Watch, ...]:
         watches = self._watched.get(entity)
@@ -54,8 +60,13 @@ class Scorer:
             self._watched[entity] = watches
         return watches
 
-    def _score_all(self, watch: Watch, group: Sequence[list[Sample]]) -> list[Scored]:
-        """Score the samples of many entities with one pair, in one batch."""
+    def _score_all(
+        self, watch: Watch, group: Sequence[list[Sample]], noted_late: dict[int, Sample]
+    ) -> list[Scored]:
+        """Score the samples of many entities with one pair, in one batch.
+
+        `noted_late` collects the late ones by identity: a sample that two detectors watch is one sample.
+        """
         name = watch.config.name
         if watch.loaded is None:
             self._telemetry.unscored(name, "untrained", sum(map(len, group)))
@@ -68,12 +79,10 @@ class Scorer:
             memory = self._memories.get(name, entity).for_model(loaded.version)
             self._memories.put(name, entity, memory)
             in_time, too_late = _split_late(some, memory.track.newest)
-            if in_time:
-                timely.append((in_time, _stretch(loaded, memory, in_time)))
+            timely.extend((run, _stretch(loaded, memory, run)) for run in _runs(in_time))
             # Each on its own: with what is remembered now, as if it came next.
             late.extend(([sample], _stretch(loaded, memory, [sample])) for sample in too_late)
-        for some, _ in late:
-            self._telemetry.late(some[0].topic, 1)
+            noted_late.update((id(sample), sample) for sample in too_late)
         found = [self._remember(name, loaded, *scored) for scored in self._batch(name, loaded, timely)]
         for some, stretch, scores in self._batch(name, loaded, late):
             found.append(
@@ -115,11 +124,11 @@ class Scorer:
         return scored
 
 
-def _by_entity(samples: Iterable[Sample]) -> dict[tuple[str, tuple[int, ...] | None], list[Sample]]:
-    """Sort samples by entity, and maps by shape too: a stretch has one shape."""
-    found: dict[tuple[str, tuple[int, ...] | None], list[Sample]] = {}
+def _by_entity(samples: Iterable[Sample]) -> dict[tuple[str, bool], list[Sample]]:
+    """Sort samples by entity, its vectors apart from its maps (True)."""
+    found: dict[tuple[str, bool], list[Sample]] = {}
     for sample in samples:
-        key = (sample.entity, None if sample.map is None else sample.map.shape)
+        key = (sample.entity, sample.map is not None)
         some = found.get(key)
         if some is None:
             found[key] = [sample]
@@ -143,6 +152,17 @@ def _split_late(samples: list[Sample], newest: float) -> tuple[list[Sample], lis
         else:
             late.append(sample)
     return in_time, late
+
+
+def _runs(samples: list[Sample]) -> list[list[Sample]]:
+    """Cut samples in event-time order where the shape of their maps changes: a stretch has one shape."""
+    if not samples or samples[0].map is None:
+        return [samples] if samples else []
+    return [list(run) for _, run in groupby(samples, _shape)]
+
+
+def _shape(sample: Sample) -> tuple[int, ...] | None:
+    return None if sample.map is None else sample.map.shape
 
 
 def _stretch(loaded: LoadedPair, memory: Memory, samples: Sequence[Sample]) -> Stretch:

@@ -21,7 +21,7 @@ from anomalyd.detectors.detector import Explainable, Stretch
 from anomalyd.detectors.library import ModelLibrary
 from anomalyd.detectors.maps.geometry import geometry_of
 from anomalyd.detectors.pair import Pair, member_state
-from anomalyd.errors import AnomalydError
+from anomalyd.errors import AnomalydError, ModelError
 from anomalyd.interpret.attribution import Attribution
 from anomalyd.interpret.drawing import draw_map, draw_vector
 from anomalyd.interpret.explain import explain
@@ -145,14 +145,19 @@ class Explainer:
                 evidence.values[None],
                 member_state(evidence.state, "autoencoder"),
             )
-            attributions += explain(
-                detector,
-                stretch,
-                self._config.methods,
-                shape=evidence.values.shape,
-                budget_s=self._config.budget_s,
-                clock=self._clock,
-            )
+            try:
+                attributions += explain(
+                    detector,
+                    stretch,
+                    self._config.methods,
+                    shape=evidence.values.shape,
+                    budget_s=self._config.budget_s,
+                    clock=self._clock,
+                )
+            except ModelError:
+                # An autoencoder that cannot score the sample is no reason to lose what the classical test says.
+                if not attributions:
+                    raise
         title = f"{incident.entity}  score {incident.peak:.1f}"
         return [
             Explanation(

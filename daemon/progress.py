@@ -62,7 +62,7 @@ class _Lines:
         if step < total and now - self._last.get(what, float("-inf")) < _LINE_EVERY_S:
             return
         self._last[what] = now
-        _log.info("%s: %d of %d %s", what, step, total, _text(figures))
+        _log.info("%s: %d of %d%s", what, step, total, f" {_text(figures)}" if figures else "")
 
 
 def _text(figures: Mapping[str, float] | None) -> str:

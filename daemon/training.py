@@ -5,6 +5,9 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
+
+from kafka import KafkaConsumer
 
 from anomalyd import __version__
 from anomalyd.daemon.config import Config, DetectorConfig
@@ -20,6 +23,7 @@ def train_detectors(
     config: Config,
     name: str | None = None,
     *,
+    consumer_factory: Callable[..., Any] = KafkaConsumer,
     clock: Callable[[], float] = time.time,
     progress: Progress = silent,
 ) -> dict[str, tuple[str, Card]]:
@@ -35,7 +39,9 @@ def train_detectors(
     if not detectors:
         known = ", ".join(d.name for d in config.detectors)
         raise ConfigError(f"there is no detector {name!r} in the configuration; there are: {known}")
-    history = read_history(config, detectors, clock=clock, progress=progress)
+    history = read_history(
+        config, detectors, consumer_factory=consumer_factory, clock=clock, progress=progress
+    )
     library = ModelLibrary(Path(config.store.models))
     return {
         d.name: train_one(d, history[d.name], library, created=clock(), progress=progress) for d in detectors

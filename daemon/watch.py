@@ -31,6 +31,7 @@ class Watch:
         self._library = library
         self._on_refused = on_refused
         self._seen: tuple[str, ...] = ()
+        self._told: set[str] = set()
 
     def refresh(self) -> bool:
         """Load the newest model if there is a newer one; say whether another is at work now."""
@@ -66,5 +67,9 @@ class Watch:
         return False
 
     def _refuse(self, why: str) -> None:
+        # A look at the library names all that it passes over; each is told of once.
+        if why in self._told:
+            return
+        self._told.add(why)
         _log.error("detector %s: model refused: %s", self.config.name, why)
         self._on_refused(self.config.name, why)

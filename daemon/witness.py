@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from anomalyd.daemon.memory import RECENT_ROWS
 from anomalyd.daemon.stages import Scored
 from anomalyd.detectors.detector import Stretch
 from anomalyd.detectors.maps.geometry import geometry_of
@@ -24,7 +25,8 @@ def testify(pair: Pair, scored: Scored, k: int) -> tuple[Evidence, tuple[str, ..
     # The autoencoder's view, unless only the classical test saw anything.
     view = classical if classical.score[k] > 1 and not autoencoder.score[k] > 1 else autoencoder
     before = Stretch(stretch.entity, stretch.times[:k], stretch.values[:k], stretch.state)
-    vectors = pair.sample_kind == "vector"
+    # A stretch read after an outage holds thousands of rows; only the last ones are drawn.
+    drawn = slice(-RECENT_ROWS, None) if pair.sample_kind == "vector" else slice(0, 0)
     evidence = Evidence(
         time=float(stretch.times[k]),
         features=pair.features,
@@ -32,10 +34,8 @@ def testify(pair: Pair, scored: Scored, k: int) -> tuple[Evidence, tuple[str, ..
         expectation=view.expectation[k],
         error=view.error[k],
         contribution=view.contribution[k],
-        history_times=np.concatenate([scored.recent_times, before.times]) if vectors else np.empty(0),
-        history=np.concatenate([scored.recent, before.values])
-        if vectors
-        else np.empty((0, *stretch.values.shape[1:]), dtype=np.float32),
+        history_times=np.concatenate([scored.recent_times, before.times])[drawn],
+        history=np.concatenate([scored.recent, before.values])[drawn],
         state=pair.score([before])[0].state if k else stretch.state,
     )
     return evidence, _causes(stretch.entity, evidence)
@@ -43,11 +43,10 @@ def testify(pair: Pair, scored: Scored, k: int) -> tuple[Evidence, tuple[str, ..
 
 def _causes(entity: str, evidence: Evidence) -> tuple[str, ...]:
     if evidence.values.ndim == 2:
-        return (
-            describe_region(
-                evidence.values, evidence.expectation, evidence.contribution, geometry_of(entity)
-            ),
+        region = describe_region(
+            evidence.values, evidence.expectation, evidence.contribution, geometry_of(entity)
         )
+        return (region,) if region else ()
     return _worst(evidence.features, evidence)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
@@ -48,7 +49,7 @@ def list_reports(
     with _queries(config, store) as queries:
         found = queries.reports(selection, order=order, limit=limit)
     if as_json:
-        typer.echo(json.dumps([as_dict(report) for report in found], indent=2))
+        _print_json([as_dict(report) for report in found])
         return
     for report in found:
         typer.echo(incident_line(report.incident))
@@ -80,22 +81,25 @@ def show_report(
         if not chosen:
             have = ", ".join(e.method for e in explanations) or "none yet"
             raise AnomalydError(f"report {report.incident.id}: no such explanation to draw; there is: {have}")
-        plot.write_bytes(chosen[0].png)
+        try:
+            plot.write_bytes(chosen[0].png)
+        except OSError as error:
+            raise AnomalydError(f"the picture cannot be written: {error}; name another file") from error
     if as_json:
         about = as_dict(report)
         about["explanations"] = [
-            {"method": e.method, "seconds": e.seconds, "complete": e.complete, "values": _listed(e.values)}
+            {"method": e.method, "seconds": e.seconds, "complete": e.complete, "values": e.values.tolist()}
             for e in explanations
         ]
         if evidence is not None:
             about["evidence"] = {
                 "time": evidence.time,
                 "features": list(evidence.features),
-                "values": _listed(evidence.values),
-                "expectation": _listed(evidence.expectation),
-                "error": _listed(evidence.error),
+                "values": evidence.values.tolist(),
+                "expectation": evidence.expectation.tolist(),
+                "error": evidence.error.tolist(),
             }
-        typer.echo(json.dumps(about, indent=2))
+        _print_json(about)
         return
     typer.echo(incident_line(report.incident))
     typer.echo(report.narrative)
@@ -116,7 +120,10 @@ def ask(
     """Ask the assistant about the reports; every sentence names the reports it comes from."""
     with _queries(config, store) as queries:
         answer = Assistant(queries).ask(question)
-    typer.echo(json.dumps(answer.as_json(), indent=2) if as_json else answer_lines(answer))
+    if as_json:
+        _print_json(answer.as_json())
+    else:
+        typer.echo(answer_lines(answer))
 
 
 def dashboard(
@@ -158,12 +165,17 @@ def as_dict(report: Report) -> dict[str, Any]:
     }
 
 
-def _listed(array: Any) -> Any:
-    """Give an array as nested lists, NaN as None."""
-    if array.ndim == 0:
-        value = float(array)
-        return value if value == value else None
-    return [_listed(row) for row in array]
+def _print_json(about: Any) -> None:
+    typer.echo(json.dumps(_plain(about), indent=2, allow_nan=False))
+
+
+def _plain(value: Any) -> Any:
+    """Make null of every NaN and infinity: JSON has neither."""
+    if isinstance(value, dict):
+        return {name: _plain(each) for name, each in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(each) for each in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 class _queries:  # noqa: N801 - reads as a function

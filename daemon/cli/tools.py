@@ -193,7 +193,7 @@ def _stop_on_signals(stop: Callable[[], None]) -> None:
 
 def _topic(text: str) -> tuple[str, int]:
     name, _, partitions = text.partition(":")
-    if partitions and not partitions.isdigit():
+    if not name or (partitions and not (partitions.isdecimal() and int(partitions) > 0)):
         raise typer.BadParameter(f"{text!r}: expected NAME or NAME:PARTITIONS", param_hint="--topic")
     return name, int(partitions or 1)
 

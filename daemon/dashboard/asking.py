@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from anomalyd.assistant.encoder import Encoder
 
 _QUESTION = "question"
+_ANSWER = "answer"
 
 
 def show_field() -> None:
@@ -30,9 +31,15 @@ def show_field() -> None:
             label_visibility="collapsed",
             placeholder="Ask about the reports: which hosts alarmed in the last hour? why was … flagged?",
         )
-        st.form_submit_button("Ask", icon=":material/search:")
-    if question.strip():
-        look(lambda queries: _show_answer(_answer(queries, question)))
+        asked = st.form_submit_button("Ask", icon=":material/search:")
+    if asked:
+        st.session_state[_ANSWER] = None
+        if question.strip():
+            look(lambda queries: _answer(queries, question))
+    # Kept, because every later click runs the page again and the answer may have taken seconds.
+    answer: Answer | None = st.session_state.get(_ANSWER)
+    if answer is not None:
+        _show_answer(answer)
 
 
 class _SharedEncoder:
@@ -49,11 +56,11 @@ def _encoder() -> Encoder:
     return Encoder.load()
 
 
-def _answer(queries: Queries, question: str) -> Answer:
+def _answer(queries: Queries, question: str) -> None:
     from anomalyd.assistant.answer import Assistant
 
     with st.spinner("looking it up …"):
-        return Assistant(queries, encoder=_SharedEncoder()).ask(question)
+        st.session_state[_ANSWER] = Assistant(queries, encoder=_SharedEncoder()).ask(question)
 
 
 def _show_answer(answer: Answer) -> None:
@@ -62,7 +69,8 @@ def _show_answer(answer: Answer) -> None:
         for number, sentence in enumerate(answer.sentences):
             st.html(told(sentence.text))
             _show_sources(sentence.sources, f"source {number}")
-        if answer.nearest is not None:
+        cited = {source for sentence in answer.sentences for source in sentence.sources}
+        if answer.nearest is not None and answer.nearest not in cited:
             st.html(told("the nearest report:", "ad-quiet"))
             _show_sources((answer.nearest,), "nearest")
         st.button("Clear", type="tertiary", icon=":material/close:", on_click=_forget)
@@ -77,3 +85,4 @@ def _show_sources(sources: Sequence[str], key: str) -> None:
 
 def _forget() -> None:
     st.session_state[_QUESTION] = ""
+    st.session_state[_ANSWER] = None

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import os
+import socket
 import sys
 import time
 from collections.abc import Mapping
 from pathlib import Path
 
 from anomalyd.daemon.broker.child import ChildProcess
-from anomalyd.daemon.broker.ports import is_taken, reserve_port
+from anomalyd.daemon.broker.ports import reserve_port
 from anomalyd.daemon.dashboard.look import THEME
 from anomalyd.daemon.dashboard.store import STORE
 from anomalyd.errors import AnomalydError
@@ -25,10 +26,11 @@ def serve(store_url: str, *, host: str, port: int) -> int:
     Port 0 takes a free one. The store may come later: the page says what is missing and looks again.
 
     Raises:
-        AnomalydError: the port is taken.
+        AnomalydError: the port is taken, or the address is not one of this machine.
 
     """
-    port = _free(port)
+    port = _free(host, port)
+    from click import Abort
     from streamlit.web.cli import main
 
     # By the environment, because the URL may hold a password and everybody can read a command line.
@@ -38,6 +40,12 @@ def serve(store_url: str, *, host: str, port: int) -> int:
         main(_arguments(host, port), standalone_mode=False)
     except SystemExit as end:
         return end.code if isinstance(end.code, int) else 1
+    except Abort:
+        return 0  # Ctrl-C came before Streamlit had its own way to end
+    except OSError as error:
+        raise AnomalydError(
+            f"the dashboard cannot listen on {host}, port {port}: {error}; choose another --host or --port"
+        ) from error
     return 0
 
 
@@ -66,10 +74,10 @@ def start(store_url: str, *, log: Path, host: str = "127.0.0.1", port: int = 0) 
         AnomalydError: the port is taken, or it died, or does not answer in time; with its last words.
 
     """
-    port = _free(port)
+    port = _free(host, port)
     process = ChildProcess(command(host, port), log, os.environ | environment(store_url))
     deadline = time.monotonic() + _READY_WITHIN_S
-    while not is_taken(port):
+    while not _answers(host, port):
         ended = not process.alive
         if ended or time.monotonic() > deadline:
             process.kill()
@@ -92,14 +100,27 @@ def environment(store_url: str) -> Mapping[str, str]:
 
 def address(host: str, port: int) -> str:
     """Give the address for a browser on this machine."""
-    shown = "127.0.0.1" if host in ("", "0.0.0.0", "::") else host
-    return f"http://{f'[{shown}]' if ':' in shown else shown}:{port}"
+    near = _near(host)
+    return f"http://{f'[{near}]' if ':' in near else near}:{port}"
 
 
-def _free(port: int) -> int:
+def _near(host: str) -> str:
+    """Give the address at which this machine itself reaches what listens on `host`."""
+    return "127.0.0.1" if host in ("", "0.0.0.0", "::") else host
+
+
+def _answers(host: str, port: int) -> bool:
+    try:
+        socket.create_connection((_near(host), port), timeout=1.0).close()
+    except OSError:
+        return False
+    return True
+
+
+def _free(host: str, port: int) -> int:
     if port == 0:
         return reserve_port()
-    if is_taken(port):
+    if _answers(host, port):
         raise AnomalydError(f"port {port} is taken; choose another with --port (0 takes a free one)")
     return port
 

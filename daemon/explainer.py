@@ -155,7 +155,7 @@ class Explainer:
                     clock=self._clock,
                 )
             except ModelError:
-                # An autoencoder that cannot score the sample is no reason to lose what the classical test says.
+                # What the classical test says stands, even where the autoencoder cannot score the sample.
                 if not attributions:
                     raise
         title = f"{incident.entity}  score {incident.peak:.1f}"

@@ -87,9 +87,7 @@ def simulate(
     run: Annotated[int, typer.Option(min=0, help="The run number.")] = 1,
     inject: Annotated[
         list[str] | None,
-        typer.Option(
-            help="A fault: CHAMBER:KIND:FIRST-LAST lumisection, as DT/W0/MB1/S04:dead-layer:50-60."
-        ),
+        typer.Option(help="A fault: CHAMBER:KIND:FIRST-LAST lumisection, as DT/W0/MB1/S04:dead-layer:50-60."),
     ] = None,
     seed: Seed = 0,
 ) -> None:

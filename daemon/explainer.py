@@ -166,7 +166,7 @@ class Explainer:
                 values=each.values,
                 seconds=each.seconds,
                 complete=each.complete,
-                png=_draw(incident.entity, evidence, each, f"{title}  ({each.method})"),
+                png=_draw(incident.entity, evidence, each, title),
             )
             for each in attributions
         ]

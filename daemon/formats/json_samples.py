@@ -111,10 +111,10 @@ class JsonSamples(Format):
         named = [f"element {index}: {error}" for index, error in errors[:NAMED_ELEMENTS]]
         if len(errors) > NAMED_ELEMENTS:
             named.append(f"and {len(errors) - NAMED_ELEMENTS} more")
-        error = DecodeError(errors[0][1].reason, "; ".join(named))
+        told = DecodeError(errors[0][1].reason, "; ".join(named))
         if not samples:
-            raise error
-        return samples, error
+            raise told
+        return samples, told
 
 
 _element_decoder = msgspec.json.Decoder(Element)

@@ -192,11 +192,11 @@ def vectors(features: tuple[str, ...], samples: Sequence[Sample]) -> NDArray[np.
 
 def _float32(values: NDArray[np.float64]) -> NDArray[np.float32]:
     """Narrow; what is beyond float32 becomes its largest, not infinity, which no model could take."""
-    with np.errstate(over="ignore"):
+    with np.errstate(over="ignore", invalid="ignore"):
         narrow = values.astype(np.float32)
-    # One sum tells whether there is anything to look for: it is finite only if every value is.
-    if not np.isfinite(narrow.sum(dtype=np.float64)):
-        narrow = np.clip(narrow, -_FLOAT32, _FLOAT32)
+        # One sum tells whether there is anything to look for: it is finite only if every value is.
+        if not np.isfinite(narrow.sum(dtype=np.float64)):
+            narrow = np.clip(narrow, -_FLOAT32, _FLOAT32)
     return narrow
 
 

@@ -125,6 +125,9 @@ class Service:
     def stored_offsets(self) -> Mapping[Partition, int]:
         """Give the store's next offset by partition; the source asks this when partitions are assigned."""
         self._stored = self._store.offsets(self._config.kafka.group)
+        # After the offsets, never before: what another daemon stores in between moves the offsets on, and
+        # then our next step is refused. The other way round its memory would be missed unnoticed.
+        self._recall()
         return self._stored
 
     @property
@@ -163,6 +166,9 @@ class Service:
         self._refresh()
         delivery = self._source.take(timeout_s)
         if delivery is not None and (delivery.assigned or delivery.revoked):
+            if self._read.keys() - delivery.assigned - delivery.revoked:
+                # What waits of the partitions that stay is forgotten with the rest: read it again.
+                self._source.rewind()
             self._forget()
         batches = delivery.batches if delivery is not None else ()
         samples, dead = self._decode(batches)
@@ -187,7 +193,10 @@ class Service:
             for batch in batches:
                 decoded, refused = self._decoder.decode(batch.records)
                 samples += decoded
-                told = self._told.get((batch.topic, batch.partition), 0)
+                place = (batch.topic, batch.partition)
+                if batch.records[0].offset < self._stored.get(place, 0):
+                    self._told.pop(place, None)  # the topic was made again
+                told = self._told.get(place, 0)
                 dead += [letter for letter in refused if letter.record.offset >= told]
                 self._telemetry.consumed(batch.topic, len(batch.records))
                 self._telemetry.decoded(batch.topic, len(decoded))
@@ -260,7 +269,9 @@ class Service:
         for place, following in self._read.items():
             before = self._stored.get(place)
             safe = min(following, held.get(place, following))
-            if safe != before:  # lower, too: a topic that was deleted and made again begins anew
+            # Lower, too: a topic that was deleted and made again begins anew. What was held back may be
+            # released without a move; then, too, the step is refused if another daemon went on from there.
+            if safe != before or self._aligner.holds_back:
                 moves[place] = (before, safe)
         return moves
 
@@ -270,7 +281,10 @@ class Service:
         states |= {(STATE_NAME, entity): blob for entity, blob in self._aligner.state().items()}
         if self._aligner.holds_back:
             # What is held is read again after a restart, but its neighbours' dead letters are told already.
-            states |= {(_TOLD, f"{t}/{p}"): b"%d" % following for (t, p), following in self._read.items()}
+            # Reading again, it may be killed again before it is where it was: never back.
+            for (topic, partition), following in self._read.items():
+                told = max(following, self._told.get((topic, partition), 0))
+                states[_TOLD, f"{topic}/{partition}"] = b"%d" % told
         return states
 
     def _outgoing(self, changes: Sequence[Change], dead: Sequence[DeadLetter]) -> list[OutboxEntry]:

@@ -1,0 +1,169 @@
+"""The command `anomalyd run` on a real broker: broken messages among good ones, readiness, and its end."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+from urllib.error import HTTPError, URLError
+from urllib.request import urlopen
+
+import pytest
+import yaml
+from kafka import KafkaAdminClient
+from prometheus_client.parser import text_string_to_metric_families
+
+from anomalyd.daemon.broker.ports import reserve_port
+from anomalyd.daemon.config import load_config
+
+ROWS = 60
+
+
+class Command:
+    """`anomalyd run -c FILE`, as a person starts it."""
+
+    def __init__(self, file: Path, port: int, log: Path) -> None:
+        self.url = f"http://127.0.0.1:{port}"
+        self.log = log
+        program = [sys.executable, "-c", "from anomalyd.daemon.cli import main; main()"]
+        with log.open("wb") as output:
+            self.process = subprocess.Popen(
+                [*program, "run", "-c", str(file)],
+                stdout=output,
+                stderr=output,
+                env={**os.environ, "OMP_NUM_THREADS": "1"},
+            )
+
+    def get(self, path: str) -> tuple[int, str]:
+        try:
+            with urlopen(self.url + path, timeout=5.0) as answer:
+                return answer.status, answer.read().decode()
+        except HTTPError as error:
+            with error:
+                return error.code, error.read().decode()
+        except (URLError, OSError):
+            return 0, ""
+
+    def figures(self) -> dict[tuple[str, ...], float]:
+        """Every figure of /metrics by its name and the values of its labels, in their names' order."""
+        _, text = self.get("/metrics")
+        return {
+            (sample.name, *(value for _, value in sorted(sample.labels.items()))): sample.value
+            for family in text_string_to_metric_families(text)
+            for sample in family.samples
+        }
+
+    def terminate(self) -> float:
+        """SIGTERM; gives how long it took to end."""
+        began = time.monotonic()
+        self.process.send_signal(signal.SIGTERM)
+        self.process.wait(15.0)
+        return time.monotonic() - began
+
+
+@pytest.fixture
+def command(tmp_path: Path) -> Iterator[Callable[[Path], Command]]:
+    begun: list[Command] = []
+
+    def begin(file: Path) -> Command:
+        text = yaml.safe_load(file.read_text())
+        text["metrics"]["port"] = reserve_port()
+        file.write_text(yaml.safe_dump(text))
+        begun.append(Command(file, text["metrics"]["port"], tmp_path / f"run-{len(begun)}.log"))
+        return begun[-1]
+
+    yield begin
+    for each in begun:
+        each.process.kill()
+        each.process.wait()
+
+
+def broken(message: Any, now: float) -> list[Any]:
+    """One message of every kind that cannot be used."""
+    good = b'{"entity": "node00", "time": %d, "values": {"cpu": 1}}' % now
+
+    def changed(old: bytes, new: bytes, reason: str) -> Any:
+        assert old in good
+        return message("hosts", b"node00", good.replace(old, new), reason=reason)
+
+    return [
+        message("hosts", b"node00", b"", reason="empty"),
+        message("hosts", b"node00", None, reason="empty"),
+        message("hosts", b"node00", b'{"entity": "node00", ', reason="syntax"),
+        message("hosts", b"node00", b"\xff\xfe\x00", reason="syntax"),
+        changed(b'"cpu": 1', b'"cpu": "high"', "field"),
+        changed(b'"cpu": 1', b'"cpu": 1e999', "field"),
+        changed(b"%d" % now, b"12", "clock"),
+        changed(b'"node00"', b'"a\\u0000b"', "entity"),
+        message("hosts", b"node00", good + b" " * 70_000, reason="too-large"),
+        message(
+            "maps", b"m", b"\x93NUMPY\x01\x00", (("time", b"%d" % now), ("entity", b"DT/x")), reason="syntax"
+        ),
+    ]
+
+
+def test_broken_messages_among_good_ones_and_an_orderly_end(
+    world: Any, command: Any, make_stream: Any, message: Any, eventually: Any
+) -> None:
+    stream = make_stream(ROWS)
+    letters = broken(message, time.time())
+    good = stream.hosts(range(ROWS))
+    for n, letter in enumerate(letters):
+        good.insert(n * 23, letter)
+    world.send(good)
+    world.send(stream.maps(range(5)))
+    file = world.configure("run", explain=())
+    running = command(file)
+    config = load_config(file)
+
+    eventually(lambda: running.get("/livez")[0] == 200, within_s=30.0)
+    eventually(lambda: world.settled(config), within_s=60.0)
+    eventually(lambda: running.get("/readyz")[0] == 200, within_s=20.0)
+
+    reasons = {letter.reason for letter in letters}
+    outcome = world.outcome(config)
+    assert outcome.letters() == world.broken()
+    values = {bytes(r.value) for r in outcome.dead_letters}
+    assert values == {letter.value or b"" for letter in letters}
+    to_hosts = len(good) - 1  # all but the broken map
+    figures = running.figures()
+    counted = {
+        name[1] for name, value in figures.items() if name[0] == "anomalyd_dead_letters_total" and value
+    }
+    assert counted == reasons
+    assert figures["anomalyd_samples_scored_total", "hosts"] == len(good) - len(letters)
+    assert figures["anomalyd_samples_scored_total", "chambers"] == 15
+    assert figures["anomalyd_records_consumed_total", world.topics["hosts"]] == to_hosts
+    assert sum(seen.samples for seen in outcome.activity.values()) == len(good) - len(letters) + 15
+
+    assert running.terminate() < 10.0
+    assert running.process.returncode == 0, running.log.read_text()
+    assert "Traceback" not in running.log.read_text()
+    admin = KafkaAdminClient(bootstrap_servers=world.broker.bootstrap_servers)
+    try:
+        described = admin.describe_groups([config.kafka.group])
+    finally:
+        admin.close()
+    if config.kafka.instance_id is None:
+        assert "run-" not in str(described)
+
+
+def test_it_ends_in_time_while_it_still_starts_and_while_there_is_no_broker(
+    make_world: Any, embedded_broker: Any, command: Any, eventually: Any
+) -> None:
+    file = make_world(embedded_broker).configure("nowhere")
+    text = yaml.safe_load(file.read_text())
+    text["kafka"]["bootstrap_servers"] = [f"127.0.0.1:{reserve_port()}"]
+    file.write_text(yaml.safe_dump(text))
+    running = command(file)
+    eventually(lambda: running.get("/livez")[0] == 200, within_s=30.0)
+    status, why = running.get("/readyz")
+    assert status == 503
+    assert "kafka" in why
+    assert running.terminate() < 10.0
+    assert running.process.returncode == 0, running.log.read_text()

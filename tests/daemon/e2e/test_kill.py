@@ -1,0 +1,235 @@
+"""Killed at any moment and started again: nothing is lost, and nothing is there twice."""
+
+from __future__ import annotations
+
+import multiprocessing
+import random
+import sqlite3
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from anomalyd.daemon.cli.operate import run
+from anomalyd.daemon.config import Config, load_config
+from anomalyd.reports.report import Severity, Status
+
+WAYS = ("starting",) * 7 + ("working",) * 9 + ("producing",) * 6
+SLICE = 36
+"""Rows of each host that are sent in one life; with fewer there would be no work left to be killed in."""
+
+ROWS = SLICE * sum(2 if way == "producing" else 1 for way in WAYS)
+START_S = 1.2
+"""How long a start takes until the first records are read."""
+
+# Imported once, so that a start is a fork and not four seconds of imports.
+PRELOADED = [
+    "anomalyd.daemon.application",
+    "anomalyd.daemon.cli.operate",
+    "anomalyd.daemon.formats.json_samples",
+    "anomalyd.daemon.formats.npy",
+    "anomalyd.detectors.maps.autoencoder",
+    "anomalyd.detectors.maps.classical",
+    "anomalyd.detectors.vectors.autoencoder",
+    "anomalyd.detectors.vectors.distance",
+    "captum.attr",
+    "matplotlib.backends.backend_agg",
+    "sqlalchemy.dialects.sqlite",
+    "alembic.command",
+    "pytest",
+]
+
+
+@pytest.fixture(scope="session")
+def forks() -> Iterator[Any]:
+    """Processes that start as forks of one that has imported everything."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("OMP_NUM_THREADS", "1")  # read when torch is first imported
+        context = multiprocessing.get_context("forkserver")
+        context.set_forkserver_preload(PRELOADED)
+        first = context.Process(target=str)
+        first.start()
+        first.join(60.0)
+        assert first.exitcode == 0
+        yield context
+
+
+def planted(plant: Any) -> list[Any]:
+    """Anomalies too short to open, just long enough, long, interrupted, growing, and going on at the end."""
+    found = []
+    for n, entity in enumerate(("node00", "node01", "node02", "node03", "part00", "part01")):
+        metric = ("cpu", "load", "memory", "disk", "network", "files")[n]
+        for at, length in ((40, 1), (90, 2), (140, 3), (300, 35), (460, 4), (467, 4)):
+            found.append(plant(entity, at + 7 * n, length, metric))
+        found.append(plant(entity, 520 + 11 * n, 40, "disk", (6.0, 60.0)))
+        found += [plant(entity, at + 5 * n, 8, "load", (20.0, 20.0)) for at in range(640, ROWS - 80, 160)]
+    found.append(plant("node01", ROWS - 20, 20, "files"))
+    found.append(plant("part01", ROWS - 20, 20, "cpu"))
+    for n, entity in enumerate(("DT/W0/MB1/S01", "DT/W-1/MB2/S04", "DT/W+1/MB3/S07")):
+        kinds = ("dead-region", "hot-wires", "dead-layer", "low-voltage")
+        for k, at in enumerate(range(20 + 9 * n, ROWS // 4 - 20, 40)):
+            found.append(plant(entity, at, (2, 3, 9, 14)[(k + n) % 4], kinds[k % 4]))
+    return found
+
+
+def slices(stream: Any, message: Any) -> Iterator[list[Any]]:
+    """The stream cut into lives, three kinds of messages mixed, with broken ones between them."""
+    chance = random.Random(5)
+    for first in range(0, ROWS, SLICE):
+        rows = range(first, first + SLICE)
+        kinds = [stream.hosts(rows), stream.parts(rows), stream.maps(range(first // 4, (first + SLICE) // 4))]
+        for n, kind in enumerate(("hosts", "parts", "maps", "hosts")):
+            broken = message(kind, b"node00", b"broken %d" % (first + n), reason="syntax")
+            if kind == "maps":
+                broken = message(kind, b"m", b"broken %d" % first, (("time", b"1"),), reason="clock")
+            kinds[min(n, 2)].insert(chance.randrange(len(kinds[min(n, 2)])), broken)
+        turns = [n for n, some in enumerate(kinds) for _ in some]
+        chance.shuffle(turns)
+        queues = [iter(some) for some in kinds]
+        yield [next(queues[n]) for n in turns]
+
+
+class Lives:
+    """One daemon's lives, in processes of their own."""
+
+    def __init__(self, context: Any, file: Path) -> None:
+        self._context = context
+        self._file = file
+        self.config: Config = load_config(file)
+        self.process: Any = None
+
+    def begin(self) -> None:
+        self.process = self._context.Process(target=run, args=(self._file,))
+        self.process.start()
+
+    def read(self) -> int:
+        """How many records are done with, as the database says; read past the daemon's own code."""
+        file = self.config.store.url.get_secret_value().removeprefix("sqlite:///")
+        try:
+            with closing(sqlite3.connect(f"file:{file}?mode=ro", uri=True)) as database:
+                (done,) = database.execute("SELECT coalesce(sum(next), 0) FROM consumer_offsets").fetchone()
+                return int(done)
+        except sqlite3.OperationalError:  # it is not made yet
+            return 0
+
+    def until(self, condition: Callable[[], bool], within_s: float = 40.0) -> None:
+        deadline = time.monotonic() + within_s
+        while not condition():
+            assert self.process.is_alive(), f"the daemon ended by itself: {self.process.exitcode}"
+            assert time.monotonic() < deadline, "the daemon did not get on"
+            self.process.join(0.005)
+
+    def kill(self, after_s: float) -> None:
+        self.process.join(after_s)
+        assert self.process.is_alive(), f"the daemon ended by itself: {self.process.exitcode}"
+        self.process.kill()
+        self.process.join()
+
+    def stop(self) -> None:
+        """SIGTERM."""
+        self.process.terminate()
+        self.process.join(10.0)
+        assert self.process.exitcode == 0
+
+
+@pytest.fixture
+def lives(forks: Any) -> Iterator[Callable[[Path], Lives]]:
+    begun: list[Lives] = []
+
+    def make(file: Path) -> Lives:
+        begun.append(Lives(forks, file))
+        return begun[-1]
+
+    yield make
+    for each in begun:
+        if each.process is not None and each.process.is_alive():
+            each.process.kill()
+            each.process.join()
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(300)
+def test_killed_at_random_moments(
+    world: Any, lives: Any, running: Any, make_stream: Any, plant: Any, message: Any, eventually: Any
+) -> None:
+    chance = random.Random(11)
+    ways = list(WAYS)
+    chance.shuffle(ways)
+    some = slices(make_stream(ROWS, planted(plant)), message)
+    daemon = lives(world.configure("killed", max_poll_records=30))
+    begun, in_work = time.monotonic(), 0
+    for way in ways:
+        world.send(next(some))
+        world.flush()
+        before = daemon.read()
+        daemon.begin()
+        if way == "starting":
+            daemon.kill(after_s=chance.uniform(0.0, START_S))
+            continue
+        daemon.until(lambda before=before: daemon.read() > before)
+        if way == "producing":
+            world.send(next(some))
+        daemon.kill(after_s=chance.uniform(0.0, 0.3))
+        in_work += daemon.read() < sum(world.ends().values())
+    assert next(some, None) is None
+    daemon.begin()
+    daemon.until(lambda: world.settled(daemon.config), within_s=90.0)
+    daemon.stop()
+    killed = world.outcome(daemon.config)
+    took = time.monotonic() - begun
+
+    file = world.configure("undisturbed", explain=())
+    with running(file):
+        eventually(lambda: world.settled(load_config(file)), within_s=90.0)
+    undisturbed = world.outcome(load_config(file))
+    print(
+        f"\n{world.broker.name}: {len(WAYS)} kills in {took:.0f} s, {in_work} with work in hand; "
+        f"{len(killed.reports)} reports, {sum(killed.happened().values())} events, "
+        f"{len(killed.dead_letters)} dead letters; undisturbed {time.monotonic() - begun - took:.0f} s"
+    )
+
+    assert len(WAYS) >= 20
+    assert in_work >= 8, "most kills came after the work was done: the test says little"
+    assert_same(killed, undisturbed)
+    assert killed.letters() == undisturbed.letters() == world.broken()
+    assert_told_once(killed)
+
+
+def assert_same(killed: Any, undisturbed: Any) -> None:
+    """The same reports, with the same courses, of the same samples."""
+    assert killed.reports.keys() == undisturbed.reports.keys()
+    assert len(killed.reports) > 40
+    assert {r.incident.detector for r in killed.reports.values()} == {"hosts", "chambers"}
+    assert sum(r.incident.status is Status.OPEN for r in killed.reports.values()) >= 2
+    assert {r.incident.severity for r in killed.reports.values()} == set(Severity)
+    for report_id, report in killed.reports.items():
+        ours, theirs = report.incident, undisturbed.reports[report_id].incident
+        for name in ("entity", "onset", "last", "closed", "samples", "peak_time", "seen_by", "severity"):
+            assert getattr(ours, name) == getattr(theirs, name), (report_id, name)
+        for name in ("causes", "status", "run", "first_lumisection", "last_lumisection", "source", "model"):
+            assert getattr(ours, name) == getattr(theirs, name), (report_id, name)
+        for name in ("peak", "autoencoder", "classical"):
+            assert getattr(ours, name) == pytest.approx(getattr(theirs, name), rel=1e-4), (report_id, name)
+        points = [[point.time for point in outcome.points[report_id]] for outcome in (killed, undisturbed)]
+        assert points[0] == points[1], report_id
+    assert killed.activity == undisturbed.activity
+    assert killed.happened() == undisturbed.happened()
+
+
+def assert_told_once(outcome: Any) -> None:
+    """Every event once; a report is explained again only if its worst sample came after the first time."""
+    happened = outcome.happened()
+    for report_id, report in outcome.reports.items():
+        assert report.explained_by, report.explain_error
+        assert happened[report_id, "opened"] == 1
+        assert happened[report_id, "closed"] == (report.incident.status is Status.CLOSED)
+        assert happened[report_id, "escalated"] <= 2
+        mine = [e for e in outcome.events if (e["id"], e["event"]) == (report_id, "explained")]
+        explained = [e["peak_time"] for e in mine]
+        assert 1 <= len(explained) <= 2
+        assert len(set(explained)) == len(explained)
+    assert Counter(e["id"] for e in outcome.events).keys() == outcome.reports.keys()

@@ -18,6 +18,7 @@ import yaml
 from kafka import KafkaAdminClient
 from prometheus_client.parser import text_string_to_metric_families
 
+from anomalyd.daemon.broker import EmbeddedBroker
 from anomalyd.daemon.broker.ports import reserve_port
 from anomalyd.daemon.config import load_config
 
@@ -117,7 +118,7 @@ def test_broken_messages_among_good_ones_and_an_orderly_end(
         good.insert(n * 23, letter)
     world.send(good)
     world.send(stream.maps(range(5)))
-    file = world.configure("run", explain=())
+    file = world.configure("run", explain=(), instance_id=None)
     running = command(file)
     config = load_config(file)
 
@@ -144,13 +145,14 @@ def test_broken_messages_among_good_ones_and_an_orderly_end(
     assert running.terminate() < 10.0
     assert running.process.returncode == 0, running.log.read_text()
     assert "Traceback" not in running.log.read_text()
+    if isinstance(world.broker, EmbeddedBroker):
+        return  # kafka-python cannot read how Tansu describes a group
     admin = KafkaAdminClient(bootstrap_servers=world.broker.bootstrap_servers)
     try:
-        described = admin.describe_groups([config.kafka.group])
+        (group,) = admin.describe_groups([config.kafka.group]).values()
     finally:
         admin.close()
-    if config.kafka.instance_id is None:
-        assert "run-" not in str(described)
+    assert group["members"] == [], "it has not left the group"
 
 
 def test_it_ends_in_time_while_it_still_starts_and_while_there_is_no_broker(

@@ -559,7 +559,7 @@ def interrupted(life: Life, path: Path, how: str, turn: int) -> Iterator[Callabl
 
 _few = settings(
     deadline=None,
-    max_examples=12,
+    max_examples=8,
     phases=[Phase.explicit, Phase.reuse, Phase.generate],  # each try is a tenth of a second
 )
 

@@ -11,6 +11,7 @@ from pathlib import Path
 from prometheus_client import CollectorRegistry
 
 from anomalyd.daemon.config import Config
+from anomalyd.daemon.connection import nobody_listens
 from anomalyd.daemon.explainer import Explainer
 from anomalyd.daemon.health import HealthServer, Heartbeat
 from anomalyd.daemon.outbox import Publisher
@@ -167,7 +168,10 @@ class Daemon:
     def _kafka_missing(self) -> str | None:
         if not self._source.connected:
             return self._source.last_error or "not connected yet"
-        return None if self._source.assigned() else "no partition is assigned (do the topics exist?)"
+        if not self._source.assigned():
+            return "no partition is assigned (do the topics exist?)"
+        # kafka-python keeps trying without a word while the brokers are away, and keeps its partitions.
+        return nobody_listens(self._config.kafka)
 
     def _store_missing(self) -> str | None:
         try:

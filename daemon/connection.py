@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
+import socket
 from collections.abc import Callable
 from typing import Any, Self, TypeVar
 
+from kafka.cluster import get_ip_port_afi
 from kafka.errors import KafkaError, SaslAuthenticationFailedError
 from kafka.net.compat import KafkaNetClient
 
@@ -87,6 +90,19 @@ class _Overhearing(logging.Handler):
 
     def __exit__(self, *_: object) -> None:
         self._LOGGER.removeHandler(self)
+
+
+def nobody_listens(config: KafkaConfig, timeout_s: float = 2.0) -> str | None:
+    """Say so if none of the brokers takes a connection, None if one does."""
+    servers = config.bootstrap_servers
+    for server in servers:
+        host, port, _ = get_ip_port_afi(server)
+        with (
+            contextlib.suppress(OSError),
+            socket.create_connection((host, port), timeout_s / len(servers)),
+        ):
+            return None
+    return f"nobody listens at {', '.join(servers)}"
 
 
 def _describe(config: KafkaConfig, cause: Exception) -> str:

@@ -1,9 +1,11 @@
-"""Killed at any moment and started again: nothing is lost, and nothing is there twice."""
+"""Killed at any moment and started again, or another goes on: nothing is lost, and nothing is there twice."""
 
 from __future__ import annotations
 
 import multiprocessing
+import os
 import random
+import signal
 import sqlite3
 import time
 from collections import Counter
@@ -11,9 +13,12 @@ from collections.abc import Callable, Iterator
 from contextlib import closing
 from pathlib import Path
 from typing import Any
+from urllib.request import urlopen
 
 import pytest
+import yaml
 
+from anomalyd.daemon.broker.ports import reserve_port
 from anomalyd.daemon.cli.operate import run
 from anomalyd.daemon.config import Config, load_config
 from anomalyd.reports.report import Severity, Status
@@ -108,13 +113,15 @@ class Lives:
 
     def read(self) -> int:
         """How many records are done with, as the database says; read past the daemon's own code."""
-        file = self.config.store.url.get_secret_value().removeprefix("sqlite:///")
         try:
-            with closing(sqlite3.connect(f"file:{file}?mode=ro", uri=True)) as database:
+            with closing(sqlite3.connect(f"file:{self._database()}?mode=ro", uri=True)) as database:
                 (done,) = database.execute("SELECT coalesce(sum(next), 0) FROM consumer_offsets").fetchone()
                 return int(done)
         except sqlite3.OperationalError:  # it is not made yet
             return 0
+
+    def _database(self) -> str:
+        return self.config.store.url.get_secret_value().removeprefix("sqlite:///")
 
     def until(self, condition: Callable[[], bool], within_s: float = 40.0) -> None:
         deadline = time.monotonic() + within_s
@@ -122,6 +129,29 @@ class Lives:
             assert self.process.is_alive(), f"the daemon ended by itself: {self.process.exitcode}"
             assert time.monotonic() < deadline, "the daemon did not get on"
             self.process.join(0.005)
+
+    def ready(self) -> bool:
+        try:
+            with urlopen(f"http://127.0.0.1:{self.config.metrics.port}/readyz", timeout=5.0) as answer:
+                return bool(answer.status == 200)
+        except OSError:
+            return False
+
+    def hang(self) -> None:
+        """Stop the process where it is, but not while it holds the database's lock: nobody could go on."""
+        while True:
+            os.kill(self.process.pid, signal.SIGSTOP)
+            try:
+                with closing(
+                    sqlite3.connect(self._database(), timeout=1.0, isolation_level=None)
+                ) as database:
+                    database.execute("BEGIN IMMEDIATE")
+                return
+            except sqlite3.OperationalError:
+                self.go_on()
+
+    def go_on(self) -> None:
+        os.kill(self.process.pid, signal.SIGCONT)
 
     def kill(self, after_s: float) -> None:
         self.process.join(after_s)
@@ -197,6 +227,64 @@ def test_killed_at_random_moments(
     assert_same(killed, undisturbed)
     assert killed.letters() == undisturbed.letters() == world.broken()
     assert_told_once(killed)
+
+
+def test_two_daemons_share_a_group_and_a_store(
+    world: Any, lives: Any, running: Any, make_stream: Any, plant: Any, eventually: Any
+) -> None:
+    """One hangs until the other has its partitions, and comes back; then it dies."""
+    planted = [plant(f"node0{n}", at + 10 * n, 6, "cpu") for n in range(4) for at in range(30, 800, 90)]
+    stream = make_stream(900, planted)
+    some = (stream.hosts(range(at, at + 100)) for at in range(0, 900, 100))
+    # No static members: their place would be kept for them.
+    file = world.configure("shared", explain=(), max_poll_records=30, instance_id=None)
+    first, second = (lives(with_port(file, name)) for name in ("first", "second"))
+    for daemon in (first, second):
+        daemon.begin()
+    first.until(lambda: first.ready() and second.ready())
+    before = first.read()
+    for _ in range(3):
+        world.send(next(some))
+    first.until(lambda: first.read() > before + 100)
+    first.hang()
+    for _ in range(2):
+        world.send(next(some))
+    second.until(lambda: world.settled(second.config))
+    first.go_on()
+    world.send(next(some))
+    first.until(first.ready)
+    world.send(next(some))
+    first.until(lambda: world.settled(first.config))
+    for _ in range(2):
+        world.send(next(some))
+    first.kill(after_s=0.1)
+    second.until(lambda: world.settled(second.config))
+    second.stop()
+    shared = world.outcome(first.config)
+
+    other = world.configure("alone", explain=())
+    with running(other):
+        eventually(lambda: world.settled(load_config(other)), within_s=60.0)
+    alone = world.outcome(load_config(other))
+    assert len({place for place in world.ends() if place[0] == world.topics["hosts"]}) == 2
+    assert len(alone.reports) == len(planted)
+    for report_id, report in alone.reports.items():
+        assert shared.reports[report_id].incident == report.incident
+    assert shared.reports.keys() == alone.reports.keys()
+    assert shared.activity == alone.activity
+    # Both may have sent the same message of the outbox: it is one message, by its number.
+    told = {dict(record.headers)["anomalyd-id"]: record for record in world.read(first.config.output.topic)}
+    happened = Counter((r.key.decode(), dict(r.headers)["anomalyd-event"].decode()) for r in told.values())
+    assert happened == alone.happened()
+
+
+def with_port(file: Path, name: str) -> Path:
+    """The same daemon with a port of its own."""
+    config = yaml.safe_load(file.read_text())
+    config["metrics"]["port"] = reserve_port()
+    own = file.with_name(f"{name}.yaml")
+    own.write_text(yaml.safe_dump(config))
+    return own
 
 
 def assert_same(killed: Any, undisturbed: Any) -> None:

@@ -22,6 +22,7 @@ from anomalyd.detectors.detector import Stretch
 from anomalyd.detectors.library import ModelLibrary
 from anomalyd.detectors.pair import Pair
 from anomalyd.errors import ModelError, StoreError
+from anomalyd.interpret.explain import explain
 from anomalyd.reports.queries import Queries
 from anomalyd.reports.report import Evidence, Incident, SeenBy, Severity, Status
 from anomalyd.reports.step import Finding, Step
@@ -149,6 +150,20 @@ def test_a_waiting_report_gets_its_explanations_and_says_so(
     assert explainer.work() == 0  # once
     assert desk.begin().work() == 0
     assert desk.events() == [("explained", incident.id)]
+
+
+def test_what_came_before_the_sample_is_taken_into_account(
+    desk: Desk, experiment: Any, host_model: str
+) -> None:
+    incident, evidence = of_host(experiment, host_model)
+    desk.put(incident, evidence)
+    desk.begin(methods=["occlusion"]).work()
+    (stored,) = desk.queries.explanations(incident.id)
+    rows = [list(experiment.row("host/a", 5 + s, 15.0 if s == 4 else 0.0).values()) for s in range(5)]
+    whole = Stretch("host/a", np.arange(5.0), np.array(rows, dtype=np.float32))
+    detector = experiment.host_pair.autoencoder.detector
+    (expected,) = explain(detector, whole, ["occlusion"], shape=(4,), budget_s=60.0, clock=lambda: 0.0)
+    np.testing.assert_allclose(stored.values, expected.values, rtol=1e-4, atol=1e-6)
 
 
 def test_a_map_is_explained_cell_by_cell(desk: Desk, experiment: Any) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import os
 import shutil
+import signal
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -15,6 +16,9 @@ from anomalyd.daemon.broker import ApacheKafka, EmbeddedBroker, LocalBroker, cre
 
 # On small models two threads are up to 170 times slower than one.
 torch.set_num_threads(1)
+
+# A shell that starts the tests in the background has them ignore Ctrl-C, and every child would inherit that.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 _BROKERS = {"broker", "embedded_broker", "apache_kafka"}
 _KAFKA_BESIDE_US = Path(__file__).parents[2] / "shared" / "kafka"

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -217,7 +218,10 @@ def test_the_list_begins_with_what_is_open_and_worst(page, url):
 
 
 def test_the_age_of_the_data_is_said(page, url):
-    assert "no data for 10 min" in words(page(url))
+    said = re.search(r"no data for (\d+) min", words(page(url)))
+    assert said is not None
+    # The store was filled when the first test of this file began; a busy machine may be minutes further.
+    assert 10 <= int(said[1]) < 20
 
 
 def test_filters(page, url):

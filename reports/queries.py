@@ -203,7 +203,8 @@ class Queries:
         """Name every detector that remembers or reported something."""
         query = select(_r.detector).union(select(t.entity_states.c.detector))
         with self._database.reading() as connection:
-            return sorted(connection.execute(query).scalars())
+            # Names with an @ are the daemon's own notes, kept beside the detectors' states.
+            return sorted(name for name in connection.execute(query).scalars() if not name.startswith("@"))
 
     def activity(self, since: float | None = None, until: float | None = None) -> dict[str, Activity]:
         """Give what each entity sent within since <= t < until (event times, seconds since the epoch).

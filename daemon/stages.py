@@ -35,8 +35,9 @@ class Sample(msgspec.Struct, frozen=True, gc=False):
     """What a record says of one entity at one (event) time: metric `values`, or a `map` (R, C).
 
     A missing metric is None, a masked cell or a place behind the end of a ragged row is NaN. `partial`:
-    these are only some of the entity's metrics at that time, others come in other records. `topic`,
-    `partition`, `offset` say where it came from.
+    these are only some of the entity's metrics at that time, others come in other records. `counters`: which
+    of the metrics only ever count up (`align` makes them rates), with the bits after which they wrap around,
+    32 or 64, or 0 where that is not known. `topic`, `partition`, `offset` say where it came from.
     """
 
     entity: str
@@ -49,6 +50,7 @@ class Sample(msgspec.Struct, frozen=True, gc=False):
     run: int | None = None
     lumisection: int | None = None
     partial: bool = False
+    counters: Mapping[str, int] | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from enum import StrEnum
 from typing import Any, ClassVar, Literal, Protocol, Self, runtime_checkable
 
 import numpy as np
@@ -56,6 +57,29 @@ class Stretch:
     state: State = field(default_factory=dict)
 
 
+class Word(StrEnum):
+    """What an operator says of an entity: it settles what a detector can only assume."""
+
+    NORMAL = "normal"
+    """What it does now is normal: learn it, and stop alerting."""
+    BROKEN = "broken"
+    """What it does now is a fault: keep alerting while it lasts, and learn nothing of it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Adaptation:
+    """A change of what a detector holds for normal of one entity.
+
+    `time`: event time of the row at which it happened; `what`: a short stable word, as "new-normal";
+    `text`: a sentence that says what was assumed; `before`: the entity's state before it, for `Adaptive.undo`.
+    """
+
+    time: float
+    what: str
+    text: str
+    before: State
+
+
 @dataclass(frozen=True, slots=True)
 class RawScores:
     """What a detector says of a stretch, before calibration. `...` is F or R, C, as in the stretch.
@@ -64,7 +88,8 @@ class RawScores:
     `error` (n, ...): observed less expected in units of the usual scatter, signed; NaN where missing.
     `expectation` (n, ...): what the detector expected, in the units of the values.
     `contribution` (n, ...): who to blame, >= 0, larger is more to blame; NaN where missing.
-    `state`: what is remembered after the last sample.
+    `state`: what is remembered after the last sample. `adaptations`: what was changed on the way that an
+    operator may want to know of and undo, in event-time order.
     """
 
     raw: NDArray[np.float64]
@@ -72,6 +97,7 @@ class RawScores:
     expectation: NDArray[np.float32]
     contribution: NDArray[np.float32]
     state: State
+    adaptations: tuple[Adaptation, ...] = ()
 
 
 class Progress(Protocol):
@@ -138,6 +164,17 @@ class Detector(ABC):
             ModelDamaged: they do not fit together.
 
         """
+
+
+@runtime_checkable
+class Adaptive(Protocol):
+    """A detector whose idea of normal follows the entity: an operator can settle a case and undo a change."""
+
+    def told(self, state: State, word: Word, since: float, now: float) -> State:
+        """Take an operator's word of what an entity does from event time `since` to `now`: the new state."""
+
+    def undo(self, state: State, before: State) -> State:
+        """Put back what was held for normal before an adaptation; the rows seen since stay remembered."""
 
 
 @dataclass(frozen=True, slots=True)

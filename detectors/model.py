@@ -22,7 +22,15 @@ from safetensors import SafetensorError
 from safetensors.torch import load, save
 
 from anomalyd.detectors.calibration import Calibration
-from anomalyd.detectors.detector import Detector, SampleKind, State, Stretch
+from anomalyd.detectors.detector import (
+    Adaptation,
+    Adaptive,
+    Detector,
+    SampleKind,
+    State,
+    Stretch,
+    Word,
+)
 from anomalyd.detectors.registry import detector_class, kinds
 from anomalyd.errors import ModelDamaged, ModelMismatch, ModelMissing
 
@@ -67,7 +75,7 @@ class Scores:
     """What one model says of a stretch of n samples; `...` is F or R, C.
 
     `score` (n,): calibrated, above 1 is an alert, NaN where it cannot tell. `raw`, `error`, `expectation`,
-    `contribution`: as in `RawScores`.
+    `contribution`, `state`, `adaptations`: as in `RawScores`.
     """
 
     score: NDArray[np.float64]
@@ -76,6 +84,7 @@ class Scores:
     expectation: NDArray[np.float32]
     contribution: NDArray[np.float32]
     state: State
+    adaptations: tuple[Adaptation, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,9 +103,24 @@ class Model:
 
         """
         return [
-            Scores(self.calibration(r.raw), r.raw, r.error, r.expectation, r.contribution, r.state)
+            Scores(
+                self.calibration(r.raw), r.raw, r.error, r.expectation, r.contribution, r.state, r.adaptations
+            )
             for r in self.detector.score(stretches)
         ]
+
+    @property
+    def adaptive(self) -> bool:
+        """Whether its idea of normal follows the entity, so that `told` and `undo` change anything."""
+        return isinstance(self.detector, Adaptive)
+
+    def told(self, state: State, word: Word, since: float, now: float) -> State:
+        """Take an operator's word, as `Adaptive.told`; a detector that does not adapt ignores it."""
+        return self.detector.told(state, word, since, now) if isinstance(self.detector, Adaptive) else state
+
+    def undo(self, state: State, before: State) -> State:
+        """Undo an adaptation, as `Adaptive.undo`; a detector that does not adapt has none."""
+        return self.detector.undo(state, before) if isinstance(self.detector, Adaptive) else state
 
     def check(self, *, features: Sequence[str] = (), sample_kind: SampleKind = "vector") -> None:
         """See that samples of this kind, with these metrics in this order, are what it was trained for.

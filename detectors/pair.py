@@ -2,14 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from anomalyd.detectors.detector import Progress, SampleKind, State, Stretch, TrainingSet, silent
+from anomalyd.detectors.detector import (
+    Adaptation,
+    Progress,
+    SampleKind,
+    State,
+    Stretch,
+    TrainingSet,
+    Word,
+    silent,
+)
 from anomalyd.detectors.model import Model, Scores
 from anomalyd.detectors.registry import classical_peer
 from anomalyd.detectors.training import train_model
@@ -29,6 +38,16 @@ class PairScores:
     def either(self) -> NDArray[np.float64]:
         """The higher of both scores (n,), NaN where neither can tell: above 1 if either alerts."""
         return np.fmax(self.autoencoder.score, self.classical.score)
+
+    @property
+    def adaptations(self) -> tuple[Adaptation, ...]:
+        """What either model changed of what it holds for normal; `before` is a state of the pair."""
+        found = [
+            replace(adaptation, before=_prefixed(member, adaptation.before))
+            for member, scores in zip(MEMBERS, (self.autoencoder, self.classical), strict=True)
+            for adaptation in scores.adaptations
+        ]
+        return tuple(sorted(found, key=lambda adaptation: adaptation.time))
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,6 +92,30 @@ class Pair:
             PairScores(a, c, {**_prefixed("autoencoder", a.state), **_prefixed("classical", c.state)})
             for a, c in zip(autoencoder, classical, strict=True)
         ]
+
+    @property
+    def adaptive(self) -> bool:
+        """Whether an operator's word changes what either model holds for normal."""
+        return self.autoencoder.adaptive or self.classical.adaptive
+
+    def told(self, state: State, word: Word, since: float, now: float) -> State:
+        """Take an operator's word of what an entity does from event time `since` to `now`: the new state."""
+        return self._each(state, lambda model, own, _: model.told(own, word, since, now))
+
+    def undo(self, state: State, before: State) -> State:
+        """Put back what was held for normal before an adaptation, in the model whose adaptation it was."""
+
+        def put_back(model: Model, own: State, member: str) -> State:
+            held = member_state(before, member)
+            return model.undo(own, held) if held else own
+
+        return self._each(state, put_back)
+
+    def _each(self, state: State, change: Callable[[Model, State, str], State]) -> State:
+        changed: dict[str, Any] = {}
+        for member, model in zip(MEMBERS, (self.autoencoder, self.classical), strict=True):
+            changed |= _prefixed(member, change(model, member_state(state, member), member))
+        return changed
 
 
 def member_state(state: State, member: str) -> State:

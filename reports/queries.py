@@ -11,16 +11,19 @@ from enum import StrEnum
 from fnmatch import fnmatchcase
 from typing import Any, Literal, Self
 
-from sqlalchemy import ColumnElement, Connection, UnaryExpression, func, or_, select
+from sqlalchemy import ColumnElement, Connection, Table, UnaryExpression, func, or_, select
 
 from anomalyd.errors import QuestionError
 from anomalyd.reports import tables as t
+from anomalyd.reports.adaptation import Adaptation
 from anomalyd.reports.database import Database
 from anomalyd.reports.evidence import decode
+from anomalyd.reports.ledger import adaptation_columns, adaptation_of, find_adaptation, word_of
 from anomalyd.reports.report import Evidence, Explanation, Report, SeenBy, Severity, Status
 from anomalyd.reports.rows import explanation_of, report_columns, report_of
 from anomalyd.reports.schema import check
 from anomalyd.reports.step import Activity, Point
+from anomalyd.reports.word import OperatorWord
 
 Group = Literal["entity", "detector", "severity", "status", "seen_by", "run", "day", "hour"]
 
@@ -206,6 +209,48 @@ class Queries:
             # Names with an @ are the daemon's own notes, kept beside the detectors' states.
             return sorted(name for name in connection.execute(query).scalars() if not name.startswith("@"))
 
+    def watchers(self, entity: str) -> list[str]:
+        """Name the detectors that remember an entity: those that have scored it."""
+        states = t.entity_states.c
+        query = select(states.detector).where(states.entity == entity).order_by(states.detector)
+        with self._database.reading() as connection:
+            return [name for name in connection.execute(query).scalars() if not name.startswith("@")]
+
+    def words(self, selection: Selection, limit: int = 100) -> list[OperatorWord]:
+        """Give what operators said, the latest first.
+
+        Of the selection entities, detectors and ids count; `since` and `until` bound the wall-clock time
+        at which it was said.
+        """
+        w = t.words.c
+        with self._database.reading() as connection:
+            conditions = _of_entities(selection, t.words, w.recorded, connection)
+            query = select(t.words).where(*conditions).order_by(w.id.desc()).limit(limit)
+            return [word_of(row) for row in connection.execute(query)]
+
+    def adaptations(self, selection: Selection, limit: int = 100) -> list[Adaptation]:
+        """Give what detectors adapted to, the latest first.
+
+        Of the selection entities, detectors and ids count; `since` and `until` bound the event time at
+        which it happened.
+        """
+        a = t.adaptations.c
+        with self._database.reading() as connection:
+            conditions = _of_entities(selection, t.adaptations, a.time, connection)
+            query = select(*adaptation_columns).where(*conditions)
+            rows = connection.execute(query.order_by(a.number.desc()).limit(limit))
+            return [adaptation_of(row) for row in rows]
+
+    def adaptation(self, adaptation_id: str) -> Adaptation:
+        """Give one adaptation by its id, or by a beginning of it that no other has.
+
+        Raises:
+            QuestionError: none has this id, or several begin with it; carries the nearest ids.
+
+        """
+        with self._database.reading() as connection:
+            return find_adaptation(connection, adaptation_id)
+
     def activity(self, since: float | None = None, until: float | None = None) -> dict[str, Activity]:
         """Give what each entity sent within since <= t < until (event times, seconds since the epoch).
 
@@ -265,6 +310,25 @@ def _conditions(selection: Selection, connection: Connection) -> list[ColumnElem
         conditions.append(_r.run == s.run)
     if s.cause is not None:
         conditions.append(_r.causes.icontains(s.cause.replace("\n", " "), autoescape=True))
+    return conditions
+
+
+def _of_entities(
+    s: Selection, table: Table, at: ColumnElement[float], connection: Connection
+) -> list[ColumnElement[bool]]:
+    """Give the conditions on a table of entities and detectors whose times are in `at`."""
+    conditions: list[ColumnElement[bool]] = []
+    if s.entities:
+        known = connection.execute(select(table.c.entity).distinct()).scalars()
+        conditions.append(table.c.entity.in_([name for name in known if _fits(name, s.entities)]))
+    if s.detectors:
+        conditions.append(table.c.detector.in_(s.detectors))
+    if s.ids:
+        conditions.append(table.c.id.in_(s.ids))
+    if s.since is not None:
+        conditions.append(at >= s.since)
+    if s.until is not None:
+        conditions.append(at < s.until)
     return conditions
 
 

@@ -105,7 +105,8 @@ class Report:
     """One incident as it is kept and read: without the arrays, which are fetched when somebody looks.
 
     `narrative` says it in plain sentences. `explained_by` names the methods whose explanation is stored;
-    `explain_error` says why there is none. `revision` counts the changes since it was opened.
+    `explain_error` says why there is none. `revision` counts the changes since it was opened. `adaptations`
+    names what its detector adapted to while it went on: assumptions that an operator may undo.
     """
 
     incident: Incident
@@ -115,3 +116,4 @@ class Report:
     explain_error: str
     recorded: float
     """Wall-clock time of the first record, seconds since the epoch."""
+    adaptations: tuple[str, ...] = ()

@@ -22,6 +22,18 @@ _explained_by = (
     .label("explained_by")
 )
 
+_adaptations = (
+    select(func.aggregate_strings(t.adaptations.c.id, "\n"))
+    .where(
+        t.adaptations.c.entity == t.reports.c.entity,
+        t.adaptations.c.detector == t.reports.c.detector,
+        t.adaptations.c.time >= t.reports.c.onset,
+        t.adaptations.c.time <= func.coalesce(t.reports.c.closed, t.adaptations.c.time),
+    )
+    .scalar_subquery()
+    .label("adaptations")
+)
+
 report_columns = (
     *incident_columns,
     t.reports.c.narrative,
@@ -29,6 +41,7 @@ report_columns = (
     t.reports.c.explain_error,
     t.reports.c.recorded,
     _explained_by,
+    _adaptations,
 )
 
 
@@ -51,6 +64,7 @@ def report_of(row: Row[Any]) -> Report:
         explained_by=tuple(sorted(row.explained_by.split("\n"))) if row.explained_by else (),
         explain_error=row.explain_error,
         recorded=row.recorded,
+        adaptations=tuple(sorted(row.adaptations.split("\n"))) if row.adaptations else (),
     )
 
 

@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from anomalyd.reports.adaptation import Adapted, AnsweredUndo
 from anomalyd.reports.report import Evidence, Incident
+from anomalyd.reports.word import AppliedWord
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +66,9 @@ class Step:
 
     `moves`: (topic, partition) -> (stored offset that this step started from, None if there was none; the
     next offset to read). `states`: (detector, entity) -> remembered bytes, None to forget. `activity`: what
-    each entity sent in this step.
+    each entity sent in this step. `adaptations`: what detectors changed of themselves, in order. `words` and
+    `undos`: the operators' words and requests to undo that this step applies; each is applied once only, the
+    step is refused if another daemon has done it.
     """
 
     group: str
@@ -73,3 +77,6 @@ class Step:
     states: Mapping[tuple[str, str], bytes | None] = field(default_factory=dict)
     outbox: tuple[OutboxEntry, ...] = ()
     activity: Mapping[str, Activity] = field(default_factory=dict)
+    adaptations: tuple[Adapted, ...] = ()
+    words: tuple[AppliedWord, ...] = ()
+    undos: tuple[AnsweredUndo, ...] = ()

@@ -27,6 +27,7 @@ from anomalyd.errors import StoreConflict, StoreError
 from anomalyd.reports import tables as t
 from anomalyd.reports.database import Database, Insert
 from anomalyd.reports.evidence import encode
+from anomalyd.reports.ledger import Ledger, keep_adaptations, mark_applied, mark_undone
 from anomalyd.reports.points import MAX_POINTS, superfluous
 from anomalyd.reports.report import Explanation, Incident, Status
 from anomalyd.reports.rows import explanation_row, incident_columns, incident_of, incident_row
@@ -47,6 +48,8 @@ class Store:
     def __init__(self, database: Database, clock: Callable[[], float]) -> None:
         self._database = database
         self._clock = clock
+        self.ledger = Ledger(database, clock)
+        """Words of operators and requests to undo that wait for the daemon."""
         self._upsert_report = _report_upsert(database)
         self._upsert_activity = _activity_upsert(database)
 
@@ -109,7 +112,8 @@ class Store:
         """Keep a step as a whole.
 
         Raises:
-            StoreConflict: a stored offset is not the one that the step expected; nothing of it is kept.
+            StoreConflict: a stored offset is not the one that the step expected, or another daemon has
+                applied a word or an undo of it; nothing of it is kept.
 
         """
         evidence = [
@@ -120,6 +124,10 @@ class Store:
         with self._database.writing() as connection:
             self._move_offsets(connection, step)
             self._keep_states(connection, step.states)
+            now = self._clock()
+            keep_adaptations(connection, self._database, step.adaptations, now)
+            mark_applied(connection, step.words, now)
+            mark_undone(connection, step.undos, now)
             self._keep_findings(connection, step.findings)
             if evidence:
                 connection.execute(self._database.upsert(t.evidence), evidence)

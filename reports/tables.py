@@ -25,6 +25,7 @@ from sqlalchemy import (
 from sqlalchemy.types import TypeDecorator, TypeEngine
 
 from anomalyd.reports.report import SeenBy, Severity, Status
+from anomalyd.reports.word import Verdict
 
 
 class Real(TypeDecorator[float]):
@@ -226,4 +227,67 @@ sent_positions = Table(
     Column("topic", Text, primary_key=True),
     Column("partition", Integer, primary_key=True, autoincrement=False),
     Column("offset", BigInteger, nullable=False),
+)
+
+words = Table(
+    "words",
+    metadata,
+    Column("id", BigInteger().with_variant(Integer, "sqlite"), primary_key=True),
+    Column("detector", Text, nullable=False),
+    Column("entity", Text, nullable=False),
+    Column("word", Word(Verdict), nullable=False),
+    Column("who", Text, nullable=False),
+    Column("reason", Text, nullable=False),
+    Column("since", Real),
+    Column("until", Real),
+    Column("recorded", Real, nullable=False),
+    Column("applied", Real),
+    Column("outcome", Text, nullable=False),
+    sqlite_autoincrement=True,
+)
+
+adaptations = Table(
+    "adaptations",
+    metadata,
+    Column("number", BigInteger().with_variant(Integer, "sqlite"), primary_key=True),  # in order of happening
+    Column("id", Text, nullable=False, unique=True),
+    Column("detector", Text, nullable=False),
+    Column("entity", Text, nullable=False),
+    Column("model", Text, nullable=False),
+    Column("time", Real, nullable=False),
+    Column("what", Text, nullable=False),
+    Column("text", Text, nullable=False),
+    Column("recorded", Real, nullable=False),
+    Column("undo_asked", Real),
+    Column("undo_by", Text, nullable=False),
+    Column("undo_reason", Text, nullable=False),
+    Column("undone", Real),
+    Column("undo_outcome", Text, nullable=False),
+    sqlite_autoincrement=True,
+)
+Index("ix_adaptations_entity", adaptations.c.entity, adaptations.c.detector, adaptations.c.time)
+
+# The daemon asks every two seconds; without this index it would read every adaptation each time.
+_asked = adaptations.c.undo_asked.is_not(None)
+Index(
+    "ix_adaptations_undo_asked",
+    adaptations.c.undo_asked,
+    sqlite_where=_asked,
+    postgresql_where=_asked,
+)
+
+awaits_undo = and_(_asked, adaptations.c.undo_outcome == "")
+
+# Apart from what is read often: a state may hold megabytes.
+states_before = Table(
+    "states_before",
+    metadata,
+    Column(
+        "adaptation",
+        BigInteger().with_variant(Integer, "sqlite"),
+        ForeignKey("adaptations.number", ondelete="CASCADE"),
+        primary_key=True,
+        autoincrement=False,
+    ),
+    Column("state", LargeBinary, nullable=False),
 )

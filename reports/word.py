@@ -1,0 +1,47 @@
+"""An operator's word: what a person said of an entity, and what came of it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+
+class Verdict(StrEnum):
+    """What an operator says that an entity does."""
+
+    NORMAL = "normal"
+    """What it does now is normal: learn it, and stop alerting."""
+    BROKEN = "broken"
+    """What it does now is a fault: keep alerting while it lasts, and learn nothing of it."""
+
+
+@dataclass(frozen=True, slots=True)
+class OperatorWord:
+    """What somebody said of an entity, for one detector.
+
+    It holds for event times `since` to `until`, in seconds since the epoch; until it is `applied`, `since`
+    None leaves the beginning to the daemon and `until` is None. `recorded` and `applied` are wall-clock
+    times. `outcome` says what came of it, empty while it waits.
+    """
+
+    id: int
+    detector: str
+    entity: str
+    word: Verdict
+    who: str
+    reason: str
+    since: float | None
+    until: float | None
+    recorded: float
+    applied: float | None
+    outcome: str
+
+
+@dataclass(frozen=True, slots=True)
+class AppliedWord:
+    """That a word was applied: for which event times (None: nothing was scored yet), and what came of it."""
+
+    id: int
+    since: float | None
+    until: float | None
+    outcome: str

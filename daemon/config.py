@@ -166,6 +166,12 @@ class ExplainConfig(_Section):
     budget_s: Seconds = 10.0
 
 
+class AdaptationConfig(_Section):
+    """How long what the detectors adapted to can be undone."""
+
+    keep_undo_s: Seconds = 2_592_000.0
+
+
 class OutputConfig(_Section):
     """The topics that anomalyd writes; null for none."""
 
@@ -182,6 +188,7 @@ class Config(_Section):
     store: StoreConfig = StoreConfig()
     metrics: MetricsConfig = MetricsConfig()
     explain: ExplainConfig = ExplainConfig()
+    adaptation: AdaptationConfig = AdaptationConfig()
     output: OutputConfig = OutputConfig()
 
     @model_validator(mode="after")

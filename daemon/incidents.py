@@ -7,7 +7,7 @@ quiet ones. A sample that neither detector can judge (NaN) is neither.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
@@ -32,6 +32,7 @@ class Change:
 
     `events`: what happened, in order; "updated" only if nothing else did. `evidence` is the
     incident's worst sample so far, `fresh` says whether it is new. `points` is its course in this stretch.
+    `notes`: sentences on what was assumed of it, and what people said.
     """
 
     incident: Incident
@@ -39,6 +40,19 @@ class Change:
     evidence: Evidence | None
     fresh: bool
     points: tuple[Point, ...]
+    notes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Note:
+    """A sentence for the report of what goes on at event time `time`."""
+
+    time: float
+    text: str
+
+
+_MOST_NOTES = 12
+"""Of an incident that goes on for weeks the latest are told; every adaptation is in the store."""
 
 
 def report_id(detector: str, entity: str, onset: float) -> str:
@@ -65,8 +79,13 @@ class IncidentTracker:
     def __init__(self, policy: AlertPolicy) -> None:
         self._policy = policy
 
-    def follow(self, track: Track, scored: Scored, witness: Witness) -> tuple[Track, list[Change]]:
-        """Take a stretch into account: the entity's course after it, and what changed."""
+    def follow(
+        self, track: Track, scored: Scored, witness: Witness, notes: Sequence[Note] = ()
+    ) -> tuple[Track, list[Change]]:
+        """Take a stretch into account: the entity's course after it, and what changed.
+
+        `notes` go to the incident that goes on at their time, if one does.
+        """
         if scored.late:
             return track, []
         autoencoder, classical = scored.scores.autoencoder.score, scored.scores.classical.score
@@ -76,12 +95,43 @@ class IncidentTracker:
             return replace(track, newest=newest), []
         course = _Course(self._policy, track, scored, witness)
         judged = np.isfinite(autoencoder) | np.isfinite(classical)
+        told = _by_row(notes, scored.stretch.times)
         for k in range(len(flags)):
+            # Before the sample that may close it, else with the one that may begin it.
+            noted = course.note(told.get(k, ()))
             if flags[k]:
                 course.anomalous(k)
             elif judged[k]:
                 course.quiet(k)
+            if not noted:
+                course.note(told.get(k, ()))
         return course.end(newest)
+
+
+def settle_as_normal(track: Track, note: str) -> tuple[Track, Change | None]:
+    """End what goes on at the newest sample, because somebody said that it is normal."""
+    if track.incident is None or not track.opened:
+        return Track(newest=track.newest), None
+    closed = replace(track.incident, status=Status.CLOSED, closed=track.newest)
+    notes = (*track.notes, note)
+    return Track(newest=track.newest), Change(closed, ("closed",), track.evidence, False, (), notes)
+
+
+def annotate(track: Track, note: str) -> tuple[Track, Change | None]:
+    """Add a sentence to what goes on, if an incident does."""
+    if track.incident is None or not track.opened:
+        return track, None
+    track = replace(track, notes=(*track.notes, note)[-_MOST_NOTES:])
+    return track, Change(track.incident, ("updated",), track.evidence, False, (), track.notes)
+
+
+def _by_row(notes: Sequence[Note], times: NDArray[np.float64]) -> dict[int, tuple[str, ...]]:
+    """Find the row (n,) that each note belongs to: the first that is not before it."""
+    found: dict[int, tuple[str, ...]] = {}
+    for note in notes:
+        row = min(int(np.searchsorted(times, note.time)), len(times) - 1)
+        found[row] = (*found.get(row, ()), note.text)
+    return found
 
 
 class _Course:
@@ -96,6 +146,7 @@ class _Course:
         self._quiet = track.quiet
         self._evidence = track.evidence
         self._points = list(track.points)
+        self._notes = list(track.notes)
         self._worst: int | None = None
         self._events: list[Event] = []
         self._changes: list[Change] = []
@@ -142,6 +193,14 @@ class _Course:
             self._emit("closed")
             self._reset()
 
+    def note(self, notes: Sequence[str]) -> bool:
+        """Add sentences to what goes on; says whether anything does."""
+        if self._incident is None:
+            return False
+        self._notes += notes
+        del self._notes[:-_MOST_NOTES]
+        return True
+
     def end(self, newest: float) -> tuple[Track, list[Change]]:
         """Give the course after the stretch, and what changed."""
         if self._incident is not None:
@@ -156,6 +215,7 @@ class _Course:
             incident=self._incident,
             evidence=self._evidence,
             points=() if self._opened else tuple(self._points),
+            notes=tuple(self._notes),
         )
         return track, self._changes
 
@@ -215,7 +275,14 @@ class _Course:
         if event == "closed" or not self._events:
             self._events.append(event)
         self._changes.append(
-            Change(self._incident, tuple(self._events), self._evidence, fresh, tuple(self._points))
+            Change(
+                self._incident,
+                tuple(self._events),
+                self._evidence,
+                fresh,
+                tuple(self._points),
+                tuple(self._notes),
+            )
         )
         self._events = []
         self._points = []
@@ -236,6 +303,7 @@ class _Course:
         self._quiet = 0
         self._worst = None
         self._points = []
+        self._notes = []
         self._events = []
 
     def _scores(self, k: int) -> tuple[float, float]:

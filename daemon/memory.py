@@ -33,7 +33,8 @@ class Track:
 
     `newest`: event time of the newest sample scored. `incident`: the open one, or, while `opened` is False,
     the one that may come of the anomalous samples seen so far; `evidence` its worst sample, `points` its
-    course as long as it is not opened. `quiet`: quiet samples in a row since its last anomalous one.
+    course as long as it is not opened. `quiet`: quiet samples in a row since its last anomalous one. `notes`:
+    sentences on what was assumed of it, and what people said.
     """
 
     newest: float = -np.inf
@@ -42,6 +43,7 @@ class Track:
     incident: Incident | None = None
     evidence: Evidence | None = None
     points: tuple[Point, ...] = ()
+    notes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,6 +85,14 @@ class Memories:
         """Remember an entity."""
         self._held[detector, entity] = memory
 
+    def holds(self, detector: str, entity: str) -> bool:
+        """Say whether an entity was asked for since the last `forget_all`."""
+        return (detector, entity) in self._held
+
+    def forget(self, detector: str, entity: str) -> None:
+        """Forget one entity, so that it is fetched from the store again."""
+        self._held.pop((detector, entity), None)
+
     def forget_all(self) -> None:
         """Forget everything, so that it is fetched from the store again."""
         self._held.clear()
@@ -101,6 +111,7 @@ def encode(memory: Memory) -> bytes:
         "quiet": track.quiet,
         "incident": None if track.incident is None else asdict(track.incident),
         "points": [(p.time, p.autoencoder, p.classical) for p in track.points],
+        "notes": track.notes,
     }
     return bytes(save(arrays, metadata={"json": json.dumps(about)}))
 
@@ -124,6 +135,7 @@ def decode(blob: bytes) -> Memory:
             incident=None if about["incident"] is None else _incident(about["incident"]),
             evidence=None if evidence is None else evidence_bytes.decode(evidence.tobytes()),
             points=tuple(Point(*p) for p in about["points"]),
+            notes=tuple(map(str, about.get("notes", ()))),  # none in what an earlier version wrote
         )
         return Memory(
             model=about["model"],
@@ -133,6 +145,26 @@ def decode(blob: bytes) -> Memory:
     except (SafetensorError, ValueError, KeyError, TypeError) as error:
         raise StoreError(
             f"what was remembered of an entity is damaged: {error!r}; restore the database from a copy"
+        ) from error
+
+
+def encode_state(state: State) -> bytes:
+    """Turn the detectors' state alone into bytes (safetensors)."""
+    return bytes(save({name: np.asarray(array, order="C") for name, array in state.items()}))
+
+
+def decode_state(blob: bytes) -> State:
+    """Give the state that `encode_state` was given.
+
+    Raises:
+        StoreError: the bytes are damaged.
+
+    """
+    try:
+        return {name: array.copy() for name, array in load(blob).items()}
+    except (SafetensorError, ValueError, KeyError) as error:
+        raise StoreError(
+            f"a state kept for undoing is damaged: {error!r}; restore the database from a copy"
         ) from error
 
 

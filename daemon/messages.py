@@ -1,14 +1,16 @@
-"""What anomalyd writes to Kafka: dead letters, and the events of incidents."""
+"""What anomalyd writes to Kafka: dead letters, and the events of incidents, adaptations and words."""
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Any, Literal
 
 import msgspec
 
 from anomalyd.daemon.stages import DeadLetter
+from anomalyd.reports.adaptation import Adaptation, Adapted
 from anomalyd.reports.report import Incident
 from anomalyd.reports.step import OutboxEntry
+from anomalyd.reports.word import OperatorWord
 
 PREFIX = "anomalyd-"
 
@@ -49,9 +51,32 @@ def report_entry(event: Event, incident: Incident, topic: str, narrative: str = 
     The value holds `event`, `narrative` and every field of the incident; times are seconds since the epoch,
     a score that could not be told is null.
     """
-    told = {"event": event, "narrative": narrative, **msgspec.to_builtins(incident)}
+    return _event(event, topic, incident.id, {"narrative": narrative, **msgspec.to_builtins(incident)})
+
+
+def adapted_entry(adapted: Adapted, topic: str) -> OutboxEntry:
+    """Make the message of an adaptation ("adapted"): what was assumed, keyed by the adaptation's id."""
+    return _event("adapted", topic, adapted.id, _fields(adapted))
+
+
+def undone_entry(adaptation: Adaptation, topic: str, who: str, outcome: str) -> OutboxEntry:
+    """Make the message of an adaptation that was taken back ("undone"): by whom, and what came of it."""
+    return _event("undone", topic, adaptation.id, {**_fields(adaptation), "who": who, "outcome": outcome})
+
+
+def word_entry(word: OperatorWord, topic: str) -> OutboxEntry:
+    """Make the message of an operator's word that was applied ("word"): whose it was, what came of it."""
+    return _event("word", topic, f"word-{word.id}", msgspec.to_builtins(word))
+
+
+def _fields(adaptation: Adapted | Adaptation) -> dict[str, Any]:
+    names = ("id", "detector", "entity", "model", "time", "what", "text")
+    return {name: getattr(adaptation, name) for name in names}
+
+
+def _event(event: str, topic: str, key: str, about: dict[str, Any]) -> OutboxEntry:
     headers = (("content-type", b"application/json"), (PREFIX + "event", event.encode()))
-    return OutboxEntry(topic, incident.id.encode(), msgspec.json.encode(told), headers)
+    return OutboxEntry(topic, key.encode(), msgspec.json.encode({"event": event, **about}), headers)
 
 
 def _bytes(text: str) -> bytes:

@@ -22,22 +22,25 @@ from typing import Protocol
 
 import numpy as np
 
+from anomalyd.daemon.adapted import adaptations_of, notes_on
 from anomalyd.daemon.align import STATE_NAME, Aligner
 from anomalyd.daemon.config import Config
 from anomalyd.daemon.decode import Decoder
+from anomalyd.daemon.findings import event_entries, finding
 from anomalyd.daemon.incidents import Change, Event, IncidentTracker
 from anomalyd.daemon.memory import Memories, encode
-from anomalyd.daemon.messages import dead_letter_entry, report_entry
+from anomalyd.daemon.messages import adapted_entry, dead_letter_entry
 from anomalyd.daemon.score import Scorer
+from anomalyd.daemon.settle import Settler
 from anomalyd.daemon.source import Batch, Delivery
 from anomalyd.daemon.stages import DeadLetter, Sample, Scored
 from anomalyd.daemon.telemetry import Telemetry
 from anomalyd.daemon.watch import Watch
 from anomalyd.daemon.witness import testify
 from anomalyd.errors import StoreConflict, StoreError
-from anomalyd.reports.narrative import narrate
+from anomalyd.reports.adaptation import Adapted
 from anomalyd.reports.report import Incident, SeenBy
-from anomalyd.reports.step import Activity, Finding, OutboxEntry, Step
+from anomalyd.reports.step import Activity, OutboxEntry, Step
 from anomalyd.reports.store import Store
 
 _log = logging.getLogger(__name__)
@@ -48,7 +51,8 @@ _TAKE_S = 0.25
 """Longest wait for records: how late the loop notices a stop, a new model, or samples to be flushed."""
 
 _REFRESH_S = 2.0
-"""How often published models are looked for: a look lists one folder for each detector."""
+"""How often published models and operators' words are looked for: a look lists one folder for each detector
+and asks the store twice."""
 
 _RETRY_S = 1.0
 
@@ -113,6 +117,9 @@ class Service:
         self._decoder = Decoder(config.inputs, clock=clock)
         self._memories = Memories(store)
         self._scorer = Scorer(watches, self._memories, telemetry)
+        self._settler = Settler(
+            config, store, self._memories, self._watches, telemetry, clock=clock, stopwatch=stopwatch
+        )
         self._trackers = {w.config.name: IncidentTracker(w.config.alert) for w in watches}
         self._aligner = Aligner({i.topic: i.lateness_s for i in config.inputs})
         self._told: dict[Partition, int] = {}
@@ -185,6 +192,12 @@ class Service:
         for watch in self._watches.values():
             if watch.refresh() and watch.loaded is not None:
                 self._telemetry.model(watch.config.name, watch.loaded.version, watch.config.kind)
+        ours = {place: (at, at) for place, at in self._stored.items() if place in self._read}
+        settled = self._settler.settle(ours)
+        for change in settled:
+            self._on_found(Found(change.incident, change.events))
+        if settled:
+            self._on_step()
 
     def _decode(self, batches: Sequence[Batch]) -> tuple[list[Sample], list[DeadLetter]]:
         samples: list[Sample] = []
@@ -219,32 +232,37 @@ class Service:
         with self._telemetry.stage("score"):
             scored = self._scorer.score(samples)
         with self._telemetry.stage("track"):
-            changes = [change for some in scored for change in self._track(some)]
+            adapted = {id(some): adaptations_of(some) for some in scored}
+            changes = [change for some in scored for change in self._track(some, adapted[id(some)])]
+            adaptations = [each for some in scored for each in adapted[id(some)]]
         with self._telemetry.stage("commit"):
             moves = self._moves(batches)
             self._store.commit(
                 Step(
                     group=self._config.kafka.group,
                     moves=moves,
-                    findings=tuple(_finding(change) for change in changes),
+                    findings=tuple(map(finding, changes)),
                     states=self._states(scored),
-                    outbox=tuple(self._outgoing(changes, dead)),
+                    outbox=tuple(self._outgoing(changes, adaptations, dead)),
                     activity=_activity(samples),
+                    adaptations=tuple(adaptations),
                 )
             )
         reached = {place: following for place, (_, following) in moves.items()}
         self._stored |= reached
         self._source.committed(reached)
+        for each in adaptations:
+            self._telemetry.adapted(each.detector, each.what)
         self._tell(batches, samples, dead, changes)
 
-    def _track(self, scored: Scored) -> list[Change]:
+    def _track(self, scored: Scored, adapted: Sequence[Adapted]) -> list[Change]:
         """Follow one entity through a stretch, and remember how it stands."""
         watch = self._watches[scored.detector]
         assert watch.loaded is not None  # it has just scored
         pair = watch.loaded.pair
         memory = self._memories.get(scored.detector, scored.entity)
         track, changes = self._trackers[scored.detector].follow(
-            memory.track, scored, lambda k: testify(pair, scored, k)
+            memory.track, scored, lambda k: testify(pair, scored, k), notes_on(adapted)
         )
         self._memories.put(scored.detector, scored.entity, replace(memory, track=track))
         self._count_alerts(scored)
@@ -287,16 +305,14 @@ class Service:
                 states[_TOLD, f"{topic}/{partition}"] = b"%d" % told
         return states
 
-    def _outgoing(self, changes: Sequence[Change], dead: Sequence[DeadLetter]) -> list[OutboxEntry]:
+    def _outgoing(
+        self, changes: Sequence[Change], adapted: Sequence[Adapted], dead: Sequence[DeadLetter]
+    ) -> list[OutboxEntry]:
         output = self._config.output
         entries = []
         if output.topic is not None:
-            entries += [
-                report_entry(event, change.incident, output.topic, _narrative(change))
-                for change in changes
-                for event in change.events
-                if event != "updated"
-            ]
+            entries += event_entries(changes, output.topic)
+            entries += [adapted_entry(each, output.topic) for each in adapted]
         if output.dead_letter_topic is not None:
             entries += [dead_letter_entry(letter, output.dead_letter_topic) for letter in dead]
         return entries
@@ -342,19 +358,6 @@ class Service:
         for place, following in self._store.entity_states(_TOLD).items():
             topic, _, partition = place.rpartition("/")
             self._told[topic, int(partition)] = int(following)
-
-
-def _narrative(change: Change) -> str:
-    return narrate(change.incident, change.evidence)
-
-
-def _finding(change: Change) -> Finding:
-    return Finding(
-        incident=change.incident,
-        narrative=_narrative(change),
-        evidence=change.evidence if change.fresh or "opened" in change.events else None,
-        points=change.points,
-    )
 
 
 def _activity(samples: Sequence[Sample]) -> dict[str, Activity]:

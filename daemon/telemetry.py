@@ -17,9 +17,11 @@ from anomalyd.daemon.config import Config
 from anomalyd.daemon.formats.format import Reason
 from anomalyd.detectors.detector import Floats
 from anomalyd.reports.report import SeenBy, Severity
+from anomalyd.reports.word import Verdict
 
 STAGES = ("decode", "align", "score", "track", "commit", "explain")
 UNSCORED = ("untrained", "mismatch")
+ADAPTED = ("new-normal", "told-normal", "told-broken", "undone")
 OUTCOMES = ("complete", "partial", "failed")
 
 # A step takes 0.1 ms (one small message) to seconds (a full batch of large maps).
@@ -72,6 +74,13 @@ class Telemetry:
         )
         self._opened = counter("incidents_opened", "Incidents opened.", "detector", "severity")
         self._open = gauge("incidents_open", "Incidents that go on now.", "severity")
+        self._adaptations = counter(
+            "adaptations",
+            "Changes of what a detector holds for normal of an entity, and those undone.",
+            "detector",
+            "what",
+        )
+        self._words = counter("words", "Operators' words applied.", "detector", "word")
         self._lag = gauge("consumer_lag", "Records in Kafka not taken yet.", "topic", "partition")
         self._event_time = gauge(
             "last_event_time_seconds",
@@ -120,6 +129,10 @@ class Telemetry:
                 self._alerts.labels(detector, seen_by)
             for severity in Severity:
                 self._opened.labels(detector, severity)
+            for verdict in Verdict:
+                self._words.labels(detector, verdict)
+            for what in ADAPTED:
+                self._adaptations.labels(detector, what)
         for topic in output_topics:
             self._published.labels(topic)
         for method in explain_methods:
@@ -211,6 +224,14 @@ class Telemetry:
     def explanations_pending(self, reports: int) -> None:
         """Set how many reports wait for an explanation."""
         self._unexplained.set(reports)
+
+    def adapted(self, detector: str, what: str) -> None:
+        """Count an adaptation; `what` is the detector's short word, or one of `ADAPTED`."""
+        self._adaptations.labels(detector, what).inc()
+
+    def word(self, detector: str, word: Verdict) -> None:
+        """Count an operator's word that was applied."""
+        self._words.labels(detector, word).inc()
 
     def store_conflict(self) -> None:
         """Count a step that was undone because another daemon had moved the offsets on."""

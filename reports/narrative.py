@@ -3,22 +3,47 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 
 from anomalyd.reports.report import Evidence, Incident, SeenBy, Status
+from anomalyd.reports.word import OperatorWord, Verdict
 
 
-def narrate(incident: Incident, evidence: Evidence | None) -> str:
+def narrate(incident: Incident, evidence: Evidence | None, notes: Sequence[str] = ()) -> str:
     """Tell an incident to somebody who was not there; times are UTC.
 
     With the evidence of a metric vector, each cause is told with what was observed and what was expected. The
-    causes of a map say that themselves.
+    causes of a map say that themselves. `notes` are sentences on what was assumed and what people said.
     """
     sentences = [_course(incident), _badness(incident), _witnesses(incident)]
     sentences += _causes(incident, evidence)
     sentences += _place(incident)
-    return " ".join(sentences)
+    return " ".join([*sentences, *notes])
+
+
+def assumed(text: str, time: float, adaptation_id: str) -> str:
+    """Tell what a detector assumed at an event time, and how that is taken back."""
+    what = text.strip().rstrip(".")
+    return (
+        f"{what[:1].upper()}{what[1:]} (at {_moment(time)} UTC; "
+        f"undo with `anomalyd adaptations undo {adaptation_id}`)."
+    )
+
+
+def said(word: OperatorWord) -> str:
+    """Tell whose word it was, and when it was said."""
+    what = "normal" if word.word is Verdict.NORMAL else "still broken"
+    return f"{word.who} said at {_moment(word.recorded)} UTC that this is {what}{_because(word.reason)}."
+
+
+def taken_back(adaptation_id: str, who: str, asked: float, reason: str) -> str:
+    """Tell who had an adaptation undone."""
+    return f"{who} took adaptation {adaptation_id} back at {_moment(asked)} UTC{_because(reason)}."
+
+
+def _because(reason: str) -> str:
+    return f": {reason.strip().rstrip('.')}" if reason.strip() else ""
 
 
 def _course(incident: Incident) -> str:

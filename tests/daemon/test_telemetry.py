@@ -18,6 +18,7 @@ from anomalyd.daemon.config import parse_config
 from anomalyd.daemon.formats.format import Reason
 from anomalyd.daemon.telemetry import Telemetry
 from anomalyd.reports.report import SeenBy, Severity
+from anomalyd.reports.word import Verdict
 
 
 @pytest.fixture
@@ -55,6 +56,8 @@ def exercise(telemetry: Telemetry) -> None:
     telemetry.incidents_open({Severity.ERROR: 1})
     telemetry.explained("occlusion", "complete")
     telemetry.explanations_pending(5)
+    telemetry.adapted("host", "new-normal")
+    telemetry.word("host", Verdict.BROKEN)
     telemetry.store_conflict()
     telemetry.outbox_pending(6)
     telemetry.published("reports", 3)
@@ -84,6 +87,9 @@ def test_every_call_arrives_under_its_name(registry: CollectorRegistry, telemetr
         ("incidents_open", "severity=critical"): 0,
         ("explanations_total", "method=occlusion outcome=complete"): 1,
         ("explanations_pending", ""): 5,
+        ("adaptations_total", "detector=host what=new-normal"): 1,
+        ("words_total", "detector=host word=broken"): 1,
+        ("words_total", "detector=host word=normal"): 0,
         ("store_conflicts_total", ""): 1,
         ("outbox_pending", ""): 6,
         ("published_total", "topic=reports"): 3,
@@ -123,7 +129,7 @@ def test_both_text_formats_can_be_parsed(registry: CollectorRegistry, telemetry:
     exercise(telemetry)
     families = {f.name: f for f in parse_openmetrics(generate_openmetrics(registry).decode())}
     ours = {name: f for name, f in families.items() if name.startswith("anomalyd_")}
-    assert len(ours) == 23
+    assert len(ours) == sum(family.name.startswith("anomalyd_") for family in registry.collect())
     assert all(f.documentation.endswith(".") for f in ours.values())
     assert ours["anomalyd_end_to_end_seconds"].type == "histogram"
     plain = {f.name for f in parse(generate_latest(registry).decode())}

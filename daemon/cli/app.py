@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import typer
 
-from anomalyd.daemon.cli import operate, read, tools
+from anomalyd.daemon.cli import evaluate, operate, read, tools
 
 app = typer.Typer(
     name="anomalyd",
@@ -19,3 +19,4 @@ app = typer.Typer(
 operate.add_to(app)
 read.add_to(app)
 tools.add_to(app)
+evaluate.add_to(app)

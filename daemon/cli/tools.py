@@ -1,4 +1,4 @@
-"""Commands around the service: demo, agent, simulate, broker, evaluate, version."""
+"""Commands around the service: demo, agent, simulate, broker, version."""
 
 from __future__ import annotations
 
@@ -37,7 +37,6 @@ def add_to(app: typer.Typer) -> None:
     app.command("agent")(agent)
     app.command("simulate")(simulate)
     app.command("broker")(broker)
-    app.add_typer(evaluate, name="evaluate")
     app.command("version")(version)
 
 
@@ -141,36 +140,6 @@ def broker(
         while not ended.wait(1.0):
             if not running.alive:
                 raise AnomalydError(f"the broker has died; its log: {running.log}")
-
-
-evaluate = typer.Typer(help="Measure the detectors on labelled data.", no_args_is_help=True)
-
-
-@evaluate.callback()
-def _evaluate() -> None:
-    """Measure the detectors on labelled data."""
-
-
-@evaluate.command("metrics")
-def evaluate_metrics(
-    data: Annotated[Path, typer.Option(help="A folder of labelled .npz files.", exists=True)],
-    out: Annotated[
-        Path, typer.Option(help="Where NAME.npz, results.json and results.md go.", file_okay=False)
-    ],
-    interval: Annotated[float, typer.Option(min=0.001, help="Seconds between two rows.")] = 60.0,
-    seed: Seed = 0,
-) -> None:
-    """Train on each file's `train`, stream its `test` causally, and print the figures."""
-    log_to_stderr()
-    from anomalyd.daemon.cli.tables import figures_table
-    from anomalyd.daemon.progress import showing
-    from anomalyd.detectors.evaluation import evaluate_metrics as measure
-
-    with showing() as progress:
-        rows = measure(data, out, interval_s=interval, seed=seed, progress=progress)
-    text = figures_table(rows)
-    (out / "results.md").write_text(text + "\n", encoding="utf-8")
-    typer.echo(text)
 
 
 def version() -> None:

@@ -397,11 +397,30 @@ def test_data_that_is_not_there_or_no_data_is_refused(
     anomalyd: Callable[..., Ran], labelled: Path, tmp_path: Path
 ) -> None:
     out = tmp_path / "out"
-    evaluate = ("evaluate", "metrics", "--out", out, "--data")
+    evaluate = ("evaluate", "metrics", "--kind", "median-distance", "--out", out, "--data")
     assert failed(anomalyd(*evaluate, tmp_path / "none"), "--data", "does not exist")
+    (labelled / "machine.npz").write_bytes(b"no zip")
+    assert failed(anomalyd(*evaluate, labelled), "machine.npz", "cannot be read")
+
+
+def test_a_file_that_cannot_be_measured_is_named_and_the_status_says_so(
+    anomalyd: Callable[..., Ran], labelled: Path, tmp_path: Path
+) -> None:
     (labelled / "broken.npz").write_bytes(b"no zip")
-    assert failed(anomalyd(*evaluate, labelled), "broken.npz", "cannot be read")
-    assert not out.exists()
+    out = tmp_path / "out"
+    ran = anomalyd("evaluate", "metrics", "--kind", "median-distance", "--data", labelled, "--out", out)
+    assert ran.code == 1
+    assert "broken.npz: cannot be read" in ran.err
+    assert "1 could not be measured" in ran.err
+    assert "| machine | median-distance |" in ran.out
+
+
+@pytest.mark.parametrize("parameters", ["{", "[1]", "epochs=3"])
+def test_parameters_that_are_no_json_object_are_refused(
+    anomalyd: Callable[..., Ran], labelled: Path, parameters: str
+) -> None:
+    evaluate = ("evaluate", "metrics", "--data", labelled, "--out", labelled / "out")
+    assert failed(anomalyd(*evaluate, "--parameters", parameters), "--parameters")
 
 
 # ---- producers

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from anomalyd.detectors import figures
+from anomalyd.detectors.evaluation import figures
 
 LABEL = np.array([0, 0, 1, 1, 0, 1, 0, 0], dtype=np.uint8)
 EVENTS = [(2, 4), (5, 6)]

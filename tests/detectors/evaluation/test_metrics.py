@@ -3,6 +3,7 @@ from __future__ import annotations
 import json
 import math
 import os
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -11,13 +12,16 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from anomalyd.detectors.detector import Stretch
-from anomalyd.detectors.evaluation import DETECTORS, FIGURES, evaluate_metrics, read_labelled, stream
+from anomalyd.detectors.detector import Stretch, TrainingSet
+from anomalyd.detectors.evaluation.contender import OF_A_PAIR, Contender, stream
+from anomalyd.detectors.evaluation.labelled import read_labelled
+from anomalyd.detectors.evaluation.metrics import FIGURES, evaluate_metrics
 from anomalyd.detectors.pair import Pair
 from anomalyd.errors import TrainingError
 
 Make = Callable[..., NDArray[np.float32]]
-QUICK = {"epochs": 3}
+QUICK = Contender(parameters={"epochs": 3})
+CLASSICAL = Contender("median-distance")
 
 
 @pytest.fixture
@@ -44,14 +48,16 @@ def test_a_folder_gives_scores_blame_and_a_table(labelled: dict[str, Any], tmp_p
     save(tmp_path / "data", "one", labelled)
     save(tmp_path / "data", "two", {name: labelled[name] for name in ("train", "test", "label")})
     steps: list[tuple[str, int, int]] = []
-    rows = evaluate_metrics(
+    measured = evaluate_metrics(
         tmp_path / "data",
         tmp_path / "out",
-        parameters=QUICK,
+        QUICK,
         progress=lambda what, step, total, figures=None: steps.append((what, step, total)),
     )
+    rows = measured.rows
+    assert measured.failed == {}
     assert [(r.series, r.detector) for r in rows] == [
-        (s, d) for s in ("one", "two", "mean") for d in DETECTORS
+        (s, d) for s in ("one", "two", "mean") for d in OF_A_PAIR
     ]
     assert all(tuple(row.figures) == FIGURES for row in rows)
     either = rows[2].figures
@@ -60,8 +66,7 @@ def test_a_folder_gives_scores_blame_and_a_table(labelled: dict[str, Any], tmp_p
     assert either["hr150"] > 0.6
     assert math.isnan(rows[5].figures["hr100"])  # nobody said what to blame there
     assert rows[8].figures["hr100"] == either["hr100"]
-    assert ("evaluate one", 1, 2) in steps
-    assert ("evaluate two", 2, 2) in steps
+    assert [(step, total) for what, step, total in steps if what == "evaluate"] == [(1, 2), (2, 2)]
     with np.load(tmp_path / "out" / "one.npz") as kept:
         assert kept["score"].shape == (700,)
         assert kept["contribution"].shape == (700, 6)
@@ -78,7 +83,7 @@ def test_a_score_uses_nothing_later_than_its_row(labelled: dict[str, Any], tmp_p
         cut = {**labelled, "test": labelled["test"][:rows], "label": labelled["label"][:rows]}
         cut["segments"], cut["root_cause"] = labelled["segments"][:1], labelled["root_cause"][:1]
         file = save(tmp_path / "data", name, cut)
-        evaluate_metrics(file, tmp_path / "out", parameters=QUICK)
+        evaluate_metrics(file, tmp_path / "out", QUICK)
         with np.load(tmp_path / "out" / f"{name}.npz") as kept:
             return np.asarray(kept["score"])
 
@@ -94,6 +99,16 @@ def test_it_scores_as_the_daemon_does(pair: Pair, make_metrics: Make) -> None:
     np.testing.assert_array_equal(found["classical"][1], at_once.classical.contribution)
 
 
+def test_a_single_kind_is_streamed_as_its_place_in_a_pair(
+    training: TrainingSet, pair: Pair, make_metrics: Make
+) -> None:
+    values, times = make_metrics(600, 4), np.arange(600.0)
+    alone = Contender("median-distance", {"warmup": 12}, false_alarm_rate=0.005).train(training)
+    ((name, (score, _)),) = stream(alone, "a", times, values).items()
+    assert name == "median-distance"
+    np.testing.assert_array_equal(score, stream(pair, "a", times, values)["classical"][0])
+
+
 def test_where_nothing_can_be_told_the_score_is_zero(pair: Pair, make_metrics: Make) -> None:
     values = make_metrics(30, 4)
     values[20] = np.nan
@@ -107,9 +122,10 @@ def test_any_units_and_constant_columns(make_metrics: Make, tmp_path: Path) -> N
     units = np.array([1e-9, 1e9, 1.0, 1e3, 1e-3, 1.0], dtype=np.float32)
     train, test = make_metrics(500, 1) * units, make_metrics(300, 2) * units
     train[:, 2], test[:, 2], test[:150, 3] = 0.0, 0.0, np.nan
+    train[:, 1], test[:, 1], train[:, 4] = np.nan, np.nan, np.nan
     label = np.zeros(300, dtype=bool)
     file = save(tmp_path / "data", "odd", {"train": train, "test": test, "label": label})
-    rows = evaluate_metrics(file, tmp_path / "out", parameters=QUICK, interval_s=300)
+    rows = evaluate_metrics(file, tmp_path / "out", QUICK, interval_s=300).rows
     assert rows[2].figures["fpr_at_1"] < 0.05
     assert math.isnan(rows[2].figures["auprc"])  # there is no event to find
 
@@ -130,14 +146,71 @@ def test_any_units_and_constant_columns(make_metrics: Make, tmp_path: Path) -> N
         ({"test": np.array([object()])}, "plain arrays"),
     ],
 )
-def test_what_does_not_fit_is_named_before_anything_is_trained(
+def test_what_does_not_fit_is_named_and_the_others_are_measured(
     labelled: dict[str, Any], tmp_path: Path, change: dict[str, Any], says: str
 ) -> None:
     save(tmp_path / "data", "good", labelled)
     arrays = {name: array for name, array in {**labelled, **change}.items() if array is not None}
-    save(tmp_path / "data", "later", arrays)
-    with pytest.raises(TrainingError, match=rf"later\.npz: .*{says}"):
-        evaluate_metrics(tmp_path / "data", tmp_path / "out")
+    save(tmp_path / "data", "bad", arrays)
+    measured = evaluate_metrics(tmp_path / "data", tmp_path / "out", CLASSICAL)
+    assert list(measured.failed) == ["bad"]
+    assert re.search(rf"bad\.npz: .*{says}", measured.failed["bad"])
+    assert [(r.series, r.detector) for r in measured.rows] == [
+        ("good", "median-distance"),
+        ("mean", "median-distance"),
+    ]
+    assert json.loads((tmp_path / "out" / "failed.json").read_text()) == measured.failed
+
+
+def test_too_little_to_train_on_is_a_reason_and_leaves_no_old_scores(
+    labelled: dict[str, Any], tmp_path: Path
+) -> None:
+    save(tmp_path / "data", "good", labelled)
+    save(tmp_path / "data", "brief", {**labelled, "train": labelled["train"][:9]})
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / "brief.npz").write_bytes(b"of an earlier run")
+    measured = evaluate_metrics(tmp_path / "data", tmp_path / "out", CLASSICAL)
+    assert "brief.npz: " in measured.failed["brief"]
+    assert "are needed" in measured.failed["brief"]
+    assert not (tmp_path / "out" / "brief.npz").exists()
+
+
+def test_where_all_fail_it_is_an_error(labelled: dict[str, Any], tmp_path: Path) -> None:
+    for name in ("one", "two"):
+        save(tmp_path / "data", name, {**labelled, "label": np.zeros(3)})
+    with pytest.raises(TrainingError, match=r"all 2 files failed; the first: .*one\.npz: label"):
+        evaluate_metrics(tmp_path / "data", tmp_path / "out", CLASSICAL)
+
+
+def test_the_data_is_never_written_over(labelled: dict[str, Any], tmp_path: Path) -> None:
+    file = save(tmp_path, "one", labelled)
+    before = file.read_bytes()
+    with pytest.raises(TrainingError, match="name another folder"):
+        evaluate_metrics(tmp_path, tmp_path / ".", CLASSICAL)
+    assert file.read_bytes() == before
+
+
+def test_several_processes_give_what_one_gives(labelled: dict[str, Any], tmp_path: Path) -> None:
+    for name in ("one", "two", "three"):
+        save(tmp_path / "data", name, labelled)
+    save(tmp_path / "data", "bad", {**labelled, "label": np.zeros(3)})
+    contender = Contender(parameters={"epochs": 1})
+    alone = evaluate_metrics(tmp_path / "data", tmp_path / "alone", contender)
+    together = evaluate_metrics(tmp_path / "data", tmp_path / "together", contender, jobs=2)
+    assert repr(together) == repr(alone)
+    for name in ("results.json", "failed.json"):
+        assert (tmp_path / "together" / name).read_text() == (tmp_path / "alone" / name).read_text()
+
+
+@pytest.mark.parametrize(
+    ("kind", "says"), [("gremlins", "unknown kind"), ("map-autoencoder", "is a detector of maps")]
+)
+def test_a_kind_that_scores_no_vectors_is_refused_at_once(
+    labelled: dict[str, Any], tmp_path: Path, kind: str, says: str
+) -> None:
+    save(tmp_path / "data", "one", labelled)
+    with pytest.raises(TrainingError, match=says):
+        evaluate_metrics(tmp_path / "data", tmp_path / "out", Contender(kind))
     assert not (tmp_path / "out").exists()
 
 
@@ -159,12 +232,12 @@ def test_a_broken_file_is_refused(tmp_path: Path, content: bytes) -> None:
 
 
 def test_a_real_server_is_scored_better_than_by_chance(tmp_path: Path) -> None:
-    shared = Path(os.environ.get("ANOMALYD_SHARED", Path(__file__).parents[3] / "shared"))
+    shared = Path(os.environ.get("ANOMALYD_SHARED", Path(__file__).parents[4] / "shared"))
     file = shared / "data" / "smd" / "machine-2-8.npz"
     if not file.is_file():
         pytest.skip("no labelled servers: set ANOMALYD_SHARED to a folder with data/smd/machine-2-8.npz")
-    rows = evaluate_metrics(file, tmp_path / "out", parameters={"epochs": 5})
-    figures = rows[DETECTORS.index("autoencoder")].figures
+    measured = evaluate_metrics(file, tmp_path / "out", Contender(parameters={"epochs": 5}))
+    figures = measured.rows[OF_A_PAIR.index("autoencoder")].figures
     share = float(read_labelled(file).label.mean())
     assert figures["auprc"] > 20 * share
     assert figures["auroc"] > 0.9

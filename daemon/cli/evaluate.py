@@ -1,0 +1,97 @@
+"""Commands that measure detectors: evaluate metrics, evaluate cases."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from anomalyd.daemon.cli.options import log_to_stderr
+
+if TYPE_CHECKING:
+    from anomalyd.detectors.evaluation.contender import Contender
+
+Kind = Annotated[
+    str,
+    typer.Option(help="The kind of detector: an autoencoder's is measured beside its classical peer."),
+]
+Parameters = Annotated[
+    str, typer.Option(help='Its parameters as JSON, as {"epochs": 20}; what is not named has its default.')
+]
+Jobs = Annotated[int, typer.Option(min=1, help="How many at a time, each in a process of its own.")]
+Seed = Annotated[int, typer.Option(min=0, help="The same seed gives the same.")]
+Out = Annotated[Path, typer.Option(help="The folder for what is found.", file_okay=False)]
+
+DEFAULT_KIND = "vector-autoencoder"
+
+SOME_FAILED = 1
+"""Exit status where some series could not be measured; 2, as everywhere, where nothing could be done."""
+
+evaluate = typer.Typer(help="Measure the detectors of metric vectors.", no_args_is_help=True)
+
+
+def add_to(app: typer.Typer) -> None:
+    """Add the commands."""
+    app.add_typer(evaluate, name="evaluate")
+
+
+@evaluate.callback()
+def _evaluate() -> None:
+    """Measure the detectors of metric vectors."""
+
+
+@evaluate.command("metrics")
+def metrics(
+    data: Annotated[Path, typer.Option(help="A folder of labelled .npz files, or one file.", exists=True)],
+    out: Out,
+    interval: Annotated[float, typer.Option(min=0.001, help="Seconds between two rows.")] = 60.0,
+    kind: Kind = DEFAULT_KIND,
+    parameters: Parameters = "{}",
+    jobs: Jobs = 1,
+    seed: Seed = 0,
+) -> None:
+    """Train on each file's `train`, stream its `test` causally, and print the figures.
+
+    A file that cannot be used is named with its reason, the others are measured, and the exit status is 1.
+    """
+    log_to_stderr()
+    from anomalyd.daemon.progress import showing
+    from anomalyd.detectors.evaluation.metrics import evaluate_metrics
+    from anomalyd.detectors.evaluation.tables import figures_table
+
+    contender = _contender(kind, parameters, seed)
+    with showing() as progress:
+        measured = evaluate_metrics(data, out, contender, interval_s=interval, jobs=jobs, progress=progress)
+    _show(out / "results.md", figures_table(measured.rows))
+    _end(measured.failed)
+
+
+def _contender(kind: str, parameters: str, seed: int) -> Contender:
+    from anomalyd.detectors.evaluation.contender import Contender
+
+    try:
+        given: Any = json.loads(parameters)
+    except ValueError as error:
+        raise typer.BadParameter(f"not JSON: {error}", param_hint="--parameters") from None
+    if not isinstance(given, dict):
+        raise typer.BadParameter(
+            f'expected an object as {{"epochs": 20}}, found {parameters}', param_hint="--parameters"
+        )
+    return Contender(kind, given, seed=seed)
+
+
+def _show(file: Path, text: str) -> None:
+    file.write_text(text + "\n", encoding="utf-8")
+    typer.echo(text)
+
+
+def _end(failed: Mapping[str, str]) -> None:
+    """Name what could not be measured, and end with the status that says so."""
+    if failed:
+        for reason in failed.values():
+            typer.echo(f"anomalyd: {reason}", err=True)
+        typer.echo(f"anomalyd: {len(failed)} could not be measured, see failed.json", err=True)
+        raise typer.Exit(SOME_FAILED)

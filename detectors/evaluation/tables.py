@@ -1,0 +1,27 @@
+"""Figures as tables in Markdown: they read well on a terminal, too."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+from anomalyd.detectors.evaluation.metrics import FIGURES, Row
+
+
+def markdown(head: Sequence[str], rows: Iterable[Sequence[str | float | None]]) -> str:
+    """Give a table; numbers with three digits, `-` for None and where undefined."""
+    lines = [list(head), ["---"] * len(head), *([_text(cell) for cell in row] for row in rows)]
+    return "\n".join("| " + " | ".join(line) + " |" for line in lines)
+
+
+def figures_table(rows: Sequence[Row]) -> str:
+    """Give one line for each series and detector, the macro means last."""
+    return markdown(
+        ["series", "detector", *FIGURES],
+        [[row.series, row.detector, *(row.figures.get(name) for name in FIGURES)] for row in rows],
+    )
+
+
+def _text(cell: str | float | None) -> str:
+    if isinstance(cell, str):
+        return cell
+    return "-" if cell is None or cell != cell else f"{cell:.3f}"

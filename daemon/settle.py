@@ -27,7 +27,7 @@ from anomalyd.detectors.detector import State, Word
 from anomalyd.detectors.library import LoadedPair
 from anomalyd.reports.adaptation import Adaptation, Adapted, AnsweredUndo, adaptation_id
 from anomalyd.reports.narrative import said, taken_back
-from anomalyd.reports.step import OutboxEntry, Step
+from anomalyd.reports.step import Step
 from anomalyd.reports.store import Store
 from anomalyd.reports.word import AppliedWord, OperatorWord, Verdict
 

@@ -324,7 +324,8 @@ def _of_entities(
     if s.detectors:
         conditions.append(table.c.detector.in_(s.detectors))
     if s.ids:
-        conditions.append(table.c.id.in_(s.ids))
+        kind = table.c.id.type.python_type  # the ids of words are numbers
+        conditions.append(table.c.id.in_([kind(each) for each in s.ids]))
     if s.since is not None:
         conditions.append(at >= s.since)
     if s.until is not None:

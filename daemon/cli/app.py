@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import typer
 
-from anomalyd.daemon.cli import evaluate, operate, read, tools
+from anomalyd.daemon.cli import evaluate, operate, read, tools, words
 
 app = typer.Typer(
     name="anomalyd",
@@ -20,3 +20,4 @@ operate.add_to(app)
 read.add_to(app)
 tools.add_to(app)
 evaluate.add_to(app)
+words.add_to(app)

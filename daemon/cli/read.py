@@ -49,7 +49,7 @@ def list_reports(
     with _queries(config, store) as queries:
         found = queries.reports(selection, order=order, limit=limit)
     if as_json:
-        _print_json([as_dict(report) for report in found])
+        print_json([as_dict(report) for report in found])
         return
     for report in found:
         typer.echo(incident_line(report.incident))
@@ -99,7 +99,7 @@ def show_report(
                 "expectation": evidence.expectation.tolist(),
                 "error": evidence.error.tolist(),
             }
-        _print_json(about)
+        print_json(about)
         return
     typer.echo(incident_line(report.incident))
     typer.echo(report.narrative)
@@ -121,7 +121,7 @@ def ask(
     with _queries(config, store) as queries:
         answer = Assistant(queries).ask(question)
     if as_json:
-        _print_json(answer.as_json())
+        print_json(answer.as_json())
     else:
         typer.echo(answer_lines(answer))
 
@@ -162,10 +162,12 @@ def as_dict(report: Report) -> dict[str, Any]:
         "recorded": report.recorded,
         "explained_by": list(report.explained_by),
         "explain_error": report.explain_error,
+        "adaptations": list(report.adaptations),
     }
 
 
-def _print_json(about: Any) -> None:
+def print_json(about: Any) -> None:
+    """Print JSON, with null for every NaN and infinity."""
     typer.echo(json.dumps(_plain(about), indent=2, allow_nan=False))
 
 

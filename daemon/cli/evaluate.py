@@ -69,6 +69,27 @@ def metrics(
     _end(measured.failed)
 
 
+@evaluate.command("cases")
+def cases(
+    out: Out,
+    machines: Annotated[int, typer.Option(min=1, help="How many made-up machines each is laid on.")] = 5,
+    kind: Kind = DEFAULT_KIND,
+    parameters: Parameters = "{}",
+    jobs: Jobs = 1,
+    seed: Seed = 0,
+) -> None:
+    """Show what a detector does on constructed cases: drifts, steps, what lasts, freezes or vanishes."""
+    log_to_stderr()
+    from anomalyd.daemon.progress import showing
+    from anomalyd.detectors.evaluation.casework import evaluate_cases
+    from anomalyd.detectors.evaluation.tables import cases_table
+
+    contender = _contender(kind, parameters, seed)
+    with showing() as progress:
+        rows = evaluate_cases(out, contender, machines=machines, jobs=jobs, progress=progress)
+    _show(out / "cases.md", cases_table(rows))
+
+
 def _contender(kind: str, parameters: str, seed: int) -> Contender:
     from anomalyd.detectors.evaluation.contender import Contender
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
+from anomalyd.detectors.evaluation.casework import CASE_FIGURES, CaseRow
 from anomalyd.detectors.evaluation.metrics import FIGURES, Row
 
 
@@ -18,6 +19,14 @@ def figures_table(rows: Sequence[Row]) -> str:
     return markdown(
         ["series", "detector", *FIGURES],
         [[row.series, row.detector, *(row.figures.get(name) for name in FIGURES)] for row in rows],
+    )
+
+
+def cases_table(rows: Sequence[CaseRow]) -> str:
+    """Give one line for each constructed case and detector."""
+    return markdown(
+        ["case", "wanted", "detector", *CASE_FIGURES],
+        [[row.case, row.wanted, row.detector, *(row.figures[name] for name in CASE_FIGURES)] for row in rows],
     )
 
 

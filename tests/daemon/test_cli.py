@@ -415,6 +415,15 @@ def test_a_file_that_cannot_be_measured_is_named_and_the_status_says_so(
     assert "| machine | median-distance |" in ran.out
 
 
+def test_constructed_cases_are_shown(anomalyd: Callable[..., Ran], tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    ran = anomalyd("evaluate", "cases", "--kind", "median-distance", "--machines", 1, "--out", out)
+    assert ran.code == 0, ran.err
+    assert ran.out == (out / "cases.md").read_text()
+    assert "| two-day anomaly" in ran.out
+    assert len(json.loads((out / "cases.json").read_text())) == ran.out.count("| median-distance |")
+
+
 @pytest.mark.parametrize("parameters", ["{", "[1]", "epochs=3"])
 def test_parameters_that_are_no_json_object_are_refused(
     anomalyd: Callable[..., Ran], labelled: Path, parameters: str

@@ -16,7 +16,12 @@ from anomalyd.reports.word import AppliedWord, OperatorWord, Verdict
 
 _a = t.adaptations.c
 
-_undoable = exists().where(t.states_before.c.adaptation == _a.number).label("undoable")
+_undoable = (
+    exists()
+    .where(t.states_before.c.adaptation == _a.number)
+    .correlate(t.adaptations)  # and not with the states that `undo_chain` joins
+    .label("undoable")
+)
 
 adaptation_columns = (
     *(column for column in _a if column.name != "number"),

@@ -12,7 +12,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from anomalyd.daemon.config import AlertPolicy
-from anomalyd.daemon.incidents import Change, IncidentTracker, anomalous, report_id
+from anomalyd.daemon.incidents import (
+    Change,
+    IncidentTracker,
+    Note,
+    annotate,
+    anomalous,
+    report_id,
+    settle_as_normal,
+)
 from anomalyd.daemon.memory import Memory, Track, decode, encode
 from anomalyd.daemon.stages import Sample, Scored
 from anomalyd.detectors.detector import Stretch
@@ -99,6 +107,68 @@ def test_a_sample_nobody_can_judge_is_neither_anomalous_nor_quiet() -> None:
     track, changes = follow(track, scored([0, NAN, NAN], [0, NAN, NAN], start=2))
     assert track.quiet == 1
     assert changes[0].incident.status is Status.OPEN
+
+
+def noted(*times: float, scores: Sequence[float], track: Track = Track()) -> tuple[Track, list[Change]]:
+    notes = [Note(time, f"at {time:g}") for time in times]
+    return IncidentTracker(POLICY).follow(track, scored(scores), lambda k: (evidence(float(k)), ()), notes)
+
+
+@pytest.mark.parametrize(
+    ("times", "told"),
+    [
+        ([1], []),  # before anything went on
+        ([2], ["at 2"]),  # with the sample that begins it
+        ([2.5, 3], ["at 2.5", "at 3"]),
+        ([5], ["at 5"]),  # with the sample that closes it
+        ([6, 7], []),
+    ],
+)
+def test_a_note_goes_to_what_goes_on_at_its_time(times: list[float], told: list[str]) -> None:
+    track, changes = noted(*times, scores=[0, 0, 2, 2, 0, 0, 0, 0])
+    assert [list(change.notes) for change in changes] == [told]
+    assert track.notes == ()
+
+
+def test_a_note_stays_with_the_incident_and_not_with_the_next() -> None:
+    track, changes = noted(0, scores=[2])
+    assert (changes, track.notes) == ([], ("at 0",))
+    track, (change,) = follow(decode(encode(Memory(track=track))).track, scored([2, 0], start=1))
+    assert change.notes == track.notes == ("at 0",)
+    track, changes = follow(track, scored([0, 2, 2], start=3))
+    assert [change.notes for change in changes] == [("at 0",), ()]
+
+
+def test_the_latest_notes_are_kept() -> None:
+    track, _ = noted(*range(50), scores=[2] * 50)
+    assert track.notes == tuple(f"at {k}" for k in range(38, 50))
+    assert annotate(track, "more")[0].notes[-2:] == ("at 49", "more")
+    assert len(annotate(track, "more")[0].notes) == 12
+
+
+def test_what_is_normal_closes_and_what_is_told_is_added() -> None:
+    track, _ = follow(Track(), scored([2, 2, 0]))
+    annotated, change = annotate(track, "Anna said so.")
+    assert change is not None
+    assert (change.events, change.fresh, change.points, change.notes) == (
+        ("updated",),
+        False,
+        (),
+        ("Anna said so.",),
+    )
+    assert annotated == replace(track, notes=("Anna said so.",))
+    settled, change = settle_as_normal(annotated, "Bob, too.")
+    assert change is not None
+    assert (change.events, change.notes) == (("closed",), ("Anna said so.", "Bob, too."))
+    assert (change.incident.status, change.incident.closed, change.incident.last) == (Status.CLOSED, 2, 1)
+    assert settled == Track(newest=2)
+
+
+def test_what_is_no_incident_yet_is_forgotten_when_it_is_normal() -> None:
+    track, _ = follow(Track(), scored([2]))
+    assert track.incident is not None
+    assert settle_as_normal(track, "Anna said so.") == (Track(newest=0), None)
+    assert annotate(track, "Anna said so.") == (track, None)
 
 
 def test_a_late_stretch_changes_nothing() -> None:

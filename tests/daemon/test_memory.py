@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from safetensors.numpy import load, save
 
-from anomalyd.daemon.memory import Memories, Memory, Track, decode, encode
+from anomalyd.daemon.memory import Memories, Memory, Track, decode, decode_state, encode, encode_state
 from anomalyd.errors import StoreError
 from anomalyd.reports.report import Evidence, Incident, SeenBy, Severity, Status
 from anomalyd.reports.step import Point, Step
@@ -86,6 +86,7 @@ _memories = st.builds(
         points=st.lists(
             st.builds(Point, time=_times, autoencoder=_scores, classical=_scores), max_size=3
         ).map(tuple),
+        notes=st.lists(_names, max_size=2).map(tuple),
     ),
 )
 
@@ -146,6 +147,22 @@ def test_damaged_bytes_are_refused_with_a_remedy(blob: bytes) -> None:
         decode(blob)
 
 
+def test_what_an_earlier_version_wrote_has_no_notes() -> None:
+    old = _with_text(lambda about: {name: value for name, value in about.items() if name != "notes"})
+    assert decode(old).track.notes == ()
+
+
+def test_a_state_alone_comes_back_or_is_refused() -> None:
+    state = {"autoencoder.level": np.arange(6.0).reshape(2, 3).T, "classical.seen": np.array([True])}
+    found = decode_state(encode_state(state))
+    assert found.keys() == state.keys()
+    for name, array in state.items():
+        np.testing.assert_array_equal(found[name], array)
+        assert found[name].flags.writeable
+    with pytest.raises(StoreError, match=r"undoing is damaged.*restore the database"):
+        decode_state(encode_state(state)[:-1])
+
+
 @settings(deadline=None)
 @given(st.data())
 def test_any_damage_is_refused_or_does_not_matter(data: st.DataObject) -> None:
@@ -198,6 +215,12 @@ def test_memories_are_fetched_when_asked_for_and_forgotten_when_told(store: Stor
     assert (unknown.model, dict(unknown.state), unknown.track) == ("", {}, Track())
     assert memories.get("other", "a").model == ""
     assert counting.asked == [("hosts", "a"), ("hosts", "unknown"), ("other", "a")]
+
+    assert memories.holds("hosts", "a")
+    memories.forget("hosts", "a")
+    assert not memories.holds("hosts", "a")
+    assert memories.get("hosts", "a").track == kept.track
+    assert counting.asked[3:] == [("hosts", "a")]
 
     memories.put("hosts", "a", Memory("v2"))
     assert memories.get("hosts", "a").model == "v2"

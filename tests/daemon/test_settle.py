@@ -597,6 +597,7 @@ def test_two_daemons_cannot_apply_the_same_word(desk: Desk) -> None:
     other.service._store.ledger = SimpleNamespace(  # type: ignore[assignment]
         pending_words=lambda: stale, pending_undos=list, forget_before=lambda recorded: 0
     )
+    for _ in range(5):
+        other.turn()
     with pytest.raises(StoreConflict, match="word 1 was applied by another daemon"):
-        for _ in range(7):
-            other.turn()
+        other.turn()

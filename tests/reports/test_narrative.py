@@ -7,8 +7,9 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 
-from anomalyd.reports.narrative import narrate
+from anomalyd.reports.narrative import assumed, narrate, said, taken_back
 from anomalyd.reports.report import Evidence, Incident, SeenBy, Severity, Status
+from anomalyd.reports.word import OperatorWord, Verdict
 
 MakeIncident = Callable[..., Incident]
 
@@ -112,3 +113,23 @@ def test_numbers(incident: MakeIncident, value: float, told: str) -> None:
     unknown = np.array([np.nan])
     evidence = Evidence(AT, ("cpu",), one, unknown, unknown, unknown, np.zeros(0), np.zeros((0, 1)))
     assert f"cpu was {told}." in narrate(incident(causes=("cpu",)), evidence)
+
+
+def test_what_was_assumed_and_said_stands_at_the_end(incident: MakeIncident) -> None:
+    notes = (
+        assumed("the level is the new normal after 6 h.", AT, "ab12"),
+        said(OperatorWord(1, "hosts", "host/pc1", Verdict.BROKEN, "anna", "", None, None, AT, None, "")),
+        said(
+            OperatorWord(
+                2, "hosts", "host/pc1", Verdict.NORMAL, "bob", "as planned. ", None, None, AT, None, ""
+            )
+        ),
+        taken_back("ab12", "anna", AT, "it was a fault."),
+    )
+    assert narrate(incident(), None, notes) == narrate(incident(), None) + (
+        " The level is the new normal after 6 h (at 2026-11-23 14:02:11 UTC; "
+        "undo with `anomalyd adaptations undo ab12`)."
+        " anna said at 2026-11-23 14:02:11 UTC that this is still broken."
+        " bob said at 2026-11-23 14:02:11 UTC that this is normal: as planned."
+        " anna took adaptation ab12 back at 2026-11-23 14:02:11 UTC: it was a fault."
+    )

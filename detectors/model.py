@@ -12,7 +12,7 @@ import hashlib
 import json
 import os
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -48,7 +48,8 @@ class Card:
 
     `features` (F,) names the metrics of a vector (empty for maps); `shapes` gives the shape of one sample of
     each entity it was trained on. `trained_from`, `trained_to`: first and last event time of the `samples`
-    training samples, `created`: wall-clock time, all in seconds since the epoch.
+    training samples, `created`: wall-clock time, all in seconds since the epoch. `figures`: how training went
+    (losses, the share of held-out samples above 1, seconds), as far as it is known.
     """
 
     kind: str
@@ -63,6 +64,7 @@ class Card:
     seed: int
     parameters: Mapping[str, Any]
     created: float
+    figures: Mapping[str, float] = field(default_factory=dict)
 
     @property
     def entities(self) -> tuple[str, ...]:
@@ -176,19 +178,7 @@ def load_model(folder: Path) -> Model:
         ModelDamaged: truncated, edited, or not what it says.
 
     """
-    text, weights = _read(folder / CARD), _read(folder / WEIGHTS)
-    try:
-        written = json.loads(text)
-        given = written.pop("sha256")
-    except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
-        raise ModelDamaged(f"{folder / CARD}: not a model card; {_RETRAIN}") from None
-    if written.get("format") != FORMAT:
-        raise ModelMismatch(
-            f"{folder / CARD}: format {written.get('format')!r}, this version reads format {FORMAT}; "
-            "train it again with this version"
-        )
-    if given != _sha256_of(written):
-        raise ModelDamaged(f"{folder / CARD}: edited or damaged, its sha256 does not match; {_RETRAIN}")
+    written, weights = _written(folder), _read(folder / WEIGHTS)
     if hashlib.sha256(weights).hexdigest() != written.get("weights_sha256"):
         raise ModelDamaged(
             f"{folder / WEIGHTS}: truncated or damaged, its sha256 is not the one on the card; {_RETRAIN}"
@@ -203,6 +193,40 @@ def load_model(folder: Path) -> Model:
     except (KeyError, TypeError, ValueError, SafetensorError) as error:
         raise ModelDamaged(f"{folder}: its parts do not fit together ({error}); {_RETRAIN}") from error
     return Model(card, detector, calibration)
+
+
+def read_card(folder: Path) -> tuple[Card, Calibration, str]:
+    """Read a model's card and calibration, and the sha256 of its weights, which are not looked at.
+
+    Raises:
+        ModelMissing: there is no card.
+        ModelMismatch: it was written in another format.
+        ModelDamaged: it is not what it says.
+
+    """
+    written = _written(folder)
+    try:
+        return _card(written["card"]), Calibration(**written["calibration"]), str(written["weights_sha256"])
+    except (KeyError, TypeError, AttributeError) as error:
+        raise ModelDamaged(f"{folder / CARD}: something is missing ({error}); {_RETRAIN}") from error
+
+
+def _written(folder: Path) -> dict[str, Any]:
+    """Read what stands on a card, whole and unchanged."""
+    text = _read(folder / CARD)
+    try:
+        written: dict[str, Any] = json.loads(text)
+        given = written.pop("sha256")
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
+        raise ModelDamaged(f"{folder / CARD}: not a model card; {_RETRAIN}") from None
+    if written.get("format") != FORMAT:
+        raise ModelMismatch(
+            f"{folder / CARD}: format {written.get('format')!r}, this version reads format {FORMAT}; "
+            "train it again with this version"
+        )
+    if given != _sha256_of(written):
+        raise ModelDamaged(f"{folder / CARD}: edited or damaged, its sha256 does not match; {_RETRAIN}")
+    return written
 
 
 def _read(path: Path) -> bytes:

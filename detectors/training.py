@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator, Mapping
+import math
+import time
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from anomalyd.detectors.calibration import fit_calibration
+from anomalyd.detectors.course import Course
 from anomalyd.detectors.detector import Detector, Progress, Series, State, Stretch, TrainingSet, silent
 from anomalyd.detectors.model import Card, Model
 from anomalyd.detectors.registry import detector_class
@@ -32,6 +35,7 @@ def train_model(
     code_version: str,
     created: float,
     progress: Progress = silent,
+    stopwatch: Callable[[], float] = time.perf_counter,
 ) -> Model:
     """Fit a detector and calibrate it.
 
@@ -40,6 +44,8 @@ def train_model(
     calibrate it. It is not fitted again on everything: the calibration would belong to another model.
 
     `created` is the wall-clock time in seconds since the epoch, `code_version` says which anomalyd it was.
+    The card's figures: what the detector reported of its fit, "held_out_rate" (the share of the held-out
+    samples above 1; the wanted rate is in the calibration) and "seconds" it all took.
 
     Raises:
         TrainingError: too little data, an unknown kind or parameter, a false-alarm rate outside (0, 1).
@@ -49,11 +55,18 @@ def train_model(
     if not training.series:
         raise TrainingError("there is no training data: not one sample of any entity")
     fitted_on = {entity: _head(series, _split(series)) for entity, series in training.series.items()}
+    begun, course = stopwatch(), Course(progress)
     detector = detector_class(kind).fit(
-        TrainingSet(fitted_on, training.features), parameters, seed=seed, progress=progress
+        TrainingSet(fitted_on, training.features), parameters, seed=seed, progress=course
     )
-    held_out = [raw[_split(training.series[entity]) :] for entity, raw in stream_scores(detector, training)]
-    calibration = fit_calibration(np.concatenate(held_out), false_alarm_rate)
+    streamed = stream_scores(detector, training)
+    held_out = np.concatenate([raw[_split(training.series[entity]) :] for entity, raw in streamed])
+    calibration = fit_calibration(held_out, false_alarm_rate)
+    figures = {
+        **course.figures(),
+        "held_out_rate": float(np.mean(calibration(held_out[~np.isnan(held_out)]) > 1.0)),
+        "seconds": stopwatch() - begun,
+    }
     card = Card(
         kind=kind,
         sample_kind=detector.sample_kind,
@@ -67,6 +80,7 @@ def train_model(
         seed=seed,
         parameters=dict(parameters),
         created=created,
+        figures={name: value for name, value in figures.items() if math.isfinite(value)},
     )
     return Model(card, detector, calibration)
 

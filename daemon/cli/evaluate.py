@@ -52,6 +52,14 @@ def metrics(
     parameters: Parameters = "{}",
     jobs: Jobs = 1,
     seed: Seed = 0,
+    systematics: Annotated[
+        bool,
+        typer.Option(
+            "--systematics",
+            help="Also measure over five seeds, with less training data, missing values, noise, and a metric "
+            "missing: systematics.md, .json and .png.",
+        ),
+    ] = False,
 ) -> None:
     """Train on each file's `train`, stream its `test` causally, and print the figures.
 
@@ -60,12 +68,20 @@ def metrics(
     log_to_stderr()
     from anomalyd.daemon.progress import showing
     from anomalyd.detectors.evaluation.metrics import evaluate_metrics
-    from anomalyd.detectors.evaluation.tables import figures_table
+    from anomalyd.detectors.evaluation.systematics import measure_systematics
+    from anomalyd.detectors.evaluation.systematics_plot import draw_systematics
+    from anomalyd.detectors.evaluation.tables import figures_table, systematics_table
 
     contender = _contender(kind, parameters, seed)
     with showing() as progress:
         measured = evaluate_metrics(data, out, contender, interval_s=interval, jobs=jobs, progress=progress)
-    _show(out / "results.md", figures_table(measured.rows))
+        _show(out / "results.md", figures_table(measured.rows))
+        if systematics:
+            strained = measure_systematics(
+                data, out, contender, interval_s=interval, jobs=jobs, progress=progress
+            )
+            draw_systematics(strained, out / "systematics.png")
+            _show(out / "systematics.md", systematics_table(strained))
     _end(measured.failed)
 
 

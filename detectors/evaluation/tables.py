@@ -6,6 +6,7 @@ from collections.abc import Iterable, Sequence
 
 from anomalyd.detectors.evaluation.casework import CASE_FIGURES, CaseRow
 from anomalyd.detectors.evaluation.metrics import FIGURES, Row
+from anomalyd.detectors.evaluation.systematics import Strained, Systematics
 
 
 def markdown(head: Sequence[str], rows: Iterable[Sequence[str | float | None]]) -> str:
@@ -28,6 +29,26 @@ def cases_table(rows: Sequence[CaseRow]) -> str:
         ["case", "wanted", "detector", *CASE_FIGURES],
         [[row.case, row.wanted, row.detector, *(row.figures[name] for name in CASE_FIGURES)] for row in rows],
     )
+
+
+def systematics_table(found: Systematics) -> str:
+    """Give one line for each condition and detector, and below it the events by who found them."""
+    table = markdown(
+        ["condition", "detector", *FIGURES],
+        [[row.condition, row.detector, *(_with_spread(row, name) for name in FIGURES)] for row in found.rows],
+    )
+    totals = markdown(["found by", "events"], [[who, str(n)] for who, n in found.found_by.items()])
+    events = markdown(
+        ["series", "first row", "end", "found by"],
+        [[e.series, str(e.start), str(e.end), e.found_by] for e in found.events],
+    )
+    return "\n\n".join([table, totals, events])
+
+
+def _with_spread(row: Strained, name: str) -> str:
+    spread = row.spread.get(name)
+    value = _text(row.figures[name])
+    return value if spread is None or spread != spread else f"{value} ± {spread:.3f}"
 
 
 def _text(cell: str | float | None) -> str:

@@ -135,7 +135,7 @@ def test_less_training_data_is_its_newest_part(
 def test_what_is_too_little_for_a_part_of_the_data_is_said(
     series: Labelled, data: Path, tmp_path: Path
 ) -> None:
-    np.savez(data / "brief.npz", train=series.train[:36], test=series.test, label=series.label)
+    np.savez(data / "brief.npz", train=series.train[:60], test=series.test, label=series.label)
     (data / "broken.npz").write_bytes(b"no zip")
     found = measure_systematics(data, tmp_path / "out", Contender("median-distance"))
     assert list(found.failed) == ["broken", "brief, 25% of the training data"]

@@ -60,6 +60,12 @@ def metrics(
             "missing: systematics.md, .json and .png.",
         ),
     ] = False,
+    rates: Annotated[
+        bool,
+        typer.Option(
+            "--rates", help="Also measure false alarms a day where 0.1, 1 and 5 are wanted: rates.md, .json."
+        ),
+    ] = False,
 ) -> None:
     """Train on each file's `train`, stream its `test` causally, and print the figures.
 
@@ -68,9 +74,10 @@ def metrics(
     log_to_stderr()
     from anomalyd.daemon.progress import showing
     from anomalyd.detectors.evaluation.metrics import evaluate_metrics
+    from anomalyd.detectors.evaluation.rates import measure_rates
     from anomalyd.detectors.evaluation.systematics import measure_systematics
     from anomalyd.detectors.evaluation.systematics_plot import draw_systematics
-    from anomalyd.detectors.evaluation.tables import figures_table, systematics_table
+    from anomalyd.detectors.evaluation.tables import figures_table, rates_table, systematics_table
 
     contender = _contender(kind, parameters, seed)
     with showing() as progress:
@@ -82,6 +89,9 @@ def metrics(
             )
             draw_systematics(strained, out / "systematics.png")
             _show(out / "systematics.md", systematics_table(strained))
+        if rates:
+            realised = measure_rates(data, out, contender, interval_s=interval, jobs=jobs, progress=progress)
+            _show(out / "rates.md", rates_table(realised))
     _end(measured.failed)
 
 

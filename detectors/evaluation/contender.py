@@ -82,9 +82,9 @@ class Contender:
             progress=progress,
         )
 
-    def wanted_of(self, detector: str) -> float:
-        """Give the false-alarm rate asked of one of its `detectors`: of a pair's models half of it each."""
-        return self.false_alarm_rate / 2.0 if detector in OF_A_PAIR[:2] else self.false_alarm_rate
+    def share_of(self, detector: str) -> float:
+        """Give the share of the wanted false alarms that one of its `detectors` may have: half of a pair."""
+        return 0.5 if detector in OF_A_PAIR[:2] else 1.0
 
 
 @dataclass(frozen=True, slots=True)

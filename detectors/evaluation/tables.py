@@ -6,6 +6,7 @@ from collections.abc import Iterable, Sequence
 
 from anomalyd.detectors.evaluation.casework import CASE_FIGURES, CaseRow
 from anomalyd.detectors.evaluation.metrics import FIGURES, Row
+from anomalyd.detectors.evaluation.rates import Rates
 from anomalyd.detectors.evaluation.systematics import Strained, Systematics
 
 
@@ -43,6 +44,22 @@ def systematics_table(found: Systematics) -> str:
         [[e.series, str(e.start), str(e.end), e.found_by] for e in found.events],
     )
     return "\n\n".join([table, totals, events])
+
+
+def rates_table(rates: Rates) -> str:
+    """Give one line for each wanted number of false alarms a day and detector; below, one for each series."""
+    summary = markdown(
+        ["wanted/day", "detector", "realised/day", "median", "least", "most", "series", "days"],
+        [
+            [s.wanted, s.detector, s.pooled, s.median, s.least, s.most, str(s.series), f"{s.days:.0f}"]
+            for s in rates.summaries
+        ],
+    )
+    series = markdown(
+        ["series", "wanted/day", "detector", "realised/day"],
+        [[row.series, row.wanted, row.detector, row.realised] for row in rates.rows],
+    )
+    return f"{summary}\n\n{series}"
 
 
 def _with_spread(row: Strained, name: str) -> str:

@@ -415,6 +415,18 @@ def test_a_file_that_cannot_be_measured_is_named_and_the_status_says_so(
     assert "| machine | median-distance |" in ran.out
 
 
+def test_systematics_and_rates_are_measured_where_asked_for(
+    anomalyd: Callable[..., Ran], labelled: Path, tmp_path: Path
+) -> None:
+    out = tmp_path / "out"
+    evaluate = ("evaluate", "metrics", "--kind", "median-distance", "--data", labelled, "--out", out)
+    ran = anomalyd(*evaluate, "--systematics", "--rates")
+    assert ran.code == 0, ran.err
+    tables = [(out / f"{name}.md").read_text() for name in ("results", "systematics", "rates")]
+    assert ran.out == "".join(tables)
+    assert {f.name for f in out.iterdir()} >= {"systematics.json", "systematics.png", "rates.json"}
+
+
 def test_constructed_cases_are_shown(anomalyd: Callable[..., Ran], tmp_path: Path) -> None:
     out = tmp_path / "out"
     ran = anomalyd("evaluate", "cases", "--kind", "median-distance", "--machines", 1, "--out", out)

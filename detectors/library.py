@@ -14,8 +14,10 @@ import tempfile
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import NamedTuple
 
-from anomalyd.detectors.model import CARD, load_model, save_model
+from anomalyd.detectors.calibration import Calibration
+from anomalyd.detectors.model import CARD, Card, load_model, read_card, save_model
 from anomalyd.detectors.pair import MEMBERS, Pair
 from anomalyd.errors import ModelDamaged, ModelError, ModelMismatch, ModelMissing
 
@@ -33,6 +35,14 @@ class LoadedPair:
     version: str
     pair: Pair
     refused: tuple[str, ...]
+
+
+class MemberCard(NamedTuple):
+    """What a model of a pair says of itself: its card, its calibration, and the sha256 of its weights."""
+
+    card: Card
+    calibration: Calibration
+    sha256: str
 
 
 class ModelLibrary:
@@ -70,6 +80,22 @@ class ModelLibrary:
         for old in self.versions(name)[:-KEPT_VERSIONS]:
             shutil.rmtree(shelf / old, ignore_errors=True)
         return version
+
+    def names(self) -> tuple[str, ...]:
+        """Name the pairs that were ever published here."""
+        if not self._root.is_dir():
+            return ()
+        return tuple(sorted(p.name for p in self._root.iterdir() if p.is_dir() and _NAME.fullmatch(p.name)))
+
+    def cards(self, name: str, version: str) -> dict[str, MemberCard]:
+        """Give what both models of a version say of themselves, without loading their weights.
+
+        Raises:
+            ModelMissing, ModelMismatch, ModelDamaged: as `read_card`.
+
+        """
+        folder = self._shelf(name) / version
+        return {member: MemberCard(*read_card(folder / member)) for member in MEMBERS}
 
     def versions(self, name: str) -> tuple[str, ...]:
         """Name the versions of a pair, newest last; none if there is no such pair."""

@@ -13,6 +13,7 @@ import typer
 
 from anomalyd.assistant.answer import Answer, Assistant
 from anomalyd.daemon.cli.options import DEFAULT_CONFIG, MaybeConfig, StoreUrl, store_url
+from anomalyd.daemon.config import load_config
 from anomalyd.errors import AnomalydError
 from anomalyd.reports.queries import Order, Queries, Selection
 from anomalyd.reports.report import Incident, Report, Severity, Status
@@ -129,13 +130,19 @@ def ask(
 def dashboard(
     config: MaybeConfig = DEFAULT_CONFIG,
     store: StoreUrl = None,
+    models: Annotated[
+        Path | None,
+        typer.Option(help="The folder of trained models, instead of the configuration's.", file_okay=False),
+    ] = None,
     host: Annotated[str, typer.Option(help="The address to listen on.")] = "127.0.0.1",
     port: Annotated[int, typer.Option(min=0, max=65535, help="The port to listen on.")] = 8501,
 ) -> None:
-    """Show the dashboard in a browser; it reads the store only."""
+    """Show the dashboard in a browser; it reads the store and the folder of models only."""
     from anomalyd.daemon.dashboard.serve import serve
 
-    raise SystemExit(serve(store_url(config, store), host=host, port=port))
+    if models is None and store is None:
+        models = Path(load_config(config).store.models)
+    raise SystemExit(serve(store_url(config, store), host=host, port=port, models=models))
 
 
 def incident_line(incident: Incident) -> str:

@@ -6,7 +6,7 @@ import time
 
 import streamlit as st
 
-from anomalyd.daemon.dashboard import asking, filters, incident, links, listing
+from anomalyd.daemon.dashboard import asking, filters, incident, links, listing, models
 from anomalyd.daemon.dashboard.filters import Filters
 from anomalyd.daemon.dashboard.look import STYLE
 from anomalyd.daemon.dashboard.store import look, opened
@@ -21,7 +21,10 @@ def _page() -> None:
     st.html(STYLE)
     asking.show_field()
     detectors = _detectors()
-    _live(filters.choose(detectors), detectors)
+    chosen = filters.choose(detectors)
+    with st.sidebar:
+        st.button("Models", icon=":material/neurology:", on_click=links.open_models)
+    _live(chosen, detectors)
 
 
 def _detectors() -> list[str]:
@@ -34,7 +37,10 @@ def _detectors() -> list[str]:
 
 @st.fragment(run_every=_REFRESH_S)
 def _live(chosen: Filters, detectors: list[str]) -> None:
-    """Show the state, and the list or the open incident; by itself again and again."""
+    """Show the state, and the list, the open incident or the models; by itself again and again."""
+    if links.models_are_open():
+        models.show_models()
+        return
 
     def draw(queries: Queries) -> None:
         if queries.detectors() != detectors:

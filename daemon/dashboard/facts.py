@@ -13,8 +13,10 @@ from numpy.typing import NDArray
 from anomalyd.assistant.wording import duration
 from anomalyd.daemon.dashboard.view import moment, score
 from anomalyd.detectors.maps.geometry import Geometry
+from anomalyd.reports.adaptation import Adaptation
 from anomalyd.reports.report import Evidence, Report
 from anomalyd.reports.step import Point
+from anomalyd.reports.word import OperatorWord
 
 MOST_CELLS = 200
 """Cells of a map that are listed: more than any fault's heart has, and still a quick page."""
@@ -81,6 +83,36 @@ def blame(
             }
         )
     return rows
+
+
+def adaptations(found: Sequence[Adaptation], entity: str) -> list[dict[str, Any]]:
+    """Give a row for each adaptation of an entity; times are UTC."""
+    return [
+        {
+            "at (UTC)": moment(each.time),
+            "what": each.what,
+            "assumed": each.text,
+            "undone": "" if each.undone is None else moment(each.undone),
+            "undo": each.undo_outcome or (f"anomalyd adaptations undo {each.id}" if each.undoable else "–"),
+        }
+        for each in found
+        if each.entity == entity  # a name may hold what a pattern means
+    ]
+
+
+def words(found: Sequence[OperatorWord], entity: str) -> list[dict[str, Any]]:
+    """Give a row for each word on an entity; times are UTC."""
+    return [
+        {
+            "at (UTC)": moment(each.recorded),
+            "who": each.who,
+            "said": each.word.value,
+            "because": each.reason,
+            "came of it": each.outcome if each.applied is not None else "waits for the daemon",
+        }
+        for each in found
+        if each.entity == entity
+    ]
 
 
 def fits(values: NDArray[np.float32], time: float, evidence: Evidence | None) -> bool:

@@ -15,11 +15,13 @@ from anomalyd.detectors.maps.geometry import Geometry, geometry_of
 from anomalyd.errors import QuestionError
 from anomalyd.interpret.drawing import draw_map, draw_vector
 from anomalyd.interpret.palette import EXPECTED, OBSERVED, QUIET, TEXT
-from anomalyd.reports.queries import Queries
-from anomalyd.reports.report import Evidence, Explanation, Report, Severity
+from anomalyd.reports.queries import Queries, Selection
+from anomalyd.reports.report import Evidence, Explanation, Incident, Report, Severity
 from anomalyd.reports.step import Point
 
 _LINEAR_TO = 20.0  # beyond that, the alert line at 1 would lie on the axis: the scale becomes logarithmic
+
+_LEDGER = 20  # adaptations, and words, that are listed: the latest
 
 _SINGLY = 60  # more samples than that are drawn as a line only: their points would cover it
 
@@ -50,6 +52,20 @@ def show_incident(queries: Queries, report_id: str) -> None:
     with right:
         st.html(facts_table(facts.facts(report)))
     _show_why(report, queries.evidence(incident.id), queries.explanations(incident.id))
+    _show_ledger(queries, incident)
+
+
+def _show_ledger(queries: Queries, incident: Incident) -> None:
+    """Show what the detector adapted to of this entity, and what people said of it."""
+    selection = Selection(entities=(incident.entity,), detectors=(incident.detector,))
+    adapted = facts.adaptations(queries.adaptations(selection, _LEDGER), incident.entity)
+    if adapted:
+        st.markdown("##### What was taken for the new normal")
+        st.dataframe(adapted, hide_index=True)
+    said = facts.words(queries.words(selection, _LEDGER), incident.entity)
+    if said:
+        st.markdown("##### What operators said")
+        st.dataframe(said, hide_index=True)
 
 
 def _show_course(points: list[Point], peak: float) -> None:

@@ -12,6 +12,7 @@ from pathlib import Path
 from anomalyd.daemon.broker.child import ChildProcess
 from anomalyd.daemon.broker.ports import reserve_port
 from anomalyd.daemon.dashboard.look import THEME
+from anomalyd.daemon.dashboard.models import MODELS
 from anomalyd.daemon.dashboard.store import STORE
 from anomalyd.errors import AnomalydError
 
@@ -20,10 +21,11 @@ _READY_WITHIN_S = 60.0  # Streamlit's first import takes seconds, many more whil
 _STOPS_WITHIN_S = 5.0
 
 
-def serve(store_url: str, *, host: str, port: int) -> int:
+def serve(store_url: str, *, host: str, port: int, models: Path | None = None) -> int:
     """Serve the dashboard until Ctrl-C or SIGTERM, and give the exit status.
 
-    Port 0 takes a free one. The store may come later: the page says what is missing and looks again.
+    `models` is the folder of trained models, None if there is none to show. Port 0 takes a free one. The
+    store may come later: the page says what is missing and looks again.
 
     Raises:
         AnomalydError: the port is taken, or the address is not one of this machine.
@@ -34,7 +36,7 @@ def serve(store_url: str, *, host: str, port: int) -> int:
     from streamlit.web.cli import main
 
     # By the environment, because the URL may hold a password and everybody can read a command line.
-    os.environ.update(environment(store_url))
+    os.environ.update(environment(store_url, models))
     print(f"dashboard: {address(host, port)}", flush=True)
     try:
         main(_arguments(host, port), standalone_mode=False)
@@ -92,10 +94,11 @@ def command(host: str, port: int) -> list[str]:
     return [sys.executable, "-m", "streamlit", *_arguments(host, port)]
 
 
-def environment(store_url: str) -> Mapping[str, str]:
+def environment(store_url: str, models: Path | None = None) -> Mapping[str, str]:
     """Give the environment variables that the dashboard needs beside those there are."""
     # One thread for torch, which the assistant uses: small models are far slower on two.
-    return {STORE: store_url, "OMP_NUM_THREADS": os.environ.get("OMP_NUM_THREADS", "1")}
+    needed = {STORE: store_url, "OMP_NUM_THREADS": os.environ.get("OMP_NUM_THREADS", "1")}
+    return needed if models is None else {**needed, MODELS: str(models.absolute())}
 
 
 def address(host: str, port: int) -> str:

@@ -181,6 +181,30 @@ def test_a_detector_nobody_configured_is_not_trained(anomalyd: Callable[..., Ran
     assert failed(anomalyd("train", "chambers", "-c", good), "'chambers'", "there are: hosts")
 
 
+@pytest.mark.parametrize(
+    ("options", "models"),
+    [
+        (["-c"], "trained"),
+        (["--models", "others", "-c"], "others"),
+        (["--store", "sqlite:///r.db", "-c"], None),
+    ],
+)
+def test_the_dashboard_shows_the_models_of_the_configuration_unless_others_are_named(
+    anomalyd: Callable[..., Ran],
+    good: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    options: list[str],
+    models: str | None,
+) -> None:
+    given: dict[str, Any] = {}
+    monkeypatch.setattr(
+        "anomalyd.daemon.dashboard.serve.serve", lambda url, **options: given.update(options) or 0
+    )
+    good.write_text(GOOD + "store:\n  models: trained\n")
+    assert anomalyd("dashboard", *options, good).code == 0
+    assert given["models"] == (None if models is None else Path(models))
+
+
 # ---- reports
 
 

@@ -23,13 +23,17 @@ from anomalyd.daemon.broker.ports import is_taken, reserve_port
 from anomalyd.daemon.dashboard import facts, look, view
 from anomalyd.daemon.dashboard.filters import Filters, entity_patterns
 from anomalyd.daemon.dashboard.serve import command, environment, serve, start
+from anomalyd.detectors.library import ModelLibrary
 from anomalyd.detectors.maps.geometry import geometry_of
+from anomalyd.detectors.pair import Pair
 from anomalyd.errors import AnomalydError
 from anomalyd.interpret.attribution import Attribution
 from anomalyd.interpret.drawing import draw_map, draw_vector
+from anomalyd.reports.adaptation import Adapted
 from anomalyd.reports.narrative import narrate
 from anomalyd.reports.report import Evidence, Explanation, Incident, Report, SeenBy, Severity, Status
 from anomalyd.reports.store import Activity, Finding, Point, Step, Store
+from anomalyd.reports.word import Verdict
 
 PAGE = Path(anomalyd.daemon.dashboard.__file__).with_name("app.py")
 NOW = time.time()
@@ -336,6 +340,85 @@ def test_a_failed_explanation_says_why(page, url):
     assert "\\*is\\*" in at.warning[0].value  # shown as it is, not in italics
 
 
+def test_what_was_assumed_and_said_of_the_entity_is_shown(page, tmp_path):
+    url = f"sqlite:///{tmp_path}/reports.db"
+    store = Store.open(url)
+    keep(store, incident("told", entity="host/*"))
+    about = {"detector": "hosts", "model": "v1", "time": NOW - 7100, "what": "new-normal", "text": "so it is"}
+    kept = (("mine", "host/*"), ("other", "host/pc1"))
+    adapted = [Adapted(id=id, entity=entity, before=b"state", **about) for id, entity in kept]
+    store.commit(Step("group", adaptations=tuple(adapted)))
+    store.ledger.record_word("hosts", "host/*", Verdict.BROKEN, who="anna", reason="disk")
+    store.ledger.record_word("hosts", "host/pc1", Verdict.NORMAL, who="bob")
+    store.close()
+    at = page(url, report="told")
+    changed, said = (table.value for table in at.dataframe)
+    assert list(changed["undo"]) == ["anomalyd adaptations undo mine"]
+    assert list(changed["assumed"]) == ["so it is"]
+    assert list(said["who"]) == ["anna"]
+    assert list(said["came of it"]) == ["waits for the daemon"]
+
+
+@pytest.fixture(scope="module")
+def library(experiment, tmp_path_factory):
+    """A library of one detector in three versions; the newest is damaged."""
+    folder = tmp_path_factory.mktemp("models")
+    library = ModelLibrary(folder)
+    pair = experiment.host_pair
+    for seconds in (0, 60, 120):
+        dated = Pair(
+            *(
+                replace(m, card=replace(m.card, created=m.card.created + seconds))
+                for m in (pair.autoencoder, pair.classical)
+            )
+        )
+        library.publish("hosts", dated)
+    damaged = folder / "hosts" / library.versions("hosts")[-1] / "classical" / "model.safetensors"
+    damaged.write_bytes(damaged.read_bytes()[:-1])
+    return library, folder
+
+
+def test_models_with_their_cards_and_which_is_at_work(page, url, library, monkeypatch):
+    models, folder = library
+    monkeypatch.setenv("ANOMALYD_MODELS", str(folder))
+    at = page(url)
+    next(button for button in at.button if button.label == "Models").click()
+    healthy(at.run())
+    assert at.query_params["page"] == "models"
+    table = at.dataframe[0].value
+    assert list(table["version"]) == list(reversed(models.versions("hosts")))
+    assert list(table["at work"]) == ["", "● yes", ""]
+    assert "truncated or damaged" in at.warning[0].value.replace("\\", "")
+    said = words(at)
+    for word in (
+        "vector-autoencoder",
+        "median-distance",
+        "2026-11-21 19:16:00",
+        "cpu, memory, net, disk",
+        "epochs: 3, warmup: 10, window: 4",
+        "validation loss",
+        "held-out share above 1",
+        "0.005 of the",
+    ):
+        assert word in said, word
+    next(button for button in at.button if button.label == "All incidents").click()
+    healthy(at.run())
+    assert len(ids(at)) == 5
+
+
+def test_a_changed_filter_leads_from_the_models_back_to_the_list(page, url):
+    at = page(url, page="models")
+    assert "No folder of models" in at.info[0].value
+    at.text_input(key="entity").set_value("mb4")
+    healthy(at.run())
+    assert ids(at) == ["bbbb2222"]
+
+
+def test_without_a_model_it_is_said_what_makes_one(page, url, tmp_path, monkeypatch):
+    monkeypatch.setenv("ANOMALYD_MODELS", str(tmp_path / "none"))
+    assert "anomalyd train" in page(url, page="models").info[0].value
+
+
 def test_without_evidence_the_page_still_stands(page, url):
     at = page(url, report="eeee5555")
     assert not at.get("image")
@@ -546,4 +629,5 @@ def test_the_password_is_not_on_the_command_line():
     secret = "postgresql://watcher:hunter2@db/reports"
     assert "hunter2" not in " ".join(command("127.0.0.1", 8501))
     assert environment(secret)["ANOMALYD_STORE"] == secret
+    assert environment(secret, Path("models"))["ANOMALYD_MODELS"] == str(Path.cwd() / "models")
     assert environment(secret).keys() <= {"ANOMALYD_STORE", "OMP_NUM_THREADS"} | os.environ.keys()

@@ -36,6 +36,20 @@ def test_what_was_published_is_loaded(shelf: ModelLibrary, pair: Pair) -> None:
     assert loaded.pair.classical.calibration == pair.classical.calibration
 
 
+def test_the_cards_are_read_without_the_weights(shelf: ModelLibrary, pair: Pair, tmp_path: Path) -> None:
+    assert shelf.names() == ()
+    version = shelf.publish("hosts", pair)
+    (tmp_path / "models" / ".hidden").mkdir()
+    assert shelf.names() == ("hosts",)
+    (tmp_path / "models" / "hosts" / version / "classical" / WEIGHTS).unlink()
+    cards = shelf.cards("hosts", version)
+    assert list(cards) == ["autoencoder", "classical"]
+    assert cards["autoencoder"].card == pair.autoencoder.card
+    assert cards["classical"].calibration == pair.classical.calibration
+    with pytest.raises(ModelMissing):
+        shelf.cards("hosts", "20261123T211500Z-00000000")
+
+
 def test_publishing_the_same_pair_twice_is_publishing_it_once(shelf: ModelLibrary, pair: Pair) -> None:
     assert shelf.publish("hosts", pair) == shelf.publish("hosts", pair)
     assert len(shelf.versions("hosts")) == 1

@@ -121,8 +121,9 @@ def annotate(track: Track, note: str) -> tuple[Track, Change | None]:
     """Add a sentence to what goes on, if an incident does."""
     if track.incident is None or not track.opened:
         return track, None
-    track = replace(track, notes=(*track.notes, note)[-_MOST_NOTES:])
-    return track, Change(track.incident, ("updated",), track.evidence, False, (), track.notes)
+    notes = (*track.notes, note)[-_MOST_NOTES:]
+    change = Change(track.incident, ("updated",), track.evidence, False, (), notes)
+    return replace(track, notes=notes), change
 
 
 def _by_row(notes: Sequence[Note], times: NDArray[np.float64]) -> dict[int, tuple[str, ...]]:

@@ -10,19 +10,16 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, model_validator
+from pydantic import BaseModel, Field, SecretStr, ValidationError, model_validator
 
+from anomalyd.daemon.alerting import AlertPolicy
+from anomalyd.daemon.section import STRICT, Count, Name, Seconds
 from anomalyd.detectors.registry import autoencoder_kinds, classical_peer, detector_class, kinds
 from anomalyd.errors import ConfigError
 
-Fraction = Annotated[float, Field(gt=0, lt=1)]
-Seconds = Annotated[float, Field(gt=0)]
-Count = Annotated[int, Field(ge=1)]
-Name = Annotated[str, Field(min_length=1, max_length=100, pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")]
-
 
 class _Section(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+    model_config = STRICT
 
 
 class Security(_Section):
@@ -80,29 +77,6 @@ class InputConfig(_Section):
     limits: Limits = Limits()
 
 
-class SeverityLevels(_Section):
-    """Peak scores from which an incident is an error, or critical; below it is a warning."""
-
-    error: Annotated[float, Field(gt=1)] = 2.0
-    critical: Annotated[float, Field(gt=1)] = 5.0
-
-    @model_validator(mode="after")
-    def _in_order(self) -> SeverityLevels:
-        if self.critical <= self.error:
-            raise ValueError(f"critical ({self.critical}) must be above error ({self.error})")
-        return self
-
-
-class AlertPolicy(_Section):
-    """When an anomaly becomes an incident, and when it is over."""
-
-    false_alarm_rate: Fraction = 1e-3
-    alert_on: Literal["either", "autoencoder", "both"] = "either"
-    open_after: Count = 3
-    close_after: Count = 10
-    severity: SeverityLevels = SeverityLevels()
-
-
 class TrainingConfig(_Section):
     """What a detector is trained on."""
 
@@ -132,6 +106,9 @@ class DetectorConfig(_Section):
         ours, theirs = (detector_class(k).sample_kind for k in (self.kind, self.classical_kind))
         if ours != theirs:
             raise ValueError(f"kind {self.kind!r} takes a {ours}, classical {self.classical!r} a {theirs}")
+        of_metrics = [n for n in ("direction", "min_deviation", "ignore") if getattr(self.alert, n)]
+        if ours == "map" and of_metrics:
+            raise ValueError(f"alert.{of_metrics[0]} is for metric vectors, kind {self.kind!r} takes maps")
         return self
 
     @property
@@ -309,4 +286,4 @@ def _fields_at(loc: tuple[int | str, ...]) -> list[str]:
         annotation: Any = section.model_fields[step].annotation
         arguments = [annotation, *getattr(annotation, "__args__", ())]
         section = next(a for a in arguments if isinstance(a, type) and issubclass(a, BaseModel))
-    return sorted(section.model_fields)
+    return sorted(field.alias or name for name, field in section.model_fields.items())

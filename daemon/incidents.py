@@ -14,8 +14,9 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from anomalyd.daemon.config import AlertPolicy
+from anomalyd.daemon.alerting import AlertPolicy
 from anomalyd.daemon.memory import Track
+from anomalyd.daemon.policy import Judgement
 from anomalyd.daemon.stages import Sample, Scored
 from anomalyd.reports.report import Evidence, Incident, SeenBy, Severity, Status
 from anomalyd.reports.step import Point
@@ -62,17 +63,6 @@ def report_id(detector: str, entity: str, onset: float) -> str:
     return hashlib.sha256(cause.encode()).hexdigest()[:16]
 
 
-def anomalous(
-    policy: AlertPolicy, autoencoder: NDArray[np.float64], classical: NDArray[np.float64]
-) -> NDArray[np.bool_]:
-    """Say of each sample (n,) whether it is anomalous by the policy."""
-    if policy.alert_on == "either":
-        return np.fmax(autoencoder, classical) > 1
-    if policy.alert_on == "both":
-        return (autoencoder > 1) & (classical > 1)
-    return autoencoder > 1
-
-
 class IncidentTracker:
     """Follows the entities of one detector pair, by its alert policy."""
 
@@ -80,26 +70,32 @@ class IncidentTracker:
         self._policy = policy
 
     def follow(
-        self, track: Track, scored: Scored, witness: Witness, notes: Sequence[Note] = ()
+        self,
+        track: Track,
+        scored: Scored,
+        judgement: Judgement,
+        witness: Witness,
+        notes: Sequence[Note] = (),
     ) -> tuple[Track, list[Change]]:
         """Take a stretch into account: the entity's course after it, and what changed.
 
-        `notes` go to the incident that goes on at their time, if one does.
+        `judgement` says what the policy makes of its samples. An anomalous one that may open no incident goes
+        on with one that is open, and is quiet otherwise. `notes` go to the incident that goes on at their
+        time, if one does.
         """
         if scored.late:
             return track, []
         autoencoder, classical = scored.scores.autoencoder.score, scored.scores.classical.score
-        flags = anomalous(self._policy, autoencoder, classical)
         newest = float(scored.stretch.times[-1])
-        if track.incident is None and not flags.any():
+        if track.incident is None and not judgement.opens.any():
             return replace(track, newest=newest), []
         course = _Course(self._policy, track, scored, witness)
         judged = np.isfinite(autoencoder) | np.isfinite(classical)
         told = _by_row(notes, scored.stretch.times)
-        for k in range(len(flags)):
+        for k in range(len(judged)):
             # Before the sample that may close it, else with the one that may begin it.
             noted = course.note(told.get(k, ()))
-            if flags[k]:
+            if judgement.opens[k] or (judgement.anomalous[k] and course.opened):
                 course.anomalous(k)
             elif judged[k]:
                 course.quiet(k)
@@ -151,6 +147,11 @@ class _Course:
         self._worst: int | None = None
         self._events: list[Event] = []
         self._changes: list[Change] = []
+
+    @property
+    def opened(self) -> bool:
+        """Whether an incident is open."""
+        return self._opened
 
     def anomalous(self, k: int) -> None:
         """Take the k-th sample, an anomalous one, into account."""
@@ -250,14 +251,7 @@ class _Course:
         """Set what follows from the scores, and note whether the incident opens or gets worse."""
         incident = self._incident
         assert incident is not None
-        levels = self._policy.severity
-        severity = (
-            Severity.CRITICAL
-            if incident.peak >= levels.critical
-            else Severity.ERROR
-            if incident.peak >= levels.error
-            else Severity.WARNING
-        )
+        severity = self._policy.severity.of(incident.peak, incident.last - incident.onset)
         if incident.autoencoder > 1 and incident.classical > 1:
             seen_by = SeenBy.BOTH
         else:

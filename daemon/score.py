@@ -79,9 +79,9 @@ class Scorer:
             memory = self._memories.get(name, entity).for_model(loaded.version)
             self._memories.put(name, entity, memory)
             in_time, too_late = _split_late(some, memory.track.newest)
-            timely.extend((run, _stretch(loaded, memory, run)) for run in _runs(in_time))
+            timely.extend((run, _stretch(watch, loaded, memory, run)) for run in _runs(in_time))
             # Each on its own: with what is remembered now, as if it came next.
-            late.extend(([sample], _stretch(loaded, memory, [sample])) for sample in too_late)
+            late.extend(([sample], _stretch(watch, loaded, memory, [sample])) for sample in too_late)
             noted_late.update((id(sample), sample) for sample in too_late)
         found = [self._remember(name, loaded, *scored) for scored in self._batch(name, loaded, timely)]
         for some, stretch, scores in self._batch(name, loaded, late):
@@ -165,10 +165,13 @@ def _shape(sample: Sample) -> tuple[int, ...] | None:
     return None if sample.map is None else sample.map.shape
 
 
-def _stretch(loaded: LoadedPair, memory: Memory, samples: Sequence[Sample]) -> Stretch:
+def _stretch(watch: Watch, loaded: LoadedPair, memory: Memory, samples: Sequence[Sample]) -> Stretch:
     features = loaded.pair.features
     if loaded.pair.sample_kind == "vector":
         values = vectors(features, samples)
+        # A model trained before the metric was to be ignored still knows it.
+        if (ignored := watch.policy.ignored(features)) is not None:
+            values[:, ignored] = np.nan
     else:
         values = np.stack([sample.map for sample in samples if sample.map is not None])
     times = np.array([sample.time for sample in samples])

@@ -30,6 +30,7 @@ from anomalyd.daemon.findings import event_entries, finding
 from anomalyd.daemon.incidents import Change, Event, IncidentTracker
 from anomalyd.daemon.memory import Memories, encode
 from anomalyd.daemon.messages import adapted_entry, dead_letter_entry
+from anomalyd.daemon.realised import Realised
 from anomalyd.daemon.score import Scorer
 from anomalyd.daemon.settle import Settler
 from anomalyd.daemon.source import Batch, Delivery
@@ -51,8 +52,8 @@ _TAKE_S = 0.25
 """Longest wait for records: how late the loop notices a stop, a new model, or samples to be flushed."""
 
 _REFRESH_S = 2.0
-"""How often published models and operators' words are looked for: a look lists one folder for each detector
-and asks the store twice."""
+"""How often published models, operators' words and maintenance windows are looked for: a look lists one
+folder for each detector and asks the store three times."""
 
 _RETRY_S = 1.0
 
@@ -121,6 +122,7 @@ class Service:
             config, store, self._memories, self._watches, telemetry, clock=clock, stopwatch=stopwatch
         )
         self._trackers = {w.config.name: IncidentTracker(w.config.alert) for w in watches}
+        self._realised = {w.config.name: Realised() for w in watches}
         self._aligner = Aligner({i.topic: i.lateness_s for i in config.inputs})
         self._told: dict[Partition, int] = {}
         self._stored: dict[Partition, int] = {}
@@ -188,10 +190,16 @@ class Service:
     def _refresh(self) -> None:
         if self._stopwatch() < self._next_refresh:
             return
+        windows = self._store.maintenance.windows()
         self._next_refresh = self._stopwatch() + _REFRESH_S
-        for watch in self._watches.values():
+        for name, watch in self._watches.items():
+            watch.maintain(windows)
             if watch.refresh() and watch.loaded is not None:
-                self._telemetry.model(watch.config.name, watch.loaded.version, watch.config.kind)
+                self._telemetry.model(name, watch.loaded.version, watch.config.kind)
+                self._telemetry.wanted(name, watch.loaded.pair.false_alarm_rate)
+            if watch.loaded is not None:
+                wanted = watch.loaded.pair.alarms_per_day
+                self._telemetry.realised(name, self._realised[name].figures(), wanted)
         ours = {place: (at, at) for place, at in self._stored.items() if place in self._read}
         settled = self._settler.settle(ours)
         for change in settled:
@@ -253,7 +261,7 @@ class Service:
         self._source.committed(reached)
         for each in adaptations:
             self._telemetry.adapted(each.detector, each.what)
-        self._tell(batches, samples, dead, changes)
+        self._tell(batches, samples, dead, scored, changes)
 
     def _track(self, scored: Scored, adapted: Sequence[Adapted]) -> list[Change]:
         """Follow one entity through a stretch, and remember how it stands."""
@@ -261,11 +269,14 @@ class Service:
         assert watch.loaded is not None  # it has just scored
         pair = watch.loaded.pair
         memory = self._memories.get(scored.detector, scored.entity)
+        judgement = watch.policy.judge(scored, pair.features)
         track, changes = self._trackers[scored.detector].follow(
-            memory.track, scored, lambda k: testify(pair, scored, k), notes_on(adapted)
+            memory.track, scored, judgement, lambda k: testify(pair, scored, k), notes_on(adapted)
         )
         self._memories.put(scored.detector, scored.entity, replace(memory, track=track))
         self._count_alerts(scored)
+        for reason, samples in judgement.suppressed.items():
+            self._telemetry.suppressed(scored.detector, reason, samples)
         return changes
 
     def _count_alerts(self, scored: Scored) -> None:
@@ -322,6 +333,7 @@ class Service:
         batches: Sequence[Batch],
         samples: Sequence[Sample],
         dead: Sequence[DeadLetter],
+        scored: Sequence[Scored],
         changes: Sequence[Change],
     ) -> None:
         """Tell what is stored now to those who watch."""
@@ -334,8 +346,11 @@ class Service:
             place = (sample.topic, sample.partition)
             if sample.time > self._newest.get(place, -np.inf):
                 self._newest[place] = sample.time
+        for some in scored:
+            self._realised[some.detector].scored(some.entity, some.stretch.times, some.scores.either)
         for change in changes:
             if "opened" in change.events:
+                self._realised[change.incident.detector].opened(change.incident.onset)
                 self._telemetry.incident_opened(change.incident.detector, change.incident.severity)
             self._on_found(Found(change.incident, change.events))
         self._on_step()

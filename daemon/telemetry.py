@@ -15,6 +15,8 @@ from anomalyd import __version__
 from anomalyd.daemon.batch_histogram import BatchHistogram
 from anomalyd.daemon.config import Config
 from anomalyd.daemon.formats.format import Reason
+from anomalyd.daemon.policy import Suppression
+from anomalyd.daemon.realised import Figures
 from anomalyd.detectors.detector import Floats
 from anomalyd.reports.report import SeenBy, Severity
 from anomalyd.reports.word import Verdict
@@ -72,6 +74,28 @@ class Telemetry:
         self._alerts = counter(
             "alerts", "Samples with a score above 1, by who saw it.", "detector", "seen_by"
         )
+        self._suppressed = counter(
+            "alerts_suppressed",
+            "Samples with a score above 1 that could open no incident, by the policy.",
+            "detector",
+            "reason",
+        )
+        self._rate_wanted = gauge(
+            "alert_rate_wanted", "Wanted share of normal samples with a score above 1.", "detector"
+        )
+        self._rate_realised = gauge(
+            "alert_rate_realised",
+            "Share of samples with a score above 1, over the last day of event time.",
+            "detector",
+        )
+        self._alarms_wanted = gauge(
+            "alarms_per_day_wanted",
+            "Wanted false alarms a day of all entities, where alarms_per_day is set.",
+            "detector",
+        )
+        self._alarms_realised = gauge(
+            "alarms_per_day_realised", "Incidents opened in the last day of event time.", "detector"
+        )
         self._opened = counter("incidents_opened", "Incidents opened.", "detector", "severity")
         self._open = gauge("incidents_open", "Incidents that go on now.", "severity")
         self._adaptations = counter(
@@ -127,6 +151,9 @@ class Telemetry:
                 self._unscored.labels(detector, unscored)
             for seen_by in SeenBy:
                 self._alerts.labels(detector, seen_by)
+            for suppression in Suppression:
+                self._suppressed.labels(detector, suppression)
+            self._alarms_realised.labels(detector)
             for severity in Severity:
                 self._opened.labels(detector, severity)
             for verdict in Verdict:
@@ -197,6 +224,22 @@ class Telemetry:
     def alerted(self, detector: str, seen_by: SeenBy, samples: int) -> None:
         """Count samples with a score above 1."""
         self._alerts.labels(detector, seen_by).inc(samples)
+
+    def suppressed(self, detector: str, reason: Suppression, samples: int) -> None:
+        """Count samples with a score above 1 that the policy kept from opening an incident."""
+        self._suppressed.labels(detector, reason).inc(samples)
+
+    def wanted(self, detector: str, rate: float) -> None:
+        """Set the wanted share of normal samples with a score above 1."""
+        self._rate_wanted.labels(detector).set(rate)
+
+    def realised(self, detector: str, figures: Figures, alarms_per_day: float | None = None) -> None:
+        """Set how often it really alarms, beside the wanted `alarms_per_day` of each entity."""
+        if figures.rate is not None:
+            self._rate_realised.labels(detector).set(figures.rate)
+        self._alarms_realised.labels(detector).set(figures.alarms)
+        if alarms_per_day is not None:
+            self._alarms_wanted.labels(detector).set(alarms_per_day * figures.entities)
 
     def model(self, detector: str, version: str, kind: str) -> None:
         """Say which model is at work; it takes the place of the detector's model before."""

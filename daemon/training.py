@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import logging
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,11 +13,16 @@ from kafka import KafkaConsumer
 from anomalyd import __version__
 from anomalyd.daemon.config import Config, DetectorConfig
 from anomalyd.daemon.history import read_history
+from anomalyd.daemon.policy import Policy
 from anomalyd.detectors.detector import Progress, TrainingSet, silent
 from anomalyd.detectors.library import ModelLibrary
 from anomalyd.detectors.model import Card
 from anomalyd.detectors.pair import train_pair
-from anomalyd.errors import ConfigError
+from anomalyd.errors import ConfigError, StoreError
+from anomalyd.reports.maintenance import Window
+from anomalyd.reports.queries import Queries
+
+_log = logging.getLogger(__name__)
 
 
 def train_detectors(
@@ -43,9 +49,24 @@ def train_detectors(
         config, detectors, consumer_factory=consumer_factory, clock=clock, progress=progress
     )
     library = ModelLibrary(Path(config.store.models))
+    opened = opened_windows(config.store.url.get_secret_value())
     return {
-        d.name: train_one(d, history[d.name], library, created=clock(), progress=progress) for d in detectors
+        d.name: train_one(d, history[d.name], library, opened=opened, created=clock(), progress=progress)
+        for d in detectors
     }
+
+
+def opened_windows(url: str) -> list[Window]:
+    """Give the maintenance windows that operators opened; none where there is no store to ask."""
+    try:
+        queries = Queries.open(url)
+    except StoreError as error:
+        _log.info("trained without what operators said of maintenance: %s", error)
+        return []
+    try:
+        return queries.maintenance()
+    finally:
+        queries.close()
 
 
 def train_one(
@@ -53,22 +74,26 @@ def train_one(
     training: TrainingSet,
     library: ModelLibrary,
     *,
+    opened: Sequence[Window] = (),
     created: float,
     progress: Progress = silent,
 ) -> tuple[str, Card]:
     """Train one detector and publish it: the version and the autoencoder's card.
+
+    What its policy does not learn (ignored metrics, maintenance; `opened` are the windows that operators
+    opened) is left out.
 
     Raises:
         TrainingError: too little data.
 
     """
     pair = train_pair(
-        training,
+        Policy.of(detector, opened).learnable(training),
         kind=detector.kind,
         parameters=detector.parameters,
         classical=detector.classical,
         classical_parameters=detector.classical_parameters,
-        false_alarm_rate=detector.alert.false_alarm_rate,
+        false_alarm_rate=detector.alert.wanted,
         seed=detector.training.seed,
         code_version=__version__,
         created=created,

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from anomalyd.daemon.config import DetectorConfig
+from anomalyd.daemon.policy import Policy
 from anomalyd.detectors.library import LoadedPair, ModelLibrary
 from anomalyd.detectors.registry import detector_class
 from anomalyd.errors import ModelError
+from anomalyd.reports.maintenance import Window
 
 _log = logging.getLogger(__name__)
 
@@ -26,6 +28,7 @@ class Watch:
         on_refused: Callable[[str, str], None] = lambda detector, why: None,
     ) -> None:
         self.config = config
+        self.policy = Policy.of(config)
         self.sample_kind = detector_class(config.kind).sample_kind
         self.loaded: LoadedPair | None = None
         self._library = library
@@ -54,6 +57,10 @@ class Watch:
         self.loaded = found
         _log.info("detector %s: model %s is at work", self.config.name, found.version)
         return True
+
+    def maintain(self, opened: Sequence[Window]) -> None:
+        """Take over the maintenance windows that operators opened, in place of those it knew."""
+        self.policy = Policy.of(self.config, opened)
 
     def _fits(self, found: LoadedPair) -> bool:
         """See that the model is of the kind that the configuration asks for."""

@@ -48,7 +48,9 @@ class Card:
 
     `features` (F,) names the metrics of a vector (empty for maps); `shapes` gives the shape of one sample of
     each entity it was trained on. `trained_from`, `trained_to`: first and last event time of the `samples`
-    training samples, `created`: wall-clock time, all in seconds since the epoch. `figures`: how training went
+    training samples, `created`: wall-clock time, all in seconds since the epoch. `alarms_per_day`: the wanted
+    false alarms per entity and day that the calibration's rate was made of, None if the rate itself was
+    wanted. `figures`: how training went
     (losses, the share of held-out samples above 1, seconds), as far as it is known.
     """
 
@@ -64,6 +66,7 @@ class Card:
     seed: int
     parameters: Mapping[str, Any]
     created: float
+    alarms_per_day: float | None = None
     figures: Mapping[str, float] = field(default_factory=dict)
 
     @property

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from anomalyd.detectors.alarms import AlarmTarget
 from anomalyd.detectors.detector import (
     Adaptation,
     Progress,
@@ -66,6 +67,17 @@ class Pair:
     def features(self) -> tuple[str, ...]:
         """The metrics of a vector (F,), in order; empty for maps."""
         return self.autoencoder.card.features
+
+    @property
+    def false_alarm_rate(self) -> float:
+        """The wanted share of normal samples that score above 1 by either."""
+        return self.autoencoder.calibration.false_alarm_rate + self.classical.calibration.false_alarm_rate
+
+    @property
+    def alarms_per_day(self) -> float | None:
+        """The wanted false alarms per entity and day by either; None if it was trained for a rate."""
+        both = self.autoencoder.card.alarms_per_day, self.classical.card.alarms_per_day
+        return None if both[0] is None or both[1] is None else both[0] + both[1]
 
     def check(self, *, features: Sequence[str] = (), sample_kind: SampleKind = "vector") -> None:
         """See that samples of this kind, with these metrics in this order, fit both models.
@@ -131,7 +143,7 @@ def train_pair(
     parameters: Mapping[str, Any] | None = None,
     classical: str | None = None,
     classical_parameters: Mapping[str, Any] | None = None,
-    false_alarm_rate: float = 1e-3,
+    false_alarm_rate: float | AlarmTarget = 1e-3,
     seed: int = 0,
     code_version: str = "",
     created: float = 0.0,
@@ -140,20 +152,22 @@ def train_pair(
     """Train an autoencoder and its classical peer (the default one of the kind unless `classical` is given).
 
     `false_alarm_rate` is for "either of both alerts": each gets half of it (Bonferroni), which holds however
-    much the two agree; where they do, there are fewer false alarms than asked for.
+    much the two agree; where they do, there are fewer false alarms than asked for. So it is with an
+    `AlarmTarget`.
 
     Raises:
         TrainingError: as `train_model`; also if `kind` is not an autoencoder's.
 
     """
     peer = classical if classical is not None else classical_peer(kind)
+    half = false_alarm_rate / 2.0
 
     def train(kind: str, parameters: Mapping[str, Any] | None) -> Model:
         return train_model(
             training,
             kind=kind,
             parameters=parameters or {},
-            false_alarm_rate=false_alarm_rate / 2.0,
+            false_alarm_rate=half,
             seed=seed,
             code_version=code_version,
             created=created,

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from anomalyd.detectors.alarms import AlarmTarget, usual_interval
 from anomalyd.detectors.calibration import fit_calibration
 from anomalyd.detectors.course import Course
 from anomalyd.detectors.detector import Detector, Progress, Series, State, Stretch, TrainingSet, silent
@@ -30,7 +31,7 @@ def train_model(
     *,
     kind: str,
     parameters: Mapping[str, Any],
-    false_alarm_rate: float,
+    false_alarm_rate: float | AlarmTarget,
     seed: int,
     code_version: str,
     created: float,
@@ -43,9 +44,10 @@ def train_model(
     through it, causally as the daemon will, and the scores of the newer part, which it has not seen,
     calibrate it. It is not fitted again on everything: the calibration would belong to another model.
 
-    `created` is the wall-clock time in seconds since the epoch, `code_version` says which anomalyd it was.
-    The card's figures: what the detector reported of its fit, "held_out_rate" (the share of the held-out
-    samples above 1; the wanted rate is in the calibration) and "seconds" it all took.
+    `false_alarm_rate` is the wanted share of normal samples above 1, or a number of alarms a day that
+    becomes one. `created` is the wall-clock time in seconds since the epoch, `code_version` says which
+    anomalyd it was. The card's figures: what the detector reported of its fit, "held_out_rate" (the share of
+    the held-out samples above 1; the wanted rate is in the calibration) and "seconds" it all took.
 
     Raises:
         TrainingError: too little data, an unknown kind or parameter, a false-alarm rate outside (0, 1).
@@ -60,8 +62,14 @@ def train_model(
         TrainingSet(fitted_on, training.features), parameters, seed=seed, progress=course
     )
     streamed = stream_scores(detector, training)
-    held_out = np.concatenate([raw[_split(training.series[entity]) :] for entity, raw in streamed])
-    calibration = fit_calibration(held_out, false_alarm_rate)
+    by_entity = [raw[_split(training.series[entity]) :] for entity, raw in streamed]
+    held_out = np.concatenate(by_entity)
+    if isinstance(false_alarm_rate, AlarmTarget):
+        alarms_per_day: float | None = false_alarm_rate.per_day
+        rate = false_alarm_rate.rate(by_entity, usual_interval(training.series))
+    else:
+        alarms_per_day, rate = None, false_alarm_rate
+    calibration = fit_calibration(held_out, rate)
     figures = {
         **course.figures(),
         "held_out_rate": float(np.mean(calibration(held_out[~np.isnan(held_out)]) > 1.0)),
@@ -80,6 +88,7 @@ def train_model(
         seed=seed,
         parameters=dict(parameters),
         created=created,
+        alarms_per_day=alarms_per_day,
         figures={name: value for name, value in figures.items() if math.isfinite(value)},
     )
     return Model(card, detector, calibration)

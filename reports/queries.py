@@ -19,6 +19,7 @@ from anomalyd.reports.adaptation import Adaptation
 from anomalyd.reports.database import Database
 from anomalyd.reports.evidence import decode
 from anomalyd.reports.ledger import adaptation_columns, adaptation_of, find_adaptation, word_of
+from anomalyd.reports.maintenance import Window, read_windows
 from anomalyd.reports.report import Evidence, Explanation, Report, SeenBy, Severity, Status
 from anomalyd.reports.rows import explanation_of, report_columns, report_of
 from anomalyd.reports.schema import check
@@ -250,6 +251,11 @@ class Queries:
         """
         with self._database.reading() as connection:
             return find_adaptation(connection, adaptation_id)
+
+    def maintenance(self) -> list[Window]:
+        """Give the maintenance windows that operators opened, earliest first, those that are over, too."""
+        with self._database.reading() as connection:
+            return read_windows(connection)
 
     def activity(self, since: float | None = None, until: float | None = None) -> dict[str, Activity]:
         """Give what each entity sent within since <= t < until (event times, seconds since the epoch).

@@ -28,6 +28,7 @@ from anomalyd.reports import tables as t
 from anomalyd.reports.database import Database, Insert
 from anomalyd.reports.evidence import encode
 from anomalyd.reports.ledger import Ledger, keep_adaptations, mark_applied, mark_undone
+from anomalyd.reports.maintenance import MaintenanceBook
 from anomalyd.reports.points import MAX_POINTS, superfluous
 from anomalyd.reports.report import Explanation, Incident, Status
 from anomalyd.reports.rows import explanation_row, incident_columns, incident_of, incident_row
@@ -50,6 +51,8 @@ class Store:
         self._clock = clock
         self.ledger = Ledger(database, clock)
         """Words of operators and requests to undo that wait for the daemon."""
+        self.maintenance = MaintenanceBook(database, clock)
+        """Times of work that operators opened and ended."""
         self._upsert_report = _report_upsert(database)
         self._upsert_activity = _activity_upsert(database)
 

@@ -291,3 +291,16 @@ states_before = Table(
     ),
     Column("state", LargeBinary, nullable=False),
 )
+
+maintenance = Table(
+    "maintenance",
+    metadata,
+    Column("id", BigInteger().with_variant(Integer, "sqlite"), primary_key=True),
+    Column("detector", Text, nullable=False),
+    Column("entities", Lines, nullable=False),
+    Column("since", Real, nullable=False),
+    Column("until", Real, nullable=False),
+    Column("reason", Text, nullable=False),
+    Column("recorded", Real, nullable=False),
+    sqlite_autoincrement=True,
+)

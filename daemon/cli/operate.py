@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from anomalyd.daemon.alerting import AlertPolicy
 from anomalyd.daemon.cli.options import DEFAULT_CONFIG, ConfigFile, log_to_stderr
 from anomalyd.daemon.config import load_config
 
@@ -37,9 +38,15 @@ def check_config(config: ConfigFile = DEFAULT_CONFIG) -> None:
     for detector in found.detectors:
         typer.echo(
             f"detector  {detector.name}: {detector.kind} and {detector.classical_kind} on "
-            f"{', '.join(detector.entities)}; {detector.alert.false_alarm_rate:g} false alarms a sample"
+            f"{', '.join(detector.entities)}; {_wanted(detector.alert)}"
         )
     typer.echo(f"{config}: good")
+
+
+def _wanted(alert: AlertPolicy) -> str:
+    if alert.alarms_per_day is not None:
+        return f"{alert.alarms_per_day:g} false alarms a day and entity"
+    return f"{alert.false_alarm_rate:g} false alarms a sample"
 
 
 def train(

@@ -11,17 +11,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from anomalyd.daemon.config import AlertPolicy
+from anomalyd.daemon.alerting import AlertPolicy, SeverityLevels
 from anomalyd.daemon.incidents import (
     Change,
     IncidentTracker,
     Note,
     annotate,
-    anomalous,
     report_id,
     settle_as_normal,
 )
 from anomalyd.daemon.memory import Memory, Track, decode, encode
+from anomalyd.daemon.policy import Policy
 from anomalyd.daemon.stages import Sample, Scored
 from anomalyd.detectors.detector import Stretch
 from anomalyd.detectors.model import Scores
@@ -62,6 +62,7 @@ def follow(track: Track, stretch: Scored, policy: AlertPolicy = POLICY) -> tuple
     return IncidentTracker(policy).follow(
         track,
         stretch,
+        Policy(policy).judge(stretch),
         lambda k: (evidence(stretch.samples[k].time), (f"cause at {stretch.samples[k].time:g}",)),
     )
 
@@ -111,7 +112,11 @@ def test_a_sample_nobody_can_judge_is_neither_anomalous_nor_quiet() -> None:
 
 def noted(*times: float, scores: Sequence[float], track: Track = Track()) -> tuple[Track, list[Change]]:
     notes = [Note(time, f"at {time:g}") for time in times]
-    return IncidentTracker(POLICY).follow(track, scored(scores), lambda k: (evidence(float(k)), ()), notes)
+    stretch = scored(scores)
+    judgement = Policy(POLICY).judge(stretch)
+    return IncidentTracker(POLICY).follow(
+        track, stretch, judgement, lambda k: (evidence(float(k)), ()), notes
+    )
 
 
 @pytest.mark.parametrize(
@@ -201,8 +206,23 @@ def test_severity_rises_with_the_peak_and_is_told() -> None:
     assert changes[0].incident.severity is Severity.CRITICAL
 
 
+def test_severity_rises_with_time_where_the_policy_says_so() -> None:
+    levels = SeverityLevels(error_after_s=3.0, critical_after_s=6.0)
+    policy = POLICY.model_copy(update={"severity": levels})
+    track, changes = follow(Track(), scored([1.5] * 3), policy)
+    assert changes[0].incident.severity is Severity.WARNING
+    track, changes = follow(track, scored([1.5], start=3), policy)
+    assert (changes[0].events, changes[0].incident.severity) == (("escalated",), Severity.ERROR)
+    track, changes = follow(track, scored([0.0, 0.0], start=6), policy)  # quiet samples are no longer it
+    assert changes[0].incident.severity is Severity.ERROR
+    _, changes = follow(Track(), scored([1.5] * 7), policy)
+    assert changes[0].incident.severity is Severity.CRITICAL
+    _, changes = follow(Track(), scored([1.5] * 7))
+    assert changes[0].incident.severity is Severity.WARNING
+
+
 def test_policies_differ_in_whom_they_believe() -> None:
-    autoencoder, classical = np.array([2.0, 2.0, 0.0, NAN]), np.array([0.0, 2.0, 2.0, 2.0])
+    autoencoder, classical = [2.0, 2.0, 0.0, NAN], [0.0, 2.0, 2.0, 2.0]
     believed = {
         "either": [True, True, True, True],
         "autoencoder": [True, True, False, False],
@@ -210,7 +230,8 @@ def test_policies_differ_in_whom_they_believe() -> None:
     }
     for alert_on, expected in believed.items():
         policy = AlertPolicy.model_validate({"alert_on": alert_on})
-        assert anomalous(policy, autoencoder, classical).tolist() == expected
+        judgement = Policy(policy).judge(scored(autoencoder, classical))
+        assert judgement.anomalous.tolist() == judgement.opens.tolist() == expected
 
 
 _SCORES = st.lists(st.sampled_from([0.0, 0.5, 1.5, 2.5, 7.0, NAN]), min_size=1, max_size=40)

@@ -95,7 +95,9 @@ class Adapting(Plain):
 
 def loaded(detector: Any, version: str = "v1") -> LoadedPair:
     """A pair of such a detector and one that never moves and never alerts."""
-    card = SimpleNamespace(sample_kind="vector", features=("x",), kind="vector-autoencoder")
+    card = SimpleNamespace(
+        sample_kind="vector", features=("x",), kind="vector-autoencoder", alarms_per_day=None
+    )
     silent: Any = lambda raw: np.full(len(raw), np.nan)  # noqa: E731
     same: Any = lambda raw: raw  # noqa: E731
     quiet: Any = Plain()

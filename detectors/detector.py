@@ -71,7 +71,7 @@ class Adaptation:
     """A change of what a detector holds for normal of one entity.
 
     `time`: event time of the row at which it happened; `what`: a short stable word, as "new-normal";
-    `text`: a sentence that says what was assumed; `before`: the entity's state before it, for `Adaptive.undo`.
+    `text`: a sentence that says what was assumed; `before`: the entity's state before it, for `undo`.
     """
 
     time: float
@@ -120,6 +120,8 @@ class Detector(ABC):
 
     kind: ClassVar[str]
     sample_kind: ClassVar[SampleKind]
+    parameters_class: ClassVar[type[Any] | None] = None
+    """The dataclass of its parameters, made of `parameters.number`s; None: it says nothing of them."""
 
     @classmethod
     @abstractmethod
@@ -175,6 +177,14 @@ class Adaptive(Protocol):
 
     def undo(self, state: State, before: State) -> State:
         """Put back what was held for normal before an adaptation; the rows seen since stay remembered."""
+
+
+@runtime_checkable
+class Primed(Protocol):
+    """A detector that goes on where training ended: what it remembered there is a part of the model."""
+
+    def prime(self, states: Mapping[str, State]) -> Self:
+        """Give the same detector that begins an entity's stream from what training left of it."""
 
 
 @dataclass(frozen=True, slots=True)

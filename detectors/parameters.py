@@ -14,9 +14,14 @@ if TYPE_CHECKING:
 P = TypeVar("P", bound="DataclassInstance")
 
 
-def number(default: float, least: float, most: float) -> Any:
-    """Declare a number of a parameters dataclass: its default (an int asks for integers) and its range."""
-    return field(default=default, metadata={"least": least, "most": most})
+def number(
+    default: float, least: float, most: float, *, tune: tuple[float, float] | None = None, log: bool = False
+) -> Any:
+    """Declare a number of a parameters dataclass: its default (an int asks for integers) and its range.
+
+    `tune`: where `anomalyd tune` looks for a better one, None: nowhere; `log`: on a logarithmic scale.
+    """
+    return field(default=default, metadata={"least": least, "most": most, "tune": tune, "log": log})
 
 
 def read_parameters(kind: str, known: type[P], given: Mapping[str, Any]) -> P:

@@ -32,18 +32,24 @@ _CHUNK_ROWS = 512
 class Contender:
     """A kind of detector and its settings: an autoencoder beside its classical peer, or any other kind alone.
 
-    `false_alarm_rate` is the wanted share of normal rows that alert: of a pair by either of both.
+    `false_alarm_rate` is the wanted share of normal rows that alert: of a pair by either of both. `alone`: an
+    autoencoder, too, without its peer.
     """
 
     kind: str = "vector-autoencoder"
     parameters: Mapping[str, Any] = field(default_factory=dict)
     false_alarm_rate: float = 1e-3
     seed: int = 0
+    alone: bool = False
 
     @property
     def detectors(self) -> tuple[str, ...]:
         """What it is measured as: `OF_A_PAIR`, or the kind itself where it has no classical peer."""
-        return OF_A_PAIR if self.kind in autoencoder_kinds() else (self.kind,)
+        return OF_A_PAIR if self._is_pair else (self.kind,)
+
+    @property
+    def _is_pair(self) -> bool:
+        return self.kind in autoencoder_kinds() and not self.alone
 
     def check(self) -> None:
         """See that it can score metric vectors.
@@ -62,7 +68,7 @@ class Contender:
             TrainingError: as `train_model`.
 
         """
-        if self.kind in autoencoder_kinds():
+        if self._is_pair:
             return train_pair(
                 training,
                 kind=self.kind,

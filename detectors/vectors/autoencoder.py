@@ -48,12 +48,12 @@ class Parameters:
     their fourth digit).
     """
 
-    window: int = number(8, 1, 256)
-    hidden: int = number(64, 4, 1024)
-    code: int = number(0, 0, 1024)
+    window: int = number(8, 1, 256, tune=(2, 32), log=True)
+    hidden: int = number(64, 4, 1024, tune=(16, 256), log=True)
+    code: int = number(0, 0, 1024, tune=(0, 24))
     epochs: int = number(60, 1, 10_000)
-    clip: float = number(30.0, 1.0, 1e4)
-    top: int = number(3, 1, 1000)
+    clip: float = number(30.0, 1.0, 1e4, tune=(5.0, 200.0), log=True)
+    top: int = number(3, 1, 1000, tune=(1, 10))
     warmup: int = number(30, 10, 100_000)
     floor: float = number(0.01, 0.0, 1.0)
 
@@ -67,6 +67,7 @@ class VectorAutoencoder(Detector):
 
     kind: ClassVar[str] = "vector-autoencoder"
     sample_kind: ClassVar[SampleKind] = "vector"
+    parameters_class = Parameters
 
     def __init__(self, parameters: Parameters, scaling: Scaling, network: Network) -> None:
         self._parameters = parameters

@@ -34,10 +34,10 @@ class Parameters:
     move, as a share of its size (lower it for voltages that never leave their fourth digit).
     """
 
-    clip: float = number(30.0, 1.0, 1e4)
-    top: int = number(3, 1, 1000)
+    clip: float = number(30.0, 1.0, 1e4, tune=(5.0, 200.0), log=True)
+    top: int = number(3, 1, 1000, tune=(1, 10))
     warmup: int = number(30, 10, 100_000)
-    floor: float = number(0.01, 0.0, 1.0)
+    floor: float = number(0.01, 0.0, 1.0, tune=(0.001, 0.1), log=True)
 
 
 class MedianDistance(Detector):
@@ -45,6 +45,7 @@ class MedianDistance(Detector):
 
     kind: ClassVar[str] = "median-distance"
     sample_kind: ClassVar[SampleKind] = "vector"
+    parameters_class = Parameters
 
     def __init__(self, parameters: Parameters, scaling: Scaling) -> None:
         self._parameters = parameters

@@ -1,0 +1,1 @@
+"""Search for a detector's parameters on one's own data."""

@@ -74,6 +74,11 @@ class InputConfig(_Section):
     format: Name = "json"
     entity: str | None = None
     lateness_s: Annotated[float, Field(ge=0)] = 0.0
+    entity_label: str | None = None
+    metric_labels: list[str] | None = None
+    metrics: Annotated[list[str], Field(min_length=1)] = ["*"]
+    ignore_metrics: list[str] = []
+    counters: list[str] | None = None
     limits: Limits = Limits()
 
 

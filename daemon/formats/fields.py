@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 
 from anomalyd.daemon.config import InputConfig
@@ -45,6 +45,16 @@ class Fields:
         self._entities[named] = name
         return name
 
+    def labelled_entity(self, given: str | None, labels: Sequence[str]) -> str:
+        """Give the entity of a format that names it by a label: that label's value, else the input's."""
+        if given is None and self._entity is None:
+            raise DecodeError(
+                Reason.ENTITY,
+                f"no entity: there is no label {' or '.join(labels)}; say which label names it "
+                "(inputs.entity_label), or name it (inputs.entity)",
+            )
+        return self.entity(given, None)
+
     def time(self, given: float | str, now: float) -> float:
         """Give the event time in seconds since the epoch, from seconds or ISO 8601 with a time zone."""
         seconds = given if isinstance(given, float) else self._parse_time(given)
@@ -62,10 +72,18 @@ class Fields:
         """Check the names of a metric vector, and how many there are."""
         if not self._metrics.issuperset(values):
             for name in values:
-                self._check_name(name, "values: metric name", Reason.METRICS)
+                self.metric_name(name)
             if len(self._metrics) >= REMEMBERED:
                 self._metrics.clear()
             self._metrics.update(values)
+        self.metric_count(values)
+
+    def metric_name(self, name: str) -> None:
+        """Check the name of a metric."""
+        self._check_name(name, "values: metric name", Reason.METRICS)
+
+    def metric_count(self, values: Mapping[str, object]) -> None:
+        """Check how many metrics a vector has."""
         if not 0 < len(values) <= self._limits.metrics:
             raise DecodeError(
                 Reason.METRICS,
@@ -103,6 +121,17 @@ class Fields:
             raise DecodeError(
                 reason, f"{what} {name[:60]!r}: no control characters, no spaces at its ends are allowed"
             )
+
+
+def seconds_of(timestamp: float) -> float:
+    """Give seconds since the epoch, from a time in s, ms, us or ns: told apart by its size.
+
+    Read as seconds, 1e11 is the year 5138; read as milliseconds, it is 1973. So for the other units.
+    """
+    size = abs(timestamp)
+    if size < 1e11:
+        return float(timestamp)
+    return timestamp / (1e3 if size < 1e14 else 1e6 if size < 1e17 else 1e9)
 
 
 def seconds_or_text(text: str) -> float | str:

@@ -27,7 +27,12 @@ class Reason(StrEnum):
 
 
 class Format(ABC):
-    """Decodes the messages of one input."""
+    """Decodes the messages of one input.
+
+    `maps_names`: it makes entities and metrics of other producers' names, as `inputs` says how.
+    """
+
+    maps_names = False
 
     def __init__(self, config: InputConfig) -> None:
         self.config = config
@@ -37,7 +42,8 @@ class Format(ABC):
         """Decode a record whose value is not empty; `now` is the wall clock in seconds since the epoch.
 
         A message of several samples loses only the bad ones: the others are returned, with the error that
-        names the bad ones.
+        names the bad ones. One that holds nothing of interest (texts, metadata, metrics that are not wanted)
+        gives no samples and no error.
 
         Raises:
             DecodeError: nothing of the message can be used.

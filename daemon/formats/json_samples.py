@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 from typing import Annotated, Any
 
@@ -12,6 +11,7 @@ from msgspec import Meta
 from numpy.typing import NDArray
 
 from anomalyd.daemon.config import InputConfig
+from anomalyd.daemon.formats.faults import JSON_FAULTS, Faults, json_fault
 from anomalyd.daemon.formats.fields import Fields
 from anomalyd.daemon.formats.format import Format, Reason
 from anomalyd.daemon.stages import Record, Sample
@@ -20,8 +20,6 @@ from anomalyd.errors import DecodeError
 # Detectors compute in float32, where more than this is infinite. JSON itself has no NaN and no Infinity.
 Number = Annotated[float, Meta(ge=-3.4e38, le=3.4e38)]
 Counter = Annotated[int, Meta(ge=0, le=2**31 - 1)]  # what every SQL database calls an integer
-
-NAMED_ELEMENTS = 10  # of the bad elements of one message, so that the text stays readable
 
 
 class Element(msgspec.Struct, gc=False):
@@ -54,7 +52,7 @@ class JsonSamples(Format):
         assert record.value is not None
         try:
             message = self._decode(record.value)
-        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        except JSON_FAULTS as error:
             return self._elements(record, _split(record.value, error), now)
         if type(message) is list:
             return self._elements(record, message, now)
@@ -99,20 +97,15 @@ class JsonSamples(Format):
         if not elements:
             raise DecodeError(Reason.EMPTY, "an array without elements")
         samples: list[Sample] = []
-        errors: list[tuple[int, DecodeError]] = []
+        faults = Faults()
         for index, element in enumerate(elements):
             try:
                 whole = _element(element) if isinstance(element, msgspec.Raw) else element
                 samples.append(self._sample(record, whole, now))
             except DecodeError as error:
-                errors.append((index, error))
-        if not errors:
-            return samples, None
-        named = [f"element {index}: {error}" for index, error in errors[:NAMED_ELEMENTS]]
-        if len(errors) > NAMED_ELEMENTS:
-            named.append(f"and {len(errors) - NAMED_ELEMENTS} more")
-        told = DecodeError(errors[0][1].reason, "; ".join(named))
-        if not samples:
+                faults.add(error, f"element {index}")
+        told = faults.told()
+        if told is not None and not samples:
             raise told
         return samples, told
 
@@ -128,7 +121,7 @@ def _split(value: bytes, error: Exception) -> Sequence[msgspec.Raw]:
             return _array_decoder.decode(value)
         except msgspec.ValidationError:  # not an array
             raise _described(value, error) from None
-        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as syntax:
+        except JSON_FAULTS as syntax:
             raise _described(value, syntax) from None
     raise _described(value, error) from None
 
@@ -136,28 +129,24 @@ def _split(value: bytes, error: Exception) -> Sequence[msgspec.Raw]:
 def _element(raw: msgspec.Raw) -> Element:
     try:
         return _element_decoder.decode(raw)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+    except JSON_FAULTS as error:
         raise _described(bytes(raw), error) from None
 
 
 def _described(value: bytes, error: Exception) -> DecodeError:
     """Say what is wrong, with the path of the field: `$.map[3][2]`, `$.values.cpu`."""
-    if not isinstance(error, msgspec.ValidationError):
-        return DecodeError(Reason.SYNTAX, f"not JSON: {error}")
-    text = str(error)
-    if "`$.values[...]`" in text:  # msgspec does not say which
+    fault = json_fault(error)
+    if "`$.values[...]`" in str(fault):  # msgspec does not say which
         name = next((n for n, v in _values(value).items() if not _is_number(v)), None)
         if name is not None:
-            text = text.replace("`$.values[...]`", f"`$.values.{name[:60]}`")
-    return DecodeError(
-        Reason.FIELD, re.sub(r"object missing required field", "missing field", text, flags=re.I)
-    )
+            return DecodeError(fault.reason, str(fault).replace("`$.values[...]`", f"`$.values.{name[:60]}`"))
+    return fault
 
 
 def _values(value: bytes) -> dict[str, Any]:
     try:
         values: Any = msgspec.json.decode(value)["values"]
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+    except JSON_FAULTS:
         return {}
     return values if isinstance(values, dict) else {}
 

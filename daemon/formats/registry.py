@@ -5,23 +5,46 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from anomalyd.daemon.config import InputConfig
+from anomalyd.daemon.formats.collectd import Collectd
 from anomalyd.daemon.formats.format import Format
+from anomalyd.daemon.formats.influx import Influx
 from anomalyd.daemon.formats.json_samples import JsonSamples
 from anomalyd.daemon.formats.npy import NpyMap
+from anomalyd.daemon.formats.prometheus import Prometheus
+from anomalyd.daemon.formats.telegraf_json import TelegrafJson
 from anomalyd.errors import ConfigError
 
-FORMATS: Mapping[str, type[Format]] = {"json": JsonSamples, "npy": NpyMap}
+FORMATS: Mapping[str, type[Format]] = {
+    "json": JsonSamples,
+    "npy": NpyMap,
+    "telegraf-json": TelegrafJson,
+    "influx": Influx,
+    "prometheus": Prometheus,
+    "collectd": Collectd,
+}
+
+# The settings of an input that say how other producers' names become entities and metrics.
+_MAPPING = ("entity_label", "metric_labels", "metrics", "ignore_metrics", "counters")
 
 
 def format_of(config: InputConfig) -> Format:
     """Make the decoder of an input.
 
     Raises:
-        ConfigError: there is no format of that name; the text lists those that are.
+        ConfigError: there is no format of that name, and the text lists those that are; or a setting that the
+            format has no use for.
 
     """
     if config.format not in FORMATS:
         raise ConfigError(
             f"inputs: {config.topic}: unknown format {config.format!r}; known: {', '.join(FORMATS)}"
         )
-    return FORMATS[config.format](config)
+    decoder = FORMATS[config.format]
+    useless = [n for n in _MAPPING if getattr(config, n) != type(config).model_fields[n].default]
+    if useless and not decoder.maps_names:
+        with_names = ", ".join(name for name, kind in FORMATS.items() if kind.maps_names)
+        raise ConfigError(
+            f"inputs: {config.topic}: {useless[0]} is of no use to the format {config.format!r}, "
+            f"whose messages name entity and metrics themselves; it is for {with_names}"
+        )
+    return decoder(config)

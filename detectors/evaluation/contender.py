@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from anomalyd.detectors.alarms import AlarmTarget
 from anomalyd.detectors.detector import Progress, State, Stretch, TrainingSet, Word, silent
 from anomalyd.detectors.model import Model, Scores
 from anomalyd.detectors.pair import Pair, PairScores, train_pair
@@ -32,13 +33,13 @@ _CHUNK_ROWS = 512
 class Contender:
     """A kind of detector and its settings: an autoencoder beside its classical peer, or any other kind alone.
 
-    `false_alarm_rate` is the wanted share of normal rows that alert: of a pair by either of both. `alone`: an
-    autoencoder, too, without its peer.
+    `false_alarm_rate` is the wanted share of normal rows that alert, or a number of alarms a day: of a pair
+    by either of both. `alone`: an autoencoder, too, without its peer.
     """
 
     kind: str = "vector-autoencoder"
     parameters: Mapping[str, Any] = field(default_factory=dict)
-    false_alarm_rate: float = 1e-3
+    false_alarm_rate: float | AlarmTarget = 1e-3
     seed: int = 0
     alone: bool = False
 
@@ -109,7 +110,7 @@ def stream(
     values: NDArray[np.float32],
     told: Told | None = None,
 ) -> Streamed:
-    """Stream rows (U, F) causally, beginning without any remembered rows, as after a start of the daemon."""
+    """Stream rows (U, F) causally, beginning with nothing remembered but what the model itself holds."""
     state: State = {}
     parts: dict[str, list[tuple[NDArray[np.float64], NDArray[np.float32]]]] = {}
     cuts = sorted({*range(0, len(values), _CHUNK_ROWS), len(values), *([told.row] if told else ())})

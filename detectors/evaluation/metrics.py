@@ -58,7 +58,7 @@ def evaluate_metrics(
     `contribution` (U, F), each row's from the detector whose score it is. OUT/results.json holds the rows
     that are returned: for each series and last for their macro mean, a row for each of the contender's
     `detectors`. OUT/failed.json says of each series that could not be read or trained on why; the others are
-    measured. The test half begins without any remembered rows, as after a start of the daemon.
+    measured. The test half begins as the daemon begins with a new model.
 
     Raises:
         TrainingError: there is no file, not one could be measured, or the kind of detector is unknown.

@@ -9,9 +9,10 @@ from pathlib import Path
 
 import numpy as np
 
+from anomalyd.detectors.alarms import AlarmTarget
 from anomalyd.detectors.detector import Progress, silent
 from anomalyd.detectors.evaluation.contender import Contender, stream
-from anomalyd.detectors.evaluation.figures import false_alarms_per_day
+from anomalyd.detectors.evaluation.figures import ALARM_GAP, false_alarms_per_day
 from anomalyd.detectors.evaluation.jobs import spread
 from anomalyd.detectors.evaluation.labelled import read_labelled
 from anomalyd.detectors.evaluation.metrics import prepare, refuse_if_all_failed, write_json
@@ -19,11 +20,6 @@ from anomalyd.errors import TrainingError
 
 WANTED = (0.1, 1.0, 5.0)
 """False alarms a day."""
-
-_DAY_S = 86_400.0
-
-_MOST = 0.1
-"""Largest rate per row that is asked for: of rows an hour apart, five alarms a day would be every fifth."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,8 +117,7 @@ def _measure(
 ) -> list[RealisedRate] | str:
     """Measure one series at one wanted rate: a row for each detector, or why there is none."""
     file, per_day = item
-    rate = min(per_day * interval_s / _DAY_S, _MOST)
-    asked = replace(contender, false_alarm_rate=rate)
+    asked = replace(contender, false_alarm_rate=AlarmTarget(per_day, close_after=ALARM_GAP))
     try:
         series = read_labelled(file, interval_s)
         trained = asked.train(series.training, progress)

@@ -8,9 +8,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from anomalyd.detectors.alarms import AlarmTarget
 from anomalyd.detectors.detector import Progress, TrainingSet, silent
 from anomalyd.detectors.evaluation import rates
 from anomalyd.detectors.evaluation.contender import Contender, Trained
+from anomalyd.detectors.evaluation.figures import ALARM_GAP
 from anomalyd.detectors.evaluation.rates import RealisedRate, measure_rates
 from anomalyd.detectors.evaluation.tables import rates_table
 from anomalyd.errors import TrainingError
@@ -61,10 +63,10 @@ def test_each_of_a_pair_is_asked_for_half(data: Path, tmp_path: Path) -> None:
     assert found.rows[2].realised <= found.rows[0].realised + found.rows[1].realised
 
 
-def test_alarms_a_day_are_asked_for_in_rows_of_this_interval(
+def test_alarms_are_asked_for_as_they_are_counted(
     data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    asked: list[float] = []
+    asked: list[object] = []
     train = Contender.train
 
     def listen(self: Contender, training: TrainingSet, progress: Progress = silent) -> Trained:
@@ -72,8 +74,8 @@ def test_alarms_a_day_are_asked_for_in_rows_of_this_interval(
         return train(self, training, progress)
 
     monkeypatch.setattr(Contender, "train", listen)
-    measure_rates(data / "one.npz", tmp_path / "out", CLASSICAL, interval_s=300, wanted=[0.5, 288.0])
-    assert asked == [pytest.approx(0.5 / 288), 0.1]
+    measure_rates(data / "one.npz", tmp_path / "out", CLASSICAL, interval_s=300, wanted=[0.5, 7.0])
+    assert asked == [AlarmTarget(0.5, close_after=ALARM_GAP), AlarmTarget(7.0, close_after=ALARM_GAP)]
 
 
 def test_a_folder_is_pooled_by_days() -> None:

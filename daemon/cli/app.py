@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import typer
 
-from anomalyd.daemon.cli import evaluate, operate, read, tools, words
+from anomalyd.daemon.cli import evaluate, maintain, operate, read, tools, words
 
 app = typer.Typer(
     name="anomalyd",
@@ -21,3 +21,4 @@ read.add_to(app)
 tools.add_to(app)
 evaluate.add_to(app)
 words.add_to(app)
+maintain.add_to(app)

@@ -16,6 +16,8 @@ from prometheus_client.parser import text_string_to_metric_families as parse
 from anomalyd.daemon.batch_histogram import BatchHistogram
 from anomalyd.daemon.config import parse_config
 from anomalyd.daemon.formats.format import Reason
+from anomalyd.daemon.policy import Suppression
+from anomalyd.daemon.realised import Figures
 from anomalyd.daemon.telemetry import Telemetry
 from anomalyd.reports.report import SeenBy, Severity
 from anomalyd.reports.word import Verdict
@@ -50,6 +52,9 @@ def exercise(telemetry: Telemetry) -> None:
     telemetry.scored("host", 8)
     telemetry.unscored("host", "untrained", 1)
     telemetry.alerted("host", SeenBy.BOTH, 4)
+    telemetry.suppressed("host", Suppression.QUIET_HOURS, 2)
+    telemetry.wanted("host", 0.001)
+    telemetry.realised("host", Figures(0.002, 3, 4), 0.5)
     telemetry.model("host", "v1", "vector-autoencoder")
     telemetry.model_refused("host")
     telemetry.incident_opened("host", Severity.ERROR)
@@ -80,6 +85,11 @@ def test_every_call_arrives_under_its_name(registry: CollectorRegistry, telemetr
         ("samples_scored_total", "detector=host"): 8,
         ("samples_unscored_total", "detector=host reason=untrained"): 1,
         ("alerts_total", "detector=host seen_by=both"): 4,
+        ("alerts_suppressed_total", "detector=host reason=quiet-hours"): 2,
+        ("alert_rate_wanted", "detector=host"): 0.001,
+        ("alert_rate_realised", "detector=host"): 0.002,
+        ("alarms_per_day_wanted", "detector=host"): 2.0,  # of four entities
+        ("alarms_per_day_realised", "detector=host"): 3,
         ("model_info", "detector=host version=v1 kind=vector-autoencoder"): 1,
         ("model_refused_total", "detector=host"): 1,
         ("incidents_opened_total", "detector=host severity=error"): 1,

@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from pydantic import SecretStr
 
 from anomalyd import __version__
+from anomalyd.daemon.alerting import AlertPolicy
 from anomalyd.daemon.config import Config
 from anomalyd.daemon.training import train_detectors
 from anomalyd.detectors.library import ModelLibrary
 from anomalyd.errors import ConfigError, TrainingError
+from anomalyd.reports.maintenance import Window
+from anomalyd.reports.store import Store
 
 SECONDS = 60
 
@@ -108,3 +113,21 @@ def test_too_little_data_is_refused_and_nothing_is_published(config: Config, exp
     with pytest.raises(TrainingError, match="wait for more data"):
         train(config, experiment, seconds=3)
     assert ModelLibrary(Path(config.store.models)).versions("one") == ()
+
+
+def test_what_the_policy_does_not_learn_is_left_out(config: Config, experiment: Any, tmp_path: Path) -> None:
+    """An ignored metric; ten seconds of planned maintenance, and ten that an operator opened."""
+    begin = experiment.begin
+    store = Store.open(f"sqlite:///{tmp_path}/reports.db")
+    store.maintenance.add(Window(("host/a",), begin + 10, begin + 20, detector="one"))
+    store.close()
+    planned = {"from": datetime.fromtimestamp(begin, UTC), "to": datetime.fromtimestamp(begin + 10, UTC)}
+    alert = {"ignore": ["disk"], "maintenance": [planned], "alarms_per_day": 100.0}
+    changed = [d.model_copy(update={"alert": AlertPolicy.model_validate(alert)}) for d in config.detectors]
+    stored = config.store.model_copy(update={"url": SecretStr(f"sqlite:///{tmp_path}/reports.db")})
+    config = config.model_copy(update={"detectors": changed, "store": stored})
+    ((_, card), (_, other)) = train(config, experiment).values()
+    assert card.features == ("cpu", "memory", "net")
+    assert (card.samples, card.trained_from) == (SECONDS - 20, begin + 20)
+    assert (other.samples, other.trained_from) == (SECONDS - 10, begin + 10)
+    assert card.alarms_per_day == 50.0  # half of it for each of the two

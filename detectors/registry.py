@@ -9,6 +9,7 @@ from anomalyd.errors import TrainingError
 
 _KINDS = {
     "vector-autoencoder": "anomalyd.detectors.vectors.autoencoder:VectorAutoencoder",
+    "vector-ensemble": "anomalyd.detectors.vectors.ensemble:VectorEnsemble",
     "median-distance": "anomalyd.detectors.vectors.distance:MedianDistance",
     "map-autoencoder": "anomalyd.detectors.maps.autoencoder:MapAutoencoder",
     "map-classical": "anomalyd.detectors.maps.classical:MapClassical",
@@ -16,7 +17,11 @@ _KINDS = {
     "reference-chi-square": "anomalyd.detectors.maps.classical:ReferenceChiSquare",
 }
 
-_CLASSICAL_PEERS = {"vector-autoencoder": "median-distance", "map-autoencoder": "map-classical"}
+_CLASSICAL_PEERS = {
+    "vector-autoencoder": "median-distance",
+    "vector-ensemble": "median-distance",
+    "map-autoencoder": "map-classical",
+}
 
 
 def kinds() -> tuple[str, ...]:

@@ -14,7 +14,16 @@ from numpy.typing import NDArray
 from anomalyd.detectors.alarms import AlarmTarget, usual_interval
 from anomalyd.detectors.calibration import fit_calibration
 from anomalyd.detectors.course import Course
-from anomalyd.detectors.detector import Detector, Progress, Series, State, Stretch, TrainingSet, silent
+from anomalyd.detectors.detector import (
+    Detector,
+    Primed,
+    Progress,
+    Series,
+    State,
+    Stretch,
+    TrainingSet,
+    silent,
+)
 from anomalyd.detectors.model import Card, Model
 from anomalyd.detectors.registry import detector_class
 from anomalyd.errors import TrainingError
@@ -61,7 +70,8 @@ def train_model(
     detector = detector_class(kind).fit(
         TrainingSet(fitted_on, training.features), parameters, seed=seed, progress=course
     )
-    streamed = stream_scores(detector, training)
+    left: dict[str, State] = {}
+    streamed = stream_scores(detector, training, left)
     by_entity = [raw[_split(training.series[entity]) :] for entity, raw in streamed]
     held_out = np.concatenate(by_entity)
     if isinstance(false_alarm_rate, AlarmTarget):
@@ -70,6 +80,8 @@ def train_model(
     else:
         alarms_per_day, rate = None, false_alarm_rate
     calibration = fit_calibration(held_out, rate)
+    if isinstance(detector, Primed):
+        detector = detector.prime(left)
     figures = {
         **course.figures(),
         "held_out_rate": float(np.mean(calibration(held_out[~np.isnan(held_out)]) > 1.0)),
@@ -94,8 +106,13 @@ def train_model(
     return Model(card, detector, calibration)
 
 
-def stream_scores(detector: Detector, training: TrainingSet) -> Iterator[tuple[str, NDArray[np.float64]]]:
-    """Stream every series causally through a detector: the raw scores (T,) of each entity."""
+def stream_scores(
+    detector: Detector, training: TrainingSet, left: dict[str, State] | None = None
+) -> Iterator[tuple[str, NDArray[np.float64]]]:
+    """Stream every series causally through a detector: the raw scores (T,) of each entity.
+
+    Into `left` goes what is remembered of each entity at the end.
+    """
     for entity, series in training.series.items():
         state: State = {}
         raw = [np.empty(0)]
@@ -104,6 +121,8 @@ def stream_scores(detector: Detector, training: TrainingSet) -> Iterator[tuple[s
             (scored,) = detector.score([Stretch(entity, series.times[part], series.values[part], state)])
             raw.append(scored.raw)
             state = scored.state
+        if left is not None:
+            left[entity] = state
         yield entity, np.concatenate(raw)
 
 

@@ -42,12 +42,14 @@ class Scale:
     cap: Array
 
 
-def measure(values: NDArray[np.floating], floor: float, fallback: Scale | None = None) -> Scale:
+def measure(
+    values: NDArray[np.floating], floor: float, fallback: Scale | None = None, trusted: float = 0.995
+) -> Scale:
     """Measure what is usual in rows (T, F), NaN where missing; a metric without any row takes the fallback.
 
-    Centre: median. Width: root mean square of the deviations from it, each at most their 99.5 % quantile. It
-    sees the bursts that a median absolute deviation ignores, and half a percent of anomalies, however large,
-    cannot stretch it far. `floor`: the least width, as a share of the centre's size.
+    Centre: median. Width: root mean square of the deviations from it, each at most their `trusted` quantile.
+    It sees the bursts that a median absolute deviation ignores, and at 99.5 % half a percent of anomalies,
+    however large, cannot stretch it far. `floor`: the least width, as a share of the centre's size.
     """
     metrics = values.shape[1]
     centre, width, cap = np.zeros(metrics), np.ones(metrics), np.full(metrics, np.inf)
@@ -61,7 +63,7 @@ def measure(values: NDArray[np.floating], floor: float, fallback: Scale | None =
             continue
         middle = np.median(column)
         deviation = np.abs(column - middle)
-        spread = np.sqrt(np.mean(np.minimum(deviation, np.quantile(deviation, 0.995)) ** 2))
+        spread = np.sqrt(np.mean(np.minimum(deviation, np.quantile(deviation, trusted)) ** 2))
         # Around 0 there is no size: the largest deviation stands in for it, or a unit where there is none.
         smallest = max(floor * (abs(middle) or min(1.0, deviation.max() or 1.0)), 1e-30)
         if spread < smallest:
@@ -111,11 +113,14 @@ class Joined:
 class Scaling:
     """The scale of every entity of the training set, and of those that come later."""
 
-    def __init__(self, entities: Sequence[str], scales: Scale, warmup: int, floor: float) -> None:
+    def __init__(
+        self, entities: Sequence[str], scales: Scale, warmup: int, floor: float, trusted: float = 0.995
+    ) -> None:
         self._entities = {entity: e for e, entity in enumerate(entities)}
         self._scales = scales
         self._warmup = warmup
         self._floor = floor
+        self._trusted = trusted
         # What an unknown entity falls back on for a metric that was missing in all of its warm-up.
         self._typical = Scale(*(np.median(a, axis=0) for a in (scales.centre, scales.width, scales.cap)))
 
@@ -129,7 +134,7 @@ class Scaling:
         return entity in self._entities
 
     @classmethod
-    def fit(cls, training: TrainingSet, warmup: int, floor: float) -> Scaling:
+    def fit(cls, training: TrainingSet, warmup: int, floor: float, trusted: float = 0.995) -> Scaling:
         """Measure every entity that has at least `LEAST_ROWS` rows; the others count as unknown.
 
         Raises:
@@ -150,8 +155,8 @@ class Scaling:
                 f"the longest series has {longest} samples to fit on, at least {LEAST_ROWS} are needed; "
                 "wait for more data"
             )
-        measured = [measure(training.series[e].values, floor) for e in usable]
-        return cls(usable, _stack(measured), warmup, floor)
+        measured = [measure(training.series[e].values, floor, trusted=trusted) for e in usable]
+        return cls(usable, _stack(measured), warmup, floor, trusted)
 
     def join(self, stretches: Sequence[Stretch], history: int) -> Joined:
         """Scale a batch and put `history` remembered rows before each stretch.
@@ -213,7 +218,7 @@ class Scaling:
         is_ready = np.arange(len(past), len(rows)) >= self._warmup
         if len(rows) < self._warmup:
             return self._typical, past, is_ready, {"warmup": rows}
-        own = measure(rows[: self._warmup], self._floor, self._typical)
+        own = measure(rows[: self._warmup], self._floor, self._typical, self._trusted)
         after = {"recent": rows[-history:].copy()} if history else {}
         return own, past, is_ready, {**after, **_arrays(own)}
 
@@ -223,7 +228,12 @@ class Scaling:
 
     def config(self) -> dict[str, object]:
         """Everything else, for JSON."""
-        return {"entities": list(self._entities), "warmup": self._warmup, "floor": self._floor}
+        return {
+            "entities": list(self._entities),
+            "warmup": self._warmup,
+            "floor": self._floor,
+            "trusted": self._trusted,
+        }
 
     @classmethod
     def restore(cls, tensors: Mapping[str, Tensor], config: Mapping[str, object]) -> Scaling:
@@ -236,6 +246,7 @@ class Scaling:
         try:
             scales = Scale(*(tensors[f"scaling.{name}"].numpy() for name in ("centre", "width", "cap")))
             entities, warmup, floor = config["entities"], config["warmup"], config["floor"]
+            trusted = config.get("trusted", 0.995)
         except KeyError as error:
             raise ModelDamaged(f"the scaling has no {error}; train the model again") from error
         if not isinstance(entities, list) or not isinstance(warmup, int) or not isinstance(floor, float):
@@ -243,7 +254,9 @@ class Scaling:
         shapes = {array.shape for array in _arrays(scales).values()}
         if len(shapes) != 1 or scales.centre.shape[:1] != (len(entities),):
             raise ModelDamaged("the scaling's arrays do not fit its entities; train the model again")
-        return cls(entities, scales, warmup, floor)
+        if not isinstance(trusted, float):
+            raise ModelDamaged("the scaling's configuration is not what it should be; train the model again")
+        return cls(entities, scales, warmup, floor, trusted)
 
 
 def _stack(scales: Sequence[Scale]) -> Scale:

@@ -1,0 +1,361 @@
+"""The ensemble of metric vectors: a predictive autoencoder among four plain views of the same row.
+
+The autoencoder says how surprising a row is after what all metrics did before it. Beside it stand turbulence
+(what the last minutes do not explain), displacement and profile (what the last day and this time of the last
+days do not explain) and the residual of a plane fitted in training. Their log scores are added (`channels`),
+their sum is put in units that follow the stream (`alarm`). What the row is compared with follows the entity
+(`surroundings`); what an operator calls broken does not go into it.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any, ClassVar, Self
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from anomalyd.detectors.detector import (
+    Adaptation,
+    Detector,
+    Encoded,
+    Progress,
+    RawScores,
+    SampleKind,
+    State,
+    Stretch,
+    TrainingSet,
+    Word,
+    silent,
+)
+from anomalyd.detectors.parameters import number, read_parameters
+from anomalyd.detectors.vectors import alarm
+from anomalyd.detectors.vectors.channels import (
+    CHANNELS,
+    LARGEST,
+    OF_VIEW,
+    SMOOTHING,
+    Usual,
+    as_tensors,
+    from_tensors,
+    total,
+    views,
+)
+from anomalyd.detectors.vectors.following import KNOWN, SQUASHED, Followed, follow, jolts
+from anomalyd.detectors.vectors.measuring import levels_of, measure_usual
+from anomalyd.detectors.vectors.predictive import Predictor, fit_predictor
+from anomalyd.detectors.vectors.scaling import Scaling
+from anomalyd.detectors.vectors.surroundings import (
+    SLOT_S,
+    forget_since,
+    move_back,
+    move_to_present,
+    offset_of,
+)
+from anomalyd.errors import ModelDamaged, ModelMismatch
+
+_SETTLING = 100
+"""Rows at the beginning of a series that teach nothing: the means have not settled."""
+
+_STATE_FROM_SCALING = "scale."
+
+
+@dataclass(frozen=True, slots=True)
+class Parameters:
+    """What may be set.
+
+    `hidden`, `code`: widths of the network; `steps`: batches it is trained with; `open`, `close`: heights, in
+    units of the bulk, from which an alarm is on and down to which it stays; `accept_days`: how long an alarm
+    lasts before what it is about is taken for the new normal; `warmup`: rows from which an unknown entity
+    learns its scale; `floor`: how little a metric is asked to move, as a share of its size.
+    """
+
+    hidden: int = number(128, 4, 1024)
+    code: int = number(32, 1, 1024)
+    steps: int = number(800, 1, 100_000)
+    open: float = number(5.5, 1.0, 100.0)
+    close: float = number(3.5, 0.5, 100.0)
+    accept_days: float = number(3.0, 0.01, 365.0)
+    warmup: int = number(30, 10, 100_000)
+    floor: float = number(0.01, 0.0, 1.0)
+
+
+class VectorEnsemble(Detector):
+    """One network for all entities; what is usual is each entity's own. Explainable, adaptive, primed.
+
+    The minutes before a row are counted in rows, the hours and days in event time.
+    """
+
+    kind: ClassVar[str] = "vector-ensemble"
+    sample_kind: ClassVar[SampleKind] = "vector"
+
+    def __init__(
+        self,
+        parameters: Parameters,
+        scaling: Scaling,
+        network: Predictor,
+        usual: Mapping[str, Usual],
+        primed: Mapping[str, State] | None = None,
+    ) -> None:
+        self._parameters = parameters
+        self._scaling = scaling
+        self._network = network.eval().requires_grad_(False)
+        self._usual = dict(usual)
+        self._primed = dict(primed or {})
+
+    @classmethod
+    def fit(
+        cls,
+        training: TrainingSet,
+        parameters: Mapping[str, Any],
+        *,
+        seed: int = 0,
+        progress: Progress = silent,
+    ) -> Self:
+        """Follow each series once; fit the network on all, and what is usual on each.
+
+        Raises:
+            TrainingError: no entity has 10 samples, or a parameter is unknown or impossible.
+
+        """
+        checked = read_parameters(cls.kind, Parameters, parameters)
+        # Plain standard deviations: a metric that bursts now and then must not alarm with every burst.
+        scaling = Scaling.fit(training, checked.warmup, checked.floor, trusted=1.0)
+        metrics = len(training.features)
+        network = Predictor(KNOWN * metrics, metrics, checked.hidden, checked.code)
+        followed: dict[str, Followed] = {}
+        clips: dict[str, Tensor] = {}
+        for entity, series in training.series.items():
+            if scaling.knows(entity):
+                joined = scaling.join([Stretch(entity, series.times, series.values)], 0)
+                clips[entity] = torch.from_numpy(np.minimum(joined.scale.cap[0], np.float32(LARGEST)))
+                followed[entity] = follow(series.times, joined.observed(), {}, clips[entity].numpy())
+        settled = {e: slice(min(_SETTLING, len(f.rows) // 4), None) for e, f in followed.items()}
+        known = np.concatenate([f.known[settled[e]] for e, f in followed.items()])
+        came = np.concatenate([f.came[settled[e]] for e, f in followed.items()])
+        fit_predictor(network, known, came, checked.steps, seed, lambda *a: progress(cls.kind, *a))
+        network.eval().requires_grad_(False)
+        usual = {e: measure_usual(network, f, clips[e], settled[e]) for e, f in followed.items()}
+        return cls(checked, scaling, network, usual)
+
+    def prime(self, states: Mapping[str, State]) -> Self:
+        """Give the same detector, which begins an entity's first stretch after training from these states."""
+        return type(self)(self._parameters, self._scaling, self._network, self._usual, states)
+
+    def score(self, stretches: Sequence[Stretch]) -> list[RawScores]:
+        """Score stretch by stretch; as `Detector.score`."""
+        return [self._score(stretch) for stretch in stretches]
+
+    def _score(self, stretch: Stretch) -> RawScores:
+        state = self._begin(stretch)
+        scaled = self._scaling.join([_for_scaling(stretch, state)], 0)
+        observed, ready, scale = scaled.observed(), scaled.ready, scaled.scale
+        n, metrics = observed.shape
+        usual = self._usual_of(stretch.entity)
+        raw = np.full(n, np.nan)
+        expectation = np.full((n, metrics), np.nan, dtype=np.float32)
+        contribution, error = expectation.copy(), expectation.copy()
+        adaptations: list[Adaptation] = []
+        held = {k: v for k, v in state.items() if not k.startswith(_STATE_FROM_SCALING)}
+        begin = int(np.argmax(ready)) if ready.any() else n
+        while begin < n:
+            before, offset = held, offset_of(held, metrics)
+            rows = observed[begin:] - offset
+            followed = follow(stretch.times[begin:], rows, held, usual.clip.numpy())
+            levels = levels_of(self._network, followed, usual, held.get("levels"))
+            found, accepted, after = alarm.follow(
+                stretch.times[begin:],
+                total(levels, usual).numpy().astype(np.float64),
+                jolts(followed, held, usual),
+                held if "alarm" in held else alarm.start(usual.bulk.double().numpy(), float(usual.jolt)),
+                self._parameters.open,
+                self._parameters.close,
+                self._parameters.accept_days * 86_400.0,
+            )
+            end = begin + len(found)
+            if accepted is not None and end < n:
+                # Only up to the row that changed what is normal; what follows is compared anew.
+                followed = follow(stretch.times[begin:end], rows[: end - begin], before, usual.clip.numpy())
+                levels = levels_of(self._network, followed, usual, before.get("levels"))
+            part = slice(begin, end)
+            raw[part] = found
+            error[part] = followed.rows[: end - begin] - followed.around.median15[: end - begin]
+            expectation[part] = followed.around.median15[: end - begin] + offset
+            moved = np.abs(followed.rows - followed.around.mean10)[: end - begin]
+            contribution[part] = moved / usual.blame.numpy()
+            held = {**followed.state, **after, "levels": levels[-1].numpy(), "offset": offset}
+            if accepted is not None:
+                adaptations.append(self._accepted(float(stretch.times[end - 1]), held))
+                since = float(stretch.times[end - 1]) - self._parameters.accept_days * 86_400.0
+                held = self._settled(move_to_present(held, since), usual)
+            begin = end
+        absent = np.isnan(observed)
+        raw[absent.all(axis=1)] = np.nan
+        contribution[absent], error[absent] = np.nan, np.nan
+        after_scaling = {_STATE_FROM_SCALING + name: array for name, array in scaled.states[0].items()}
+        return RawScores(
+            raw,
+            error,
+            expectation * scale.width[0] + scale.centre[0],
+            contribution,
+            {**held, **after_scaling},
+            tuple(adaptations),
+        )
+
+    def told(self, state: State, word: Word, since: float, now: float) -> State:
+        """Take an operator's word; as `Adaptive.told`.
+
+        Normal: the hours and days compared with move to where the metrics are now. Broken: what was learnt
+        since `since` is forgotten, nothing is learnt and the alarm stays until all is nearly as usual.
+        """
+        if "alarm" not in state:
+            return state
+        if word is Word.BROKEN:
+            return alarm.told(forget_since(state, since), broken=True, since=since)
+        moved = alarm.told(move_to_present(state, since), broken=False, since=since)
+        # The views' means begin again: what they hold is of the time before the word.
+        return {**moved, "levels": np.full(len(CHANNELS), np.nan, dtype=np.float32)}
+
+    def undo(self, state: State, before: State) -> State:
+        """Put back what was compared with before an adaptation, and learn nothing until all is as usual."""
+        if "alarm" not in state or "slots" not in before:
+            return state
+        since = float(np.asarray(before["slot"])[0]) * SLOT_S
+        return alarm.told(move_back(state, before), broken=True, since=since)
+
+    def _settled(self, state: State, usual: Usual) -> dict[str, NDArray[Any]]:
+        return {**state, "levels": torch.exp(usual.log_centre).numpy()}
+
+    def _accepted(self, time: float, before: State) -> Adaptation:
+        days = self._parameters.accept_days
+        return Adaptation(
+            time,
+            "new-normal",
+            f"an alarm lasted for {days:g} days; what the metrics do now is assumed to be the new normal",
+            before,
+        )
+
+    def _begin(self, stretch: Stretch) -> State:
+        """Give what is remembered, or, after training and before anything else, what training left."""
+        state = stretch.state
+        if not state:
+            primed = self._primed.get(stretch.entity, {})
+            later = "slot" in primed and bool(
+                np.all(stretch.times // SLOT_S >= np.asarray(primed["slot"])[0])
+            )
+            return primed if later else {}
+        if "recent" in state and np.asarray(state["recent"]).shape[-1] != self._scaling.metrics:
+            raise ModelMismatch(
+                f"entity {stretch.entity!r}: its remembered state is of another model; start it without"
+            )
+        return state
+
+    def _usual_of(self, entity: str) -> Usual:
+        return self._usual.get(entity) or next(iter(self._usual.values()))
+
+    def encode(self, stretch: Stretch) -> Encoded:
+        """Encode the last sample of a stretch: inputs (1, F), scaled; the baseline is its median before."""
+        if len(stretch.times) > 1:
+            earlier = Stretch(stretch.entity, stretch.times[:-1], stretch.values[:-1], stretch.state)
+            stretch = Stretch(
+                stretch.entity, stretch.times[-1:], stretch.values[-1:], self._score(earlier).state
+            )
+        state = self._begin(stretch)
+        usual = self._usual_of(stretch.entity)
+        rows = self._scaling.join([_for_scaling(stretch, state)], 0).observed()
+        rows = rows - offset_of(state, rows.shape[1])
+        followed = follow(stretch.times, rows, state, usual.clip.numpy())
+        levels = levels_of(self._network, followed, usual, state.get("levels"))
+        raw = self._score(stretch).raw
+        before = state.get("levels", levels[0].numpy())
+        before = np.where(np.isnan(before), levels[0].numpy(), before)
+        height = float(raw[-1]) if math.isfinite(float(raw[-1])) else 0.0
+        summed = float(total(levels, usual)[-1])
+        around = followed.around
+        context = (
+            torch.from_numpy(np.stack([around.mean5, around.median15, around.day, around.profile], axis=1)),
+            torch.from_numpy(followed.observed),
+            torch.from_numpy(followed.known),
+            torch.from_numpy(np.asarray(before, dtype=np.float32))[None],
+            # The raw score of this row, and the sum that gave it: differences of the sum are added to it.
+            torch.tensor([[height, summed]]),
+            *(array[None] for array in as_tensors(usual).values()),
+        )
+        feature = torch.where(torch.from_numpy(followed.observed[0]) > 0, torch.arange(rows.shape[1]), -1)
+        inputs, baseline = torch.from_numpy(followed.rows), torch.from_numpy(around.median15)
+        return Encoded(inputs, baseline, context, feature)
+
+    def forward(self, inputs: Tensor, *context: Tensor) -> Tensor:
+        """Give the raw score (N,) of inputs (N, F); context of one row goes for all."""
+        around, observed, known, before, height, *rest = context
+        usual = from_tensors(dict(zip(Usual.__slots__, (array[0] for array in rest), strict=True)))
+        count = len(inputs)
+        observed = observed[:1].expand(count, -1)
+        came = _signed_log(inputs - around[:1, 1]).clamp(-SQUASHED, SQUASHED) * observed
+        surprise = self._network.surprise(known[:1].expand(count, -1), came)
+        seen, _ = views(inputs, around[:1].expand(count, -1, -1), observed, surprise, usual)
+        weight = torch.tensor(SMOOTHING)
+        levels = (1.0 - weight) * before[:1] + weight * seen[:, OF_VIEW]
+        unit = (usual.bulk[1] - usual.bulk[0]).clamp(min=1e-3)
+        return height[0, 0] + (total(levels, usual) - height[0, 1]) / unit
+
+    def tensors(self) -> dict[str, Tensor]:
+        """Give scales, weights, what is usual, and what training left of each entity."""
+        found = {f"network.{name}": tensor for name, tensor in self._network.state_dict().items()}
+        for e, usual in enumerate(self._usual.values()):
+            found |= {f"usual.{e}.{name}": tensor for name, tensor in as_tensors(usual).items()}
+        for e, state in enumerate(self._primed.values()):
+            found |= {f"primed.{e}.{name}": torch.from_numpy(np.array(a)) for name, a in state.items()}
+        return {**self._scaling.tensors(), **found}
+
+    def config(self) -> dict[str, Any]:
+        """Give parameters and entities, for JSON."""
+        return {
+            "parameters": asdict(self._parameters),
+            "scaling": self._scaling.config(),
+            "usual": list(self._usual),
+            "primed": list(self._primed),
+        }
+
+    @classmethod
+    def restore(cls, tensors: Mapping[str, Tensor], config: Mapping[str, Any]) -> Self:
+        """Build it again; as `Detector.restore`."""
+        try:
+            parameters = Parameters(**config["parameters"])
+            scaling = Scaling.restore(tensors, config["scaling"])
+            network = Predictor(KNOWN * scaling.metrics, scaling.metrics, parameters.hidden, parameters.code)
+            usual = {
+                entity: from_tensors(_below(tensors, f"usual.{e}."))
+                for e, entity in enumerate(config["usual"])
+            }
+            primed: dict[str, State] = {
+                entity: {name: tensor.numpy() for name, tensor in _below(tensors, f"primed.{e}.").items()}
+                for e, entity in enumerate(config["primed"])
+            }
+            network.load_state_dict(_below(tensors, "network."))
+        except (KeyError, TypeError) as error:
+            raise ModelDamaged(f"{cls.kind}: its configuration lacks {error}; train it again") from error
+        except RuntimeError as error:
+            raise ModelDamaged(f"{cls.kind}: weights and sizes differ ({error}); train it again") from error
+        return cls(parameters, scaling, network, usual, primed)
+
+
+def _below(tensors: Mapping[str, Tensor], prefix: str) -> dict[str, Tensor]:
+    return {name.removeprefix(prefix): t for name, t in tensors.items() if name.startswith(prefix)}
+
+
+def _for_scaling(stretch: Stretch, state: State) -> Stretch:
+    own = {
+        name.removeprefix(_STATE_FROM_SCALING): np.asarray(array)
+        for name, array in state.items()
+        if name.startswith(_STATE_FROM_SCALING)
+    }
+    return Stretch(stretch.entity, stretch.times, stretch.values, own)
+
+
+def _signed_log(values: Tensor) -> Tensor:
+    return torch.sign(values) * torch.log1p(values.abs())

@@ -38,15 +38,16 @@ class Realised:
 
     def scored(self, entity: str, times: NDArray[np.float64], scores: NDArray[np.float64]) -> None:
         """Count samples (n,) of an entity; a score of NaN told nothing and does not count."""
-        judged = np.isfinite(scores)
+        judged = ~np.isnan(scores)
         if not judged.any():
             return
-        slots = (times[judged] // _SLOT_S).astype(np.int64)
-        for slot in np.unique(slots).tolist():
-            here = scores[judged][slots == slot]
-            self._samples[slot] += len(here)
-            self._alerts[slot] += int(np.count_nonzero(here > 1))
+        slots = (times // _SLOT_S).astype(np.int64)
         newest = int(slots.max())
+        # Nearly every stretch lies within one slot.
+        for slot in [newest] if slots.min() == newest else np.unique(slots).tolist():
+            here = judged & (slots == slot)
+            self._samples[slot] += int(np.count_nonzero(here))
+            self._alerts[slot] += int(np.count_nonzero(here & (scores > 1)))
         self._entities[entity] = max(self._entities[entity], newest)
         self._move_on(newest)
 

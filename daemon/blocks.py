@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -27,18 +27,22 @@ class Block:
     features: tuple[str, ...] = ()
 
 
-def training_set_of(blocks: Iterable[Block], detector: DetectorConfig) -> TrainingSet:
+def training_set_of(blocks: Iterable[Block], detector: DetectorConfig, since: float = -np.inf) -> TrainingSet:
     """Join what one detector is to be trained on: the newest samples of the entities it watches.
 
-    Metrics stand in the order in which they are first met. Of an entity's samples of one time the first that
-    came is kept, of its maps those of the shape it has most of.
+    Nothing older than `since` is taken. Metrics stand in the order in which they are first met. Of an
+    entity's samples of one time the first that came is kept, of its maps those of the shape it has most of.
 
     Raises:
         TrainingError: there are none; the text names entities that there are.
 
     """
     kind = detector_class(detector.kind).sample_kind
-    fitting = [b for b in blocks if len(b.times) and (b.values.ndim == 3) == (kind == "map")]
+    fitting = [
+        block
+        for block in (_since(block, since) for block in blocks)
+        if len(block.times) and (block.values.ndim == 3) == (kind == "map")
+    ]
     by_entity: dict[str, list[Block]] = {}
     for block in fitting:
         if detector.watches(block.entity):
@@ -56,6 +60,11 @@ def training_set_of(blocks: Iterable[Block], detector: DetectorConfig) -> Traini
         for entity, some in by_entity.items()
     }
     return TrainingSet(_newest(joined, detector.training.max_samples), features)
+
+
+def _since(block: Block, since: float) -> Block:
+    new = block.times >= since
+    return block if new.all() else replace(block, times=block.times[new], values=block.values[new])
 
 
 def _widened(block: Block, features: tuple[str, ...]) -> Block:

@@ -131,6 +131,7 @@ class StoreConfig(_Section):
 
     url: SecretStr = SecretStr("sqlite:///anomalyd.db")
     models: str = "models"
+    keep_samples_s: Annotated[float, Field(ge=0)] = 0.0
 
 
 class MetricsConfig(_Section):

@@ -28,6 +28,7 @@ from anomalyd.daemon.config import Config
 from anomalyd.daemon.decode import Decoder
 from anomalyd.daemon.findings import event_entries, finding
 from anomalyd.daemon.incidents import Change, Event, IncidentTracker
+from anomalyd.daemon.keep import SampleKeeper
 from anomalyd.daemon.memory import Memories, encode
 from anomalyd.daemon.messages import adapted_entry, dead_letter_entry
 from anomalyd.daemon.realised import Realised
@@ -117,6 +118,7 @@ class Service:
         self._on_turn = on_turn
         self._decoder = Decoder(config.inputs, clock=clock)
         self._memories = Memories(store)
+        self._keeper = SampleKeeper(config, store, clock=clock)
         self._scorer = Scorer(watches, self._memories, telemetry)
         self._settler = Settler(
             config, store, self._memories, self._watches, telemetry, clock=clock, stopwatch=stopwatch
@@ -200,6 +202,7 @@ class Service:
             if watch.loaded is not None:
                 wanted = watch.loaded.pair.alarms_per_day
                 self._telemetry.realised(name, self._realised[name].figures(), wanted)
+        self._keeper.prune()
         ours = {place: (at, at) for place, at in self._stored.items() if place in self._read}
         settled = self._settler.settle(ours)
         for change in settled:
@@ -254,6 +257,7 @@ class Service:
                     outbox=tuple(self._outgoing(changes, adaptations, dead)),
                     activity=_activity(samples),
                     adaptations=tuple(adaptations),
+                    samples=self._keeper.keep(samples),
                 )
             )
         reached = {place: following for place, (_, following) in moves.items()}
@@ -362,6 +366,7 @@ class Service:
     def _forget(self) -> None:
         """Drop all that is not in the store: partitions came or went, or a step was not kept."""
         self._memories.forget_all()
+        self._keeper.forget()
         self._read.clear()
         self._newest.clear()
         self._recall()

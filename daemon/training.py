@@ -1,10 +1,10 @@
-"""Train the configured detectors on what the topics hold, and publish their models."""
+"""Train the configured detectors and publish their models: on what the topics hold, the store, or files."""
 
 from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +22,9 @@ from anomalyd.errors import ConfigError, StoreError
 from anomalyd.reports.maintenance import Window
 from anomalyd.reports.queries import Queries
 
+History = Callable[[Sequence[DetectorConfig]], Mapping[str, TrainingSet]]
+"""Gives what each detector (by name) is to be trained on."""
+
 _log = logging.getLogger(__name__)
 
 
@@ -29,11 +32,14 @@ def train_detectors(
     config: Config,
     name: str | None = None,
     *,
+    history: History | None = None,
     consumer_factory: Callable[..., Any] = KafkaConsumer,
     clock: Callable[[], float] = time.time,
     progress: Progress = silent,
 ) -> dict[str, tuple[str, Card]]:
     """Train one detector by name, or all: the published version and its card by name.
+
+    `history` gives what to train on; None: what the topics hold.
 
     Raises:
         ConfigError: there is no detector of that name.
@@ -41,19 +47,33 @@ def train_detectors(
         BrokerError: Kafka cannot be reached.
 
     """
+    detectors = chosen_detectors(config, name)
+    if history is None:
+        found: Mapping[str, TrainingSet] = read_history(
+            config, detectors, consumer_factory=consumer_factory, clock=clock, progress=progress
+        )
+    else:
+        found = history(detectors)
+    library = ModelLibrary(Path(config.store.models))
+    opened = opened_windows(config.store.url.get_secret_value())
+    return {
+        d.name: train_one(d, found[d.name], library, opened=opened, created=clock(), progress=progress)
+        for d in detectors
+    }
+
+
+def chosen_detectors(config: Config, name: str | None) -> list[DetectorConfig]:
+    """Give one detector of the configuration by its name, or all.
+
+    Raises:
+        ConfigError: there is no detector of that name.
+
+    """
     detectors = [d for d in config.detectors if name in (None, d.name)]
     if not detectors:
         known = ", ".join(d.name for d in config.detectors)
         raise ConfigError(f"there is no detector {name!r} in the configuration; there are: {known}")
-    history = read_history(
-        config, detectors, consumer_factory=consumer_factory, clock=clock, progress=progress
-    )
-    library = ModelLibrary(Path(config.store.models))
-    opened = opened_windows(config.store.url.get_secret_value())
-    return {
-        d.name: train_one(d, history[d.name], library, opened=opened, created=clock(), progress=progress)
-        for d in detectors
-    }
+    return detectors
 
 
 def opened_windows(url: str) -> list[Window]:

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 
 from anomalyd.reports.adaptation import Adapted, AnsweredUndo
 from anomalyd.reports.report import Evidence, Incident
+from anomalyd.reports.samples import Piece
 from anomalyd.reports.word import AppliedWord
 
 
@@ -68,7 +69,7 @@ class Step:
     next offset to read). `states`: (detector, entity) -> remembered bytes, None to forget. `activity`: what
     each entity sent in this step. `adaptations`: what detectors changed of themselves, in order. `words` and
     `undos`: the operators' words and requests to undo that this step applies; each is applied once only, the
-    step is refused if another daemon has done it.
+    step is refused if another daemon has done it. `samples`: what is kept to train on.
     """
 
     group: str
@@ -80,3 +81,4 @@ class Step:
     adaptations: tuple[Adapted, ...] = ()
     words: tuple[AppliedWord, ...] = ()
     undos: tuple[AnsweredUndo, ...] = ()
+    samples: tuple[Piece, ...] = ()

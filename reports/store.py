@@ -32,6 +32,7 @@ from anomalyd.reports.maintenance import MaintenanceBook
 from anomalyd.reports.points import MAX_POINTS, superfluous
 from anomalyd.reports.report import Explanation, Incident, Status
 from anomalyd.reports.rows import explanation_row, incident_columns, incident_of, incident_row
+from anomalyd.reports.samples import SampleShelf, keep_pieces
 from anomalyd.reports.schema import migrate
 from anomalyd.reports.step import Activity, Finding, OutboxEntry, Outgoing, Point, Step
 
@@ -53,6 +54,8 @@ class Store:
         """Words of operators and requests to undo that wait for the daemon."""
         self.maintenance = MaintenanceBook(database, clock)
         """Times of work that operators opened and ended."""
+        self.samples = SampleShelf(database)
+        """Samples that are kept to train on."""
         self._upsert_report = _report_upsert(database)
         self._upsert_activity = _activity_upsert(database)
 
@@ -131,6 +134,7 @@ class Store:
             keep_adaptations(connection, self._database, step.adaptations, now)
             mark_applied(connection, step.words, now)
             mark_undone(connection, step.undos, now)
+            keep_pieces(connection, step.samples)
             self._keep_findings(connection, step.findings)
             if evidence:
                 connection.execute(self._database.upsert(t.evidence), evidence)

@@ -304,3 +304,15 @@ maintenance = Table(
     Column("recorded", Real, nullable=False),
     sqlite_autoincrement=True,
 )
+
+samples = Table(
+    "samples",
+    metadata,
+    Column("id", Text, primary_key=True),
+    Column("entity", Text, nullable=False),
+    Column("sample_kind", Text, nullable=False),
+    Column("first", Real, nullable=False),
+    Column("last", Real, nullable=False, index=True),
+    Column("samples", Whole, nullable=False),
+    Column("data", LargeBinary, nullable=False),
+)

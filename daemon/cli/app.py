@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import typer
 
-from anomalyd.daemon.cli import evaluate, maintain, operate, read, tools, words
+from anomalyd.daemon.cli import evaluate, maintain, operate, read, tools, train, tune, words
 
 app = typer.Typer(
     name="anomalyd",
@@ -17,6 +17,8 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 operate.add_to(app)
+train.add_to(app)
+tune.add_to(app)
 read.add_to(app)
 tools.add_to(app)
 evaluate.add_to(app)

@@ -1,9 +1,8 @@
-"""Commands of the service: run, check-config, train."""
+"""Commands of the service: run, check-config."""
 
 from __future__ import annotations
 
 import signal
-from typing import Annotated
 
 import typer
 
@@ -16,7 +15,6 @@ def add_to(app: typer.Typer) -> None:
     """Add the commands."""
     app.command("run")(run)
     app.command("check-config")(check_config)
-    app.command("train")(train)
 
 
 def run(config: ConfigFile = DEFAULT_CONFIG) -> None:
@@ -47,23 +45,3 @@ def _wanted(alert: AlertPolicy) -> str:
     if alert.alarms_per_day is not None:
         return f"{alert.alarms_per_day:g} false alarms a day and entity"
     return f"{alert.false_alarm_rate:g} false alarms a sample"
-
-
-def train(
-    detector: Annotated[
-        str | None, typer.Argument(help="The detector to train; all of them if none is named.")
-    ] = None,
-    config: ConfigFile = DEFAULT_CONFIG,
-) -> None:
-    """Train detectors on what the topics still hold, and publish the models; a running daemon takes them."""
-    log_to_stderr()
-    from anomalyd.daemon.progress import showing
-    from anomalyd.daemon.training import train_detectors
-
-    with showing() as progress:
-        cards = train_detectors(load_config(config), detector, progress=progress)
-    for name, (version, card) in cards.items():
-        typer.echo(
-            f"{name}: model {version}, {card.samples} samples of {len(card.shapes)} entities, "
-            f"{card.trained_to - card.trained_from:.0f} s of data"
-        )

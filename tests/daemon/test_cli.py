@@ -103,7 +103,7 @@ COMMANDS = dict(commands(typer.main.get_command(app)))
 
 def test_every_command_is_there() -> None:
     wanted = {
-        *("demo", "run", "check-config", "train", "reports", "agent", "simulate", "broker", "ask"),
+        *("demo", "run", "check-config", "train", "tune", "reports", "agent", "simulate", "broker", "ask"),
         *("evaluate", "dashboard", "version", "tell", "adaptations", "maintenance"),
     }
     assert {path[0] for path in COMMANDS if len(path) == 1} == wanted

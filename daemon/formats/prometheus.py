@@ -53,13 +53,14 @@ class Prometheus(Format):
         # All of it is read before any is used: bytes that break off in the middle are not to be trusted.
         found = list(write_request.series(self._decompress(record.value)))
         parts = Parts(record, self._fields, now)
-        for raw, samples in found:
-            try:
-                series = self._naming.known(raw) or self._learn(raw)
-                for value, milliseconds in samples:
+        for index, (raw, samples) in enumerate(found):
+            parts.where = f"series {index}"
+            for value, milliseconds in samples:
+                try:
+                    series = self._naming.known(raw) or self._learn(raw)
                     parts.add(series, milliseconds / 1000, (("", value),))
-            except DecodeError as error:
-                parts.fault(error)
+                except DecodeError as error:
+                    parts.fault(error)
         return parts.samples()
 
     def _decompress(self, value: bytes) -> bytes:

@@ -51,7 +51,9 @@ def series(message: bytes) -> Iterator[tuple[bytes, list[tuple[float | None, int
                 )
             else:
                 at = _skip(message, tag, at, end)
-    except (IndexError, ValueError) as error:
+    except IndexError:
+        raise DecodeError(Reason.SYNTAX, "not a WriteRequest: it ends within a field") from None
+    except ValueError as error:
         raise DecodeError(Reason.SYNTAX, f"not a WriteRequest: {error}") from None
 
 

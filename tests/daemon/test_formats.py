@@ -15,7 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from anomalyd.daemon.config import InputConfig, Limits
-from anomalyd.daemon.formats.fields import Fields
+from anomalyd.daemon.formats.fields import Fields, seconds_of
 from anomalyd.daemon.formats.format import Reason
 from anomalyd.daemon.formats.registry import FORMATS, format_of
 from anomalyd.daemon.stages import Record, Sample
@@ -289,6 +289,18 @@ def test_an_unknown_format_is_refused_with_those_that_are_known() -> None:
         format_of(InputConfig(topic="t", format="xml"))
 
 
+@pytest.mark.parametrize(
+    "setting", [{"entity_label": "x"}, {"metric_labels": []}, {"metrics": ["a"]}, {"counters": []}]
+)
+def test_a_setting_that_a_format_has_no_use_for_is_refused(setting: dict[str, Any]) -> None:
+    for name, kind in FORMATS.items():
+        if kind.maps_names:
+            assert format_of(InputConfig(topic="t", format=name, **setting))
+        else:
+            with pytest.raises(ConfigError, match=f"t: {next(iter(setting))} is of no use.*'{name}'.*influx"):
+                format_of(InputConfig(topic="t", format=name, **setting))
+
+
 names = st.text(st.characters(categories=("L", "N", "P", "S")), min_size=1, max_size=20)
 numbers = st.floats(-3e38, 3e38) | st.integers(-(2**70), 2**70)
 times = st.floats(NOW - 3e7, NOW + 300)
@@ -340,17 +352,42 @@ def test_any_bytes_give_samples_or_a_reason(name: str, value: bytes) -> None:
         samples, error = format_of(InputConfig(topic="t", format=name)).decode(message, NOW)
     except DecodeError as refusal:
         error, samples = refusal, []
-    assert samples or error
+    # Of other producers' messages there may be nothing of interest, such as texts only.
+    assert samples or error or FORMATS[name].maps_names
     assert error is None or error.reason in set(Reason) - {Reason.INTERNAL}
     for sample in samples:
         assert (sample.values is None) is not (sample.map is None)
 
 
+@pytest.mark.parametrize(
+    ("timestamp", "seconds"),
+    [
+        (0, 0.0),
+        (-(10**11) + 1, -(1e11 - 1)),
+        (10**11 - 1, 1e11 - 1),  # the year 5138, in s
+        (10**11, 1e8),  # 1973, in ms
+        (10**14 - 1, 1e11 - 1e-3),
+        (10**14, 1e8),
+        (10**17 - 1, 1e11),
+        (10**17, 1e8),
+        (1_795_288_499_500_000_000, TIME),
+    ],
+)
+def test_the_unit_of_a_time_is_told_by_its_size(timestamp: int, seconds: float) -> None:
+    assert seconds_of(timestamp) == pytest.approx(seconds, rel=1e-12)
+
+
+def example(name: str, language: str) -> list[str]:
+    """The code blocks of a language in the section of a format."""
+    section = DOCUMENT.partition(f"\n## `{name}`\n")[2].partition("\n## ")[0]
+    return re.findall(rf"```{language}\n(.*?)```", section, re.DOTALL)
+
+
 def test_the_examples_of_the_document_are_read() -> None:
-    examples = re.findall(r"```json\n(.*?)```", DOCUMENT, re.DOTALL)
+    examples = example("json", "json")
     assert len(examples) == 3
     decoder = format_of(InputConfig(topic="t"))
-    read = [decoder.decode(record(example.encode()), NOW) for example in examples]
+    read = [decoder.decode(record(text.encode()), NOW) for text in examples]
     assert [len(samples) for samples, _ in read] == [1, 1, 2]
     assert not any(error for _, error in read)
     assert read[1][0][0].map is not None
@@ -358,12 +395,69 @@ def test_the_examples_of_the_document_are_read() -> None:
 
 
 def test_the_numpy_example_of_the_document_is_read() -> None:
-    (example,) = re.findall(r"```python\n(.*?)```", DOCUMENT, re.DOTALL)
+    (text,) = example("npy", "python")
     told: dict[str, Any] = {}
-    exec(example, told)
+    exec(text, told)
     message = Record("t", 0, 0, NOW, None, told["value"], tuple(told["headers"]))
     (sample,), _ = format_of(InputConfig(topic="t", format="npy")).decode(message, NOW)
     assert (sample.entity, sample.run, sample.lumisection) == ("DT/W-2/MB1/S04", 321909, 12)
+
+
+@pytest.mark.parametrize(
+    ("name", "language", "entity", "values", "counters"),
+    [
+        (
+            "telegraf-json",
+            "json",
+            "wn042.example.org",
+            {
+                "net.bytes_recv{interface=eth0}": 4257881224,
+                "net.err_in{interface=eth0}": 0,
+                "net.speed{interface=eth0}": -1,
+            },
+            {"net.bytes_recv{interface=eth0}", "net.err_in{interface=eth0}"},
+        ),
+        (
+            "influx",
+            "text",
+            "wn042.example.org",
+            {
+                "cpu.usage_idle{cpu=cpu0}": 97.5,
+                "cpu.usage_user{cpu=cpu0}": 2.5,
+                "system.load1": 1.56,
+                "system.n_cpus": 2,
+            },
+            set(),
+        ),
+        ("prometheus", "python", "node17:9100", {"node_load1": 1.5}, set()),
+        (
+            "collectd",
+            "json",
+            "wn043.example.org",
+            {
+                "interface.if_octets.rx{plugin_instance=eth0}": 692438.86,
+                "interface.if_octets.tx{plugin_instance=eth0}": 11205.48,
+                "memory.memory{type_instance=used}": 860299264,
+            },
+            set(),
+        ),
+    ],
+)
+def test_the_examples_of_other_producers_give_what_the_document_says(
+    name: str, language: str, entity: str, values: dict[str, float], counters: set[str]
+) -> None:
+    (text,) = example(name, language)
+    value = text.encode()
+    if language == "python":
+        told: dict[str, Any] = {}
+        exec(text, told)
+        value = told["value"]
+    (sample,), error = format_of(InputConfig(topic="t", format=name)).decode(record(value), NOW)
+    assert error is None
+    assert (sample.entity, sample.values, set(sample.counters or ())) == (entity, values, counters)
+    assert sample.partial
+    section = DOCUMENT.partition(f"\n## `{name}`\n")[2].partition("\n## ")[0]
+    assert all(f"`{metric}`" in section for metric in [entity, *values])
 
 
 def test_the_document_names_every_reason() -> None:

@@ -64,6 +64,7 @@ class MapAutoencoder(Detector):
 
     kind: ClassVar[str] = "map-autoencoder"
     sample_kind: ClassVar[SampleKind] = "map"
+    parameters_class = MapAutoencoderParameters
 
     def __init__(
         self,

@@ -99,6 +99,7 @@ class _ClassicalMapDetector(Detector):
     """
 
     sample_kind: ClassVar[SampleKind] = "map"
+    parameters_class = NoParameters
 
     def __init__(self, references: References, scale: Tensor) -> None:
         self.references = references

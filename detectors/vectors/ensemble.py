@@ -74,14 +74,14 @@ class Parameters:
     learns its scale; `floor`: how little a metric is asked to move, as a share of its size.
     """
 
-    hidden: int = number(128, 4, 1024)
-    code: int = number(32, 1, 1024)
-    steps: int = number(800, 1, 100_000)
+    hidden: int = number(128, 4, 1024, tune=(32, 256), log=True)
+    code: int = number(32, 1, 1024, tune=(4, 64), log=True)
+    steps: int = number(800, 1, 100_000, tune=(200, 2000), log=True)
     open: float = number(5.5, 1.0, 100.0)
     close: float = number(3.5, 0.5, 100.0)
-    accept_days: float = number(3.0, 0.01, 365.0)
+    accept_days: float = number(3.0, 0.01, 365.0, tune=(0.5, 14.0), log=True)
     warmup: int = number(30, 10, 100_000)
-    floor: float = number(0.01, 0.0, 1.0)
+    floor: float = number(0.01, 0.0, 1.0, tune=(0.001, 0.1), log=True)
 
 
 class VectorEnsemble(Detector):
@@ -92,6 +92,7 @@ class VectorEnsemble(Detector):
 
     kind: ClassVar[str] = "vector-ensemble"
     sample_kind: ClassVar[SampleKind] = "vector"
+    parameters_class = Parameters
 
     def __init__(
         self,

@@ -95,7 +95,7 @@ def _on_machine(
     seed, metrics = item
     machine = make_machine(seed, metrics)
     entity = f"machine {seed}"
-    times = np.arange(TRAINING_ROWS + len(machine.test)) * INTERVAL_S
+    times = np.arange(TRAINING_ROWS + len(machine.test), dtype=np.float64) * INTERVAL_S
     features = tuple(f"metric {f}" for f in range(metrics))
     series = Series(times[:TRAINING_ROWS], machine.train.astype(np.float32))
     trained = contender.train(TrainingSet({entity: series}, features), progress)

@@ -47,7 +47,8 @@ class Labelled:
     @property
     def times(self) -> NDArray[np.float64]:
         """Event times (U,) of `test`."""
-        return np.arange(len(self.train), len(self.train) + len(self.test)) * float(self.interval_s)
+        rows = np.arange(len(self.train), len(self.train) + len(self.test), dtype=np.float64)
+        return rows * self.interval_s
 
     @property
     def days(self) -> float:

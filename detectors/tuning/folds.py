@@ -120,7 +120,7 @@ def folds_with_labels(series: Sequence[Labelled]) -> list[Fold]:
 
 def _folds_of(series: Labelled) -> Iterator[Fold]:
     values = np.concatenate([series.train, series.test])
-    times = np.arange(len(values)) * series.interval_s
+    times = np.arange(len(values), dtype=np.float64) * series.interval_s
     middle = len(series.test) // 2
     for first, last in ((0, middle), (middle, len(series.test))):
         label = series.label[first:last]

@@ -34,7 +34,8 @@ def search_space(kind: str) -> tuple[Dimension, ...]:
         if tune is not None:
             assert each.default is not MISSING
             whole = isinstance(each.default, int)
-            found.append(Dimension(each.name, each.default, *tune, each.metadata["log"], whole))
+            low, high = tune
+            found.append(Dimension(each.name, each.default, low, high, each.metadata["log"], whole))
     if not found:
         raise TrainingError(f"{kind!r} declares no parameter to tune")
     return tuple(found)

@@ -9,6 +9,7 @@ import typer
 from anomalyd.daemon.alerting import AlertPolicy
 from anomalyd.daemon.cli.options import DEFAULT_CONFIG, ConfigFile, log_to_stderr
 from anomalyd.daemon.config import load_config
+from anomalyd.daemon.formats.registry import format_of
 
 
 def add_to(app: typer.Typer) -> None:
@@ -31,6 +32,8 @@ def run(config: ConfigFile = DEFAULT_CONFIG) -> None:
 def check_config(config: ConfigFile = DEFAULT_CONFIG) -> None:
     """Check a configuration file; say what it means, or every mistake with its path."""
     found = load_config(config)
+    for each in found.inputs:
+        format_of(each)  # a format nobody knows, before a word is said
     for each in found.inputs:
         typer.echo(f"input     {each.topic} ({each.format})")
     for detector in found.detectors:

@@ -39,18 +39,19 @@ class Influx(Format):
         except UnicodeDecodeError as error:
             raise DecodeError(Reason.SYNTAX, f"not UTF-8 text: {error}") from None
         parts = Parts(record, self._fields, now)
-        number, counted, line = 1, 0, None
+        number, counted = 0, 0
         for line in line_protocol.lines(text):
-            start, wrong = (line.start, None) if isinstance(line, Line) else line
-            number, counted = number + text.count("\n", counted, start), start
+            start = line.start if isinstance(line, Line) else line[0]
+            number, counted = (number or 1) + text.count("\n", counted, start), start
             parts.where = f"line {number}"
             try:
-                if wrong is not None:
-                    raise wrong
-                self._add(parts, line, record.timestamp)
+                if isinstance(line, Line):
+                    self._add(parts, line, record.timestamp)
+                else:
+                    parts.fault(line[1])
             except DecodeError as error:
                 parts.fault(error)
-        if line is None:
+        if not number:
             raise DecodeError(Reason.EMPTY, "no lines")
         return parts.samples()
 

@@ -170,6 +170,22 @@ def test_every_mistake_of_a_bad_configuration_is_told_with_its_path(
     assert failed(ran, "anomalyd: ", "stroe: unknown setting; known here: ", "store", "metrics.port: ")
 
 
+@pytest.mark.parametrize(
+    ("setting", "said"),
+    [
+        ("format: xml", "host-metrics: unknown format 'xml'; known: json, npy, telegraf-json"),
+        ("counters: []", "host-metrics: counters is of no use to the format 'json'"),
+    ],
+)
+def test_a_format_nobody_knows_is_found_before_anything_starts(
+    anomalyd: Callable[..., Ran], good: Path, setting: str, said: str
+) -> None:
+    text = GOOD.replace("- topic: host-metrics", f"- topic: other\n  - topic: host-metrics\n    {setting}")
+    assert text != GOOD
+    good.write_text(text)
+    assert failed(anomalyd("check-config", "-c", good), said)
+
+
 @pytest.mark.parametrize("command", [("run",), ("train",), ("reports", "list"), ("ask", "how many?")])
 def test_without_a_configuration_it_is_said_which_is_missing(
     anomalyd: Callable[..., Ran], command: tuple[str, ...], tmp_path: Path

@@ -102,7 +102,7 @@ class QuietHours(_Section):
 
 
 class Maintenance(_Section):
-    """A planned time of work on some entities: no incident opens, and nothing is learnt of them."""
+    """A planned time of work on some entities: no incident opens, and no training takes them."""
 
     entities: Annotated[list[str], Field(min_length=1)] = ["*"]
     begin: Moment = Field(alias="from")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import json
 import sqlite3
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import asdict
@@ -19,6 +19,7 @@ from prometheus_client import CollectorRegistry
 
 from anomalyd.daemon.config import Config
 from anomalyd.daemon.delivery import Batch, Delivery
+from anomalyd.daemon.keep import decode
 from anomalyd.daemon.service import Found, Service
 from anomalyd.daemon.stages import Record
 from anomalyd.daemon.telemetry import Telemetry
@@ -46,6 +47,7 @@ def configured(**inputs: Any) -> Config:
                 {"name": "hosts", "kind": "vector-autoencoder", "entities": ["host/*"], "alert": alert},
                 {"name": "chambers", "kind": "map-autoencoder", "entities": ["DT/*"], "alert": alert},
             ],
+            "store": {"keep_samples_s": 1e6},
         }
     )
 
@@ -281,17 +283,23 @@ def told(path: Path, store: Store) -> dict[str, Any]:
             dead.append((*where, outgoing.entry.value))
     activity = queries.activity()
     queries.close()
+    kept = [
+        (block.entity, time, values.tobytes())
+        for block in map(decode, store.samples.pieces())
+        for time, values in zip(block.times.tolist(), block.values, strict=True)
+    ]
     return {
         "reports": reports,
         "peaks": peaks,
         "events": dict(events),
         "dead": sorted(dead),
         "activity": activity,
+        "kept": sorted(kept),
     }
 
 
 def same(found: dict[str, Any], expected: dict[str, Any]) -> None:
-    for what in ("reports", "events", "dead", "activity"):
+    for what in ("reports", "events", "dead", "activity", "kept"):
         assert found[what] == expected[what]
     for identity, peaks in expected["peaks"].items():
         assert found["peaks"][identity] == pytest.approx(peaks, rel=1e-4)
@@ -366,6 +374,12 @@ def test_the_activity_of_every_entity_is_kept(expected: dict[str, Any], experime
         c: Activity("vector", first, last, SECONDS),
         experiment.chambers[0]: Activity("map", first, last, SECONDS),
     }
+
+
+def test_every_sample_is_kept_to_train_on(expected: dict[str, Any], experiment: Any) -> None:
+    counted = {entity: seen.samples for entity, seen in expected["activity"].items()}
+    kept = Counter(entity for entity, _, _ in expected["kept"])
+    assert kept == {e: n for e, n in counted.items() if e.startswith(("host/", "DT/"))}
 
 
 def test_what_happened_is_counted(

@@ -104,7 +104,8 @@ def test_what_came_of_it_is_said_as_soon_as_the_daemon_says_it(
             (word,) = store.ledger.pending_words()
             store.commit(Step("g", words=(AppliedWord(word.id, AT, AT, "learnt as normal"),)))
 
-    monkeypatch.setattr(words.time, "sleep", daemon)
+    # Of this command only: threads of others sleep, too.
+    monkeypatch.setattr(words, "sleep", daemon)
     code, out, _ = anomalyd("tell", "host/b", "normal", "--wait", 60)
     assert (code, out, looks) == (0, "word 1, hosts on host/b: learnt as normal\n", 2)
 

@@ -21,7 +21,7 @@ from anomalyd.reports.store import Store
 _UNITS = {"s": 1.0, "m": 60.0, "h": 3600.0, "d": 86_400.0}
 
 maintenance = typer.Typer(
-    help="Times of work, in which no incident opens and nothing is trained on: add, list, end. A running daemon "
+    help="Times of work, in which no incident opens and no training looks: add, list, end. A running daemon "
     "takes them within seconds.",
     no_args_is_help=True,
 )

@@ -54,8 +54,9 @@ def measure_usual(network: Predictor, followed: Followed, clip: Tensor, settled:
     rows, around = torch.from_numpy(followed.rows), followed.around
     middle, axes = principal_axes(torch.maximum(torch.minimum(rows, clip), -clip))
     nearer = np.minimum(np.abs(followed.rows - around.day), np.abs(followed.rows - around.profile))
-    displaced = np.quantile(np.minimum(nearer, clip.numpy())[settled], 0.99, axis=0)
-    blamed = np.quantile(np.abs(followed.rows - around.mean10)[settled], 0.95, axis=0)
+    # A metric that was always missing has nothing around it: it is nowhere displaced.
+    displaced = np.quantile(np.nan_to_num(np.minimum(nearer, clip.numpy()))[settled], 0.99, axis=0)
+    blamed = np.quantile(np.nan_to_num(np.abs(followed.rows - around.mean10))[settled], 0.95, axis=0)
     with torch.inference_mode():
         surprise = network.surprise(torch.from_numpy(followed.known), torch.from_numpy(followed.came))
         least = np.quantile(surprise[settled].numpy(), 0.05, axis=0)

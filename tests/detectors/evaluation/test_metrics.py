@@ -17,6 +17,7 @@ from anomalyd.detectors.evaluation.contender import OF_A_PAIR, Contender, stream
 from anomalyd.detectors.evaluation.labelled import read_labelled
 from anomalyd.detectors.evaluation.metrics import FIGURES, evaluate_metrics
 from anomalyd.detectors.pair import Pair
+from anomalyd.detectors.registry import detector_class, kinds
 from anomalyd.errors import TrainingError
 
 Make = Callable[..., NDArray[np.float32]]
@@ -118,16 +119,24 @@ def test_where_nothing_can_be_told_the_score_is_zero(pair: Pair, make_metrics: M
         assert (np.delete(score[12:], 8) > 0).all()
 
 
-def test_any_units_and_constant_columns(make_metrics: Make, tmp_path: Path) -> None:
+@pytest.mark.parametrize("kind", [k for k in kinds() if detector_class(k).sample_kind == "vector"])
+def test_any_units_constant_and_missing_columns(kind: str, make_metrics: Make, tmp_path: Path) -> None:
     units = np.array([1e-9, 1e9, 1.0, 1e3, 1e-3, 1.0], dtype=np.float32)
     train, test = make_metrics(500, 1) * units, make_metrics(300, 2) * units
     train[:, 2], test[:, 2], test[:150, 3] = 0.0, 0.0, np.nan
     train[:, 1], test[:, 1], train[:, 4] = np.nan, np.nan, np.nan
+    test[40] = np.nan
     label = np.zeros(300, dtype=bool)
     file = save(tmp_path / "data", "odd", {"train": train, "test": test, "label": label})
-    rows = evaluate_metrics(file, tmp_path / "out", QUICK, interval_s=300).rows
-    assert rows[2].figures["fpr_at_1"] < 0.05
-    assert math.isnan(rows[2].figures["auprc"])  # there is no event to find
+    known = detector_class(kind).parameters_class
+    quick = {n: 3 for n in ("epochs", "steps") if known and n in known.__dataclass_fields__}
+    rows = evaluate_metrics(file, tmp_path / "out", Contender(kind, quick), interval_s=300).rows
+    figures = rows[-1].figures
+    assert figures["fpr_at_1"] < 0.05
+    assert math.isnan(figures["auprc"])  # there is no event to find
+    with np.load(tmp_path / "out" / "odd.npz") as kept:
+        assert np.isfinite(kept["score"]).all()
+        assert kept["score"][40] <= 1.0
 
 
 @pytest.mark.parametrize(

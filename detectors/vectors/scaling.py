@@ -34,7 +34,7 @@ class Scale:
     `cap` is how many usual widths a deviation may count for at most: infinite for a metric that moves, small
     for one that hardly ever moved, because its width says nothing. That such a metric moves is as rare as its
     moves were in n rows, so it counts as a Gaussian deviation of that rarity, sqrt(2 ln(n / moves)), twice,
-    because the other metrics dilute it.
+    because the other metrics dilute it. 0 for one that was never seen: nobody can say how strange it is.
     """
 
     centre: Array
@@ -58,6 +58,7 @@ def measure(
         column = column[np.isfinite(column)]
         n = len(column)
         if n == 0:
+            cap[f] = 0.0
             if fallback is not None:
                 centre[f], width[f], cap[f] = fallback.centre[f], fallback.width[f], fallback.cap[f]
             continue

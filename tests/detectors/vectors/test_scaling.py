@@ -173,3 +173,13 @@ def test_a_restored_scaling_must_fit_together(scaling: Scaling) -> None:
         Scaling.restore(tensors, {**config, "entities": ["a"]})
     with pytest.raises(ModelDamaged, match=r"no 'scaling\.width'"):
         Scaling.restore({n: t for n, t in tensors.items() if n != "scaling.width"}, config)
+
+
+def test_a_metric_that_was_never_seen_does_not_count() -> None:
+    values = np.random.default_rng(0).normal(size=(50, 2))
+    values[:, 1] = np.nan
+    scale = measure(values, 0.01)
+    assert scale.cap.tolist() == [np.inf, 0.0]
+    # An entity that is new, and lacks a metric in its warm-up, takes over how it usually counts.
+    fallback = measure(np.random.default_rng(1).normal(loc=5.0, size=(50, 2)), 0.01)
+    assert measure(values, 0.01, fallback).cap.tolist() == [np.inf, np.inf]

@@ -30,6 +30,7 @@ from kafka import ConsumerRebalanceListener, KafkaConsumer, OffsetAndMetadata, T
 from anomalyd.daemon.config import KafkaConfig
 from anomalyd.daemon.connection import connect
 from anomalyd.daemon.delivery import Batch, Delivery, Partition
+from anomalyd.daemon.membership import end_earlier_membership
 from anomalyd.daemon.stages import Record
 
 __all__ = ["Batch", "Delivery", "KafkaSource", "Partition"]
@@ -51,6 +52,7 @@ class KafkaSource:
         stored_offsets: the report store's next offset by (topic, partition); called in the taker's thread.
         clock: monotonic seconds.
         consumer_factory: KafkaConsumer, or one that behaves like it.
+        before_joining: ends what an earlier life of this daemon left in the group.
         retry_s: the first and the longest pause before a new connection.
 
     """
@@ -63,6 +65,7 @@ class KafkaSource:
         *,
         clock: Callable[[], float] = time.monotonic,
         consumer_factory: Callable[..., Any] = KafkaConsumer,
+        before_joining: Callable[[KafkaConfig], None] = end_earlier_membership,
         retry_s: tuple[float, float] = (0.5, 30.0),
     ) -> None:
         self._config = config
@@ -70,6 +73,7 @@ class KafkaSource:
         self._stored_offsets = stored_offsets
         self._clock = clock
         self._consumer_factory = consumer_factory
+        self._before_joining = before_joining
         self._retry_s = retry_s
         self._thread = threading.Thread(target=self._run, name="kafka-source", daemon=True)
         self._stopping = threading.Event()
@@ -247,6 +251,7 @@ class KafkaSource:
     def _connect(self) -> Any:
         config = self._config
         session_ms = int(config.session_timeout_s * 1000)
+        self._before_joining(config)
         consumer = connect(
             self._consumer_factory,
             config,

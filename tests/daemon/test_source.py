@@ -447,3 +447,30 @@ def test_a_real_broker(broker: LocalBroker, make_topic: Callable[..., str], stop
     assert source.stop()
     assert time.monotonic() - began < 4
     assert (source.errors, source.last_error) == (0, None)
+
+
+def test_a_static_member_that_comes_back_gets_all_that_is_configured_now(
+    apache_kafka: LocalBroker, make_topic: Callable[..., str], stopping: Any
+) -> None:
+    """Killed, and started again with one topic more, within its session: Kafka would give it what it had."""
+    old, new = make_topic(apache_kafka), make_topic(apache_kafka)
+    config = KafkaConfig(
+        bootstrap_servers=[apache_kafka.bootstrap_servers],
+        group=f"group-{old}",
+        instance_id="daemon-1",
+        session_timeout_s=30.0,
+    )
+    killed = connect(KafkaConsumer, config, group_id=config.group, group_instance_id=config.instance_id)
+    try:
+        killed.subscribe([old])
+        deadline = time.monotonic() + 20
+        while not killed.assignment():
+            assert time.monotonic() < deadline
+            killed.poll(timeout_ms=50)
+        stored: dict[Partition, int] = {}
+        source = stopping(KafkaSource(config, [old, new], lambda: dict(stored)))
+        source.start()
+        taker = Taker(None, source, stored)
+        taker.take_until(lambda: source.assigned() == {(old, 0), (new, 0)}, within_s=15)
+    finally:
+        killed.close(autocommit=False, timeout_ms=1_000)

@@ -1,0 +1,43 @@
+"""Static membership, without the assignment of an earlier life.
+
+A static member that comes back within its session gets from Kafka the partitions it had, unasked
+(KIP-345). They are wrong, and stay wrong until the next rebalance, if the configured topics have changed
+meanwhile, or if it was killed between a first join, when the group's leader knew no partitions yet, and the
+second that corrects it. So a daemon that starts ends the membership it left behind, and joins as a new
+member: that costs one short rebalance. What remains of static membership is that a killed daemon need not
+wait for its own session to end.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from typing import Any
+
+from kafka.admin import KafkaAdminClient, MemberToRemove
+from kafka.errors import KafkaError
+
+from anomalyd.daemon.config import KafkaConfig
+from anomalyd.daemon.connection import connect
+
+_log = logging.getLogger(__name__)
+
+
+def end_earlier_membership(config: KafkaConfig, admin_factory: Callable[..., Any] = KafkaAdminClient) -> None:
+    """Remove the member of our `instance_id` from the group, if there is one.
+
+    A broker that cannot do it (it came with Kafka 2.3) or does not let us is left in peace: joining works.
+
+    Raises:
+        BrokerError: the brokers cannot be reached, or refuse the login.
+
+    """
+    if config.instance_id is None:
+        return
+    admin = connect(admin_factory, config)
+    try:
+        admin.remove_group_members(config.group, [MemberToRemove(group_instance_id=config.instance_id)])
+    except KafkaError as error:
+        _log.debug("no earlier membership of %s to end: %s", config.instance_id, error)
+    finally:
+        admin.close()

@@ -25,12 +25,13 @@ from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from kafka import ConsumerRebalanceListener, KafkaConsumer, OffsetAndMetadata, TopicPartition
+from kafka import KafkaConsumer, OffsetAndMetadata, TopicPartition
 
 from anomalyd.daemon.config import KafkaConfig
 from anomalyd.daemon.connection import connect
 from anomalyd.daemon.delivery import Batch, Delivery, Partition
 from anomalyd.daemon.membership import end_earlier_membership
+from anomalyd.daemon.rebalance import RebalanceListener
 from anomalyd.daemon.stages import Record
 
 __all__ = ["Batch", "Delivery", "KafkaSource", "Partition"]
@@ -270,7 +271,7 @@ class KafkaSource:
             metrics_enabled=False,
         )
         self._rebalances.clear()
-        consumer.subscribe(self._topics, listener=_Listener(self._rebalances))
+        consumer.subscribe(self._topics, listener=RebalanceListener(self._rebalances, consumer))
         return consumer
 
     def _step(self, consumer: Any) -> None:
@@ -405,16 +406,3 @@ class KafkaSource:
         text = f"{doing}: {type(error).__name__}: {error}"
         log.warning("Kafka: %s", text)
         return text
-
-
-class _Listener(ConsumerRebalanceListener):  # type: ignore[misc]
-    """Notes what happened. It runs on the loop that sends heartbeats, so it must do nothing else."""
-
-    def __init__(self, rebalances: deque[tuple[bool, set[Partition]]]) -> None:
-        self._rebalances = rebalances
-
-    def on_partitions_revoked(self, revoked: set[Any]) -> None:
-        self._rebalances.append((False, {tuple(place) for place in revoked}))
-
-    def on_partitions_assigned(self, assigned: set[Any]) -> None:
-        self._rebalances.append((True, {tuple(place) for place in assigned}))

@@ -474,3 +474,26 @@ def test_a_static_member_that_comes_back_gets_all_that_is_configured_now(
         taker.take_until(lambda: source.assigned() == {(old, 0), (new, 0)}, within_s=15)
     finally:
         killed.close(autocommit=False, timeout_ms=1_000)
+
+
+def test_a_join_that_outlasts_many_polls_is_completed(
+    apache_kafka: LocalBroker,
+    make_topic: Callable[..., str],
+    stopping: Any,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The group's first join finds no partitions, for nobody has asked for them yet; a second one follows."""
+    monkeypatch.setattr("anomalyd.daemon.source.POLL_MS", 1)
+    topic = make_topic(apache_kafka)
+    for n in range(3):
+        config = KafkaConfig(
+            bootstrap_servers=[apache_kafka.bootstrap_servers],
+            group=f"group-{topic}-{n}",
+            session_timeout_s=6.0,
+        )
+        stored: dict[Partition, int] = {}
+        source = stopping(KafkaSource(config, [topic], lambda: {}))
+        source.start()
+        taker = Taker(None, source, stored)
+        taker.take_until(lambda source=source: source.assigned() == {(topic, 0)}, within_s=15)
+        assert source.stop()

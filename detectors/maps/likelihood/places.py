@@ -1,0 +1,158 @@
+"""The places of a map that could be broken: runs and boxes of cells, and hardware units."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+Counts = NDArray[np.float32]
+Cells = NDArray[np.bool_]
+Index = NDArray[np.int64]
+
+
+@dataclass(frozen=True, slots=True)
+class Runs:
+    """A class of places: some columns in a row, in each of the row groups `rows`.
+
+    `widths`: how many columns, 0 for the whole row. `against`: for each row group the rows that its places
+    are compared with, column by column (sister layers); None: all the rest of the map. `nats`: how much more
+    likely such a place is to break than one of another class (logarithm of the odds).
+    """
+
+    name: str
+    rows: tuple[tuple[int, ...], ...]
+    widths: tuple[int, ...]
+    against: tuple[tuple[int, ...], ...] | None = None
+    nats: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Units:
+    """A class of places that are listed: `cells` (U, R, C) says which cells each holds, `names` what it is.
+
+    `against` (U, R, C): the cells that each is compared with; None: all the rest of the map.
+    """
+
+    name: str
+    names: tuple[str, ...]
+    cells: Cells
+    against: Cells | None = None
+    nats: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Family:
+    """Places of one size and class: one at every first column in each of the row groups `groups`.
+
+    `group`, `against`: indices into `Places.groups`; `width`: columns, 0 for whole rows; `kind`: index of the
+    class; `prior`: logarithm of the prior odds of each single place.
+    """
+
+    kind: int
+    group: Index
+    against: Index | None
+    width: int
+    prior: float
+
+
+@dataclass(frozen=True, slots=True)
+class Listed:
+    """The listed places of one class, as matrices (R * C, U) that sum their cells up."""
+
+    kind: int
+    names: tuple[str, ...]
+    cells: Counts
+    against: Counts | None
+    prior: float
+
+
+@dataclass(frozen=True, slots=True)
+class Places:
+    """Everything that the scan looks at in maps of one shape (R, C).
+
+    `groups` (G, R): which rows each row group sums. `wrap`: the last column lies beside the first. `benign`:
+    probability that a cell is dead without that being a fault; 0 where every dead cell is one. `tall`: cells
+    above and below one another are neighbours, too.
+    """
+
+    shape: tuple[int, int]
+    groups: Counts
+    families: tuple[Family, ...]
+    listed: tuple[Listed, ...]
+    names: tuple[str, ...]
+    wrap: bool
+    tall: bool
+    benign: float
+
+    def starts(self, family: Family) -> int:
+        """Say at how many first columns a family's places begin."""
+        columns = self.shape[1]
+        if family.width == 0:
+            return 1
+        return columns if self.wrap else columns - family.width + 1
+
+    def cells_of(self, number: int, place: int) -> Cells:
+        """Give the cells (R, C) of one place: `place` counts within family or list `number`."""
+        if number >= len(self.families):
+            return (self.listed[number - len(self.families)].cells[:, place] > 0).reshape(self.shape)
+        family = self.families[number]
+        group, first = divmod(place, self.starts(family))
+        rows = self.groups[family.group[group]] > 0
+        columns = np.zeros(self.shape[1], dtype=np.bool_)
+        width = family.width or self.shape[1]
+        columns[np.arange(first, first + width) % self.shape[1]] = True
+        return rows[:, None] & columns[None, :]
+
+
+def compile_places(
+    shape: tuple[int, int],
+    classes: Sequence[Runs | Units],
+    *,
+    wrap: bool = False,
+    tall: bool = True,
+    benign: float = 0.0,
+) -> Places:
+    """Lay out the classes of places of maps of one shape for the scan.
+
+    Every class is as likely to break as any other, but for its `nats`, and so is every place within a class.
+    """
+    groups: dict[tuple[int, ...], int] = {}
+
+    def group(rows: tuple[int, ...]) -> int:
+        return groups.setdefault(rows, len(groups))
+
+    names = tuple(dict.fromkeys(c.name for c in classes))
+    log_classes = float(np.log(len(names)))
+    families: list[Family] = []
+    listed: list[Listed] = []
+    # Classes of one name share its weight: a class compared in two ways counts once.
+    shares = {name: sum(c.name == name for c in classes) for name in names}
+    for c in classes:
+        prior = c.nats - log_classes - float(np.log(shares[c.name]))
+        kind = names.index(c.name)
+        if isinstance(c, Units):
+            if len(c.cells):
+                flat = c.cells.reshape(len(c.cells), -1).T.astype(np.float32)
+                other = None if c.against is None else c.against.reshape(len(c.cells), -1).T.astype(np.float32)
+                listed.append(Listed(kind, c.names, flat, other, prior - float(np.log(len(c.cells)))))
+            continue
+        widths = tuple(w for w in dict.fromkeys(c.widths) if w < shape[1] or (wrap and w == 0) or w == 0)
+        starts = {w: 1 if w == 0 else shape[1] if wrap else shape[1] - w + 1 for w in widths}
+        count = len(c.rows) * sum(starts.values())
+        for w in widths:
+            families.append(
+                Family(
+                    kind,
+                    np.array([group(r) for r in c.rows]),
+                    None if c.against is None else np.array([group(r) for r in c.against]),
+                    w,
+                    prior - float(np.log(count)),
+                )
+            )
+    matrix = np.zeros((len(groups), shape[0]), dtype=np.float32)
+    for rows, index in groups.items():
+        matrix[index, list(rows)] = 1
+    return Places(shape, matrix, tuple(families), tuple(listed), names, wrap, tall, benign)

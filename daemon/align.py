@@ -1,13 +1,18 @@
 """Parts of an entity -> one vector, and samples in event-time order: holds back what may still be joined.
 
-An input with `lateness_s` 0 goes straight through. Where it is more, the samples of an entity wait until its
-watermark, the highest event time seen less the lateness, has passed theirs; what came for the same time is
-joined then. Within the lateness the vectors do not depend on the order of arrival.
+An input without grid and lateness goes straight through. Otherwise the samples of an entity wait in slots of
+its event time, on the grid if there is one, until its watermark, the highest event time seen less the
+lateness, has passed the end of the slot; then they are joined to one. Within the lateness the vectors do not
+depend on the order of arrival.
+
+While partitions are read that lag behind, an hour of one may come before the first record of the next. So the
+watermark goes no further than the event time that every partition with more to give has been read to.
 
 Crash safety: what waits is nowhere but here. So the offsets that are stored go no further than `held_from`,
 and a restart reads again what was held. Some of what is read again was released before; `state`, stored in
-the same transaction as the offsets, says up to when that is, entity by entity, and it is dropped as late.
-Whoever starts from stored offsets again, after a rebalance or a conflict too, calls `restore` first.
+the same transaction as the offsets, says up to when that is, entity by entity, and it is dropped as late. It
+holds the newest readings of the counters, too. Whoever starts from stored offsets again, after a rebalance or
+a conflict too, calls `restore` first.
 """
 
 from __future__ import annotations
@@ -15,126 +20,210 @@ from __future__ import annotations
 import heapq
 import struct
 from collections import OrderedDict
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
-from operator import attrgetter
 
 import msgspec
 
+from anomalyd.daemon.alignment import Alignment
+from anomalyd.daemon.join import join
+from anomalyd.daemon.rates import Rates
 from anomalyd.daemon.stages import Sample
 
 STATE_NAME = "@align"  # no detector can have this name: the store keeps both side by side
 
+PATIENCE_S = 30.0
+"""A partition that lags behind and gives nothing for so long is waited for no more: as long as it may take
+Kafka to elect its leader anew."""
+
 _SECONDS = struct.Struct("<d")
-_place = attrgetter("topic", "partition", "offset")
+_NEVER = float("-inf")
+
+_Place = tuple[str, int]
+
+
+@dataclass(slots=True)
+class _Slot:
+    end: float
+    parts: list[Sample] = field(default_factory=list)
 
 
 @dataclass(slots=True)
 class _Waiting:
     """What waits of one entity. Vectors and maps of one time are two things: the key says which."""
 
-    lateness: float
-    newest: float
-    arrived: float
-    parts: dict[tuple[float, bool], list[Sample]] = field(default_factory=dict)
-    order: list[tuple[float, bool]] = field(default_factory=list)  # the keys of `parts`, a heap
+    topics: set[str] = field(default_factory=set)
+    grid: float = 0.0
+    lateness: float = 0.0
+    newest: float = _NEVER
+    arrived: float = 0.0
+    slots: dict[tuple[float, bool], _Slot] = field(default_factory=dict)
+    order: list[tuple[float, bool]] = field(default_factory=list)  # the keys of `slots`, a heap
 
 
 class Aligner:
-    """Joins and orders; `late` counts the samples that came after their time had been released.
+    """Joins and orders, and makes rates of counters.
 
-    An entity that several topics tell of waits for the longest of their latenesses.
+    An entity that several topics tell of waits for the longest of their latenesses. If their grids differ,
+    each gives vectors of its own.
     """
 
-    def __init__(self, lateness_s: Mapping[str, float]) -> None:
-        self._lateness = {topic: seconds for topic, seconds in lateness_s.items() if seconds > 0}
-        self.late = 0
-        self._start({})
+    def __init__(self, alignments: Mapping[str, Alignment]) -> None:
+        self._alignments = {topic: each for topic, each in alignments.items() if each.waits}
+        self._start()
 
-    def _start(self, released: dict[str, float]) -> None:
+    def _start(self) -> None:
         self._waiting: dict[str, _Waiting] = {}
-        self._released = released  # event time up to which an entity's samples have been handed on
+        self._blocked: set[str] = set()  # the entities that wait for partitions that lag behind
+        self._released: dict[str, float] = {}  # begin of an entity's newest slot that has been handed on
+        self._rates = Rates()
         self._changed: set[str] = set()
         # Offsets come in rising order, so the first key of each is the lowest; the number is of samples.
-        self._held: dict[tuple[str, int], OrderedDict[int, int]] = {}
+        self._held: dict[_Place, OrderedDict[int, int]] = {}
+        self._reached: dict[_Place, float] = {}  # the newest event time read
+        self._silent_since: dict[_Place, float] = {}  # by the clock, of the partitions that lag behind
+        self._late: list[Sample] = []
 
-    def add(self, samples: Iterable[Sample], now: float) -> list[Sample]:
+    def add(self, samples: Iterable[Sample], now: float, behind: Collection[_Place] = ()) -> list[Sample]:
         """Take samples in the order of arrival at clock `now`; give those that wait no longer.
 
-        An entity's samples are given in event-time order.
+        An entity's samples are given in event-time order. `behind`: the (topic, partition) of which Kafka
+        has more to give right now.
         """
-        if not self._lateness:
-            return list(samples)
+        if not self._alignments:
+            return [sample if sample.counters is None else self._through(sample) for sample in samples]
         out: list[Sample] = []
         touched: dict[str, _Waiting] = {}
+        reached: dict[_Place, float] = {}
         for sample in samples:
-            lateness = self._lateness.get(sample.topic)
-            if lateness is None:
-                out.append(sample)
-            elif sample.time <= self._released.get(sample.entity, float("-inf")):
-                self.late += 1
+            alignment = self._alignments.get(sample.topic)
+            if alignment is None:
+                out.append(sample if sample.counters is None else self._through(sample))
+                continue
+            place, time = (sample.topic, sample.partition), sample.time
+            if time > reached.get(place, _NEVER):
+                reached[place] = time
+            begin, end = alignment.slot(time) if sample.map is None else Alignment().slot(time)
+            if begin <= self._released.get(sample.entity, _NEVER):
+                self._late.append(sample)
             else:
-                touched[sample.entity] = self._hold(sample, lateness, now)
+                touched[sample.entity] = self._hold(sample, alignment, begin, end, now)
+        floors = self._floors(reached, behind, now)
+        if self._blocked:
+            touched = {entity: self._waiting[entity] for entity in self._blocked} | touched
         for entity, waiting in touched.items():
-            # Strictly below the watermark: a sample exactly `lateness` behind may still come.
-            self._release(entity, waiting, waiting.newest - waiting.lateness, out)
+            floor = min(
+                (floors[topic] for topic in waiting.topics if topic in floors), default=waiting.newest
+            )
+            (self._blocked.add if floor < waiting.newest else self._blocked.discard)(entity)
+            self._release(entity, waiting, min(floor, waiting.newest) - waiting.lateness, out)
         return out
 
     def flush(self, now: float) -> list[Sample]:
-        """Give what waits of entities that have been silent, by the clock of `add`, for their lateness.
+        """Give what waits of entities that have been silent, by the clock of `add`, for lateness and grid.
 
         Call it when there is nothing to read: during an outage of Kafka every entity is silent.
         """
         out: list[Sample] = []
         for entity, waiting in list(self._waiting.items()):
-            if now - waiting.arrived > waiting.lateness:
+            if now - waiting.arrived > waiting.lateness + waiting.grid:
                 self._release(entity, waiting, float("inf"), out)
         return out
 
-    def held_from(self) -> Mapping[tuple[str, int], int]:
+    def take_late(self) -> list[Sample]:
+        """Give, once, the samples that came after their time had been released: they are dropped.
+
+        After a restart what is read again is among them.
+        """
+        late, self._late = self._late, []
+        return late
+
+    def held_from(self) -> Mapping[_Place, int]:
         """Give (topic, partition) -> the lowest offset that still waits here: store no offset beyond it."""
         return {place: next(iter(offsets)) for place, offsets in self._held.items() if offsets}
 
     def state(self) -> dict[str, bytes]:
         """Give entity -> what to store of it, for the entities that changed since the last call."""
         changed, self._changed = self._changed, set()
-        return {entity: _SECONDS.pack(self._released[entity]) for entity in changed}
+        return {
+            entity: _SECONDS.pack(self._released.get(entity, _NEVER)) + self._rates.encode(entity)
+            for entity in changed
+        }
 
     def restore(self, states: Mapping[str, bytes]) -> None:
-        """Start from what was stored; forget everything that waits, for it will be read again."""
-        self._start({entity: _SECONDS.unpack(blob)[0] for entity, blob in states.items()})
+        """Start from what was stored; forget everything that waits, for it will be read again.
+
+        Raises:
+            StoreError: what was stored is damaged.
+
+        """
+        self._start()
+        for entity, blob in states.items():
+            self._released[entity] = _SECONDS.unpack_from(blob)[0]
+            self._rates.decode(entity, blob[_SECONDS.size :])
 
     @property
     def holds_back(self) -> bool:
         """Whether any input waits for what is late."""
-        return bool(self._lateness)
+        return bool(self._alignments)
 
     @property
     def held(self) -> int:
         """How many samples wait."""
         return sum(sum(offsets.values()) for offsets in self._held.values())
 
-    def _hold(self, sample: Sample, lateness: float, now: float) -> _Waiting:
+    def _through(self, sample: Sample) -> Sample:
+        """Make rates of the counters of a sample that does not wait."""
+        self._changed.add(sample.entity)
+        partial = sample.partial
+        return msgspec.structs.replace(join([sample], sample.time, self._rates), partial=partial)
+
+    def _hold(self, sample: Sample, alignment: Alignment, begin: float, end: float, now: float) -> _Waiting:
         waiting = self._waiting.get(sample.entity)
         if waiting is None:
-            waiting = self._waiting[sample.entity] = _Waiting(lateness, sample.time, now)
-        waiting.lateness = max(waiting.lateness, lateness)
-        waiting.newest = max(waiting.newest, sample.time)
+            waiting = self._waiting[sample.entity] = _Waiting()
+        if sample.topic not in waiting.topics:
+            waiting.topics.add(sample.topic)
+            waiting.grid = max(waiting.grid, alignment.grid_s)
+            waiting.lateness = max(waiting.lateness, alignment.lateness_s)
+        if sample.time > waiting.newest:
+            waiting.newest = sample.time
         waiting.arrived = now
-        key = (sample.time, sample.map is not None)
-        if key not in waiting.parts:
-            waiting.parts[key] = []
+        key = (begin, sample.map is not None)
+        slot = waiting.slots.get(key)
+        if slot is None:
+            slot = waiting.slots[key] = _Slot(end)
             heapq.heappush(waiting.order, key)
-        waiting.parts[key].append(sample)
+        slot.parts.append(sample)
         offsets = self._held.setdefault((sample.topic, sample.partition), OrderedDict())
         offsets[sample.offset] = offsets.get(sample.offset, 0) + 1
         return waiting
 
-    def _release(self, entity: str, waiting: _Waiting, before: float, out: list[Sample]) -> None:
-        while waiting.order and waiting.order[0][0] < before:
-            key = heapq.heappop(waiting.order)
-            parts = waiting.parts.pop(key)
-            out.append(_join(parts))
+    def _floors(
+        self, reached: Mapping[_Place, float], behind: Collection[_Place], now: float
+    ) -> dict[str, float]:
+        """Give topic -> the event time that all its partitions have been read to which have more to give."""
+        for place, time in reached.items():
+            self._reached[place] = max(time, self._reached.get(place, _NEVER))
+        # Since it gave something, or since it began to lag behind.
+        self._silent_since = {
+            place: now if place in reached else self._silent_since.get(place, now)
+            for place in behind
+            if place[0] in self._alignments
+        }
+        floors: dict[str, float] = {}
+        for place, since in self._silent_since.items():
+            if now - since <= PATIENCE_S:
+                topic, time = place[0], self._reached.get(place, _NEVER)
+                floors[topic] = min(time, floors.get(topic, time))
+        return floors
+
+    def _release(self, entity: str, waiting: _Waiting, watermark: float, out: list[Sample]) -> None:
+        order, slots = waiting.order, waiting.slots
+        while order and slots[order[0]].end <= watermark:
+            key = heapq.heappop(order)
+            parts = slots.pop(key).parts
+            out.append(join(parts, key[0], self._rates))
             for part in parts:
                 offsets = self._held[part.topic, part.partition]
                 offsets[part.offset] -= 1
@@ -143,28 +232,6 @@ class Aligner:
             self._released[entity] = key[0]
             self._changed.add(entity)
         # The highest event time is forgotten with the last sample; `released` keeps the order from here on.
-        if not waiting.order:
+        if not order:
             del self._waiting[entity]
-
-
-def _join(parts: list[Sample]) -> Sample:
-    """Make one sample of all that came for one entity and time.
-
-    Where two say different things of a metric, or send two maps, the one that lies last in Kafka counts, in
-    the order of (topic, partition, offset), so that the order of arrival does not matter. A number outdoes
-    a missing value. The sample's own place is that of the first part.
-    """
-    parts.sort(key=_place)
-    first = parts[0]
-    if len(parts) == 1 and not first.partial:
-        return first
-    run = next((p.run for p in parts if p.run is not None), None)
-    lumisection = next((p.lumisection for p in parts if p.lumisection is not None), None)
-    if first.map is not None:
-        return msgspec.structs.replace(first, map=parts[-1].map, run=run, lumisection=lumisection)
-    values: dict[str, float | None] = {}
-    for part in parts:
-        for name, value in (part.values or {}).items():
-            if value is not None or name not in values:
-                values[name] = value
-    return msgspec.structs.replace(first, values=values, run=run, lumisection=lumisection, partial=False)
+            self._blocked.discard(entity)

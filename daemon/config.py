@@ -73,7 +73,8 @@ class InputConfig(_Section):
     topic: Annotated[str, Field(min_length=1, max_length=249, pattern=r"^[A-Za-z0-9._-]+$")]
     format: Name = "json"
     entity: str | None = None
-    lateness_s: Annotated[float, Field(ge=0)] = 0.0
+    grid_s: Annotated[float, Field(ge=0)] | None = None
+    lateness_s: Annotated[float, Field(ge=0)] | None = None
     entity_label: str | None = None
     metric_labels: list[str] | None = None
     metrics: Annotated[list[str], Field(min_length=1)] = ["*"]

@@ -11,6 +11,7 @@ import numpy as np
 from kafka import KafkaConsumer, TopicPartition
 
 from anomalyd.daemon.align import Aligner
+from anomalyd.daemon.alignment import alignments
 from anomalyd.daemon.config import Config, DetectorConfig
 from anomalyd.daemon.connection import connect
 from anomalyd.daemon.decode import Decoder
@@ -42,7 +43,7 @@ def read_history(
     """
     since = clock() - max(d.training.history_s for d in detectors)
     decoder = Decoder(config.inputs, clock=clock)
-    aligner = Aligner({i.topic: i.lateness_s for i in config.inputs})
+    aligner = Aligner(alignments(config.inputs))
     samples: list[Sample] = []
     for records in _records(config, since, consumer_factory, progress):
         decoded, _ = decoder.decode(records)

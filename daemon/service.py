@@ -22,12 +22,13 @@ from typing import Protocol
 
 import numpy as np
 
+from anomalyd.daemon.activity import activity
 from anomalyd.daemon.adapted import adaptations_of, notes_on
-from anomalyd.daemon.align import STATE_NAME, Aligner
 from anomalyd.daemon.config import Config
 from anomalyd.daemon.decode import Decoder
 from anomalyd.daemon.findings import event_entries, finding
 from anomalyd.daemon.incidents import Change, Event, IncidentTracker
+from anomalyd.daemon.intake import Arrivals, Intake
 from anomalyd.daemon.keep import SampleKeeper
 from anomalyd.daemon.memory import Memories, encode
 from anomalyd.daemon.messages import adapted_entry, dead_letter_entry
@@ -35,14 +36,14 @@ from anomalyd.daemon.realised import Realised
 from anomalyd.daemon.score import Scorer
 from anomalyd.daemon.settle import Settler
 from anomalyd.daemon.source import Batch, Delivery
-from anomalyd.daemon.stages import DeadLetter, Sample, Scored
+from anomalyd.daemon.stages import DeadLetter, Scored
 from anomalyd.daemon.telemetry import Telemetry
 from anomalyd.daemon.watch import Watch
 from anomalyd.daemon.witness import testify
 from anomalyd.errors import StoreConflict, StoreError
 from anomalyd.reports.adaptation import Adapted
 from anomalyd.reports.report import Incident, SeenBy
-from anomalyd.reports.step import Activity, OutboxEntry, Step
+from anomalyd.reports.step import OutboxEntry, Step
 from anomalyd.reports.store import Store
 
 _log = logging.getLogger(__name__)
@@ -58,9 +59,6 @@ folder for each detector and asks the store three times."""
 
 _RETRY_S = 1.0
 
-_TOLD = "@told"
-"""Where it is kept, beside the detectors' states, up to which offset dead letters are told."""
-
 
 class Source(Protocol):
     """Where records come from: `source.KafkaSource`, or one that behaves like it."""
@@ -73,6 +71,9 @@ class Source(Protocol):
 
     def committed(self, offsets: Mapping[Partition, int]) -> None:
         """Note that the store has it up to here."""
+
+    def lag(self) -> Mapping[Partition, int]:
+        """Give how many records of each partition nobody has taken yet."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,7 +117,7 @@ class Service:
         self._on_found = on_found
         self._on_step = on_step
         self._on_turn = on_turn
-        self._decoder = Decoder(config.inputs, clock=clock)
+        self._intake = Intake(config.inputs, Decoder(config.inputs, clock=clock), telemetry)
         self._memories = Memories(store)
         self._keeper = SampleKeeper(config, store, clock=clock)
         self._scorer = Scorer(watches, self._memories, telemetry)
@@ -125,8 +126,6 @@ class Service:
         )
         self._trackers = {w.config.name: IncidentTracker(w.config.alert) for w in watches}
         self._realised = {w.config.name: Realised() for w in watches}
-        self._aligner = Aligner({i.topic: i.lateness_s for i in config.inputs})
-        self._told: dict[Partition, int] = {}
         self._stored: dict[Partition, int] = {}
         self._read: dict[Partition, int] = {}
         self._newest: dict[Partition, float] = {}
@@ -182,11 +181,11 @@ class Service:
                 self._source.rewind()
             self._forget()
         batches = delivery.batches if delivery is not None else ()
-        samples, dead = self._decode(batches)
-        aligned = self._align(samples, idle=not batches)
-        if not batches and not aligned:
+        behind = [place for place, records in self._source.lag().items() if records]
+        arrivals = self._intake.take(batches, self._stored, self._clock(), behind)
+        if not batches and not arrivals.samples:
             return delivery is not None
-        self._process(batches, aligned, dead)
+        self._process(batches, arrivals)
         return True
 
     def _refresh(self) -> None:
@@ -210,38 +209,9 @@ class Service:
         if settled:
             self._on_step()
 
-    def _decode(self, batches: Sequence[Batch]) -> tuple[list[Sample], list[DeadLetter]]:
-        samples: list[Sample] = []
-        dead: list[DeadLetter] = []
-        with self._telemetry.stage("decode"):
-            for batch in batches:
-                decoded, refused = self._decoder.decode(batch.records)
-                samples += decoded
-                place = (batch.topic, batch.partition)
-                if batch.records[0].offset < self._stored.get(place, 0):
-                    self._told.pop(place, None)  # the topic was made again
-                told = self._told.get(place, 0)
-                dead += [letter for letter in refused if letter.record.offset >= told]
-                self._telemetry.consumed(batch.topic, len(batch.records))
-                self._telemetry.decoded(batch.topic, len(decoded))
-        return samples, dead
-
-    def _align(self, samples: Sequence[Sample], *, idle: bool) -> list[Sample]:
-        """Join and order; while nothing comes, what waited long enough is let go.
-
-        Not while records come: during a backlog an entity may be silent by the clock with its next parts
-        already in the queue.
-        """
-        with self._telemetry.stage("align"):
-            now = self._clock()
-            aligned = self._aligner.add(samples, now)
-            return aligned + self._aligner.flush(now) if idle else aligned
-
-    def _process(
-        self, batches: Sequence[Batch], samples: Sequence[Sample], dead: Sequence[DeadLetter]
-    ) -> None:
+    def _process(self, batches: Sequence[Batch], arrivals: Arrivals) -> None:
         with self._telemetry.stage("score"):
-            scored = self._scorer.score(samples)
+            scored = self._scorer.score(arrivals.samples)
         with self._telemetry.stage("track"):
             adapted = {id(some): adaptations_of(some) for some in scored}
             changes = [change for some in scored for change in self._track(some, adapted[id(some)])]
@@ -254,10 +224,10 @@ class Service:
                     moves=moves,
                     findings=tuple(map(finding, changes)),
                     states=self._states(scored),
-                    outbox=tuple(self._outgoing(changes, adaptations, dead)),
-                    activity=_activity(samples),
+                    outbox=tuple(self._outgoing(changes, adaptations, arrivals.dead)),
+                    activity=activity(arrivals.samples),
                     adaptations=tuple(adaptations),
-                    samples=self._keeper.keep(samples),
+                    samples=self._keeper.keep(arrivals.samples),
                 )
             )
         reached = {place: following for place, (_, following) in moves.items()}
@@ -265,7 +235,7 @@ class Service:
         self._source.committed(reached)
         for each in adaptations:
             self._telemetry.adapted(each.detector, each.what)
-        self._tell(batches, samples, dead, scored, changes)
+        self._tell(batches, arrivals, scored, changes)
 
     def _track(self, scored: Scored, adapted: Sequence[Adapted]) -> list[Change]:
         """Follow one entity through a stretch, and remember how it stands."""
@@ -297,28 +267,21 @@ class Service:
         """Say how far the offsets may go: up to the first record that the aligner still holds."""
         for batch in batches:
             self._read[batch.topic, batch.partition] = batch.next_offset
-        held = self._aligner.held_from()
+        held = self._intake.held_from()
         moves: dict[Partition, tuple[int | None, int]] = {}
         for place, following in self._read.items():
             before = self._stored.get(place)
             safe = min(following, held.get(place, following))
             # Lower, too: a topic that was deleted and made again begins anew. What was held back may be
             # released without a move; then, too, the step is refused if another daemon went on from there.
-            if safe != before or self._aligner.holds_back:
+            if safe != before or self._intake.holds_back:
                 moves[place] = (before, safe)
         return moves
 
     def _states(self, scored: Sequence[Scored]) -> dict[tuple[str, str], bytes]:
         touched = {(some.detector, some.entity) for some in scored if not some.late}
         states = {key: encode(self._memories.get(*key)) for key in touched}
-        states |= {(STATE_NAME, entity): blob for entity, blob in self._aligner.state().items()}
-        if self._aligner.holds_back:
-            # What is held is read again after a restart, but its neighbours' dead letters are told already.
-            # Reading again, it may be killed again before it is where it was: never back.
-            for (topic, partition), following in self._read.items():
-                told = max(following, self._told.get((topic, partition), 0))
-                states[_TOLD, f"{topic}/{partition}"] = b"%d" % told
-        return states
+        return states | self._intake.states(self._read)
 
     def _outgoing(
         self, changes: Sequence[Change], adapted: Sequence[Adapted], dead: Sequence[DeadLetter]
@@ -335,8 +298,7 @@ class Service:
     def _tell(
         self,
         batches: Sequence[Batch],
-        samples: Sequence[Sample],
-        dead: Sequence[DeadLetter],
+        arrivals: Arrivals,
         scored: Sequence[Scored],
         changes: Sequence[Change],
     ) -> None:
@@ -344,9 +306,8 @@ class Service:
         now = self._clock()
         timestamps = [record.timestamp for batch in batches for record in batch.records]
         self._telemetry.end_to_end(now - np.array(timestamps))
-        for letter in dead:
-            self._telemetry.dead_letter(letter.record.topic, letter.reason)
-        for sample in samples:
+        self._intake.tell(arrivals)
+        for sample in arrivals.samples:
             place = (sample.topic, sample.partition)
             if sample.time > self._newest.get(place, -np.inf):
                 self._newest[place] = sample.time
@@ -373,22 +334,4 @@ class Service:
 
     def _recall(self) -> None:
         """Fetch from the store what must be known before a partition is read on."""
-        self._aligner.restore(self._store.entity_states(STATE_NAME))
-        self._told = {}
-        for place, following in self._store.entity_states(_TOLD).items():
-            topic, _, partition = place.rpartition("/")
-            self._told[topic, int(partition)] = int(following)
-
-
-def _activity(samples: Sequence[Sample]) -> dict[str, Activity]:
-    """Count what each entity sent."""
-    seen: dict[str, tuple[str, float, float, int]] = {}
-    for sample in samples:
-        before = seen.get(sample.entity)
-        if before is None:
-            kind = "vector" if sample.map is None else "map"
-            seen[sample.entity] = (kind, sample.time, sample.time, 1)
-        else:
-            kind, first, last, count = before
-            seen[sample.entity] = (kind, min(first, sample.time), max(last, sample.time), count + 1)
-    return {entity: Activity(*what) for entity, what in seen.items()}
+        self._intake.restore(self._store)

@@ -67,6 +67,12 @@ class Telemetry:
             "dead_letters", "Records, or parts of them, that could not be used.", "topic", "reason"
         )
         self._late = counter("samples_late", "Samples not newer than what was scored before them.", "topic")
+        self._appeared = counter(
+            "metrics_appeared", "Metrics that an entity sent for the first time.", "topic"
+        )
+        self._vanished = counter(
+            "metrics_vanished", "Metrics that an entity that still sends sent no more.", "topic"
+        )
         self._scored = counter("samples_scored", "Samples scored.", "detector")
         self._unscored = counter(
             "samples_unscored", "Samples a detector could not score.", "detector", "reason"
@@ -140,7 +146,7 @@ class Telemetry:
         for severity in Severity:
             self._open.labels(severity)
         for topic in topics:
-            for of_topic in (self._consumed, self._decoded, self._late):
+            for of_topic in (self._consumed, self._decoded, self._late, self._appeared, self._vanished):
                 of_topic.labels(topic)
             for reason in Reason:
                 self._dead_letters.labels(topic, reason)
@@ -212,6 +218,11 @@ class Telemetry:
     def late(self, topic: str, samples: int) -> None:
         """Count samples not newer than what was scored before them."""
         self._late.labels(topic).inc(samples)
+
+    def presence(self, topic: str, appeared: int, vanished: int) -> None:
+        """Count metrics that an entity began to send, and those that it sends no more."""
+        self._appeared.labels(topic).inc(appeared)
+        self._vanished.labels(topic).inc(vanished)
 
     def scored(self, detector: str, samples: int) -> None:
         """Count samples scored."""

@@ -29,10 +29,14 @@ class Reason(StrEnum):
 class Format(ABC):
     """Decodes the messages of one input.
 
-    `maps_names`: it makes entities and metrics of other producers' names, as `inputs` says how.
+    `maps_names`: it makes entities and metrics of other producers' names, as `inputs` says how. `grid_s` and
+    `lateness_s`: how its samples are aligned if `inputs` does not say it; 10 s is how often Telegraf and
+    collectd read a host unless they are told otherwise, and a batch may reach Kafka one such interval later.
     """
 
     maps_names = False
+    grid_s = 10.0
+    lateness_s = 20.0
 
     def __init__(self, config: InputConfig) -> None:
         self.config = config

@@ -37,6 +37,9 @@ class Element(msgspec.Struct, gc=False):
 class JsonSamples(Format):
     """Decodes `{"entity", "time", "values" or "map", ...}`, or an array of them."""
 
+    grid_s = 0.0  # its messages are whole, unless they say so
+    lateness_s = 0.0
+
     def __init__(self, config: InputConfig) -> None:
         super().__init__(config)
         self._fields = Fields(config)

@@ -28,6 +28,9 @@ _READERS = {
 class NpyMap(Format):
     """Decodes an array (R, C) of any real number type; NaN is a masked cell. Never pickled."""
 
+    grid_s = 0.0  # its messages are whole, unless they say so
+    lateness_s = 0.0
+
     def __init__(self, config: InputConfig) -> None:
         super().__init__(config)
         self._fields = Fields(config)

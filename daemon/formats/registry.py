@@ -27,6 +27,20 @@ FORMATS: Mapping[str, type[Format]] = {
 _MAPPING = ("entity_label", "metric_labels", "metrics", "ignore_metrics", "counters")
 
 
+def format_class(config: InputConfig) -> type[Format]:
+    """Give the format of an input.
+
+    Raises:
+        ConfigError: there is no format of that name; the text lists those that are.
+
+    """
+    if config.format not in FORMATS:
+        raise ConfigError(
+            f"inputs: {config.topic}: unknown format {config.format!r}; known: {', '.join(FORMATS)}"
+        )
+    return FORMATS[config.format]
+
+
 def format_of(config: InputConfig) -> Format:
     """Make the decoder of an input.
 
@@ -35,11 +49,7 @@ def format_of(config: InputConfig) -> Format:
             format has no use for.
 
     """
-    if config.format not in FORMATS:
-        raise ConfigError(
-            f"inputs: {config.topic}: unknown format {config.format!r}; known: {', '.join(FORMATS)}"
-        )
-    decoder = FORMATS[config.format]
+    decoder = format_class(config)
     useless = [n for n in _MAPPING if getattr(config, n) != type(config).model_fields[n].default]
     if useless and not decoder.maps_names:
         with_names = ", ".join(name for name, kind in FORMATS.items() if kind.maps_names)

@@ -137,7 +137,8 @@ def test_this_host(tmp_path: Path) -> None:
         pass
     found = metrics.measure()
     assert found["cpu_percent"] > 0
-    assert found["cpu_busiest_core_percent"] >= found["cpu_percent"] - 1
+    # The two are read one after the other, in ticks of 10 ms: one tick is 3 % of what was measured here.
+    assert found["cpu_busiest_core_percent"] >= found["cpu_percent"] - 7
     assert 0 < found["memory_used_percent"] < 100
     assert found["memory_used_bytes"] < psutil.virtual_memory().total
     assert found["processes"] >= 1

@@ -39,6 +39,9 @@ class Source:
     def rewind(self) -> None:
         raise AssertionError("nothing goes wrong here")
 
+    def lag(self) -> Mapping[Partition, int]:
+        return {}
+
     def committed(self, offsets: Mapping[Partition, int]) -> None:
         pass
 

@@ -11,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from anomalyd.daemon.align import Aligner
+from anomalyd.daemon.alignment import Alignment
 from anomalyd.daemon.stages import Sample
 
 LATENESS = 5.0
@@ -26,11 +27,11 @@ def whole(time: float, offset: int, entity: str = "e", **fields: Any) -> Sample:
 
 @pytest.fixture
 def aligner() -> Aligner:
-    return Aligner({"t": LATENESS})
+    return Aligner({"t": Alignment(lateness_s=LATENESS)})
 
 
 def test_without_lateness_samples_pass_as_they_are() -> None:
-    aligner = Aligner({"t": 0.0})
+    aligner = Aligner({"t": Alignment(lateness_s=0.0)})
     samples = [whole(3, 0), part(1, 1), whole(3, 2)]
     assert aligner.add(samples, 0.0) == samples
     assert aligner.held_from() == {}
@@ -62,14 +63,15 @@ def test_a_sample_exactly_at_the_lateness_still_counts(aligner: Aligner) -> None
     aligner.add([part(10, 0, a=1.0), part(15, 1)], 0.0)
     (vector,) = aligner.add([part(10, 2, b=2.0), part(15.1, 3)], 0.0)
     assert vector.values == {"a": 1.0, "b": 2.0}
-    assert aligner.late == 0
+    assert aligner.take_late() == []
 
 
 def test_what_comes_after_its_time_was_released_is_late(aligner: Aligner) -> None:
     aligner.add([whole(10, 0)], 0.0)
     assert [s.time for s in aligner.add([whole(20, 1)], 0.0)] == [10]
     assert aligner.add([whole(10, 2), whole(9, 3)], 0.0) == []
-    assert aligner.late == 2
+    assert [s.offset for s in aligner.take_late()] == [2, 3]
+    assert aligner.take_late() == []
     # Older than the watermark, and yet in order: nothing newer has been handed on.
     assert [s.time for s in aligner.add([whole(12, 4)], 0.0)] == [12]
 
@@ -82,7 +84,7 @@ def test_entities_have_their_own_watermarks(aligner: Aligner) -> None:
 def test_of_two_that_contradict_each_other_the_later_in_kafka_counts(aligner: Aligner) -> None:
     first, second = part(10, 1, a=1.0, b=None, c=5.0), part(10, 2, a=2.0, b=3.0, c=None)
     for order in ([first, second], [second, first]):
-        fresh = Aligner({"t": LATENESS})
+        fresh = Aligner({"t": Alignment(lateness_s=LATENESS)})
         fresh.add(order, 0.0)
         (vector,) = fresh.add([whole(20, 9)], 0.0)
         assert vector.values == {"a": 2.0, "b": 3.0, "c": 5.0}
@@ -110,7 +112,7 @@ def test_a_silent_entity_is_flushed_after_its_lateness(aligner: Aligner) -> None
     assert [s.time for s in aligner.flush(105.1)] == [10, 11]
     assert aligner.held_from() == {}
     assert aligner.add([whole(11, 2)], 106.0) == []
-    assert aligner.late == 1
+    assert [s.offset for s in aligner.take_late()] == [2]
 
 
 def test_held_from_is_the_lowest_offset_that_waits(aligner: Aligner) -> None:
@@ -164,9 +166,9 @@ def test_any_order_of_arrival_within_the_lateness_gives_the_same(
     cut = data.draw(st.integers(0, len(samples)))
     results = []
     for order, at in ((samples, 0), (shuffled, cut)):
-        aligner = Aligner({"t": lateness})
+        aligner = Aligner({"t": Alignment(lateness_s=lateness)})
         out = aligner.add(order[:at], 0.0) + aligner.add(order[at:], 0.0) + aligner.flush(1e9)
-        assert aligner.late == aligner.held == 0
+        assert (aligner.take_late(), aligner.held) == ([], 0)
         results.append(vectors(out))
     assert results[0] == results[1]
     # Nothing lost, nothing doubled: each entity's times once, in order, with every metric that was told.
@@ -181,10 +183,10 @@ def test_any_order_of_arrival_within_the_lateness_gives_the_same(
 def test_a_crash_anywhere_changes_nothing(told: list[Any], lateness: float, crashes: list[int]) -> None:
     """What a crash forgets is read again from `held_from`; what was handed on before comes no second time."""
     samples = samples_of(told)
-    undisturbed = Aligner({"t": lateness})
+    undisturbed = Aligner({"t": Alignment(lateness_s=lateness)})
     expected = [s for sample in samples for s in undisturbed.add([sample], 0.0)] + undisturbed.flush(1e9)
 
-    aligner = Aligner({"t": lateness})
+    aligner = Aligner({"t": Alignment(lateness_s=lateness)})
     states: dict[str, bytes] = {}
     out: list[Sample] = []
     at, left = 0, sorted(crashes)
@@ -195,7 +197,7 @@ def test_a_crash_anywhere_changes_nothing(told: list[Any], lateness: float, cras
         at += 1
         if left and left[0] <= at:
             left.pop(0)
-            aligner = Aligner({"t": lateness})
+            aligner = Aligner({"t": Alignment(lateness_s=lateness)})
             aligner.restore(states)
             at = stored
     out += aligner.flush(1e9)
@@ -205,13 +207,13 @@ def test_a_crash_anywhere_changes_nothing(told: list[Any], lateness: float, cras
 @given(arrivals, st.floats(0.5, 10.0))
 def test_each_sample_is_handed_on_in_order_or_counted_as_late(told: list[Any], lateness: float) -> None:
     samples = samples_of(told)
-    aligner = Aligner({"t": lateness})
+    aligner = Aligner({"t": Alignment(lateness_s=lateness)})
     out = [s for sample in samples for s in aligner.add([sample], 0.0)]
     for series in vectors(out).values():
         times = [time for time, _ in series]
         assert times == sorted(set(times))
     newest = {e: max(s.time for s in samples if s.entity == e) for e in {s.entity for s in samples}}
     assert all(s.time < newest[s.entity] - lateness for s in out)
-    assert len(out) + aligner.late + aligner.held <= len(samples)
+    assert len(out) + len(aligner.take_late()) + aligner.held <= len(samples)
     for series in vectors(out + aligner.flush(1e9)).values():
         assert [t for t, _ in series] == sorted({t for t, _ in series})

@@ -90,6 +90,9 @@ class Replay:
         self._lost |= set(self._positions)
         self._new |= set(self._positions)
 
+    def lag(self) -> Mapping[Partition, int]:
+        return {}
+
     def committed(self, offsets: Mapping[Partition, int]) -> None:
         self.committed_offsets |= offsets
 

@@ -54,8 +54,9 @@ _MOST_NATS = 600.0  # exp() of it is still finite
 class Evidence:
     """What the scan says of maps (N, R, C).
 
-    `score` (N,): ln of the odds, normal maps stay below t but for a share of e^-t. `family`, `place` (N,): the
-    likeliest place, for `Places.cells_of`, -1 where none stands out; `observed`, `expected` (N,): its counts.
+    `score` (N,): ln of the odds, normal maps stay below t but for a share of e^-t. `family`, `place` (N,):
+    the likeliest place, for `Places.cells_of`, -1 where none stands out; `observed`, `expected` (N,): its
+    counts.
     `blame` (N, R, C): probability that a cell lies in the broken place, below 0 where counts are lost.
     """
 
@@ -72,10 +73,30 @@ class Evidence:
 
 
 @dataclass(frozen=True, slots=True)
+class Compared:
+    """All places of one family or list, (N, ...) each: `observed` counts beside the `expected` ones.
+
+    `known`: their counts in the reference; `rest`, `rest_known`: counts of what they are compared with, in
+    the map and in the reference; `noise`: Poisson variance of observed less expected. `number` counts
+    families and lists, `kind` is its index into the names of the places.
+    """
+
+    number: int
+    kind: int
+    prior: float
+    observed: Floats
+    expected: Floats
+    known: Floats
+    rest: Floats
+    rest_known: Floats
+    noise: Floats
+
+
+@dataclass(frozen=True, slots=True)
 class _Close:
     """Places that are looked at closer: arrays (m,) of their map, place, log odds, counts and expectation."""
 
-    family: int
+    number: int
     map: Index
     place: Index
     nats: Floats
@@ -86,7 +107,7 @@ class _Close:
 def scan(counts: Counts, reference: Counts, places: Places, spread: Floats) -> Evidence:
     """Scan maps (N, R, C) against references (N, R, C), in counts as well; 0 in cells that do not count.
 
-    `spread` (N, K): relative error of the expectation of each class of places beyond Poisson's.
+    `spread` (N, K): relative error of the expectation of each kind of places beyond Poisson's.
     """
     size = len(counts)
     result = Evidence(
@@ -100,10 +121,107 @@ def scan(counts: Counts, reference: Counts, places: Places, spread: Floats) -> E
     step = max(1, _CHUNK // (places.shape[0] * places.shape[1]))
     for start in range(0, size, step):
         part = slice(start, start + step)
-        close = list(_look_closer(counts[part], reference[part], places, spread[part]))
+        seen, known, zeros = _lay_out(counts[part], reference[part], places)
+        close = [
+            found
+            for compared in _compare(seen, known, places)
+            if (found := _look_closer(compared, spread[part], zeros, places)) is not None
+        ]
         if close:
             _sum_up(close, part, result, places)
     return result
+
+
+def comparisons(counts: Counts, reference: Counts, places: Places) -> Iterator[Compared]:
+    """Give all the places of maps (N, R, C), family by family, as the scan sees them."""
+    step = max(1, _CHUNK // (places.shape[0] * places.shape[1]))
+    for start in range(0, len(counts), step):
+        part = slice(start, start + step)
+        seen, known, _ = _lay_out(counts[part], reference[part], places)
+        yield from _compare(seen, known, places)
+
+
+def _lay_out(counts: Counts, reference: Counts, places: Places) -> tuple[Floats, Floats, Floats | None]:
+    """Take isolated dead cells out of both, and say what an empty cell is worth, where one may be benign."""
+    if not places.benign:
+        return counts, reference, None
+    total, behind = (x.sum((1, 2), dtype=np.float64) for x in (counts, reference))
+    ratio = np.divide(total, behind, out=np.zeros_like(total), where=behind > 0)
+    alone = isolated_zeros(counts, reference, ratio, places)
+    reference = np.where(alone, 0, reference)
+    return counts, reference, _sums(_empty_nats(reference, ratio, places.benign), places)
+
+
+def _compare(counts: Floats, reference: Floats, places: Places) -> Iterator[Compared]:
+    seen, known = _sums(counts, places), _sums(reference, places)
+    total, behind = (x.sum((1, 2), dtype=np.float64).astype(np.float32) for x in (counts, reference))
+
+    def compared(number: int, kind: Family | Listed, a: Floats, b: Floats, *rest: Floats) -> Compared:
+        if rest:
+            rest_a, rest_b = rest
+        else:
+            wide = (-1, *[1] * (a.ndim - 1))
+            rest_a, rest_b = total.reshape(wide) - a, behind.reshape(wide) - b
+        rest_b = np.maximum(rest_b, np.float32(1e-3))
+        scale = rest_a / rest_b
+        expected = b * scale
+        # Of the counts, of the reference, and of the scale that joins them: e (1 + scale) (1 + e / rest).
+        noise = expected / np.maximum(rest_a, np.float32(1e-3))
+        noise += 1
+        scale += 1
+        noise *= scale
+        noise *= expected
+        return Compared(
+            number,
+            kind.kind,
+            kind.prior,
+            a,
+            expected,
+            b,
+            rest_a,
+            rest_b,
+            noise.astype(np.float32, copy=False),
+        )
+
+    for number, family in enumerate(places.families):
+        sums = [
+            _windows(x, group, family, places)
+            for group in (family.group, family.against)
+            if group is not None
+            for x in (seen, known)
+        ]
+        yield compared(number, family, *sums)
+    flat, flat_known = counts.reshape(len(counts), -1), reference.reshape(len(counts), -1)
+    for number, listed in enumerate(places.listed, len(places.families)):
+        cells = (listed.cells,) if listed.against is None else (listed.cells, listed.against)
+        yield compared(number, listed, *(x @ matrix for matrix in cells for x in (flat, flat_known)))
+
+
+def _look_closer(compared: Compared, spread: Floats, zeros: Floats | None, places: Places) -> _Close | None:
+    """Weigh the places that pull far enough to matter."""
+    error = spread[:, compared.kind] ** 2
+    observed, expected = compared.observed, compared.expected
+    pull = observed - expected
+    pull *= pull
+    limit = expected * error.reshape(-1, *[1] * (expected.ndim - 1))
+    limit *= expected
+    limit += compared.noise
+    limit *= max(_SMALLEST_PULL**2, 2 * (_NEGLIGIBLE - compared.prior))
+    chosen = np.flatnonzero((pull > limit) & (expected > 0))
+    if not len(chosen):
+        return None
+    maps, place = np.divmod(chosen, expected[0].size)
+    a, e, b, rest, rest_known = (
+        x.ravel()[chosen] for x in (observed, expected, compared.known, compared.rest, compared.rest_known)
+    )
+    least = np.float32(1e-3)
+    doubt = 1 / np.maximum(b, least) + 1 / np.maximum(rest, least) + 1 / rest_known + error[maps]
+    nats = log_odds(a, e, (1 / doubt).astype(np.float32))
+    if zeros is not None and compared.number < len(places.families):
+        none = np.flatnonzero(a == 0)
+        family = places.families[compared.number]
+        nats[none] = _at(zeros, family, places, maps[none], place[none])
+    return _Close(compared.number, maps, place, nats + np.float32(compared.prior), a, e)
 
 
 def _sum_up(close: list[_Close], part: slice, result: Evidence, places: Places) -> None:
@@ -118,7 +236,7 @@ def _sum_up(close: list[_Close], part: slice, result: Evidence, places: Places) 
     result.score[part] = np.log(odds + _UNSEEN * np.exp(-shift)) + shift
     best = np.flatnonzero(nats == highest[maps])
     at = part.start + maps[best]
-    result.family[at] = np.repeat([c.family for c in close], [len(c.map) for c in close])[best]
+    result.family[at] = np.repeat([c.number for c in close], [len(c.map) for c in close])[best]
     result.place[at] = np.concatenate([c.place for c in close])[best]
     result.observed[at] = np.concatenate([c.observed for c in close])[best]
     result.expected[at] = np.concatenate([c.expected for c in close])[best]
@@ -141,13 +259,13 @@ def _blame(close: list[_Close], score: Doubles, places: Places) -> Floats:
         maps, place = c.map[likely], c.place[likely]
         odds = np.exp(c.nats[likely] - score[maps])
         odds *= np.where(c.observed[likely] < c.expected[likely], -1.0, 1.0)
-        if c.family >= len(places.families):
-            cells = places.listed[c.family - len(places.families)].cells
+        if c.number >= len(places.families):
+            cells = places.listed[c.number - len(places.families)].cells
             each = np.zeros((size, cells.shape[1]), dtype=np.float32)
             each[maps, place] = odds
             listed += each @ cells.T
             continue
-        family = places.families[c.family]
+        family = places.families[c.number]
         group, first = np.divmod(place, places.starts(family))
         at = (maps * shape[1] + family.group[group]) * shape[2] + first
         begins.append(at)
@@ -163,84 +281,6 @@ def _blame(close: list[_Close], score: Doubles, places: Places) -> Floats:
     blame: Floats = np.matmul(places.groups.T, inside[:, :, :columns])
     blame += listed.reshape(blame.shape)
     return blame
-
-
-def _look_closer(counts: Counts, reference: Counts, places: Places, spread: Floats) -> Iterator[_Close]:
-    total = counts.sum((1, 2), dtype=np.float64)
-    behind = reference.sum((1, 2), dtype=np.float64)
-    ratio = np.divide(total, behind, out=np.zeros_like(total), where=behind > 0)
-    if places.benign:
-        alone = isolated_zeros(counts, reference, ratio, places)
-        counts, reference = np.where(alone, 0, counts), np.where(alone, 0, reference)
-        behind = reference.sum((1, 2), dtype=np.float64)
-    total32, behind32 = (x.astype(np.float32)[:, None, None] for x in (total, behind))
-    empty = _empty_nats(reference, ratio, places.benign) if places.benign else None
-    sums = [None if x is None else _sums(x, places) for x in (counts, reference, empty)]
-    seen, known, zeros = sums
-    assert seen is not None
-    assert known is not None
-    for number, family in enumerate(places.families):
-        a, b = _windows(seen, family.group, family, places), _windows(known, family.group, family, places)
-        if family.against is None:
-            rest, rest_known = total32 - a, behind32 - b
-        else:
-            rest = _windows(seen, family.against, family, places)
-            rest_known = _windows(known, family.against, family, places)
-        yield from _close(
-            number, family, a, b, rest, rest_known, spread, None if zeros is None else (zeros, places)
-        )
-    flat, flat_known = counts.reshape(len(counts), -1), reference.reshape(len(counts), -1)
-    for number, listed in enumerate(places.listed, len(places.families)):
-        a, b = flat @ listed.cells, flat_known @ listed.cells
-        if listed.against is None:
-            rest, rest_known = total32[:, 0] - a, behind32[:, 0] - b
-        else:
-            rest, rest_known = flat @ listed.against, flat_known @ listed.against
-        yield from _close(number, listed, a, b, rest, rest_known, spread, None)
-
-
-def _close(
-    number: int,
-    kind: Family | Listed,
-    a: Floats,
-    b: Floats,
-    rest: Floats,
-    rest_known: Floats,
-    spread: Floats,
-    zeros: tuple[Floats, Places] | None,
-) -> Iterator[_Close]:
-    """Look closer at the places that pull two sigmas or more.
-
-    `a`, `b`: their counts in map and reference; `rest`, `rest_known`: of what they are compared with.
-    """
-    rest_known = np.maximum(rest_known, 1e-3)
-    error = (spread[:, kind.kind] ** 2).reshape(-1, *[1] * (a.ndim - 1))
-    scale = rest / rest_known
-    expected = b * scale
-    pull = a - expected
-    pull *= pull
-    # Of the counts, of the reference, and of the scale that joins them: e (1 + scale + e (... + error)).
-    noise = 1 + scale
-    variance = noise / np.maximum(rest, 1e-3)
-    variance += error
-    variance *= expected
-    variance += noise
-    variance *= expected
-    variance *= max(_SMALLEST_PULL**2, 2 * (_NEGLIGIBLE - kind.prior))
-    chosen = np.flatnonzero((pull > variance) & (expected > 0))
-    if not len(chosen):
-        return
-    per_map = a[0].size
-    maps, place = np.divmod(chosen, per_map)
-    a, e, b = (x.ravel()[chosen] for x in (a, expected, b))
-    rest, rest_known = (np.broadcast_to(x, expected.shape).ravel()[chosen] for x in (rest, rest_known))
-    worth = 1 / (1 / np.maximum(b, 1e-3) + 1 / np.maximum(rest, 1e-3) + 1 / rest_known + error.ravel()[maps])
-    nats = log_odds(a, e, worth)
-    if zeros is not None and isinstance(kind, Family):
-        none = np.flatnonzero(a == 0)
-        if len(none):
-            nats[none] = _at(zeros[0], kind, zeros[1], maps[none], place[none])
-    yield _Close(number, maps, place, nats + kind.prior, a, e)
 
 
 def log_odds(observed: Floats, expected: Floats, worth: Floats) -> Floats:
@@ -261,7 +301,7 @@ def log_odds(observed: Floats, expected: Floats, worth: Floats) -> Floats:
 
 def isolated_zeros(counts: Counts, reference: Counts, ratio: Doubles, places: Places) -> Cells:
     """Find the empty cells (N, R, C) that should count but stand alone: dead ones, which experts ignore."""
-    alone = (counts == 0) & (reference > 0)
+    alone: Cells = (counts == 0) & (reference > 0)
     empty = alone.copy()
     alone &= reference * ratio.astype(np.float32)[:, None, None] > 2.5  # below, it is too common to be dead
     alone[:, :, 1:] &= ~empty[:, :, :-1]
@@ -295,7 +335,7 @@ def _sums(cells: Floats, places: Places) -> Floats:
 
 
 def _windows(sums: Floats, group: Index, family: Family, places: Places) -> Floats:
-    """Give the sums (N, g, starts) of a family's places, or of the rows `group` that they are held against."""
+    """Give the sums (N, g, starts) of a family's columns in row groups."""
     first = int(group[0])
     together = np.array_equal(group, np.arange(first, first + len(group)))
     part = sums[:, first : first + len(group)] if together else sums[:, group]

@@ -75,7 +75,8 @@ class Places:
 
     `groups` (G, R): which rows each row group sums. `wrap`: the last column lies beside the first. `benign`:
     probability that a cell is dead without that being a fault; 0 where every dead cell is one. `tall`: cells
-    above and below one another are neighbours, too.
+    above and below one another are neighbours, too. `names` (K,): the class of each kind of place; the same
+    class twice where its places are compared in two ways.
     """
 
     shape: tuple[int, int]
@@ -121,38 +122,37 @@ def compile_places(
     """
     groups: dict[tuple[int, ...], int] = {}
 
-    def group(rows: tuple[int, ...]) -> int:
-        return groups.setdefault(rows, len(groups))
-
     names = tuple(dict.fromkeys(c.name for c in classes))
     log_classes = float(np.log(len(names)))
     families: list[Family] = []
     listed: list[Listed] = []
     # Classes of one name share its weight: a class compared in two ways counts once.
     shares = {name: sum(c.name == name for c in classes) for name in names}
-    for c in classes:
+    for kind, c in enumerate(classes):
         prior = c.nats - log_classes - float(np.log(shares[c.name]))
-        kind = names.index(c.name)
         if isinstance(c, Units):
             if len(c.cells):
-                flat = c.cells.reshape(len(c.cells), -1).T.astype(np.float32)
-                other = None if c.against is None else c.against.reshape(len(c.cells), -1).T.astype(np.float32)
-                listed.append(Listed(kind, c.names, flat, other, prior - float(np.log(len(c.cells)))))
+                against = None if c.against is None else _matrix(c.against)
+                each = prior - float(np.log(len(c.cells)))
+                listed.append(Listed(kind, c.names, _matrix(c.cells), against, each))
             continue
         widths = tuple(w for w in dict.fromkeys(c.widths) if w < shape[1] or (wrap and w == 0) or w == 0)
         starts = {w: 1 if w == 0 else shape[1] if wrap else shape[1] - w + 1 for w in widths}
         count = len(c.rows) * sum(starts.values())
-        for w in widths:
-            families.append(
-                Family(
-                    kind,
-                    np.array([group(r) for r in c.rows]),
-                    None if c.against is None else np.array([group(r) for r in c.against]),
-                    w,
-                    prior - float(np.log(count)),
-                )
-            )
+        group = np.array([groups.setdefault(r, len(groups)) for r in c.rows])
+        against = None
+        if c.against is not None:
+            against = np.array([groups.setdefault(r, len(groups)) for r in c.against])
+        each = prior - float(np.log(count))
+        families += [Family(kind, group, against, w, each) for w in widths]
     matrix = np.zeros((len(groups), shape[0]), dtype=np.float32)
     for rows, index in groups.items():
         matrix[index, list(rows)] = 1
-    return Places(shape, matrix, tuple(families), tuple(listed), names, wrap, tall, benign)
+    return Places(
+        shape, matrix, tuple(families), tuple(listed), tuple(c.name for c in classes), wrap, tall, benign
+    )
+
+
+def _matrix(cells: Cells) -> Counts:
+    """Lay cells (U, R, C) out as a matrix (R * C, U)."""
+    return np.ascontiguousarray(cells.reshape(len(cells), -1).T, dtype=np.float32)

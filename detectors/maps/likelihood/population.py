@@ -1,0 +1,138 @@
+"""What an element's map looks like before it has a history: what others of its shape look like."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from anomalyd.detectors.detector import TrainingSet
+from anomalyd.detectors.maps.likelihood.layouts import layout_of
+from anomalyd.detectors.maps.likelihood.places import Counts
+from anomalyd.detectors.maps.likelihood.spread import measure_spread
+from anomalyd.errors import ModelDamaged
+
+Shape = tuple[int, int]
+
+_STRANGER_SPREAD = 0.25
+"""How far an element strays from a profile that was never measured on its like: a cautious guess."""
+
+_LEAST_SPREAD = 0.003  # nothing was ever measured to move less
+
+_BLOCK = 20.0
+"""Cells of a block on whose scale a profile's error is turned into counts that it is worth."""
+
+_MOST_MAPS = 400  # maps of a shape on which the spreads are measured
+
+
+@dataclass(frozen=True, slots=True)
+class Population:
+    """Elements of one shape (R, C).
+
+    `profile` (R, C): their mean relative rates, mean 1. `worth`: counts a cell that it is worth as a
+    reference. `stray` (K,): relative spread of the elements about it for each kind of place; `drift` (K,):
+    spread of an element's maps about its own history.
+    """
+
+    profile: Counts
+    worth: float
+    stray: NDArray[np.float32]
+    drift: NDArray[np.float32]
+
+    def reference(self, history: Counts) -> tuple[Counts, NDArray[np.float32]]:
+        """Join an element's history (R, C) and the profile: the reference in counts, and its spread (K,)."""
+        behind = self.worth * self.profile
+        own = float(history.sum(dtype=np.float64))
+        share = float(behind.sum()) / (own + float(behind.sum()))
+        # Early maps decide how the profile is scaled to them, not what is broken.
+        return history + behind, np.hypot(self.drift, share * self.stray)
+
+
+def learn_populations(training: TrainingSet) -> dict[Shape, Population]:
+    """Learn the population of every shape in the training set."""
+    by_shape: dict[Shape, list[str]] = {}
+    for entity, series in training.series.items():
+        if series.values.ndim == 3 and len(series.values):
+            by_shape.setdefault((series.values.shape[1], series.values.shape[2]), []).append(entity)
+    return {shape: _learn(training, names, shape) for shape, names in by_shape.items()}
+
+
+def stranger(entity: str, shape: Shape) -> Population:
+    """Give the population of a shape that nothing is known of: flat, and not worth much."""
+    kinds = len(layout_of(entity, shape).names)
+    return Population(
+        np.ones(shape, dtype=np.float32),
+        1 / (_BLOCK * _STRANGER_SPREAD**2),
+        np.full(kinds, _STRANGER_SPREAD, dtype=np.float32),
+        np.full(kinds, _LEAST_SPREAD, dtype=np.float32),
+    )
+
+
+def _learn(training: TrainingSet, names: list[str], shape: Shape) -> Population:
+    maps = [np.nan_to_num(training.series[n].values) for n in names]
+    rates = np.stack([_rate(m) for m in maps])
+    places = layout_of(names[0], shape)
+    # The last map of each element against all its others: those are its history.
+    each = max(1, _MOST_MAPS // len(names))
+    tested = [(k, m[t]) for k, m in enumerate(maps) for t in range(max(0, len(m) - each), len(m))]
+    counts = np.stack([m for _, m in tested]).astype(np.float32)
+    sums = np.stack([m.sum(0) for m in maps]).astype(np.float32)
+    owner = np.array([k for k, _ in tested])
+    drift = measure_spread(counts, sums[owner] - counts, places)
+    if len(names) > 1:
+        # Worth a million counts: only the stray is left of its error.
+        others = (rates.sum(0) - rates)[owner] / (len(names) - 1) * 1e6
+        stray = measure_spread(counts, others.astype(np.float32), places)
+    else:
+        stray = np.full(len(places.names), _STRANGER_SPREAD, dtype=np.float32)
+    drift = np.maximum(drift, _LEAST_SPREAD)
+    stray = np.maximum(stray, drift)
+    usual = float(np.median(stray))
+    return Population(
+        rates.mean(0).astype(np.float32), float(1 / (_BLOCK * usual**2)), stray, drift.astype(np.float32)
+    )
+
+
+def _rate(maps: Counts) -> NDArray[np.float64]:
+    """Relative rate (R, C) of each cell in maps (T, R, C), mean 1 over the cells that ever counted."""
+    total = maps.sum(0, dtype=np.float64)
+    living = total > 0
+    return total / total[living].mean() if living.any() else total
+
+
+def tensors_of(populations: Mapping[Shape, Population]) -> dict[str, Tensor]:
+    """Write populations as tensors."""
+    found: dict[str, Tensor] = {}
+    for (rows, columns), p in populations.items():
+        name = f"population.{rows}x{columns}"
+        for part, array in (("profile", p.profile), ("stray", p.stray), ("drift", p.drift)):
+            found[f"{name}.{part}"] = torch.from_numpy(array.astype(np.float32))
+        found[f"{name}.worth"] = torch.tensor(p.worth, dtype=torch.float64)
+    return found
+
+
+def populations_from(tensors: Mapping[str, Tensor], config: Mapping[str, Any]) -> dict[Shape, Population]:
+    """Read populations from tensors; `config["shapes"]` lists their shapes.
+
+    Raises:
+        ModelDamaged: they do not fit together.
+
+    """
+    found: dict[Shape, Population] = {}
+    try:
+        for rows, columns in config["shapes"]:
+            name = f"population.{rows}x{columns}"
+            profile, stray, drift = (
+                tensors[f"{name}.{part}"].numpy() for part in ("profile", "stray", "drift")
+            )
+            if profile.shape != (rows, columns) or stray.shape != drift.shape:
+                raise ModelDamaged(f"{name}: a profile {profile.shape}; train again")
+            found[rows, columns] = Population(profile, float(tensors[f"{name}.worth"]), stray, drift)
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        raise ModelDamaged(f"populations: {error!r}; train again") from error
+    return found

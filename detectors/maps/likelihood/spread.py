@@ -1,0 +1,54 @@
+"""How far normal maps stray from their reference beyond Poisson noise, for each kind of place."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from anomalyd.detectors.maps.likelihood.evidence import Compared, comparisons
+from anomalyd.detectors.maps.likelihood.places import Counts, Places
+
+_SHARE, _CHI2_OF_SHARE = 0.9, 2.7055
+"""Where nine tenths of a chi-square with one degree of freedom lie below: far enough out to see the places
+that move most, not so far that a faulty map left in the training decides."""
+
+_ENOUGH = 15.0
+"""Counts from which a place's pull is nearly normal."""
+
+_MOST = 20_000  # places of one kind that are looked at: more say the same
+
+
+def measure_spread(counts: Counts, reference: Counts, places: Places) -> NDArray[np.float32]:
+    """Measure the relative spread (K,) of normal maps (N, R, C) about references that they are no part of.
+
+    Each kind of place has its own: layers move less against their sisters than against the whole chamber.
+    """
+    found: dict[int, list[NDArray[np.float64]]] = {}
+    for compared in comparisons(counts, reference, places):
+        found.setdefault(compared.kind, []).append(_sample(compared))
+    spread = np.zeros(len(places.names), dtype=np.float32)
+    for kind, parts in found.items():
+        spread[kind] = _excess(np.concatenate(parts, axis=1))
+    return spread
+
+
+def _sample(compared: Compared) -> NDArray[np.float64]:
+    """Squared residual, Poisson variance and expectation (3, n) of the places that hold enough counts."""
+    expected, noise = compared.expected.ravel(), compared.noise.ravel()
+    enough = np.flatnonzero(expected > _ENOUGH)
+    chosen = enough[:: max(1, len(enough) // _MOST)]
+    residual = compared.observed.ravel()[chosen] - expected[chosen]
+    return np.stack([residual**2, noise[chosen], expected[chosen]]).astype(np.float64)
+
+
+def _excess(places: NDArray[np.float64]) -> float:
+    """Find by bisection the spread that puts nine tenths of the chi-squares where they should be, or 0."""
+    squared, noise, expected = places
+    if not len(squared):
+        return 0.0
+    low, high = 0.0, 1.0
+    for _ in range(30):
+        spread = (low + high) / 2
+        chi2 = squared / (noise + (spread * expected) ** 2)
+        low, high = (spread, high) if np.quantile(chi2, _SHARE) > _CHI2_OF_SHARE else (low, spread)
+    return low

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import base64
+import gzip
 import json
+import os
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -18,6 +21,8 @@ from kafka.consumer.fetcher import ConsumerRecord
 from kafka.errors import KafkaConnectionError, KafkaTimeoutError, MessageSizeTooLargeError
 from numpy.typing import NDArray
 
+from anomalyd.daemon.config import InputConfig
+from anomalyd.daemon.decode import Decoder
 from anomalyd.daemon.stages import Record, Sample
 from anomalyd.detectors.detector import Series, TrainingSet
 from anomalyd.detectors.library import LoadedPair, ModelLibrary
@@ -428,3 +433,29 @@ def experiment() -> Experiment:
 @pytest.fixture
 def library(tmp_path: Path) -> ModelLibrary:
     return ModelLibrary(tmp_path / "models")
+
+
+CAPTURES = Path(os.environ.get("ANOMALYD_SHARED", Path(__file__).parents[3] / "shared")) / "data" / "captures"
+JUST_AFTER = 1_795_323_400.0  # the last of them
+
+
+@pytest.fixture
+def captured() -> Callable[[str, str], list[Sample]]:
+    """The samples of what a real producer sent, told nothing but topic and format: captured(file, format)."""
+    if not (CAPTURES / "tg-json.jsonl.gz").is_file():
+        pytest.skip("no captures: set ANOMALYD_SHARED to a folder with data/captures")
+    return _captured
+
+
+def _captured(file: str, name: str) -> list[Sample]:
+    with gzip.open(CAPTURES / file, "rt") as stream:
+        told = [json.loads(line) for line in stream]
+    records = [
+        Record("t", 0, i, m["ts"] / 1000, m["key"] and m["key"].encode(), base64.b64decode(m["value"]))
+        for i, m in enumerate(told)
+    ]
+    decoder = Decoder([InputConfig(topic="t", format=name)], clock=lambda: JUST_AFTER)
+    samples, dead = decoder.decode(records)
+    assert len(records) == 3000
+    assert [letter.text for letter in dead] == []
+    return samples

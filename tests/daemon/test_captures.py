@@ -2,40 +2,11 @@
 
 from __future__ import annotations
 
-import base64
-import gzip
-import json
-import os
-from pathlib import Path
+from collections.abc import Callable
 
-import pytest
+from anomalyd.daemon.stages import Sample
 
-from anomalyd.daemon.config import InputConfig
-from anomalyd.daemon.decode import Decoder
-from anomalyd.daemon.stages import Record, Sample
-
-SHARED = Path(os.environ.get("ANOMALYD_SHARED", Path(__file__).parents[3] / "shared"))
-CAPTURES = SHARED / "data" / "captures"
-NOW = 1_795_323_400.0  # just after the last of them
-
-pytestmark = pytest.mark.skipif(
-    not (CAPTURES / "tg-json.jsonl.gz").is_file(),
-    reason="no captures: set ANOMALYD_SHARED to a folder with data/captures",
-)
-
-
-def decoded(file: str, name: str) -> list[Sample]:
-    """The samples of a capture, of which nothing else than topic and format is told."""
-    with gzip.open(CAPTURES / file, "rt") as stream:
-        told = [json.loads(line) for line in stream]
-    records = [
-        Record("t", 0, i, m["ts"] / 1000, m["key"] and m["key"].encode(), base64.b64decode(m["value"]))
-        for i, m in enumerate(told)
-    ]
-    samples, dead = Decoder([InputConfig(topic="t", format=name)], clock=lambda: NOW).decode(records)
-    assert len(records) == 3000
-    assert [letter.text for letter in dead] == []
-    return samples
+Captured = Callable[[str, str], list[Sample]]
 
 
 def content(samples: list[Sample]) -> dict[tuple[str, float], dict[str, float | None]]:
@@ -52,10 +23,10 @@ def counters(samples: list[Sample]) -> set[str]:
     return {name for sample in samples for name in sample.counters or ()}
 
 
-def test_telegraf_says_the_same_in_all_its_formats() -> None:
-    as_json = decoded("tg-json.jsonl.gz", "telegraf-json")
-    as_lines = decoded("tg-influx.jsonl.gz", "influx")
-    as_series = decoded("tg-prw.jsonl.gz", "prometheus")
+def test_telegraf_says_the_same_in_all_its_formats(captured: Captured) -> None:
+    as_json = captured("tg-json.jsonl.gz", "telegraf-json")
+    as_lines = captured("tg-influx.jsonl.gz", "influx")
+    as_series = captured("tg-prw.jsonl.gz", "prometheus")
 
     assert len(as_json) == 2823  # the other 177 messages hold nothing but a text
     assert {s.entity for s in as_json} == {"wn042.example.org"}
@@ -82,8 +53,8 @@ def test_telegraf_says_the_same_in_all_its_formats() -> None:
     assert {n.partition("{")[0].partition(".")[0] for n in counting} == {"net", "diskio", "kernel", "system"}
 
 
-def test_collectd_sends_rates_by_default() -> None:
-    samples = decoded("collectd.jsonl.gz", "collectd")
+def test_collectd_sends_rates_by_default(captured: Captured) -> None:
+    samples = captured("collectd.jsonl.gz", "collectd")
     values = content(samples)
     assert {entity for entity, _ in values} == {"wn043.example.org"}
     names = {name for found in values.values() for name in found}

@@ -42,30 +42,28 @@ _NEVER = float("-inf")
 _Place = tuple[str, int]
 
 
-@dataclass(slots=True)
-class _Slot:
-    end: float
-    parts: list[Sample] = field(default_factory=list)
+_Slot = tuple[float, float, bool]
+"""End, begin, and whether it holds maps: vectors and maps of one time are two things."""
 
 
 @dataclass(slots=True)
 class _Waiting:
-    """What waits of one entity. Vectors and maps of one time are two things: the key says which."""
+    """What waits of one entity."""
 
     topics: set[str] = field(default_factory=set)
     grid: float = 0.0
     lateness: float = 0.0
     newest: float = _NEVER
     arrived: float = 0.0
-    slots: dict[tuple[float, bool], _Slot] = field(default_factory=dict)
-    order: list[tuple[float, bool]] = field(default_factory=list)  # the keys of `slots`, a heap
+    slots: dict[_Slot, list[Sample]] = field(default_factory=dict)
+    order: list[_Slot] = field(default_factory=list)  # the keys of `slots`, a heap
 
 
 class Aligner:
     """Joins and orders, and makes rates of counters.
 
     An entity that several topics tell of waits for the longest of their latenesses. If their grids differ,
-    each gives vectors of its own.
+    each gives vectors of its own, in the order of their ends.
     """
 
     def __init__(self, alignments: Mapping[str, Alignment]) -> None:
@@ -75,7 +73,7 @@ class Aligner:
     def _start(self) -> None:
         self._waiting: dict[str, _Waiting] = {}
         self._blocked: set[str] = set()  # the entities that wait for partitions that lag behind
-        self._released: dict[str, float] = {}  # begin of an entity's newest slot that has been handed on
+        self._released: dict[str, float] = {}  # end of an entity's newest slot that has been handed on
         self._rates = Rates()
         self._changed: set[str] = set()
         # Offsets come in rising order, so the first key of each is the lowest; the number is of samples.
@@ -88,7 +86,7 @@ class Aligner:
         """Take samples in the order of arrival at clock `now`; give those that wait no longer.
 
         An entity's samples are given in event-time order. `behind`: the (topic, partition) of which Kafka
-        has more to give right now.
+        may have more to give right now.
         """
         if not self._alignments:
             return [sample if sample.counters is None else self._through(sample) for sample in samples]
@@ -104,10 +102,11 @@ class Aligner:
             if time > reached.get(place, _NEVER):
                 reached[place] = time
             begin, end = alignment.slot(time) if sample.map is None else Alignment().slot(time)
-            if begin <= self._released.get(sample.entity, _NEVER):
+            if end <= self._released.get(sample.entity, _NEVER):
                 self._late.append(sample)
             else:
-                touched[sample.entity] = self._hold(sample, alignment, begin, end, now)
+                slot = (end, begin, sample.map is not None)
+                touched[sample.entity] = self._hold(sample, alignment, slot, now)
         floors = self._floors(reached, behind, now)
         if self._blocked:
             touched = {entity: self._waiting[entity] for entity in self._blocked} | touched
@@ -122,11 +121,14 @@ class Aligner:
     def flush(self, now: float) -> list[Sample]:
         """Give what waits of entities that have been silent, by the clock of `add`, for lateness and grid.
 
-        Call it when there is nothing to read: during an outage of Kafka every entity is silent.
+        During an outage of Kafka every entity is silent. But not while a partition of their topics is waited
+        for: their next parts may just not have been read.
         """
         out: list[Sample] = []
+        unread = {topic for topic, _ in self._waited_for(now)}
         for entity, waiting in list(self._waiting.items()):
-            if now - waiting.arrived > waiting.lateness + waiting.grid:
+            silent_s = now - waiting.arrived
+            if silent_s > waiting.lateness + waiting.grid and waiting.topics.isdisjoint(unread):
                 self._release(entity, waiting, float("inf"), out)
         return out
 
@@ -178,7 +180,7 @@ class Aligner:
         partial = sample.partial
         return msgspec.structs.replace(join([sample], sample.time, self._rates), partial=partial)
 
-    def _hold(self, sample: Sample, alignment: Alignment, begin: float, end: float, now: float) -> _Waiting:
+    def _hold(self, sample: Sample, alignment: Alignment, slot: _Slot, now: float) -> _Waiting:
         waiting = self._waiting.get(sample.entity)
         if waiting is None:
             waiting = self._waiting[sample.entity] = _Waiting()
@@ -189,12 +191,11 @@ class Aligner:
         if sample.time > waiting.newest:
             waiting.newest = sample.time
         waiting.arrived = now
-        key = (begin, sample.map is not None)
-        slot = waiting.slots.get(key)
-        if slot is None:
-            slot = waiting.slots[key] = _Slot(end)
-            heapq.heappush(waiting.order, key)
-        slot.parts.append(sample)
+        parts = waiting.slots.get(slot)
+        if parts is None:
+            parts = waiting.slots[slot] = []
+            heapq.heappush(waiting.order, slot)
+        parts.append(sample)
         offsets = self._held.setdefault((sample.topic, sample.partition), OrderedDict())
         offsets[sample.offset] = offsets.get(sample.offset, 0) + 1
         return waiting
@@ -212,24 +213,27 @@ class Aligner:
             if place[0] in self._alignments
         }
         floors: dict[str, float] = {}
-        for place, since in self._silent_since.items():
-            if now - since <= PATIENCE_S:
-                topic, time = place[0], self._reached.get(place, _NEVER)
-                floors[topic] = min(time, floors.get(topic, time))
+        for place in self._waited_for(now):
+            topic, time = place[0], self._reached.get(place, _NEVER)
+            floors[topic] = min(time, floors.get(topic, time))
         return floors
+
+    def _waited_for(self, now: float) -> list[_Place]:
+        return [place for place, since in self._silent_since.items() if now - since <= PATIENCE_S]
 
     def _release(self, entity: str, waiting: _Waiting, watermark: float, out: list[Sample]) -> None:
         order, slots = waiting.order, waiting.slots
-        while order and slots[order[0]].end <= watermark:
-            key = heapq.heappop(order)
-            parts = slots.pop(key).parts
-            out.append(join(parts, key[0], self._rates))
+        while order and order[0][0] <= watermark:
+            slot = heapq.heappop(order)
+            end, begin, _ = slot
+            parts = slots.pop(slot)
+            out.append(join(parts, begin, self._rates))
             for part in parts:
                 offsets = self._held[part.topic, part.partition]
                 offsets[part.offset] -= 1
                 if not offsets[part.offset]:
                     del offsets[part.offset]
-            self._released[entity] = key[0]
+            self._released[entity] = end
             self._changed.add(entity)
         # The highest event time is forgotten with the last sample; `released` keeps the order from here on.
         if not order:

@@ -22,6 +22,9 @@ from anomalyd.detectors.registry import detector_class
 from anomalyd.errors import BrokerError, TrainingError
 
 _POLL_MS = 500
+_Read = tuple[list[Record], list[tuple[str, int]]]
+"""Records, and the (topic, partition) that go on behind them."""
+
 _SILENCE_S = 15.0
 """A partition that sends nothing for this long before its known end is given up, and that is an error."""
 
@@ -45,9 +48,9 @@ def read_history(
     decoder = Decoder(config.inputs, clock=clock)
     aligner = Aligner(alignments(config.inputs))
     samples: list[Sample] = []
-    for records in _records(config, since, consumer_factory, progress):
+    for records, unread in _records(config, since, consumer_factory, progress):
         decoded, _ = decoder.decode(records)
-        samples += aligner.add(decoded, clock())
+        samples += aligner.add(decoded, 0.0, unread)
     samples += aligner.flush(float("inf"))
     return {d.name: training_set(samples, d, now=clock()) for d in detectors}
 
@@ -106,7 +109,7 @@ def _series(samples: list[Sample], values: np.ndarray[Any, np.dtype[np.float32]]
 
 def _records(
     config: Config, since: float, consumer_factory: Callable[..., Any], progress: Progress
-) -> Iterator[list[Record]]:
+) -> Iterator[_Read]:
     """Read every input from a time on, up to where it ends now; outside any consumer group."""
     consumer = connect(
         consumer_factory,
@@ -138,7 +141,7 @@ def _records(
         consumer.close()
 
 
-def _until(consumer: Any, ends: dict[Any, int], progress: Progress) -> Iterator[list[Record]]:
+def _until(consumer: Any, ends: dict[Any, int], progress: Progress) -> Iterator[_Read]:
     """Give what lies before the ends."""
     begins = {place: consumer.position(place) for place in ends}
     total = sum(max(0, end - begins[place]) for place, end in ends.items())
@@ -151,18 +154,19 @@ def _until(consumer: Any, ends: dict[Any, int], progress: Progress) -> Iterator[
             raise BrokerError(
                 f"Kafka sends nothing more of {', '.join(f'{p.topic}/{p.partition}' for p in left)}"
             )
-        for place, raws in polled.items():
-            yield [
-                Record(
-                    place.topic,
-                    place.partition,
-                    r.offset,
-                    r.timestamp / 1000,
-                    r.key,
-                    r.value,
-                    tuple(r.headers or ()),
-                )
-                for r in raws
-                if r.offset < ends[place]
-            ]
+        records = [
+            Record(
+                place.topic,
+                place.partition,
+                r.offset,
+                r.timestamp / 1000,
+                r.key,
+                r.value,
+                tuple(r.headers or ()),
+            )
+            for place, raws in polled.items()
+            for r in raws
+            if r.offset < ends[place]
+        ]
+        yield records, [tuple(p) for p, end in left.items() if consumer.position(p) < end]
     progress("reading history", total, total)

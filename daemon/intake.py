@@ -72,19 +72,16 @@ class Intake:
         """Take what was read.
 
         Arguments:
-            batches: what was read; without any, what waited long enough is let go. Not while records
-                come: in a backlog an entity may be silent by the clock with its next parts in the queue.
+            batches: what was read, if anything.
             stored: the store's next offset by partition.
             now: wall clock.
-            behind: the partitions of which Kafka has more to give right now.
+            behind: the partitions of which Kafka may have more to give right now.
 
         """
         with self._telemetry.stage("decode"):
             decoded, dead = self._decode(batches, stored)
         with self._telemetry.stage("align"):
-            aligned = self._aligner.add(decoded, now, behind)
-            if not batches:
-                aligned += self._aligner.flush(now)
+            aligned = self._aligner.add(decoded, now, behind) + self._aligner.flush(now)
             late = Counter(
                 s.topic for s in self._aligner.take_late() if self._told.fresh(s.topic, s.partition, s.offset)
             )

@@ -16,7 +16,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Protocol
 
@@ -72,8 +72,8 @@ class Source(Protocol):
     def committed(self, offsets: Mapping[Partition, int]) -> None:
         """Note that the store has it up to here."""
 
-    def lag(self) -> Mapping[Partition, int]:
-        """Give how many records of each partition nobody has taken yet."""
+    def behind(self) -> Collection[Partition]:
+        """Give the partitions of which there may be more to take right now."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -181,8 +181,7 @@ class Service:
                 self._source.rewind()
             self._forget()
         batches = delivery.batches if delivery is not None else ()
-        behind = [place for place, records in self._source.lag().items() if records]
-        arrivals = self._intake.take(batches, self._stored, self._clock(), behind)
+        arrivals = self._intake.take(batches, self._stored, self._clock(), self._source.behind())
         if not batches and not arrivals.samples:
             return delivery is not None
         self._process(batches, arrivals)

@@ -21,16 +21,16 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from kafka import KafkaConsumer, OffsetAndMetadata, TopicPartition
 
+from anomalyd.daemon.backlog import Backlog
 from anomalyd.daemon.config import KafkaConfig
-from anomalyd.daemon.connection import connect
 from anomalyd.daemon.delivery import Batch, Delivery, Partition
-from anomalyd.daemon.membership import end_earlier_membership
+from anomalyd.daemon.membership import end_earlier_membership, group_consumer
 from anomalyd.daemon.rebalance import RebalanceListener
 from anomalyd.daemon.stages import Record
 
@@ -90,7 +90,7 @@ class KafkaSource:
         self._seeks: dict[Partition, int | None] = {}
         self._commits: dict[Partition, int] = {}
         self._generation = 0
-        self._lag: dict[Partition, int] = {}
+        self._backlog = Backlog(config.max_poll_records)
         self._errors = 0
         self._last_error: str | None = None
         self._connected = False
@@ -148,11 +148,12 @@ class KafkaSource:
     def lag(self) -> Mapping[Partition, int]:
         """Give the consumer lag of each placed partition: messages in Kafka that nobody has taken yet."""
         with self._changed:
-            waiting = dict.fromkeys(self._lag, 0)
-            for batch in self._queue:
-                place = (batch.topic, batch.partition)
-                waiting[place] = waiting.get(place, 0) + len(batch.records)
-            return {place: behind + waiting[place] for place, behind in self._lag.items()}
+            return self._backlog.lag(self._waiting())
+
+    def behind(self) -> frozenset[Partition]:
+        """Give the placed partitions of which there may be more to take right now."""
+        with self._changed:
+            return self._backlog.behind(self._placed, self._waiting(), self._clock())
 
     def assigned(self) -> frozenset[Partition]:
         """Give the partitions whose records are being read."""
@@ -190,6 +191,13 @@ class KafkaSource:
             self._thread.join(timeout_s)
         return not self._thread.is_alive()
 
+    def _waiting(self) -> Counter[Partition]:
+        """Count the records of each partition in the queue."""
+        waiting: Counter[Partition] = Counter()
+        for batch in self._queue:
+            waiting[batch.topic, batch.partition] += len(batch.records)
+        return waiting
+
     def _news(self) -> bool:
         return bool(self._lost or self._owned - self._known)
 
@@ -222,7 +230,7 @@ class KafkaSource:
         for place in places:
             self._seeks.pop(place, None)
             self._commits.pop(place, None)
-            self._lag.pop(place, None)
+            self._backlog.forget(place)
         self._changed.notify_all()
 
     # ---- the source's thread
@@ -250,26 +258,8 @@ class KafkaSource:
             pause = min(pause * 2, longest)
 
     def _connect(self) -> Any:
-        config = self._config
-        session_ms = int(config.session_timeout_s * 1000)
-        self._before_joining(config)
-        consumer = connect(
-            self._consumer_factory,
-            config,
-            group_id=config.group,
-            group_instance_id=config.instance_id,
-            enable_auto_commit=False,
-            # For offsets that retention has deleted; where to begin is decided in _seek.
-            auto_offset_reset="earliest",
-            isolation_level="read_committed",
-            allow_auto_create_topics=False,
-            metadata_max_age_ms=10_000,  # a topic that is made later, or grows, is noticed this soon
-            session_timeout_ms=session_ms,
-            heartbeat_interval_ms=min(3_000, session_ms // 3),
-            max_poll_records=config.max_poll_records,
-            reconnect_backoff_max_ms=5_000,
-            metrics_enabled=False,
-        )
+        self._before_joining(self._config)
+        consumer = group_consumer(self._consumer_factory, self._config)
         self._rebalances.clear()
         consumer.subscribe(self._topics, listener=RebalanceListener(self._rebalances, consumer))
         return consumer
@@ -280,8 +270,10 @@ class KafkaSource:
         polled = consumer.poll(timeout_ms=POLL_MS)
         # Partitions assigned during this poll are not placed yet: what it brought of them is discarded.
         self._rebalance()
-        self._enqueue(polled)
         now = self._clock()
+        with self._changed:
+            self._backlog.polled(sum(map(len, polled.values())), now)
+        self._enqueue(polled)
         if now >= self._next_lag:
             self._next_lag = now + LAG_EVERY_S
             self._measure(consumer)
@@ -375,7 +367,7 @@ class KafkaSource:
             if highwater is not None:
                 lag[tuple(place)] = max(0, highwater - position)
         with self._changed:
-            self._lag = {place: behind for place, behind in lag.items() if place in self._placed}
+            self._backlog.measure({place: behind for place, behind in lag.items() if place in self._placed})
 
     def _commits_for_kafka(self) -> dict[Any, Any]:
         with self._changed:

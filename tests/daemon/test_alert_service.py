@@ -39,8 +39,8 @@ class Source:
     def rewind(self) -> None:
         raise AssertionError("nothing goes wrong here")
 
-    def lag(self) -> Mapping[Partition, int]:
-        return {}
+    def behind(self) -> tuple[()]:
+        return ()
 
     def committed(self, offsets: Mapping[Partition, int]) -> None:
         pass

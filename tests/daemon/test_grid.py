@@ -93,6 +93,29 @@ def test_a_partition_that_gives_nothing_is_not_waited_for_any_longer() -> None:
     assert len(aligner.add([], PATIENCE_S + 0.1, [("t", 1)])) == 7
 
 
+def test_silent_entities_are_let_go_while_others_send_but_not_while_more_is_to_be_read() -> None:
+    aligner = Aligner({"t": GRID})
+    aligner.add([part(5, 0, a=1.0)], now=0.0)
+    other = Sample("busy", 7.0, "t", 1, 0, values={"a": 1.0}, partial=True)
+    aligner.add([other], 30.0, behind=[("t", 1)])
+    assert aligner.flush(30.1) == []
+    aligner.add([], 30.1)
+    assert [(s.entity, s.time) for s in aligner.flush(30.1)] == [("e", 0.0)]
+
+
+def test_topics_of_different_grids_make_nothing_late_of_each_other() -> None:
+    aligner = Aligner({"t": GRID, "single": Alignment(lateness_s=20.0)})
+
+    def single(time: float, offset: int) -> Sample:
+        return Sample("e", time, "single", 0, offset, values={"b": time})
+
+    out = aligner.add([single(25.0, 0), single(20.0, 1), single(46.0, 2)], 0.0)
+    assert [s.time for s in out] == [20.0, 25.0]
+    out = aligner.add([part(26, 0, a=1.0), part(29, 1, a=2.0), part(51, 2, a=3.0)], 0.0)
+    assert [(s.time, s.values) for s in out] == [(20.0, {"a": 2.0})]
+    assert aligner.take_late() == []
+
+
 def test_inputs_align_as_their_format_does_unless_told_otherwise() -> None:
     inputs = [
         InputConfig(topic="j"),

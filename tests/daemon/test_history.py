@@ -190,6 +190,21 @@ def test_parts_of_a_vector_are_joined_where_the_input_waits_for_them(kafka: Kafk
     assert found.series["a"].values.tolist() == [[3, 3], [2, 2], [1, 1]]
 
 
+def test_a_partition_that_is_read_later_makes_no_part_late(kafka: Kafka) -> None:
+    for _ in range(20):
+        kafka.send("metrics", NOW - 40, b"{broken", partition=1)
+    for age in range(30, 0, -1):
+        for partition, name in enumerate(("cpu", "load")):
+            about = {"entity": "a", "time": NOW - age, "values": {name: float(age)}, "partial": True}
+            kafka.send("metrics", NOW - age, about, partition)
+    config = configured(max_poll_records=5)
+    config = Config.model_validate(
+        {**config.model_dump(), "inputs": [{"topic": "metrics", "lateness_s": 5.0}]}
+    )
+    found = history(kafka, config)["hosts"]
+    assert found.series["a"].values.tolist() == [[age, age] for age in range(30, 0, -1)]
+
+
 def test_topics_that_are_not_there_are_said(kafka: Kafka) -> None:
     with pytest.raises(BrokerError, match="none of the topics metrics, maps yet"):
         history(kafka)

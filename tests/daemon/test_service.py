@@ -90,8 +90,8 @@ class Replay:
         self._lost |= set(self._positions)
         self._new |= set(self._positions)
 
-    def lag(self) -> Mapping[Partition, int]:
-        return {}
+    def behind(self) -> tuple[()]:
+        return ()
 
     def committed(self, offsets: Mapping[Partition, int]) -> None:
         self.committed_offsets |= offsets

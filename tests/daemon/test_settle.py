@@ -124,8 +124,8 @@ class Source:
     def rewind(self) -> None:
         self._position = None
 
-    def lag(self) -> Mapping[tuple[str, int], int]:
-        return {}
+    def behind(self) -> tuple[()]:
+        return ()
 
     def committed(self, offsets: Mapping[tuple[str, int], int]) -> None:
         pass

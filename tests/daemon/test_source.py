@@ -338,8 +338,10 @@ def test_lag_counts_what_waits_in_kafka_and_in_the_queue(kafka: Any, start: Any,
     taker.take_until(lambda: len(taker.source.assigned()) == 2)
     kafka.produce("in", *[b"x"] * 100)
     eventually(lambda: taker.source.lag() == {("in", 0): 100, ("in", 1): 0})
+    assert taker.source.behind() == {("in", 0)}
     taker.take_until(lambda: len(taker.values) == 100)
     eventually(lambda: taker.source.lag() == {("in", 0): 0, ("in", 1): 0})
+    assert taker.source.behind() == frozenset()
 
 
 def test_stored_offsets_are_read_in_the_takers_thread_and_a_failure_is_its_own(

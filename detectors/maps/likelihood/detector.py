@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any, ClassVar, Self
 
 import numpy as np
-from numpy.typing import NDArray
+import torch
 from torch import Tensor
 
 from anomalyd.detectors.detector import (
@@ -21,8 +21,8 @@ from anomalyd.detectors.detector import (
     Word,
     silent,
 )
-from anomalyd.detectors.maps.likelihood.evidence import Evidence, scan
-from anomalyd.detectors.maps.likelihood.history import History
+from anomalyd.detectors.maps.likelihood.evidence import Profile, scan
+from anomalyd.detectors.maps.likelihood.history import PARTS, History
 from anomalyd.detectors.maps.likelihood.layouts import layout_of
 from anomalyd.detectors.maps.likelihood.places import Counts, Places
 from anomalyd.detectors.maps.likelihood.population import (
@@ -34,10 +34,16 @@ from anomalyd.detectors.maps.likelihood.population import (
     tensors_of,
 )
 from anomalyd.detectors.parameters import read_parameters
-from anomalyd.errors import ModelMismatch, TrainingError
+from anomalyd.errors import ModelDamaged, ModelMismatch, TrainingError
 
 _TRUSTED = 1.0
 """Raw score up to which a map joins the history: one in a hundred normal maps lies above."""
+
+_LASTING = 0.25
+"""Prior that a fault has lasted for three maps: a new one is not to drown in the noise of older maps."""
+
+_GROWN = 5.0
+"""How many times its worth the history exceeds the profile before the profile tells nothing more."""
 
 _AHEAD = 32
 """Maps of one element that are scored together, on the guess that none of them changes sides."""
@@ -105,11 +111,11 @@ class MapScan(Detector):
         streams = [self._begin(stretch) for stretch in stretches]
         while any(not s.done for s in streams):
             jobs = [job for s in streams if not s.done for job in s.look_ahead()]
-            by_places: dict[int, list[_Job]] = {}
+            alike: dict[tuple[int, bool], list[_Job]] = {}
             for job in jobs:
-                by_places.setdefault(id(job.places), []).append(job)
-            for alike in by_places.values():
-                _scan(alike)
+                alike.setdefault((id(job.places), job.young), []).append(job)
+            for group in alike.values():
+                _scan(group)
             for s in streams:
                 s.accept()
         return [s.scores() for s in streams]
@@ -124,7 +130,7 @@ class MapScan(Detector):
         return _Stream(stretch, places, population, History.of(state, shape))
 
     def told(self, state: State, word: Word, since: float, now: float) -> State:
-        """Take an operator's word: what is normal now replaces the history; what is broken never entered it."""
+        """Take an operator's word. Normal: the newest maps replace the history. Broken maps never enter it."""
         if word is Word.BROKEN or "total" not in state:
             return state
         return History.of(state, state["total"].shape).only_pending().state()
@@ -135,11 +141,16 @@ class MapScan(Detector):
 
     def tensors(self) -> dict[str, Tensor]:
         """Everything learnt: the populations, and the histories that training left."""
-        return tensors_of(self.populations)
+        histories = {
+            f"history.{i}.{name}": torch.from_numpy(np.ascontiguousarray(array))
+            for i, state in enumerate(self._primed.values())
+            for name, array in state.items()
+        }
+        return tensors_of(self.populations) | histories
 
     def config(self) -> dict[str, Any]:
-        """The shapes of the populations."""
-        return {"shapes": [list(shape) for shape in self.populations]}
+        """The shapes of the populations, and the names of the elements that have a history."""
+        return {"shapes": [list(shape) for shape in self.populations], "histories": list(self._primed)}
 
     @classmethod
     def restore(cls, tensors: Mapping[str, Tensor], config: Mapping[str, Any]) -> Self:
@@ -149,7 +160,15 @@ class MapScan(Detector):
             ModelDamaged: tensors and configuration do not fit together.
 
         """
-        return cls(populations_from(tensors, config))
+        populations = populations_from(tensors, config)
+        try:
+            histories = {
+                entity: {name: tensors[f"history.{i}.{name}"].numpy() for name in PARTS}
+                for i, entity in enumerate(config["histories"])
+            }
+        except (KeyError, TypeError) as error:
+            raise ModelDamaged(f"{cls.kind}: no history {error}; train again") from error
+        return cls(populations, histories)
 
 
 @dataclass(slots=True)
@@ -157,18 +176,29 @@ class _Job:
     """One map, or sum of three, beside its reference: what the scan works on, and what it found."""
 
     places: Places
+    population: Population
     drawn: Counts
     reference: Counts
-    spread: NDArray[np.float32]
     score: float = float("nan")
     blame: Counts = field(default_factory=lambda: np.zeros(0, dtype=np.float32))
 
+    @property
+    def young(self) -> bool:
+        """Whether the element's history is so short that the profile of its like still tells something."""
+        return float(self.reference.mean()) < _GROWN * float(self.population.profile.mean())
+
 
 def _scan(jobs: list[_Job]) -> None:
+    """Scan maps of one layout, all young or none."""
     missing = np.isnan(np.stack([j.drawn for j in jobs]))
     counts = np.where(missing, 0, np.stack([j.drawn for j in jobs])).clip(0).astype(np.float32)
     reference = np.where(missing, 0, np.stack([j.reference for j in jobs])).astype(np.float32)
-    found: Evidence = scan(counts, reference, jobs[0].places, np.stack([j.spread for j in jobs]))
+    profile = None
+    if jobs[0].young:
+        rates = np.where(missing, 0, np.stack([j.population.profile for j in jobs])).astype(np.float32)
+        profile = Profile(rates, np.stack([j.population.stray for j in jobs]))
+    drift = np.stack([j.population.drift for j in jobs])
+    found = scan(counts, reference, jobs[0].places, drift, profile)
     for job, score, blame in zip(jobs, found.score, found.blame, strict=True):
         job.score, job.blame = float(score), blame
 
@@ -204,11 +234,11 @@ class _Stream:
         self._jobs = []
         history = self._history
         for drawn in self._stretch.values[self._at : self._at + _AHEAD]:
-            single = _Job(self._places, drawn, *self._population.reference(history.reference()))
+            single = _Job(self._places, self._population, drawn, history.reference())
             together = history.three(drawn)
             three = None
             if together is not None:
-                three = _Job(self._places, together, *self._population.reference(history.settled()))
+                three = _Job(self._places, self._population, together, history.settled())
             self._jobs.append((single, three))
             history = history.after(drawn, self._guess)
             yield single
@@ -220,15 +250,16 @@ class _Stream:
         for single, three in self._jobs:
             raw, blame = single.score, single.blame
             if three is not None:
-                raw = float(np.logaddexp(raw, three.score) - np.log(2))
+                raw = float(np.logaddexp(raw + np.log(1 - _LASTING), three.score + np.log(_LASTING)))
                 if three.score > single.score:
                     blame = three.blame
             drawn = single.drawn
+            usual = single.reference + (self._population.profile if single.young else np.float32(0))
             total = np.nansum(drawn, dtype=np.float64)
-            behind = np.where(np.isnan(drawn), 0, single.reference).sum(dtype=np.float64)
+            behind = np.where(np.isnan(drawn), 0, usual).sum(dtype=np.float64)
             self._raw[self._at] = raw if np.isfinite(drawn).any() else np.nan
             self._blame[self._at] = blame
-            self._expected[self._at] = single.reference * (total / behind if behind else 0.0)
+            self._expected[self._at] = usual * (total / behind if behind else 0.0)
             trusted = raw <= _TRUSTED
             self._history = self._history.after(drawn, trusted)
             self._at += 1

@@ -27,7 +27,7 @@ from anomalyd.detectors.maps.likelihood.places import Cells, Counts, Family, Ind
 Floats = NDArray[np.float32]
 Doubles = NDArray[np.float64]
 
-DEAD_SHARE = 0.2
+DEAD_SHARE = 0.4
 """Probability that a broken place is dead, the commonest fault; the others are as likely as one another."""
 
 LOSSES = (0.02, 0.3, 0.5, 0.7, 0.8, 0.9, 0.95, 0.98)
@@ -47,7 +47,7 @@ _LIKELY = 8.0
 
 _CHUNK = 40_000  # cells that are worked on together: they and their sums stay in the processor's cache
 
-_MOST_NATS = 600.0  # exp() of it is still finite
+_LEAST = np.float32(1e-3)  # counts that nothing is divided by less than
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,12 +73,22 @@ class Evidence:
 
 
 @dataclass(frozen=True, slots=True)
+class Profile:
+    """What an element's maps should look like by other sources than its history.
+
+    `rates` (N, R, C): relative rates, of any scale; `error` (N, K): relative error for each kind of places.
+    """
+
+    rates: Counts
+    error: Floats
+
+
+@dataclass(frozen=True, slots=True)
 class Compared:
     """All places of one family or list, (N, ...) each: `observed` counts beside the `expected` ones.
 
-    `known`: their counts in the reference; `rest`, `rest_known`: counts of what they are compared with, in
-    the map and in the reference; `noise`: Poisson variance of observed less expected. `number` counts
-    families and lists, `kind` is its index into the names of the places.
+    `doubt`: squared relative error of what is expected. `number` counts families and lists, `kind` is its
+    index into the names of the places.
     """
 
     number: int
@@ -86,10 +96,7 @@ class Compared:
     prior: float
     observed: Floats
     expected: Floats
-    known: Floats
-    rest: Floats
-    rest_known: Floats
-    noise: Floats
+    doubt: Floats
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,10 +111,13 @@ class _Close:
     expected: Floats
 
 
-def scan(counts: Counts, reference: Counts, places: Places, spread: Floats) -> Evidence:
+def scan(
+    counts: Counts, reference: Counts, places: Places, spread: Floats, profile: Profile | None = None
+) -> Evidence:
     """Scan maps (N, R, C) against references (N, R, C), in counts as well; 0 in cells that do not count.
 
-    `spread` (N, K): relative error of the expectation of each kind of places beyond Poisson's.
+    `spread` (N, K): how far the maps of an element stray from its reference, beyond Poisson noise, for each
+    kind of places. With a `profile` what is expected is the mean of both, each as its error lets it count.
     """
     size = len(counts)
     result = Evidence(
@@ -118,13 +128,10 @@ def scan(counts: Counts, reference: Counts, places: Places, spread: Floats) -> E
         np.zeros(size),
         np.zeros(counts.shape, dtype=np.float32),
     )
-    step = max(1, _CHUNK // (places.shape[0] * places.shape[1]))
-    for start in range(0, size, step):
-        part = slice(start, start + step)
-        seen, known, zeros = _lay_out(counts[part], reference[part], places)
+    for part, seen, known, usual, zeros in _laid_out(counts, reference, places, profile):
         close = [
             found
-            for compared in _compare(seen, known, places)
+            for compared in _compare(seen, known, places, usual)
             if (found := _look_closer(compared, spread[part], zeros, places)) is not None
         ]
         if close:
@@ -132,91 +139,102 @@ def scan(counts: Counts, reference: Counts, places: Places, spread: Floats) -> E
     return result
 
 
-def comparisons(counts: Counts, reference: Counts, places: Places) -> Iterator[Compared]:
+def comparisons(
+    counts: Counts, reference: Counts, places: Places, profile: Profile | None = None
+) -> Iterator[Compared]:
     """Give all the places of maps (N, R, C), family by family, as the scan sees them."""
+    for _, seen, known, usual, _ in _laid_out(counts, reference, places, profile):
+        yield from _compare(seen, known, places, usual)
+
+
+def _laid_out(
+    counts: Counts, reference: Counts, places: Places, profile: Profile | None
+) -> Iterator[tuple[slice, Floats, Floats, Profile | None, Floats | None]]:
+    """Go through the maps a few at a time, with isolated dead cells taken out of what is expected.
+
+    Gives counts, reference and profile, and what an empty cell is worth, where one may be benign.
+    """
     step = max(1, _CHUNK // (places.shape[0] * places.shape[1]))
     for start in range(0, len(counts), step):
         part = slice(start, start + step)
-        seen, known, _ = _lay_out(counts[part], reference[part], places)
-        yield from _compare(seen, known, places)
+        seen, known = counts[part], reference[part]
+        usual = None if profile is None else Profile(profile.rates[part], profile.error[part])
+        if not places.benign and usual is None:
+            yield part, seen, known, None, None
+            continue
+        wanted = known if usual is None else known + usual.rates
+        total, behind = (x.sum((1, 2), dtype=np.float64) for x in (seen, wanted))
+        ratio = np.divide(total, behind, out=np.zeros_like(total), where=behind > 0)
+        alone = isolated_zeros(seen, wanted, ratio, places)
+        if not places.benign:
+            alone &= known == 0  # it was never seen to count: it may always have been dead
+        known = np.where(alone, 0, known)
+        if usual is not None:
+            usual = Profile(np.where(alone, 0, usual.rates), usual.error)
+        zeros = None
+        if places.benign:
+            zeros = _sums(_empty_nats(np.where(alone, 0, wanted), ratio, places.benign), places)
+        yield part, seen, known, usual, zeros
 
 
-def _lay_out(counts: Counts, reference: Counts, places: Places) -> tuple[Floats, Floats, Floats | None]:
-    """Take isolated dead cells out of both, and say what an empty cell is worth, where one may be benign."""
-    if not places.benign:
-        return counts, reference, None
-    total, behind = (x.sum((1, 2), dtype=np.float64) for x in (counts, reference))
-    ratio = np.divide(total, behind, out=np.zeros_like(total), where=behind > 0)
-    alone = isolated_zeros(counts, reference, ratio, places)
-    reference = np.where(alone, 0, reference)
-    return counts, reference, _sums(_empty_nats(reference, ratio, places.benign), places)
+def _compare(
+    counts: Floats, reference: Floats, places: Places, profile: Profile | None
+) -> Iterator[Compared]:
+    maps = [counts, reference, *([] if profile is None else [profile.rates])]
+    sums = [_sums(x, places) for x in maps]
+    flat = [x.reshape(len(x), -1) for x in maps]
+    totals = [x.sum((1, 2), dtype=np.float64).astype(np.float32) for x in maps]
 
-
-def _compare(counts: Floats, reference: Floats, places: Places) -> Iterator[Compared]:
-    seen, known = _sums(counts, places), _sums(reference, places)
-    total, behind = (x.sum((1, 2), dtype=np.float64).astype(np.float32) for x in (counts, reference))
-
-    def compared(number: int, kind: Family | Listed, a: Floats, b: Floats, *rest: Floats) -> Compared:
-        if rest:
-            rest_a, rest_b = rest
-        else:
-            wide = (-1, *[1] * (a.ndim - 1))
-            rest_a, rest_b = total.reshape(wide) - a, behind.reshape(wide) - b
-        rest_b = np.maximum(rest_b, np.float32(1e-3))
-        scale = rest_a / rest_b
-        expected = b * scale
-        # Of the counts, of the reference, and of the scale that joins them: e (1 + scale) (1 + e / rest).
-        noise = expected / np.maximum(rest_a, np.float32(1e-3))
-        noise += 1
-        scale += 1
-        noise *= scale
-        noise *= expected
-        return Compared(
-            number,
-            kind.kind,
-            kind.prior,
-            a,
-            expected,
-            b,
-            rest_a,
-            rest_b,
-            noise.astype(np.float32, copy=False),
-        )
+    def compared(number: int, kind: Family | Listed, inside: list[Floats], rest: list[Floats]) -> Compared:
+        wide = (-1, *[1] * (inside[0].ndim - 1))
+        if not rest:
+            rest = [total.reshape(wide) - x for total, x in zip(totals, inside, strict=True)]
+        known, rest_known = np.maximum(inside[1], _LEAST), np.maximum(rest[1], _LEAST)
+        if profile is not None:
+            # An empty place is as certain as the counts that it should have had.
+            other = inside[2] / np.maximum(rest[2], _LEAST)
+            known = np.maximum(known, other * rest[1])
+        expected = inside[1] / rest_known
+        doubt = 1 / known
+        doubt += 1 / rest_known
+        if profile is not None:
+            # The mean of both, weighted by how certain each is.
+            error = np.maximum(profile.error[:, kind.kind].reshape(wide) ** 2, _LEAST**2)
+            both = doubt + error
+            expected = (expected * error + other * doubt) / both
+            doubt *= error
+            doubt /= both
+        expected *= rest[0]
+        doubt += 1 / np.maximum(rest[0], _LEAST)
+        return Compared(number, kind.kind, kind.prior, inside[0], expected, doubt)
 
     for number, family in enumerate(places.families):
-        sums = [
-            _windows(x, group, family, places)
-            for group in (family.group, family.against)
-            if group is not None
-            for x in (seen, known)
-        ]
-        yield compared(number, family, *sums)
-    flat, flat_known = counts.reshape(len(counts), -1), reference.reshape(len(counts), -1)
+        inside = [_windows(x, family.group, family, places) for x in sums]
+        against = family.against
+        rest = [] if against is None else [_windows(x, against, family, places) for x in sums]
+        yield compared(number, family, inside, rest)
     for number, listed in enumerate(places.listed, len(places.families)):
-        cells = (listed.cells,) if listed.against is None else (listed.cells, listed.against)
-        yield compared(number, listed, *(x @ matrix for matrix in cells for x in (flat, flat_known)))
+        others = listed.against
+        rest = [] if others is None else [x @ others for x in flat]
+        yield compared(number, listed, [x @ listed.cells for x in flat], rest)
 
 
 def _look_closer(compared: Compared, spread: Floats, zeros: Floats | None, places: Places) -> _Close | None:
     """Weigh the places that pull far enough to matter."""
-    error = spread[:, compared.kind] ** 2
     observed, expected = compared.observed, compared.expected
+    doubt = compared.doubt + (spread[:, compared.kind] ** 2).reshape(-1, *[1] * (expected.ndim - 1))
     pull = observed - expected
     pull *= pull
-    limit = expected * error.reshape(-1, *[1] * (expected.ndim - 1))
+    limit = expected * doubt
+    limit += 1
     limit *= expected
-    limit += compared.noise
-    limit *= max(_SMALLEST_PULL**2, 2 * (_NEGLIGIBLE - compared.prior))
+    limit *= np.float32(max(_SMALLEST_PULL**2, 2 * (_NEGLIGIBLE - compared.prior)))
     chosen = np.flatnonzero((pull > limit) & (expected > 0))
     if not len(chosen):
         return None
     maps, place = np.divmod(chosen, expected[0].size)
-    a, e, b, rest, rest_known = (
-        x.ravel()[chosen] for x in (observed, expected, compared.known, compared.rest, compared.rest_known)
-    )
-    least = np.float32(1e-3)
-    doubt = 1 / np.maximum(b, least) + 1 / np.maximum(rest, least) + 1 / rest_known + error[maps]
-    nats = log_odds(a, e, (1 / doubt).astype(np.float32))
+    a, e, d = (x.ravel()[chosen] for x in (observed, expected, doubt))
+    nats = log_odds(a, e, 1 / d)
     if zeros is not None and compared.number < len(places.families):
         none = np.flatnonzero(a == 0)
         family = places.families[compared.number]

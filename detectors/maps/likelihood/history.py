@@ -18,6 +18,9 @@ MEMORY = 100.0
 
 PENDING = 2
 
+PARTS = ("total", "weights", "pending", "trusted")
+"""Names of the arrays of a history's state."""
+
 
 @dataclass(frozen=True, slots=True)
 class History:

@@ -34,23 +34,14 @@ _MOST_MAPS = 400  # maps of a shape on which the spreads are measured
 class Population:
     """Elements of one shape (R, C).
 
-    `profile` (R, C): their mean relative rates, mean 1. `worth`: counts a cell that it is worth as a
-    reference. `stray` (K,): relative spread of the elements about it for each kind of place; `drift` (K,):
-    spread of an element's maps about its own history.
+    `profile` (R, C): their mean rates, in counts that they are worth where a single cell is looked at.
+    `stray` (K,): relative spread of the elements about it for each kind of place; `drift` (K,): spread of an
+    element's maps about its own history.
     """
 
     profile: Counts
-    worth: float
     stray: NDArray[np.float32]
     drift: NDArray[np.float32]
-
-    def reference(self, history: Counts) -> tuple[Counts, NDArray[np.float32]]:
-        """Join an element's history (R, C) and the profile: the reference in counts, and its spread (K,)."""
-        behind = self.worth * self.profile
-        own = float(history.sum(dtype=np.float64))
-        share = float(behind.sum()) / (own + float(behind.sum()))
-        # Early maps decide how the profile is scaled to them, not what is broken.
-        return history + behind, np.hypot(self.drift, share * self.stray)
 
 
 def learn_populations(training: TrainingSet) -> dict[Shape, Population]:
@@ -66,8 +57,7 @@ def stranger(entity: str, shape: Shape) -> Population:
     """Give the population of a shape that nothing is known of: flat, and not worth much."""
     kinds = len(layout_of(entity, shape).names)
     return Population(
-        np.ones(shape, dtype=np.float32),
-        1 / (_BLOCK * _STRANGER_SPREAD**2),
+        np.full(shape, _worth(_STRANGER_SPREAD), dtype=np.float32),
         np.full(kinds, _STRANGER_SPREAD, dtype=np.float32),
         np.full(kinds, _LEAST_SPREAD, dtype=np.float32),
     )
@@ -92,10 +82,13 @@ def _learn(training: TrainingSet, names: list[str], shape: Shape) -> Population:
         stray = np.full(len(places.names), _STRANGER_SPREAD, dtype=np.float32)
     drift = np.maximum(drift, _LEAST_SPREAD)
     stray = np.maximum(stray, drift)
-    usual = float(np.median(stray))
-    return Population(
-        rates.mean(0).astype(np.float32), float(1 / (_BLOCK * usual**2)), stray, drift.astype(np.float32)
-    )
+    profile = rates.mean(0) * _worth(float(np.median(stray)))
+    return Population(profile.astype(np.float32), stray, drift.astype(np.float32))
+
+
+def _worth(stray: float) -> float:
+    """Say how many counts of a cell tell as much as a profile that strays so far over a block of cells."""
+    return 1 / (_BLOCK * stray**2)
 
 
 def _rate(maps: Counts) -> NDArray[np.float64]:
@@ -112,7 +105,6 @@ def tensors_of(populations: Mapping[Shape, Population]) -> dict[str, Tensor]:
         name = f"population.{rows}x{columns}"
         for part, array in (("profile", p.profile), ("stray", p.stray), ("drift", p.drift)):
             found[f"{name}.{part}"] = torch.from_numpy(array.astype(np.float32))
-        found[f"{name}.worth"] = torch.tensor(p.worth, dtype=torch.float64)
     return found
 
 
@@ -132,7 +124,7 @@ def populations_from(tensors: Mapping[str, Tensor], config: Mapping[str, Any]) -
             )
             if profile.shape != (rows, columns) or stray.shape != drift.shape:
                 raise ModelDamaged(f"{name}: a profile {profile.shape}; train again")
-            found[rows, columns] = Population(profile, float(tensors[f"{name}.worth"]), stray, drift)
+            found[rows, columns] = Population(profile, stray, drift)
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise ModelDamaged(f"populations: {error!r}; train again") from error
     return found

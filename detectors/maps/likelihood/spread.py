@@ -34,11 +34,13 @@ def measure_spread(counts: Counts, reference: Counts, places: Places) -> NDArray
 
 def _sample(compared: Compared) -> NDArray[np.float64]:
     """Squared residual, Poisson variance and expectation (3, n) of the places that hold enough counts."""
-    expected, noise = compared.expected.ravel(), compared.noise.ravel()
+    expected = compared.expected.ravel()
     enough = np.flatnonzero(expected > _ENOUGH)
     chosen = enough[:: max(1, len(enough) // _MOST)]
-    residual = compared.observed.ravel()[chosen] - expected[chosen]
-    return np.stack([residual**2, noise[chosen], expected[chosen]]).astype(np.float64)
+    wanted = expected[chosen].astype(np.float64)
+    residual = compared.observed.ravel()[chosen] - wanted
+    noise = wanted + wanted**2 * compared.doubt.ravel()[chosen]
+    return np.stack([residual**2, noise, wanted])
 
 
 def _excess(places: NDArray[np.float64]) -> float:

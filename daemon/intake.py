@@ -29,6 +29,9 @@ from anomalyd.reports.store import Store
 
 _log = logging.getLogger(__name__)
 
+_LISTED = 20
+"""Metrics that one line of the log names: a disk or a container has about so many."""
+
 
 @dataclass(frozen=True, slots=True)
 class Arrivals:
@@ -115,9 +118,16 @@ class Intake:
             self._telemetry.late(topic, samples)
         for change in arrivals.changes:
             self._telemetry.presence(change.topic, len(change.appeared), len(change.vanished))
-            for what, metrics in (("new", change.appeared), ("gone", change.vanished)):
-                if metrics:
-                    _log.info("%s: metrics that are %s: %s", change.entity, what, ", ".join(metrics))
+            if change.appeared:
+                _log.info(
+                    "%s sends new metrics, which no detector sees before its next training: %s",
+                    change.entity,
+                    _listed(change.appeared),
+                )
+            if change.vanished:
+                _log.warning(
+                    "%s sends no more, and is scored without: %s", change.entity, _listed(change.vanished)
+                )
 
     def _decode(
         self, batches: Sequence[Batch], stored: Mapping[Partition, int]
@@ -134,3 +144,8 @@ class Intake:
             self._telemetry.consumed(batch.topic, len(batch.records))
             self._telemetry.decoded(batch.topic, len(decoded))
         return samples, dead
+
+
+def _listed(metrics: Sequence[str]) -> str:
+    more = len(metrics) - _LISTED
+    return ", ".join(metrics[:_LISTED]) + (f" and {more} more" if more > 0 else "")

@@ -66,7 +66,9 @@ class Telemetry:
         self._dead_letters = counter(
             "dead_letters", "Records, or parts of them, that could not be used.", "topic", "reason"
         )
-        self._late = counter("samples_late", "Samples not newer than what was scored before them.", "topic")
+        self._late = counter(
+            "samples_late", "Samples not newer than what was handed on of their entity before.", "topic"
+        )
         self._appeared = counter(
             "metrics_appeared", "Metrics that an entity sent for the first time.", "topic"
         )
@@ -216,7 +218,7 @@ class Telemetry:
         self._dead_letters.labels(topic, reason).inc(letters)
 
     def late(self, topic: str, samples: int) -> None:
-        """Count samples not newer than what was scored before them."""
+        """Count samples not newer than what was handed on of their entity before."""
         self._late.labels(topic).inc(samples)
 
     def presence(self, topic: str, appeared: int, vanished: int) -> None:

@@ -197,6 +197,10 @@ class Scaling:
         with np.errstate(over="ignore"):  # what overflows is infinite, and clipped with the rest
             deviations = (np.concatenate(blocks) - stacked.centre[of_all]) / stacked.width[of_all]
         np.clip(deviations, -LARGEST_DEVIATION, LARGEST_DEVIATION, out=deviations)
+        if not (known := stacked.cap > 0).all():
+            # What the entity never sent counts as missing still: a network that never saw it there would
+            # find all else of the row strange.
+            deviations[~known[of_all]] = np.nan
         rows = np.arange(len(stretch_of)) + history * (stretch_of + 1)
         return Joined(deviations, rows, stretch_of, counts, stacked, np.concatenate(ready), tuple(states))
 

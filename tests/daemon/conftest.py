@@ -439,23 +439,32 @@ CAPTURES = Path(os.environ.get("ANOMALYD_SHARED", Path(__file__).parents[3] / "s
 JUST_AFTER = 1_795_323_400.0  # the last of them
 
 
-@pytest.fixture
-def captured() -> Callable[[str, str], list[Sample]]:
-    """The samples of what a real producer sent, told nothing but topic and format: captured(file, format)."""
+@pytest.fixture(scope="session")
+def messages() -> Callable[[str], list[Record]]:
+    """The 3000 messages that a real producer sent: messages(file)."""
     if not (CAPTURES / "tg-json.jsonl.gz").is_file():
         pytest.skip("no captures: set ANOMALYD_SHARED to a folder with data/captures")
-    return _captured
+    return _messages
 
 
-def _captured(file: str, name: str) -> list[Sample]:
+def _messages(file: str) -> list[Record]:
     with gzip.open(CAPTURES / file, "rt") as stream:
         told = [json.loads(line) for line in stream]
-    records = [
+    assert len(told) == 3000
+    return [
         Record("t", 0, i, m["ts"] / 1000, m["key"] and m["key"].encode(), base64.b64decode(m["value"]))
         for i, m in enumerate(told)
     ]
-    decoder = Decoder([InputConfig(topic="t", format=name)], clock=lambda: JUST_AFTER)
-    samples, dead = decoder.decode(records)
-    assert len(records) == 3000
-    assert [letter.text for letter in dead] == []
+
+
+@pytest.fixture
+def captured(messages: Callable[[str], list[Record]]) -> Callable[[str, str], list[Sample]]:
+    """The samples of them, of which nothing is told but topic and format: captured(file, format)."""
+
+    def samples(file: str, name: str) -> list[Sample]:
+        decoder = Decoder([InputConfig(topic="t", format=name)], clock=lambda: JUST_AFTER)
+        found, dead = decoder.decode(messages(file))
+        assert [letter.text for letter in dead] == []
+        return found
+
     return samples

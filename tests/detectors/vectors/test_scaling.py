@@ -183,3 +183,16 @@ def test_a_metric_that_was_never_seen_does_not_count() -> None:
     # An entity that is new, and lacks a metric in its warm-up, takes over how it usually counts.
     fallback = measure(np.random.default_rng(1).normal(loc=5.0, size=(50, 2)), 0.01)
     assert measure(values, 0.01, fallback).cap.tolist() == [np.inf, np.inf]
+
+
+def test_what_an_entity_never_sent_stays_missing_to_the_model_also_when_another_sends_it() -> None:
+    values = np.random.default_rng(0).normal(5.0, 1.0, (50, 2))
+    without = values.copy()
+    without[:, 1] = np.nan
+    times = np.arange(50.0)
+    scaling = Scaling.fit(
+        TrainingSet({"with": Series(times, values), "without": Series(times, without)}, ("a", "b")), 10, 0.01
+    )
+    joined = scaling.join([Stretch(entity, times, values) for entity in ("with", "without")], 0)
+    assert np.isfinite(joined.deviations).all(axis=0).tolist() == [True, False]
+    assert np.isnan(joined.deviations[:, 1]).tolist() == [False] * 50 + [True] * 50

@@ -12,6 +12,7 @@ _KINDS = {
     "vector-ensemble": "anomalyd.detectors.vectors.ensemble:VectorEnsemble",
     "median-distance": "anomalyd.detectors.vectors.distance:MedianDistance",
     "map-autoencoder": "anomalyd.detectors.maps.autoencoder:MapAutoencoder",
+    "map-scan": "anomalyd.detectors.maps.likelihood.detector:MapScan",
     "map-classical": "anomalyd.detectors.maps.classical:MapClassical",
     "zero-cells": "anomalyd.detectors.maps.classical:ZeroCells",
     "reference-chi-square": "anomalyd.detectors.maps.classical:ReferenceChiSquare",
@@ -21,6 +22,7 @@ _CLASSICAL_PEERS = {
     "vector-autoencoder": "median-distance",
     "vector-ensemble": "median-distance",
     "map-autoencoder": "map-classical",
+    "map-scan": "map-classical",
 }
 
 

@@ -130,7 +130,7 @@ class MapScan(Detector):
         return _Stream(stretch, places, population, History.of(state, shape))
 
     def told(self, state: State, word: Word, since: float, now: float) -> State:
-        """Take an operator's word. Normal: the newest maps replace the history. Broken maps never enter it."""
+        """Take a word. Normal: the newest maps replace the history. Broken ones never enter it."""
         if word is Word.BROKEN or "total" not in state:
             return state
         return History.of(state, state["total"].shape).only_pending().state()

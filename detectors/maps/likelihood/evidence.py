@@ -42,6 +42,9 @@ _SMALLEST_PULL = 1.2
 _UNSEEN = 0.5
 """What the places that are not looked at closer are worth together, by priors that add up to 1."""
 
+_SUSPECT = -0.5
+"""Score from which it is said who is to blame: below, no place stands out."""
+
 _LIKELY = 8.0
 """Places that are this many nats less likely than all together are not blamed."""
 
@@ -258,10 +261,12 @@ def _sum_up(close: list[_Close], part: slice, result: Evidence, places: Places) 
     result.place[at] = np.concatenate([c.place for c in close])[best]
     result.observed[at] = np.concatenate([c.observed for c in close])[best]
     result.expected[at] = np.concatenate([c.expected for c in close])[best]
-    result.blame[part] = _blame(close, result.score[part], places)
+    suspect = result.score[part] > _SUSPECT
+    if suspect.any():
+        result.blame[part] = _blame(close, result.score[part], suspect, places)
 
 
-def _blame(close: list[_Close], score: Doubles, places: Places) -> Floats:
+def _blame(close: list[_Close], score: Doubles, suspect: Cells, places: Places) -> Floats:
     """Spread the probability of every place over its cells (n, R, C): `_sums` and `_windows` backwards."""
     size, (_, columns) = len(score), places.shape
     most = max((f.width for f in places.families), default=1) if places.wrap else 0
@@ -271,7 +276,7 @@ def _blame(close: list[_Close], score: Doubles, places: Places) -> Floats:
     weights: list[Doubles] = []
     listed = np.zeros((size, columns * places.shape[0]), dtype=np.float32)
     for c in close:
-        likely = np.flatnonzero(c.nats > score[c.map] - _LIKELY)
+        likely = np.flatnonzero((c.nats > score[c.map] - _LIKELY) & suspect[c.map])
         if not len(likely):
             continue
         maps, place = c.map[likely], c.place[likely]

@@ -118,18 +118,20 @@ def compile_places(
 ) -> Places:
     """Lay out the classes of places of maps of one shape for the scan.
 
-    Every class is as likely to break as any other, but for its `nats`, and so is every place within a class.
+    Every class is as likely to break as any other, but for its `nats`, and so is every place within a class;
+    the prior odds of all places add up to 1.
     """
     groups: dict[tuple[int, ...], int] = {}
 
     names = tuple(dict.fromkeys(c.name for c in classes))
-    log_classes = float(np.log(len(names)))
+    nats = {c.name: c.nats for c in classes}
+    together = float(np.log(sum(np.exp(n) for n in nats.values())))
     families: list[Family] = []
     listed: list[Listed] = []
     # Classes of one name share its weight: a class compared in two ways counts once.
     shares = {name: sum(c.name == name for c in classes) for name in names}
     for kind, c in enumerate(classes):
-        prior = c.nats - log_classes - float(np.log(shares[c.name]))
+        prior = c.nats - together - float(np.log(shares[c.name]))
         if isinstance(c, Units):
             if len(c.cells):
                 against = None if c.against is None else _matrix(c.against)

@@ -1,6 +1,6 @@
 """The loop that joins the rooms: the one place that knows the order.
 
-    source -> decode -> align -> score -> incidents -> commit -> (outbox, explainer)
+    source -> intake (decode, align) -> score -> incidents -> commit -> (outbox, explainer)
 
 One step is one transaction: offsets, reports, what is remembered, dead letters and outgoing messages are kept
 together or not at all. What happens if the daemon dies

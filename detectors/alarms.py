@@ -73,6 +73,19 @@ class AlarmTarget:
             alerts_an_alarm = max(alerts / _LEAST_ALARMS, 1.0)
         return float(min(self.per_day * alerts_an_alarm / samples_a_day, _RATES[-1]))
 
+    def onsets(self, interval_s: float) -> float:
+        """Give the rate at which alarms are to begin, per sample; never more than 0.1.
+
+        Raises:
+            TrainingError: `per_day` or the interval is not above 0.
+
+        """
+        if not self.per_day > 0 or not interval_s > 0:
+            raise TrainingError(
+                f"alarms_per_day is {self.per_day}, samples come every {interval_s} s; both must be above 0"
+            )
+        return float(min(self.per_day * interval_s / DAY_S, _RATES[-1]))
+
     def _count(self, held_out: Sequence[NDArray[np.float64]], threshold: float) -> tuple[int, list[int]]:
         """Count the alerts above a threshold, and the alerts of each alarm they make."""
         total, lengths = 0, list[int]()

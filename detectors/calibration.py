@@ -62,6 +62,11 @@ class Calibration:
     tail_scale: float
     tail_shape: float
 
+    @classmethod
+    def known(cls, false_alarm_rate: float, centre: float, threshold: float) -> Calibration:
+        """Make one where both heights are known beforehand: no samples were seen, no tail was fitted."""
+        return cls(false_alarm_rate, threshold, centre, 0, threshold, 0.0, 0.0, 0.0)
+
     def __call__(self, raw: NDArray[np.float64]) -> NDArray[np.float64]:
         """Calibrate raw scores (n,): within (0, 1e6], above 1 is an alert, NaN stays NaN."""
         far = (np.clip(raw, -_LARGEST_RAW, _LARGEST_RAW) - self.centre) / (self.threshold - self.centre)

@@ -180,6 +180,21 @@ class Adaptive(Protocol):
 
 
 @runtime_checkable
+class Graded(Protocol):
+    """A detector whose raw scores follow each entity's own stream: their heights mean the same for all.
+
+    It is fitted on all of the training data, for no held-out scores are needed to find its threshold.
+    """
+
+    def height(self, rate: float) -> tuple[float, float]:
+        """Give the raw scores of a usual sample and of the threshold for a false-alarm rate.
+
+        `rate` is the share of normal samples at which an alarm begins; those that follow while it goes on
+        are not counted.
+        """
+
+
+@runtime_checkable
 class Primed(Protocol):
     """A detector that goes on where training ended: what it remembered there is a part of the model."""
 

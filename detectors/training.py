@@ -12,10 +12,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from anomalyd.detectors.alarms import AlarmTarget, usual_interval
-from anomalyd.detectors.calibration import fit_calibration
+from anomalyd.detectors.calibration import Calibration, fit_calibration
 from anomalyd.detectors.course import Course
 from anomalyd.detectors.detector import (
     Detector,
+    Graded,
     Primed,
     Progress,
     Series,
@@ -52,11 +53,13 @@ def train_model(
     Each series is split by time. The detector is fitted on the older part; then the whole series is streamed
     through it, causally as the daemon will, and the scores of the newer part, which it has not seen,
     calibrate it. It is not fitted again on everything: the calibration would belong to another model.
+    A `Graded` detector knows its threshold, and is fitted on everything at once.
 
     `false_alarm_rate` is the wanted share of normal samples above 1, or a number of alarms a day that
     becomes one. `created` is the wall-clock time in seconds since the epoch, `code_version` says which
     anomalyd it was. The card's figures: what the detector reported of its fit, "held_out_rate" (the share of
-    the held-out samples above 1; the wanted rate is in the calibration) and "seconds" it all took.
+    the held-out samples above 1; the wanted rate is in the calibration) or, where nothing was held out,
+    "training_rate", and "seconds" it all took.
 
     Raises:
         TrainingError: too little data, an unknown kind or parameter, a false-alarm rate outside (0, 1).
@@ -65,26 +68,33 @@ def train_model(
     training = TrainingSet({e: s for e, s in training.series.items() if len(s.times)}, training.features)
     if not training.series:
         raise TrainingError("there is no training data: not one sample of any entity")
-    fitted_on = {entity: _head(series, _split(series)) for entity, series in training.series.items()}
+    chosen = detector_class(kind)
+    graded = issubclass(chosen, Graded)
+    fitted_on = training.series if graded else _heads(training)
     begun, course = stopwatch(), Course(progress)
-    detector = detector_class(kind).fit(
-        TrainingSet(fitted_on, training.features), parameters, seed=seed, progress=course
-    )
+    detector = chosen.fit(TrainingSet(fitted_on, training.features), parameters, seed=seed, progress=course)
     left: dict[str, State] = {}
     streamed = stream_scores(detector, training, left)
-    by_entity = [raw[_split(training.series[entity]) :] for entity, raw in streamed]
-    held_out = np.concatenate(by_entity)
-    if isinstance(false_alarm_rate, AlarmTarget):
-        alarms_per_day: float | None = false_alarm_rate.per_day
-        rate = false_alarm_rate.rate(by_entity, usual_interval(training.series))
+    by_entity = [raw[0 if graded else _split(training.series[entity]) :] for entity, raw in streamed]
+    judged = np.concatenate(by_entity)
+    alarms_per_day = false_alarm_rate.per_day if isinstance(false_alarm_rate, AlarmTarget) else None
+    if isinstance(detector, Graded):
+        rate = _onsets(false_alarm_rate, training)
+        centre, threshold = detector.height(rate)
+        calibration = Calibration.known(rate, centre, threshold)
     else:
-        alarms_per_day, rate = None, false_alarm_rate
-    calibration = fit_calibration(held_out, rate)
+        if isinstance(false_alarm_rate, AlarmTarget):
+            rate = false_alarm_rate.rate(by_entity, usual_interval(training.series))
+        else:
+            rate = false_alarm_rate
+        calibration = fit_calibration(judged, rate)
     if isinstance(detector, Primed):
         detector = detector.prime(left)
     figures = {
         **course.figures(),
-        "held_out_rate": float(np.mean(calibration(held_out[~np.isnan(held_out)]) > 1.0)),
+        ("training_rate" if graded else "held_out_rate"): float(
+            np.mean(calibration(judged[~np.isnan(judged)]) > 1.0)
+        ),
         "seconds": stopwatch() - begun,
     }
     card = Card(
@@ -143,5 +153,17 @@ def _split(series: Series) -> int:
     return n - round(min(max(_HELD_OUT_SHARE * n, _HELD_OUT_LEAST), 0.4 * n))
 
 
-def _head(series: Series, count: int) -> Series:
-    return Series(series.times[:count], series.values[:count])
+def _heads(training: TrainingSet) -> dict[str, Series]:
+    counts = {entity: _split(series) for entity, series in training.series.items()}
+    return {e: Series(s.times[: counts[e]], s.values[: counts[e]]) for e, s in training.series.items()}
+
+
+def _onsets(wanted: float | AlarmTarget, training: TrainingSet) -> float:
+    """Give the rate of onsets per sample that a policy asks for."""
+    if isinstance(wanted, AlarmTarget):
+        return wanted.onsets(usual_interval(training.series))
+    if not 0.0 < wanted < 1.0:
+        raise TrainingError(
+            f"false_alarm_rate is {wanted}; it is a probability between 0 and 1, for example 0.001"
+        )
+    return wanted

@@ -46,7 +46,7 @@ class Usual:
     `clip` (F,): most that a metric counts for; `displacement` (F,): its 99 % quantile; `middle` (F,) and
     `axes` (F, k): the plane most rows lie near (principal components, a linear autoencoder); `surprise` (F,):
     5 % quantile; `blame` (F,): 95 % quantile of what a metric moves from its last 10 rows; `log_centre`,
-    `log_spread` (C,): of each channel; `bulk` (2,): median and upper quartile of the sum; `jolt` (1,): what
+    `log_spread` (C,): of each channel; `bulk` (2,): median and 90 % quantile of the sum; `jolt` (1,): what
     all metrics together rarely move from one row to the next.
     """
 

@@ -3,8 +3,8 @@
 The autoencoder says how surprising a row is after what all metrics did before it. Beside it stand turbulence
 (what the last minutes do not explain), displacement and profile (what the last day and this time of the last
 days do not explain) and the residual of a plane fitted in training. Their log scores are added (`channels`),
-their sum is put in units that follow the stream (`alarm`). What the row is compared with follows the entity
-(`surroundings`); what an operator calls broken does not go into it.
+their sum is counted from where the stream's own bulk ends (`alarm`). What the row is compared with follows
+the entity (`surroundings`); what an operator calls broken does not go into it.
 """
 
 from __future__ import annotations
@@ -16,7 +16,6 @@ from typing import Any, ClassVar, Self
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 
 from anomalyd.detectors.detector import (
@@ -63,23 +62,30 @@ _SETTLING = 100
 
 _STATE_FROM_SCALING = "scale."
 
+_RATE, _PER_HEIGHT = 1e-3, 1.3
+"""On the labelled servers an alarm began at 0.8 to 0.9 of 1000 normal rows at the height `open`, and at fewer
+by a factor e for each 1.3rd of a height more; alike for rows of a minute and of five."""
+
+_USUAL = -1.0
+"""The height of a usual row: about one below the end of the bulk."""
+
 
 @dataclass(frozen=True, slots=True)
 class Parameters:
     """What may be set.
 
-    `hidden`, `code`: widths of the network; `steps`: batches it is trained with; `open`, `close`: heights, in
-    units of the bulk, from which an alarm is on and down to which it stays; `accept_days`: how long an alarm
-    lasts before what it is about is taken for the new normal; `warmup`: rows from which an unknown entity
-    learns its scale; `floor`: how little a metric is asked to move, as a share of its size.
+    `hidden`, `code`: widths of the network; `steps`: batches it is trained with; `open`: height above the
+    bulk from which an alarm is on at a rate of 0.001; `hold`: how much lower it stays on; `accept_days`: how
+    long an alarm lasts before what it is about is taken for the new normal; `warmup`: rows from which an
+    unknown entity learns its scale; `floor`: how little a metric is asked to move, as a share of its size.
     """
 
     hidden: int = number(128, 4, 1024, tune=(32, 256), log=True)
     code: int = number(32, 1, 1024, tune=(4, 64), log=True)
     steps: int = number(800, 1, 100_000, tune=(200, 2000), log=True)
-    open: float = number(5.5, 1.0, 100.0)
-    close: float = number(3.5, 0.5, 100.0)
-    accept_days: float = number(3.0, 0.01, 365.0, tune=(0.5, 14.0), log=True)
+    open: float = number(0.9, 0.1, 100.0)
+    hold: float = number(0.75, 0.0, 100.0)
+    accept_days: float = number(0.75, 0.01, 365.0, tune=(0.25, 14.0), log=True)
     warmup: int = number(30, 10, 100_000)
     floor: float = number(0.01, 0.0, 1.0, tune=(0.001, 0.1), log=True)
 
@@ -163,37 +169,23 @@ class VectorEnsemble(Detector):
         adaptations: list[Adaptation] = []
         held = {k: v for k, v in state.items() if not k.startswith(_STATE_FROM_SCALING)}
         begin = int(np.argmax(ready)) if ready.any() else n
-        while begin < n:
-            before, offset = held, offset_of(held, metrics)
-            rows = observed[begin:] - offset
-            followed = follow(stretch.times[begin:], rows, held, usual.clip.numpy())
+        if begin < n:
+            part, offset = slice(begin, None), offset_of(held, metrics)
+            followed = follow(stretch.times[part], observed[part] - offset, held, usual.clip.numpy())
             levels = levels_of(self._network, followed, usual, held.get("levels"))
-            found, accepted, after = alarm.follow(
-                stretch.times[begin:],
+            before = held if "alarm" in held else alarm.start(usual.bulk.double().numpy(), float(usual.jolt))
+            raw[part], accepted, after = alarm.follow(
+                stretch.times[part],
                 total(levels, usual).numpy().astype(np.float64),
                 jolts(followed, held, usual),
-                held if "alarm" in held else alarm.start(usual.bulk.double().numpy(), float(usual.jolt)),
-                self._parameters.open,
-                self._parameters.close,
-                self._parameters.accept_days * 86_400.0,
+                before,
+                self._heights(),
             )
-            end = begin + len(found)
-            if accepted is not None and end < n:
-                # Only up to the row that changed what is normal; what follows is compared anew.
-                followed = follow(stretch.times[begin:end], rows[: end - begin], before, usual.clip.numpy())
-                levels = levels_of(self._network, followed, usual, before.get("levels"))
-            part = slice(begin, end)
-            raw[part] = found
-            error[part] = followed.rows[: end - begin] - followed.around.median15[: end - begin]
-            expectation[part] = followed.around.median15[: end - begin] + offset
-            moved = np.abs(followed.rows - followed.around.mean10)[: end - begin]
-            contribution[part] = moved / usual.blame.numpy()
+            error[part] = followed.rows - followed.around.median15
+            expectation[part] = followed.around.median15 + offset
+            contribution[part] = np.abs(followed.rows - followed.around.mean10) / usual.blame.numpy()
+            adaptations += [self._accepted(float(stretch.times[begin + row]), held) for row in accepted]
             held = {**followed.state, **after, "levels": levels[-1].numpy(), "offset": offset}
-            if accepted is not None:
-                adaptations.append(self._accepted(float(stretch.times[end - 1]), held))
-                since = float(stretch.times[end - 1]) - self._parameters.accept_days * 86_400.0
-                held = self._settled(move_to_present(held, since), usual)
-            begin = end
         absent = np.isnan(observed)
         raw[absent.all(axis=1)] = np.nan
         contribution[absent], error[absent] = np.nan, np.nan
@@ -226,10 +218,16 @@ class VectorEnsemble(Detector):
         if "alarm" not in state or "slots" not in before:
             return state
         since = float(np.asarray(before["slot"])[0]) * SLOT_S
-        return alarm.told(move_back(state, before), broken=True, since=since)
+        back = {**move_back(state, before), "sums": before["sums"], "bulk": before["bulk"]}
+        return alarm.told(back, broken=True, since=since)
 
-    def _settled(self, state: State, usual: Usual) -> dict[str, NDArray[Any]]:
-        return {**state, "levels": torch.exp(usual.log_centre).numpy()}
+    def height(self, rate: float) -> tuple[float, float]:
+        """Give the raw scores of a usual row and of the threshold; as `Graded.height`."""
+        return _USUAL, max(self._parameters.open + math.log(_RATE / rate) / _PER_HEIGHT, 0.1)
+
+    def _heights(self) -> alarm.Heights:
+        given = self._parameters
+        return alarm.Heights(given.open, given.hold, given.accept_days * 86_400.0)
 
     def _accepted(self, time: float, before: State) -> Adaptation:
         days = self._parameters.accept_days
@@ -301,8 +299,7 @@ class VectorEnsemble(Detector):
         seen, _ = views(inputs, around[:1].expand(count, -1, -1), observed, surprise, usual)
         weight = torch.tensor(SMOOTHING)
         levels = (1.0 - weight) * before[:1] + weight * seen[:, OF_VIEW]
-        unit = (usual.bulk[1] - usual.bulk[0]).clamp(min=1e-3)
-        return height[0, 0] + (total(levels, usual) - height[0, 1]) / unit
+        return height[0, 0] + total(levels, usual) - height[0, 1]
 
     def tensors(self) -> dict[str, Tensor]:
         """Give scales, weights, what is usual, and what training left of each entity."""

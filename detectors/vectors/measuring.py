@@ -9,6 +9,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from anomalyd.detectors.vectors.alarm import bulk_of
 from anomalyd.detectors.vectors.channels import (
     CHANNELS,
     OF_VIEW,
@@ -85,5 +86,5 @@ def measure_usual(network: Predictor, followed: Followed, clip: Tensor, settled:
         ),
     }
     summed = total(levels, from_tensors(values))[settled].numpy()
-    bulk = torch.from_numpy(np.quantile(summed, (0.5, 0.75)).astype(np.float32))
+    bulk = torch.from_numpy(bulk_of(summed).astype(np.float32))
     return from_tensors(values | {"bulk": bulk})

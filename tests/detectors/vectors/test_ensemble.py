@@ -128,10 +128,11 @@ def test_the_word_normal_ends_an_alarm_and_broken_keeps_it(model: Model) -> None
     assert np.mean(silent[36:] > 1) < 0.1
     assert np.mean(alarmed > 1) > 0.9
     # What is broken is not learnt: back to normal it is quiet, and then no longer held.
-    after, left = score(model, rows(1, 10), 12.0, held)
+    after, left = score(model, rows(2, 10), 12.0, held)
     assert np.asarray(held["alarm"])[4] == 1
     assert np.asarray(left["alarm"])[4] == 0
-    assert np.mean(after[72:] > 1) < 0.1
+    # The slow views take a hundred rows to forget a jump.
+    assert np.mean(after[DAY:] > 1) < 0.1
 
 
 def test_a_lasting_alarm_becomes_the_new_normal_and_can_be_undone(training: TrainingSet) -> None:

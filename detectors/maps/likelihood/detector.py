@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, ClassVar, Self
 
 import numpy as np
@@ -179,13 +179,9 @@ class _Job:
     population: Population
     drawn: Counts
     reference: Counts
+    young: bool
     score: float = float("nan")
     blame: Counts = field(default_factory=lambda: np.zeros(0, dtype=np.float32))
-
-    @property
-    def young(self) -> bool:
-        """Whether the element's history is so short that the profile of its like still tells something."""
-        return float(self.reference.mean()) < _GROWN * float(self.population.profile.mean())
 
 
 def _scan(jobs: list[_Job]) -> None:
@@ -234,16 +230,31 @@ class _Stream:
         self._jobs = []
         history = self._history
         for drawn in self._stretch.values[self._at : self._at + _AHEAD]:
-            single = _Job(self._places, self._population, drawn, history.reference())
+            single = self._job(drawn, history.reference(), history.alone)
             together = history.three(drawn)
             three = None
             if together is not None:
-                three = _Job(self._places, self._population, together, history.settled())
+                three = self._job(together, history.settled(), history.alone)
             self._jobs.append((single, three))
             history = history.after(drawn, self._guess)
             yield single
             if three is not None:
                 yield three
+
+    def _job(self, drawn: Counts, reference: Counts, alone: bool) -> _Job:
+        grown = float(reference.mean()) >= _GROWN * float(self._population.profile.mean())
+        return _Job(self._places, self._population, drawn, reference, young=not (grown or alone))
+
+    def _trusted(self, job: _Job, raw: float) -> bool:
+        """Say whether a map joins the history: a young element's must agree with its own only.
+
+        The first map of all always does. Else an element unlike the others of its shape never had a history.
+        """
+        if raw <= _TRUSTED or not job.young or not job.reference.any():
+            return raw <= _TRUSTED or job.young
+        own = replace(job, young=False)
+        _scan([own])
+        return own.score <= _TRUSTED
 
     def accept(self) -> None:
         """Keep what was scored, up to the first map that was not guessed right."""
@@ -260,7 +271,7 @@ class _Stream:
             self._raw[self._at] = raw if np.isfinite(drawn).any() else np.nan
             self._blame[self._at] = blame
             self._expected[self._at] = usual * (total / behind if behind else 0.0)
-            trusted = raw <= _TRUSTED
+            trusted = self._trusted(single, raw)
             self._history = self._history.after(drawn, trusted)
             self._at += 1
             if trusted != self._guess:

@@ -18,7 +18,7 @@ MEMORY = 100.0
 
 PENDING = 2
 
-PARTS = ("total", "weights", "pending", "trusted")
+PARTS = ("total", "weights", "pending", "trusted", "alone")
 """Names of the arrays of a history's state."""
 
 
@@ -28,6 +28,7 @@ class History:
 
     `total` (R, C): weighted sum of the maps; `weight`, `squares`: sum of the weights and of their squares;
     `pending`: up to two newest maps (R, C), NaN where a cell is missing, and whether each is `trusted`.
+    `alone`: an operator said that it is normal, whatever others of its like look like.
     """
 
     total: Counts
@@ -35,6 +36,7 @@ class History:
     squares: float = 0.0
     pending: tuple[Counts, ...] = ()
     trusted: tuple[bool, ...] = ()
+    alone: bool = False
 
     @classmethod
     def of(cls, state: State, shape: tuple[int, ...]) -> History:
@@ -48,6 +50,7 @@ class History:
             squares,
             tuple(state["pending"]),
             tuple(bool(t) for t in state["trusted"]),
+            bool(state["alone"].any()),
         )
 
     def state(self) -> State:
@@ -58,6 +61,7 @@ class History:
             "weights": np.array([self.weight, self.squares]),
             "pending": pending.astype(np.float32),
             "trusted": np.array(self.trusted, dtype=np.bool_),
+            "alone": np.array([self.alone]),
         }
 
     def settled(self) -> Counts:
@@ -87,12 +91,12 @@ class History:
         total, weight, squares = held.total, held.weight, held.squares
         if trusts[0]:
             total, weight, squares = _joined(total, pending[0], weight, squares)
-        return History(total, weight, squares, pending[1:], trusts[1:])
+        return History(total, weight, squares, pending[1:], trusts[1:], self.alone)
 
     def only_pending(self) -> History:
         """Forget all but the newest maps, and trust these: what they show is normal from now on."""
         empty = History(np.zeros_like(self.total))
-        return replace(empty, pending=self.pending, trusted=(True,) * len(self.pending))
+        return replace(empty, pending=self.pending, trusted=(True,) * len(self.pending), alone=True)
 
 
 def _joined(total: Counts, drawn: Counts, weight: float, squares: float) -> tuple[Counts, float, float]:

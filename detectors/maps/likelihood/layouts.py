@@ -137,8 +137,8 @@ def _units(name: str, shape: tuple[int, int], corners: list[tuple[int, int, int,
 @lru_cache(maxsize=64)
 def plain_layout(shape: tuple[int, int]) -> Places:
     """Give the places of a two-dimensional histogram of which nothing else is known."""
-    heights = [h for h in (1, 2, 3, 4, 6, 8, 12, 16) if h < shape[0]]
-    widths = tuple(w for w in (1, 2, 3, 4, 6, 8, 12, 16, 24, 32) if w < shape[1])
+    heights = [h for h in (1, 2, 3, 4, 6, 8, 12, 16) if h < shape[0]] or [1]
+    widths = tuple(w for w in (1, 2, 3, 4, 6, 8, 12, 16, 24, 32) if w < shape[1]) or (1,)
     classes: list[Runs | Units] = [
         *boxes(shape[0], heights, widths, {}),
         Runs("row", tuple((r,) for r in range(shape[0])), (0,)),

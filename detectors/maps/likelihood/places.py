@@ -138,7 +138,8 @@ def compile_places(
                 each = prior - float(np.log(len(c.cells)))
                 listed.append(Listed(kind, c.names, _matrix(c.cells), against, each))
             continue
-        widths = tuple(w for w in dict.fromkeys(c.widths) if w < shape[1] or (wrap and w == 0) or w == 0)
+        # What does not fit is a whole row.
+        widths = tuple(dict.fromkeys(w if w < shape[1] else 0 for w in c.widths))
         starts = {w: 1 if w == 0 else shape[1] if wrap else shape[1] - w + 1 for w in widths}
         count = len(c.rows) * sum(starts.values())
         group = np.array([groups.setdefault(r, len(groups)) for r in c.rows])

@@ -14,7 +14,7 @@ from torch import Tensor
 from anomalyd.detectors.detector import TrainingSet
 from anomalyd.detectors.maps.likelihood.layouts import layout_of
 from anomalyd.detectors.maps.likelihood.places import Counts
-from anomalyd.detectors.maps.likelihood.spread import measure_spread
+from anomalyd.detectors.maps.likelihood.spread import FAR_OUT, measure_spread
 from anomalyd.errors import ModelDamaged
 
 Shape = tuple[int, int]
@@ -77,7 +77,7 @@ def _learn(training: TrainingSet, names: list[str], shape: Shape) -> Population:
     if len(names) > 1:
         # Worth a million counts: only the stray is left of its error.
         others = (rates.sum(0) - rates)[owner] / (len(names) - 1) * 1e6
-        stray = measure_spread(counts, others.astype(np.float32), places)
+        stray = measure_spread(counts, others.astype(np.float32), places, FAR_OUT)
     else:
         stray = np.full(len(places.names), _STRANGER_SPREAD, dtype=np.float32)
     drift = np.maximum(drift, _LEAST_SPREAD)

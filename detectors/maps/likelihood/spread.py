@@ -8,27 +8,33 @@ from numpy.typing import NDArray
 from anomalyd.detectors.maps.likelihood.evidence import Compared, comparisons
 from anomalyd.detectors.maps.likelihood.places import Counts, Places
 
-_SHARE, _CHI2_OF_SHARE = 0.9, 2.7055
+NINE_TENTHS = (0.9, 2.7055)
 """Where nine tenths of a chi-square with one degree of freedom lie below: far enough out to see the places
 that move most, not so far that a faulty map left in the training decides."""
+
+FAR_OUT = (0.98, 5.4119)
+"""Further out: for elements, which differ from one another by more than a normal distribution says."""
 
 _ENOUGH = 15.0
 """Counts from which a place's pull is nearly normal."""
 
-_MOST = 20_000  # places of one kind that are looked at: more say the same
+_MOST = 500  # places of one family and a few maps that are looked at: more say the same
 
 
-def measure_spread(counts: Counts, reference: Counts, places: Places) -> NDArray[np.float32]:
+def measure_spread(
+    counts: Counts, reference: Counts, places: Places, quantile: tuple[float, float] = NINE_TENTHS
+) -> NDArray[np.float32]:
     """Measure the relative spread (K,) of normal maps (N, R, C) about references that they are no part of.
 
     Each kind of place has its own: layers move less against their sisters than against the whole chamber.
+    `quantile`: a share of normal places, and the chi-square that it should lie below.
     """
     found: dict[int, list[NDArray[np.float64]]] = {}
     for compared in comparisons(counts, reference, places):
         found.setdefault(compared.kind, []).append(_sample(compared))
     spread = np.zeros(len(places.names), dtype=np.float32)
     for kind, parts in found.items():
-        spread[kind] = _excess(np.concatenate(parts, axis=1))
+        spread[kind] = _excess(np.concatenate(parts, axis=1), *quantile)
     return spread
 
 
@@ -43,8 +49,8 @@ def _sample(compared: Compared) -> NDArray[np.float64]:
     return np.stack([residual**2, noise, wanted])
 
 
-def _excess(places: NDArray[np.float64]) -> float:
-    """Find by bisection the spread that puts nine tenths of the chi-squares where they should be, or 0."""
+def _excess(places: NDArray[np.float64], share: float, chi2_of_share: float) -> float:
+    """Find by bisection the spread that puts the share of the chi-squares where it should be, or 0."""
     squared, noise, expected = places
     if not len(squared):
         return 0.0
@@ -52,5 +58,5 @@ def _excess(places: NDArray[np.float64]) -> float:
     for _ in range(30):
         spread = (low + high) / 2
         chi2 = squared / (noise + (spread * expected) ** 2)
-        low, high = (spread, high) if np.quantile(chi2, _SHARE) > _CHI2_OF_SHARE else (low, spread)
+        low, high = (spread, high) if np.quantile(chi2, share) > chi2_of_share else (low, spread)
     return low

@@ -1,0 +1,172 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from anomalyd.detectors.detector import Series, Stretch, TrainingSet, Word
+from anomalyd.detectors.maps.faults import FAULT_KINDS, DeadBlock, LowEfficiency, LowVoltage, random_fault
+from anomalyd.detectors.maps.likelihood.detector import MapScan
+from anomalyd.detectors.maps.simulation import LUMISECTION_S, ChamberSimulator
+from anomalyd.detectors.model import load_model, save_model
+from anomalyd.detectors.training import train_model
+from anomalyd.errors import ModelDamaged, ModelMismatch, TrainingError
+
+KNOWN = tuple(f"DT/W-2/MB1/S{sector:02d}" for sector in range(1, 9))
+NEW = "DT/W+1/MB1/S03"
+
+
+def simulator(entity: str) -> ChamberSimulator:
+    return ChamberSimulator(entity, 1, 15.0)
+
+
+def stretch(entity: str, maps: np.ndarray, state=None) -> Stretch:
+    return Stretch(entity, np.arange(len(maps)) * LUMISECTION_S, maps, state or {})
+
+
+@pytest.fixture(scope="module")
+def training() -> TrainingSet:
+    return TrainingSet(
+        {e: Series(np.arange(30) * LUMISECTION_S, simulator(e).maps(range(30))) for e in KNOWN}
+    )
+
+
+@pytest.fixture(scope="module")
+def detector(training) -> MapScan:
+    return MapScan.fit(training, {})
+
+
+@pytest.mark.parametrize("kind", FAULT_KINDS)
+def test_every_kind_of_fault_is_found_after_twenty_maps(detector, kind):
+    simulated = simulator(NEW)
+    rng = np.random.default_rng(3)
+    (before,) = detector.score([stretch(NEW, simulated.maps(range(20)))])
+    for number in range(4):
+        while not ((fault := random_fault(kind, simulated.chamber, rng)).cells(simulated.chamber)).any():
+            pass
+        if not (fault.cells(simulated.chamber) & ~simulated.dead).any():
+            continue  # a hot wire that was dead before cannot be seen
+        (found,) = detector.score([stretch(NEW, simulated.maps([50 + number], fault), before.state)])
+        assert found.raw[0] > 3
+        if fault.factor < 1:
+            truth = fault.cells(simulated.chamber) & ~simulated.dead
+            blame = np.nan_to_num(found.contribution[0])
+            assert (blame[truth] >= 0.5 * blame.max()).mean() > 0.8
+
+
+def test_normal_maps_score_low_with_any_history(detector):
+    (found,) = detector.score([stretch(NEW, simulator(NEW).maps(range(120)))])
+    assert (found.raw[20:] > 3).mean() <= 0.05
+    # Of another wheel than all in the training: its first maps may look strange, and are learnt all the same.
+    assert (found.raw[:20] > 4).sum() <= 4
+
+
+def test_scores_do_not_depend_on_how_a_stream_is_cut(detector):
+    maps = simulator(NEW).maps(range(40))
+    maps[25:29] = simulator(NEW).maps(range(25, 29), LowEfficiency((1, 2, 3, 4), 10, 30, 0.5))
+    (whole,) = detector.score([stretch(NEW, maps)])
+    assert (whole.raw[25:29] > 5).all()
+    state, raw, contribution = {}, [], []
+    for start, stop in ((0, 1), (1, 17), (17, 26), (26, 40)):
+        (part,) = detector.score([stretch(NEW, maps[start:stop], state)])
+        state = part.state
+        raw.append(part.raw)
+        contribution.append(part.contribution)
+    assert np.concatenate(raw) == pytest.approx(whole.raw, abs=1e-3)
+    np.testing.assert_allclose(np.concatenate(contribution), whole.contribution, atol=1e-3)
+    for name, array in whole.state.items():
+        np.testing.assert_allclose(state[name], array, rtol=1e-5)
+
+
+def test_a_fault_in_progress_never_becomes_normal(detector):
+    maps = simulator(NEW).maps(range(200))
+    maps[30:] = simulator(NEW).maps(range(30, 200), LowEfficiency((1, 2, 3, 4), 10, 30, 0.5))
+    (found,) = detector.score([stretch(NEW, maps)])
+    assert (found.raw[30:] > 4).all()
+    assert found.raw[150:].mean() == pytest.approx(found.raw[33:80].mean(), rel=0.25)
+
+
+def test_three_maps_together_show_what_one_does_not(detector):
+    maps = simulator(NEW).maps(range(100))
+    maps[60:63] = simulator(NEW).maps(range(60, 63), LowVoltage(9, 0.85))
+    (before,) = detector.score([stretch(NEW, maps[:60])])
+    (together,) = detector.score([stretch(NEW, maps[60:63], before.state)])
+    (alone,) = detector.score([stretch(NEW, maps[62:63], before.state)])
+    assert together.raw[2] > alone.raw[0] + 2
+
+
+def test_an_operators_word_makes_a_change_normal_and_can_be_undone(detector):
+    fault = DeadBlock((1, 2, 3, 4), 10, 25)
+    maps = simulator(NEW).maps(range(60))
+    maps[30:] = simulator(NEW).maps(range(30, 60), fault)
+    (seen,) = detector.score([stretch(NEW, maps[:50])])
+    assert detector.told(seen.state, Word.BROKEN, 0.0, 1.0) is seen.state
+    state = detector.told(seen.state, Word.NORMAL, 0.0, 1.0)
+    (after,) = detector.score([stretch(NEW, maps[50:], state)])
+    assert after.raw[2:].max() < 3
+    (undone,) = detector.score([stretch(NEW, maps[50:], detector.undo(state, seen.state))])
+    assert undone.raw.min() > 10
+
+
+def test_training_leaves_its_histories_in_the_model(training, tmp_path):
+    model = train_model(
+        training, kind="map-scan", parameters={}, false_alarm_rate=0.01, seed=0, code_version="", created=0.0
+    )
+    save_model(model, tmp_path / "m")
+    restored = load_model(tmp_path / "m")
+    drawn = simulator(KNOWN[0]).maps([70], LowEfficiency((1, 2, 3, 4), 10, 30, 0.75))
+    fresh, known = MapScan(model.detector.populations), restored.detector
+    (a,), (b,), (c,) = (d.score([stretch(KNOWN[0], drawn)]) for d in (fresh, known, model.detector))
+    assert b.raw[0] == pytest.approx(c.raw[0])
+    assert b.raw[0] > a.raw[0] + 1
+
+
+@pytest.mark.parametrize(
+    "broken", ["population.12x57.profile", "population.12x57.stray", "shapes", "history"]
+)
+def test_a_damaged_model_is_refused(training, broken):
+    (scored,) = MapScan.fit(training, {}).score([stretch(KNOWN[0], simulator(KNOWN[0]).maps([0]))])
+    detector = MapScan.fit(training, {}).prime({KNOWN[0]: scored.state})
+    tensors, config = detector.tensors(), detector.config()
+    if broken == "shapes":
+        del config["shapes"]
+    elif broken == "history":
+        del tensors["history.0.total"]
+    else:
+        tensors[broken] = tensors[broken][:-1]
+    with pytest.raises(ModelDamaged, match="train again"):
+        MapScan.restore(tensors, config)
+
+
+def test_missing_cells_and_maps_are_no_evidence(detector):
+    maps = simulator(NEW).maps(range(30))
+    maps[25, 3, 10:20] = np.nan
+    maps[27] = np.nan
+    (found,) = detector.score([stretch(NEW, maps)])
+    assert np.isnan(found.raw[27])
+    assert np.isnan(found.contribution[25, 3, 10:20]).all()
+    assert np.delete(found.raw, 27)[20:].max() < 4
+
+
+def test_elements_of_any_shape_are_scored_side_by_side(detector):
+    rng = np.random.default_rng(5)
+    others = {"ECAL/EB": (34, 72), "histogram": (7, 9), "row": (1, 30)}
+    streams = [stretch(e, rng.poisson(40, (25, *s)).astype(np.float32)) for e, s in others.items()]
+    for s in streams:
+        s.values[24, : max(1, s.values.shape[1] // 2), :5] = 0
+    together = detector.score([*streams, stretch(NEW, simulator(NEW).maps(range(5)))])
+    for s, found in zip(streams, together, strict=False):
+        (alone,) = detector.score([s])
+        assert alone.raw == pytest.approx(found.raw, abs=1e-3)
+        assert found.raw[24] > 5 + found.raw[10:24].max()
+
+
+def test_what_is_no_map_is_refused(detector):
+    with pytest.raises(ModelMismatch, match="not the shape of a map"):
+        detector.score([Stretch("x", np.zeros(2), np.zeros((2, 5), np.float32))])
+
+
+def test_training_needs_maps():
+    with pytest.raises(TrainingError, match="not one map"):
+        MapScan.fit(TrainingSet({}), {})
+    with pytest.raises(TrainingError, match="'layers'"):
+        MapScan.fit(TrainingSet({}), {"layers": 3})

@@ -29,6 +29,7 @@ from anomalyd.daemon.alignment import Alignment
 from anomalyd.daemon.join import join
 from anomalyd.daemon.rates import Rates
 from anomalyd.daemon.stages import Sample
+from anomalyd.errors import StoreError
 
 STATE_NAME = "@align"  # no detector can have this name: the store keeps both side by side
 
@@ -161,6 +162,11 @@ class Aligner:
         """
         self._start()
         for entity, blob in states.items():
+            if len(blob) < _SECONDS.size:
+                raise StoreError(
+                    f"what was remembered of the vectors of {entity} is damaged: {len(blob)} bytes; "
+                    "restore the database from a copy"
+                )
             self._released[entity] = _SECONDS.unpack_from(blob)[0]
             self._rates.decode(entity, blob[_SECONDS.size :])
 

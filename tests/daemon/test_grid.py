@@ -15,6 +15,7 @@ from anomalyd.daemon.config import InputConfig
 from anomalyd.daemon.join import join
 from anomalyd.daemon.rates import Rates
 from anomalyd.daemon.stages import Sample
+from anomalyd.errors import StoreError
 
 GRID = Alignment(grid_s=10.0, lateness_s=20.0)
 
@@ -130,6 +131,12 @@ def test_inputs_align_as_their_format_does_unless_told_otherwise() -> None:
         "c": Alignment(0.0, 0.0),
     }
     assert [a.waits for a in alignments(inputs).values()] == [False, True, True, False]
+
+
+@pytest.mark.parametrize("damaged", [b"", b"1234567", bytes(8) + b"\xc1"])
+def test_a_damaged_state_is_refused(damaged: bytes) -> None:
+    with pytest.raises(StoreError, match="of e is damaged"):
+        Aligner({"t": GRID}).restore({"e": damaged})
 
 
 told = st.lists(

@@ -48,7 +48,7 @@ _SUSPECT = -0.5
 _LIKELY = 8.0
 """Places that are this many nats less likely than all together are not blamed."""
 
-_CHUNK = 40_000  # cells that are worked on together: they and their sums stay in the processor's cache
+_CHUNK = 120_000  # cells that are worked on together: they and their sums stay in the processor's cache
 
 _LEAST = np.float32(1e-3)  # counts that nothing is divided by less than
 
@@ -192,14 +192,15 @@ def _compare(
         wide = (-1, *[1] * (inside[0].ndim - 1))
         if not rest:
             rest = [total.reshape(wide) - x for total, x in zip(totals, inside, strict=True)]
-        known, rest_known = np.maximum(inside[1], _LEAST), np.maximum(rest[1], _LEAST)
+        known = inside[1]
+        relative = 1 / np.maximum(rest[1], _LEAST)
+        expected = known * relative
         if profile is not None:
             # An empty place is as certain as the counts that it should have had.
             other = inside[2] / np.maximum(rest[2], _LEAST)
             known = np.maximum(known, other * rest[1])
-        expected = inside[1] / rest_known
-        doubt = 1 / known
-        doubt += 1 / rest_known
+        doubt = 1 / np.maximum(known, _LEAST)
+        doubt += relative
         if profile is not None:
             # The mean of both, weighted by how certain each is.
             error = np.maximum(profile.error[:, kind.kind].reshape(wide) ** 2, _LEAST**2)
@@ -348,13 +349,11 @@ def _empty_nats(reference: Counts, ratio: Doubles, benign: float) -> Floats:
 
 def _sums(cells: Floats, places: Places) -> Floats:
     """Sum cells (N, R, C) over row groups and from the left: (N, G, C + 1), longer where columns wrap."""
-    grouped = np.matmul(places.groups, cells)
-    if places.wrap:
-        most = max((f.width for f in places.families), default=1)
-        grouped = np.concatenate([grouped, grouped[:, :, :most]], axis=2)
-    sums = np.zeros((*grouped.shape[:2], grouped.shape[2] + 1), dtype=np.float32)
-    np.cumsum(grouped, axis=2, out=sums[:, :, 1:])
-    return sums
+    most = max((f.width for f in places.families), default=1) if places.wrap else 0
+    sums = np.zeros((*cells.shape[:2], cells.shape[2] + most + 1), dtype=np.float32)
+    np.cumsum(np.concatenate([cells, cells[:, :, :most]], axis=2), axis=2, out=sums[:, :, 1:])
+    grouped: Floats = np.matmul(places.groups, sums)
+    return grouped
 
 
 def _windows(sums: Floats, group: Index, family: Family, places: Places) -> Floats:

@@ -37,8 +37,8 @@ Monro, 1951): 2 % a step follows a change within days, and one burst raises it l
 LARGEST_JOLT = 10.0
 """A jolt counts for at most ten times the least one: how far a score rises for a single row."""
 
-_BROKEN = 0.25
-"""Told "broken", an alarm stands at least so high above its threshold, whatever the views still see."""
+_CERTAIN = 0.25
+"""Told "broken", or stuck, an alarm stands at least so high above its threshold, whatever the views see."""
 
 _QUIET_S = 3600.0
 """... and is over when the sums have been inside the bulk for an hour."""
@@ -72,21 +72,31 @@ def start(bulk: Floats, jolt: float) -> dict[str, NDArray[np.generic]]:
         "sums": np.empty(0, dtype=np.float32),
         "aside": np.empty(0, dtype=np.float32),
         "bulk": np.array([bulk[0], bulk[1]]),
-        # jolt threshold, sum's slot, bulk's hour, since when an alarm is on, told "broken", quiet since
-        "alarm": np.array([math.log(max(jolt, 1e-9)), -1.0, -1.0, math.nan, 0.0, math.nan]),
+        # jolt threshold, sum's slot, bulk's hour, since when an alarm is on, told "broken", quiet since,
+        # whether what is stuck is known and accepted
+        "alarm": np.array([math.log(max(jolt, 1e-9)), -1.0, -1.0, math.nan, 0.0, math.nan, 0.0]),
     }
 
 
 def follow(
-    times: Floats, sums: Floats, jolts: Floats, state: State, heights: Heights
+    times: Floats,
+    sums: Floats,
+    jolts: Floats,
+    stuck: NDArray[np.bool_],
+    state: State,
+    heights: Heights,
 ) -> tuple[Floats, list[int], dict[str, NDArray[np.generic]]]:
-    """Follow n sums and jolts: raw scores (n,), the rows at which a change was accepted, the state after."""
+    """Follow n sums and jolts, and whether any metric is stuck.
+
+    Gives the raw scores (n,), the rows at which a change was accepted, and the state after.
+    """
     kept, aside = np.asarray(state["sums"]).tolist(), np.asarray(state["aside"]).tolist()
     bulk = np.asarray(state["bulk"], dtype=np.float64)
-    jolt, slot, hour, since, broken, quiet = (float(x) for x in np.asarray(state["alarm"]))
+    jolt, slot, hour, since, broken, quiet, known = (float(x) for x in np.asarray(state["alarm"]))
     end, accepted = end_of(bulk), list[int]()
     raw = np.empty(len(sums))
-    for t, (time, value, move) in enumerate(zip(times.tolist(), sums.tolist(), jolts.tolist(), strict=True)):
+    series = zip(times.tolist(), sums.tolist(), jolts.tolist(), stuck.tolist(), strict=True)
+    for t, (time, value, move, still) in enumerate(series):
         if time // _EACH_S > hour:
             hour = time // _EACH_S
             if len(kept) >= _LEAST_KEPT:
@@ -94,10 +104,12 @@ def follow(
                 end = end_of(bulk)
         on = not math.isnan(since)
         height = value - end + (heights.hold if on else 0.0)
+        known = known if still else 0.0
+        if broken or still > known:
+            height = max(height, heights.open + _CERTAIN)
         if broken:
-            height = max(height, heights.open + _BROKEN)
             quiet = math.nan if value > bulk[1] else time if math.isnan(quiet) else quiet
-            if time - quiet >= _QUIET_S:
+            if time - quiet >= _QUIET_S and not still:
                 broken, quiet, height = 0.0, math.nan, value - end
         if height <= heights.open:
             since = math.nan
@@ -109,7 +121,7 @@ def follow(
             (kept if math.isnan(since) else aside).append(value)
         if not broken and time - since >= heights.accept_s:
             accepted.append(t)
-            kept, aside, since = _with(kept, aside or [value]), [], math.nan
+            kept, aside, since, known = _with(kept, aside or [value]), [], math.nan, float(still)
             bulk = bulk_of(np.array(kept))
             end = end_of(bulk)
         del kept[:-_KEPT]
@@ -123,7 +135,7 @@ def follow(
         "sums": np.array(kept, dtype=np.float32),
         "aside": np.array(aside, dtype=np.float32),
         "bulk": bulk,
-        "alarm": np.array([jolt, slot, hour, since, broken, quiet]),
+        "alarm": np.array([jolt, slot, hour, since, broken, quiet, known]),
     }
     return raw, accepted, after
 
@@ -131,7 +143,7 @@ def follow(
 def told(state: State, *, broken: bool, since: float) -> dict[str, NDArray[np.generic]]:
     """Put an alarm on and keep it (`broken`), or end it and take what it was about for normal."""
     alarm = np.array(state["alarm"])
-    alarm[3], alarm[4], alarm[5] = (since, 1.0, math.nan) if broken else (math.nan, 0.0, math.nan)
+    alarm[3:] = (since, 1.0, math.nan, 0.0) if broken else (math.nan, 0.0, math.nan, 1.0)
     out = {**state, "alarm": alarm, "aside": np.empty(0, dtype=np.float32)}
     aside = np.asarray(state["aside"]).tolist()
     if not broken and aside:

@@ -47,7 +47,8 @@ class Usual:
     `axes` (F, k): the plane most rows lie near (principal components, a linear autoencoder); `surprise` (F,):
     5 % quantile; `blame` (F,): 95 % quantile of what a metric moves from its last 10 rows; `log_centre`,
     `log_spread` (C,): of each channel; `bulk` (2,): median and 90 % quantile of the sum; `jolt` (1,): what
-    all metrics together rarely move from one row to the next.
+    all metrics together rarely move from one row to the next; `still` (F,): repetitions above which a metric
+    is stuck.
     """
 
     clip: Tensor
@@ -60,6 +61,7 @@ class Usual:
     log_spread: Tensor
     bulk: Tensor
     jolt: Tensor
+    still: Tensor
 
 
 def views(

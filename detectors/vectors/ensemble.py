@@ -48,6 +48,7 @@ from anomalyd.detectors.vectors.following import KNOWN, SQUASHED, Followed, foll
 from anomalyd.detectors.vectors.measuring import levels_of, measure_usual
 from anomalyd.detectors.vectors.predictive import Predictor, fit_predictor
 from anomalyd.detectors.vectors.scaling import Scaling
+from anomalyd.detectors.vectors.standstill import repeats
 from anomalyd.detectors.vectors.surroundings import (
     SLOT_S,
     forget_since,
@@ -174,18 +175,31 @@ class VectorEnsemble(Detector):
             followed = follow(stretch.times[part], observed[part] - offset, held, usual.clip.numpy())
             levels = levels_of(self._network, followed, usual, held.get("levels"))
             before = held if "alarm" in held else alarm.start(usual.bulk.double().numpy(), float(usual.jolt))
+            last = np.asarray(held.get("recent", np.full((1, metrics), np.nan, np.float32)))[-1]
+            runs = repeats(
+                observed[part] - offset, last, np.asarray(held.get("runs", np.zeros(metrics, int)))
+            )
+            stuck = np.asarray(runs > usual.still.numpy())
             raw[part], accepted, after = alarm.follow(
                 stretch.times[part],
                 total(levels, usual).numpy().astype(np.float64),
                 jolts(followed, held, usual),
+                np.any(stuck, axis=1),
                 before,
                 self._heights(),
             )
             error[part] = followed.rows - followed.around.median15
             expectation[part] = followed.around.median15 + offset
-            contribution[part] = np.abs(followed.rows - followed.around.mean10) / usual.blame.numpy()
+            moved = np.abs(followed.rows - followed.around.mean10) / usual.blame.numpy()
+            contribution[part] = np.where(stuck, np.maximum(moved, np.float32(LARGEST)), moved)
             adaptations += [self._accepted(float(stretch.times[begin + row]), held) for row in accepted]
-            held = {**followed.state, **after, "levels": levels[-1].numpy(), "offset": offset}
+            held = {
+                **followed.state,
+                **after,
+                "levels": levels[-1].numpy(),
+                "offset": offset,
+                "runs": runs[-1],
+            }
         absent = np.isnan(observed)
         raw[absent.all(axis=1)] = np.nan
         contribution[absent], error[absent] = np.nan, np.nan

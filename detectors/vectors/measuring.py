@@ -25,6 +25,7 @@ from anomalyd.detectors.vectors.channels import (
 from anomalyd.detectors.vectors.ewma import ewma
 from anomalyd.detectors.vectors.following import Followed, jolts
 from anomalyd.detectors.vectors.predictive import Predictor
+from anomalyd.detectors.vectors.standstill import limits
 
 
 def _seen(network: Predictor, followed: Followed, usual: Usual) -> Tensor:
@@ -72,6 +73,7 @@ def measure_usual(network: Predictor, followed: Followed, clip: Tensor, settled:
         log_spread=torch.ones(len(CHANNELS)),
         bulk=torch.tensor([0.0, 1.0]),
         jolt=torch.ones(1),
+        still=torch.from_numpy(limits(np.where(followed.observed > 0, followed.rows, np.nan))),
     )
     levels = levels_of(network, followed, usual, None)
     logged = logs(levels)[settled].numpy()

@@ -94,8 +94,9 @@ def look_around(times: NDArray[np.float64], rows: Rows, state: State, *, learn: 
             total = total + np.nansum(clipped, axis=0)
             count = count + (~np.isnan(clipped)).sum(axis=0)
     median15 = _else(median15, rows)
-    hours6 = _else(hours6, median15)
-    day = _else(day, hours6)
+    hours6 = _else(_else(hours6, day), median15)
+    # What is broken is not learnt, and after a day of it only this time of the days before is left.
+    day = _else(_else(day, profile), hours6)
     return Surroundings(
         mean5=_else(mean5, median15),
         mean10=_else(mean10, median15),

@@ -242,3 +242,18 @@ def test_what_a_row_is_compared_with() -> None:
     assert np.abs(around.profile[k] - same).max() < 0.25
     # Half a day away the course is elsewhere: the profile knows the time of day, the day's median does not.
     assert np.abs(around.day[k] - same).max() > 0.5
+
+
+def test_a_metric_that_is_stuck_alerts_is_blamed_and_may_be_accepted(model: Model) -> None:
+    values = rows(3, 8)
+    values[DAY:, 2] = values[DAY, 2]
+    found, state = score(model, values[: DAY + 80])
+    assert np.mean(found[: DAY + 30] > 1) < 0.05
+    assert (found[DAY + 40 :] > 1).all()
+    (scored,) = model.score([Stretch("a", times(len(values), 10.0), values)])
+    assert (scored.contribution[DAY + 60].argmax()) == 2
+    now = float(times(DAY + 80, 10.0)[-1])
+    rest, _ = score(
+        model, values[DAY + 80 :], 10.0 + (DAY + 80) / DAY, model.told(state, Word.NORMAL, now - 3600, now)
+    )
+    assert np.mean(rest > 1) < 0.05

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any, ClassVar, Self
 
 import numpy as np
@@ -22,6 +22,7 @@ from anomalyd.detectors.detector import (
     silent,
 )
 from anomalyd.detectors.maps.likelihood.evidence import Profile, scan
+from anomalyd.detectors.maps.likelihood.expectation import Expectation, train_expectation
 from anomalyd.detectors.maps.likelihood.history import PARTS, History
 from anomalyd.detectors.maps.likelihood.layouts import layout_of
 from anomalyd.detectors.maps.likelihood.places import Counts, Places
@@ -30,10 +31,11 @@ from anomalyd.detectors.maps.likelihood.population import (
     Shape,
     learn_populations,
     populations_from,
+    restrayed,
     stranger,
     tensors_of,
 )
-from anomalyd.detectors.parameters import read_parameters
+from anomalyd.detectors.parameters import number, read_parameters
 from anomalyd.errors import ModelDamaged, ModelMismatch, TrainingError
 
 _TRUSTED = 1.0
@@ -52,8 +54,13 @@ _LEAST_EXPECTED = 0.25  # keeps the pull of a cell finite that was dead and coun
 
 
 @dataclass(frozen=True, slots=True)
-class NoParameters:
-    """The map scan has nothing to set."""
+class MapScanParameters:
+    """How the network is trained: `steps` of `batch` pairs of maps (0: none is); `channels` is its width."""
+
+    steps: int = number(1000, 0, 1_000_000)
+    batch: int = number(32, 2, 4096)
+    channels: int = number(16, 2, 256)
+    learning_rate: float = number(3e-3, 1e-6, 1.0)
 
 
 class MapScan(Detector):
@@ -61,18 +68,25 @@ class MapScan(Detector):
 
     Raw is the logarithm of the odds that a place is broken, in one map or in the sum of the last three; it
     means the same for every element and count level. The history is the summed counts of the element's maps
-    that nothing was wrong with; until there are enough of them, the mean profile of the elements of its shape
-    stands in, as counts that it is worth. A fault in progress does not enter the history.
+    that nothing was wrong with; a fault in progress does not enter it. Until there are enough of them, what
+    an autoencoder trained to undo faults makes of the map stands beside it, weighted by how far it was seen
+    to stray from normal maps of elements that it did not know.
     """
 
     kind: ClassVar[str] = "map-scan"
     sample_kind: ClassVar[SampleKind] = "map"
-    parameters_class = NoParameters
+    parameters_class = MapScanParameters
 
     def __init__(
-        self, populations: Mapping[Shape, Population], primed: Mapping[str, State] | None = None
+        self,
+        parameters: MapScanParameters,
+        populations: Mapping[Shape, Population],
+        expectation: Expectation | None = None,
+        primed: Mapping[str, State] | None = None,
     ) -> None:
+        self.parameters = parameters
         self.populations = dict(populations)
+        self.expectation = expectation
         self._primed = dict(primed or {})
 
     @classmethod
@@ -90,16 +104,25 @@ class MapScan(Detector):
             TrainingError: no maps, or a wrong parameter.
 
         """
-        read_parameters(cls.kind, NoParameters, parameters)
+        chosen = read_parameters(cls.kind, MapScanParameters, parameters)
         populations = learn_populations(training)
         if not populations:
             raise TrainingError(f"{cls.kind}: there is not one map to train on")
-        progress(cls.kind, 1, 1)
-        return cls(populations)
+        trained = train_expectation(training, cls.kind, chosen, seed, progress) if chosen.steps else None
+        if trained is None:
+            return cls(chosen, populations)
+        expectation, kept_back = trained
+        by_shape: dict[Shape, list[tuple[Counts, Counts]]] = {}
+        for counts, expected in expectation.compared(kept_back):
+            by_shape.setdefault((counts.shape[1], counts.shape[2]), []).append((counts, expected))
+        for shape, pairs in by_shape.items():
+            entity = next(e for e, s in training.series.items() if s.values.shape[1:] == shape)
+            populations[shape] = restrayed(populations[shape], pairs, layout_of(entity, shape))
+        return cls(chosen, populations, expectation)
 
     def prime(self, states: Mapping[str, State]) -> Self:
         """Give the same detector that begins an entity's stream with the history that training left of it."""
-        return type(self)(self.populations, states)
+        return type(self)(self.parameters, self.populations, self.expectation, states)
 
     def score(self, stretches: Sequence[Stretch]) -> list[RawScores]:
         """Score maps of different elements side by side, each causally.
@@ -115,7 +138,7 @@ class MapScan(Detector):
             for job in jobs:
                 alike.setdefault((id(job.places), job.young), []).append(job)
             for group in alike.values():
-                _scan(group)
+                _scan(group, self.expectation)
             for s in streams:
                 s.accept()
         return [s.scores() for s in streams]
@@ -146,11 +169,18 @@ class MapScan(Detector):
             for i, state in enumerate(self._primed.values())
             for name, array in state.items()
         }
-        return tensors_of(self.populations) | histories
+        network = self.expectation.tensors() if self.expectation is not None else {}
+        return tensors_of(self.populations) | histories | network
 
     def config(self) -> dict[str, Any]:
-        """The shapes of the populations, and the names of the elements that have a history."""
-        return {"shapes": [list(shape) for shape in self.populations], "histories": list(self._primed)}
+        """The parameters, the shapes, and the names of the elements that have a history."""
+        known = self.expectation.profiles if self.expectation is not None else {}
+        return {
+            "parameters": asdict(self.parameters),
+            "shapes": [list(shape) for shape in self.populations],
+            "expected": [list(shape) for shape in known],
+            "histories": list(self._primed),
+        }
 
     @classmethod
     def restore(cls, tensors: Mapping[str, Tensor], config: Mapping[str, Any]) -> Self:
@@ -162,13 +192,16 @@ class MapScan(Detector):
         """
         populations = populations_from(tensors, config)
         try:
+            parameters = read_parameters(cls.kind, MapScanParameters, config["parameters"])
+            shapes: list[Shape] = [(rows, columns) for rows, columns in config["expected"]]
             histories = {
                 entity: {name: tensors[f"history.{i}.{name}"].numpy() for name in PARTS}
                 for i, entity in enumerate(config["histories"])
             }
-        except (KeyError, TypeError) as error:
-            raise ModelDamaged(f"{cls.kind}: no history {error}; train again") from error
-        return cls(populations, histories)
+        except (KeyError, TypeError, ValueError, TrainingError) as error:
+            raise ModelDamaged(f"{cls.kind}: {error!r}; train again") from error
+        expectation = Expectation.restore(tensors, parameters.channels, shapes) if shapes else None
+        return cls(parameters, populations, expectation, histories)
 
 
 @dataclass(slots=True)
@@ -180,19 +213,29 @@ class _Job:
     drawn: Counts
     reference: Counts
     young: bool
+    usual: Counts | None = None
     score: float = float("nan")
     blame: Counts = field(default_factory=lambda: np.zeros(0, dtype=np.float32))
 
 
-def _scan(jobs: list[_Job]) -> None:
+def _scan(jobs: list[_Job], expectation: Expectation | None) -> None:
     """Scan maps of one layout, all young or none."""
-    missing = np.isnan(np.stack([j.drawn for j in jobs]))
-    counts = np.where(missing, 0, np.stack([j.drawn for j in jobs])).clip(0).astype(np.float32)
+    drawn = np.stack([j.drawn for j in jobs])
+    missing = np.isnan(drawn)
+    counts = np.where(missing, 0, drawn).clip(0).astype(np.float32)
     reference = np.where(missing, 0, np.stack([j.reference for j in jobs])).astype(np.float32)
     profile = None
     if jobs[0].young:
-        rates = np.where(missing, 0, np.stack([j.population.profile for j in jobs])).astype(np.float32)
-        profile = Profile(rates, np.stack([j.population.stray for j in jobs]))
+        rates = np.stack([j.population.profile for j in jobs])
+        if expectation is not None and drawn.shape[1:] in expectation.profiles:
+            expected = expectation.rates(drawn)
+            worth = rates.sum((1, 2)) / np.maximum(expected.sum((1, 2)), 1e-6)
+            rates = expected * worth[:, None, None]
+        for job, rate in zip(jobs, rates, strict=True):
+            job.usual = rate
+        profile = Profile(
+            np.where(missing, 0, rates).astype(np.float32), np.stack([j.population.stray for j in jobs])
+        )
     drift = np.stack([j.population.drift for j in jobs])
     found = scan(counts, reference, jobs[0].places, drift, profile)
     for job, score, blame in zip(jobs, found.score, found.blame, strict=True):
@@ -253,7 +296,7 @@ class _Stream:
         if raw <= _TRUSTED or not job.young or not job.reference.any():
             return raw <= _TRUSTED or job.young
         own = replace(job, young=False)
-        _scan([own])
+        _scan([own], None)
         return own.score <= _TRUSTED
 
     def accept(self) -> None:
@@ -265,7 +308,7 @@ class _Stream:
                 if three.score > single.score:
                     blame = three.blame
             drawn = single.drawn
-            usual = single.reference + (self._population.profile if single.young else np.float32(0))
+            usual = single.reference if single.usual is None else single.reference + single.usual
             total = np.nansum(drawn, dtype=np.float64)
             behind = np.where(np.isnan(drawn), 0, usual).sum(dtype=np.float64)
             self._raw[self._at] = raw if np.isfinite(drawn).any() else np.nan

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from anomalyd.detectors.detector import TrainingSet
 from anomalyd.detectors.maps.likelihood.layouts import layout_of
-from anomalyd.detectors.maps.likelihood.places import Counts
+from anomalyd.detectors.maps.likelihood.places import Counts, Places
 from anomalyd.detectors.maps.likelihood.spread import FAR_OUT, measure_spread
 from anomalyd.errors import ModelDamaged
 
@@ -84,6 +84,16 @@ def _learn(training: TrainingSet, names: list[str], shape: Shape) -> Population:
     stray = np.maximum(stray, drift)
     profile = rates.mean(0) * _worth(float(np.median(stray)))
     return Population(profile.astype(np.float32), stray, drift.astype(np.float32))
+
+
+def restrayed(population: Population, pairs: list[tuple[Counts, Counts]], places: Places) -> Population:
+    """Measure the stray anew, about another expectation: `pairs` of maps (N, R, C) and what was expected."""
+    counts, expected = (np.concatenate(x)[-_MOST_MAPS:] for x in zip(*pairs, strict=True))
+    certain = (expected * np.float32(1e4)).astype(np.float32)
+    stray = measure_spread(counts.astype(np.float32), certain, places, FAR_OUT)
+    stray = np.maximum(stray, population.drift)
+    profile = population.profile / population.profile.mean() * _worth(float(np.median(stray)))
+    return Population(profile.astype(np.float32), stray, population.drift)
 
 
 def _worth(stray: float) -> float:

@@ -32,7 +32,7 @@ def training() -> TrainingSet:
 
 @pytest.fixture(scope="module")
 def detector(training) -> MapScan:
-    return MapScan.fit(training, {})
+    return MapScan.fit(training, {"steps": 100})
 
 
 @pytest.mark.parametrize("kind", FAULT_KINDS)
@@ -109,12 +109,21 @@ def test_an_operators_word_makes_a_change_normal_and_can_be_undone(detector):
 
 def test_training_leaves_its_histories_in_the_model(training, tmp_path):
     model = train_model(
-        training, kind="map-scan", parameters={}, false_alarm_rate=0.01, seed=0, code_version="", created=0.0
+        training,
+        kind="map-scan",
+        parameters={"steps": 10},
+        false_alarm_rate=0.01,
+        seed=0,
+        code_version="",
+        created=0.0,
     )
     save_model(model, tmp_path / "m")
     restored = load_model(tmp_path / "m")
     drawn = simulator(KNOWN[0]).maps([70], LowEfficiency((1, 2, 3, 4), 10, 30, 0.75))
-    fresh, known = MapScan(model.detector.populations), restored.detector
+    fresh, known = (
+        MapScan.restore(model.detector.tensors(), model.detector.config() | {"histories": []}),
+        restored.detector,
+    )
     (a,), (b,), (c,) = (d.score([stretch(KNOWN[0], drawn)]) for d in (fresh, known, model.detector))
     assert b.raw[0] == pytest.approx(c.raw[0])
     assert b.raw[0] > a.raw[0] + 1
@@ -123,10 +132,10 @@ def test_training_leaves_its_histories_in_the_model(training, tmp_path):
 @pytest.mark.parametrize(
     "broken", ["population.12x57.profile", "population.12x57.stray", "shapes", "history"]
 )
-def test_a_damaged_model_is_refused(training, broken):
-    (scored,) = MapScan.fit(training, {}).score([stretch(KNOWN[0], simulator(KNOWN[0]).maps([0]))])
-    detector = MapScan.fit(training, {}).prime({KNOWN[0]: scored.state})
-    tensors, config = detector.tensors(), detector.config()
+def test_a_damaged_model_is_refused(detector, broken):
+    (scored,) = detector.score([stretch(KNOWN[0], simulator(KNOWN[0]).maps([0]))])
+    primed = detector.prime({KNOWN[0]: scored.state})
+    tensors, config = primed.tensors(), primed.config()
     if broken == "shapes":
         del config["shapes"]
     elif broken == "history":
@@ -170,3 +179,20 @@ def test_training_needs_maps():
         MapScan.fit(TrainingSet({}), {})
     with pytest.raises(TrainingError, match="'layers'"):
         MapScan.fit(TrainingSet({}), {"layers": 3})
+
+
+def test_the_network_tells_an_elements_shape_from_a_fault_where_there_is_no_history(training, detector):
+    plain = MapScan.fit(training, {"steps": 0})
+    assert plain.expectation is None
+    assert detector.populations[12, 57].stray.mean() < 0.9 * plain.populations[12, 57].stray.mean()
+    restored = MapScan.restore(detector.tensors(), detector.config())
+    drawn = simulator(NEW).maps([0])
+    a, b, c = (d.score([stretch(NEW, drawn)])[0].expectation for d in (detector, restored, plain))
+    np.testing.assert_allclose(a, b)
+    assert not np.allclose(a, c, equal_nan=True)
+
+
+def test_the_same_data_and_seed_give_the_same_model(training):
+    one, same, other = (MapScan.fit(training, {"steps": 5}, seed=s).tensors() for s in (3, 3, 4))
+    assert all(np.array_equal(one[name], same[name]) for name in one)
+    assert not np.array_equal(one["network.encode.0.weight"], other["network.encode.0.weight"])

@@ -186,8 +186,11 @@ class Graded(Protocol):
     It is fitted on all of the training data, for no held-out scores are needed to find its threshold.
     """
 
-    def height(self, rate: float) -> tuple[float, float]:
-        """Give the raw scores of a usual sample and of the threshold for a false-alarm rate.
+    def heights(self) -> tuple[float, float]:
+        """Give the raw scores of a usual sample, and of the threshold."""
+
+    def at(self, rate: float) -> Self:
+        """Give the same detector with the threshold for a false-alarm rate.
 
         `rate` is the share of normal samples at which an alarm begins; those that follow while it goes on
         are not counted.

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from anomalyd.detectors.alarms import AlarmTarget
 from anomalyd.detectors.detector import (
     Adaptation,
+    Graded,
     Progress,
     SampleKind,
     State,
@@ -21,7 +22,7 @@ from anomalyd.detectors.detector import (
     silent,
 )
 from anomalyd.detectors.model import Model, Scores
-from anomalyd.detectors.registry import classical_peer
+from anomalyd.detectors.registry import classical_peer, detector_class
 from anomalyd.detectors.training import train_model
 
 MEMBERS = ("autoencoder", "classical")
@@ -151,30 +152,31 @@ def train_pair(
 ) -> Pair:
     """Train an autoencoder and its classical peer (the default one of the kind unless `classical` is given).
 
-    `false_alarm_rate` is for "either of both alerts": each gets half of it (Bonferroni), which holds however
-    much the two agree; where they do, there are fewer false alarms than asked for. So it is with an
-    `AlarmTarget`.
+    `false_alarm_rate` is for "either of both alerts": each gets its part of it (Bonferroni), which holds
+    however much the two agree; where they do, there are fewer false alarms than asked for. So it is with an
+    `AlarmTarget`. The parts are halves; beside a `Graded` detector, which has classical views of its own, the
+    peer gets a tenth.
 
     Raises:
         TrainingError: as `train_model`; also if `kind` is not an autoencoder's.
 
     """
     peer = classical if classical is not None else classical_peer(kind)
-    half = false_alarm_rate / 2.0
+    own = 0.9 if issubclass(detector_class(kind), Graded) else 0.5
 
-    def train(kind: str, parameters: Mapping[str, Any] | None) -> Model:
+    def train(kind: str, parameters: Mapping[str, Any] | None, part: float) -> Model:
         return train_model(
             training,
             kind=kind,
             parameters=parameters or {},
-            false_alarm_rate=half,
+            false_alarm_rate=false_alarm_rate / (1.0 / part),
             seed=seed,
             code_version=code_version,
             created=created,
             progress=progress,
         )
 
-    return Pair(train(kind, parameters), train(peer, classical_parameters))
+    return Pair(train(kind, parameters, own), train(peer, classical_parameters, 1.0 - own))
 
 
 def _with_state_of(stretch: Stretch, member: str) -> Stretch:

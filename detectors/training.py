@@ -73,6 +73,8 @@ def train_model(
     fitted_on = training.series if graded else _heads(training)
     begun, course = stopwatch(), Course(progress)
     detector = chosen.fit(TrainingSet(fitted_on, training.features), parameters, seed=seed, progress=course)
+    if isinstance(detector, Graded):
+        detector = detector.at(_onsets(false_alarm_rate, training))
     left: dict[str, State] = {}
     streamed = stream_scores(detector, training, left)
     by_entity = [raw[0 if graded else _split(training.series[entity]) :] for entity, raw in streamed]
@@ -80,8 +82,7 @@ def train_model(
     alarms_per_day = false_alarm_rate.per_day if isinstance(false_alarm_rate, AlarmTarget) else None
     if isinstance(detector, Graded):
         rate = _onsets(false_alarm_rate, training)
-        centre, threshold = detector.height(rate)
-        calibration = Calibration.known(rate, centre, threshold)
+        calibration = Calibration.known(rate, *detector.heights())
     else:
         if isinstance(false_alarm_rate, AlarmTarget):
             rate = false_alarm_rate.rate(by_entity, usual_interval(training.series))

@@ -63,9 +63,10 @@ _SETTLING = 100
 
 _STATE_FROM_SCALING = "scale."
 
-_RATE, _PER_HEIGHT = 1e-3, 1.3
-"""On the labelled servers an alarm began at 0.8 to 0.9 of 1000 normal rows at the height `open`, and at fewer
-by a factor e for each 1.3rd of a height more; alike for rows of a minute and of five."""
+_RATE, _PER_HEIGHT = 0.9e-3, 1.3
+"""Where an alarm began at the height `open` on labelled servers: at about one in 1000 normal rows, and at
+fewer by a factor e for each 1.3rd of a height more; alike for rows of a minute and of five. (What a pair
+leaves to the ensemble of a wanted 0.001 is nine tenths.)"""
 
 _USUAL = -1.0
 """The height of a usual row: about one below the end of the bulk."""
@@ -76,7 +77,7 @@ class Parameters:
     """What may be set.
 
     `hidden`, `code`: widths of the network; `steps`: batches it is trained with; `open`: height above the
-    bulk from which an alarm is on at a rate of 0.001; `hold`: how much lower it stays on; `accept_days`: how
+    bulk from which an alarm is on at a rate of 0.0009; `hold`: how much lower it stays on; `accept_days`: how
     long an alarm lasts before what it is about is taken for the new normal; `warmup`: rows from which an
     unknown entity learns its scale; `floor`: how little a metric is asked to move, as a share of its size.
     """
@@ -108,12 +109,14 @@ class VectorEnsemble(Detector):
         network: Predictor,
         usual: Mapping[str, Usual],
         primed: Mapping[str, State] | None = None,
+        rate: float = _RATE,
     ) -> None:
         self._parameters = parameters
         self._scaling = scaling
         self._network = network.eval().requires_grad_(False)
         self._usual = dict(usual)
         self._primed = dict(primed or {})
+        self._rate = rate
 
     @classmethod
     def fit(
@@ -152,7 +155,7 @@ class VectorEnsemble(Detector):
 
     def prime(self, states: Mapping[str, State]) -> Self:
         """Give the same detector, which begins an entity's first stretch after training from these states."""
-        return type(self)(self._parameters, self._scaling, self._network, self._usual, states)
+        return type(self)(self._parameters, self._scaling, self._network, self._usual, states, self._rate)
 
     def score(self, stretches: Sequence[Stretch]) -> list[RawScores]:
         """Score stretch by stretch; as `Detector.score`."""
@@ -235,13 +238,18 @@ class VectorEnsemble(Detector):
         back = {**move_back(state, before), "sums": before["sums"], "bulk": before["bulk"]}
         return alarm.told(back, broken=True, since=since)
 
-    def height(self, rate: float) -> tuple[float, float]:
-        """Give the raw scores of a usual row and of the threshold; as `Graded.height`."""
-        return _USUAL, max(self._parameters.open + math.log(_RATE / rate) / _PER_HEIGHT, 0.1)
+    def heights(self) -> tuple[float, float]:
+        """Give the raw scores of a usual row and of the threshold; as `Graded.heights`."""
+        return _USUAL, self._heights().open
+
+    def at(self, rate: float) -> Self:
+        """Give the same detector with the threshold for a rate; as `Graded.at`."""
+        return type(self)(self._parameters, self._scaling, self._network, self._usual, self._primed, rate)
 
     def _heights(self) -> alarm.Heights:
         given = self._parameters
-        return alarm.Heights(given.open, given.hold, given.accept_days * 86_400.0)
+        opens = max(given.open + math.log(_RATE / self._rate) / _PER_HEIGHT, 0.1)
+        return alarm.Heights(opens, given.hold, given.accept_days * 86_400.0)
 
     def _accepted(self, time: float, before: State) -> Adaptation:
         days = self._parameters.accept_days
@@ -328,6 +336,7 @@ class VectorEnsemble(Detector):
         """Give parameters and entities, for JSON."""
         return {
             "parameters": asdict(self._parameters),
+            "rate": self._rate,
             "scaling": self._scaling.config(),
             "usual": list(self._usual),
             "primed": list(self._primed),
@@ -349,11 +358,12 @@ class VectorEnsemble(Detector):
                 for e, entity in enumerate(config["primed"])
             }
             network.load_state_dict(_below(tensors, "network."))
+            rate = float(config["rate"])
         except (KeyError, TypeError) as error:
             raise ModelDamaged(f"{cls.kind}: its configuration lacks {error}; train it again") from error
         except RuntimeError as error:
             raise ModelDamaged(f"{cls.kind}: weights and sizes differ ({error}); train it again") from error
-        return cls(parameters, scaling, network, usual, primed)
+        return cls(parameters, scaling, network, usual, primed, rate)
 
 
 def _below(tensors: Mapping[str, Tensor], prefix: str) -> dict[str, Tensor]:

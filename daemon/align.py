@@ -37,6 +37,10 @@ PATIENCE_S = 30.0
 """A partition that lags behind and gives nothing for so long is waited for no more: as long as it may take
 Kafka to elect its leader anew."""
 
+SETTLE_S = 1.0
+"""Wall-clock seconds without a new part after which a slot may go. A producer that was cut off sends minutes
+of event time at once, and what it puts into another partition comes a few polls later."""
+
 _SECONDS = struct.Struct("<d")
 _NEVER = float("-inf")
 
@@ -48,6 +52,14 @@ _Slot = tuple[float, float, bool]
 
 
 @dataclass(slots=True)
+class _Parts:
+    """What came for a slot, and when the last of it did, by the clock."""
+
+    samples: list[Sample] = field(default_factory=list)
+    arrived: float = 0.0
+
+
+@dataclass(slots=True)
 class _Waiting:
     """What waits of one entity."""
 
@@ -56,7 +68,7 @@ class _Waiting:
     lateness: float = 0.0
     newest: float = _NEVER
     arrived: float = 0.0
-    slots: dict[_Slot, list[Sample]] = field(default_factory=dict)
+    slots: dict[_Slot, _Parts] = field(default_factory=dict)
     order: list[_Slot] = field(default_factory=list)  # the keys of `slots`, a heap
 
 
@@ -65,15 +77,22 @@ class Aligner:
 
     An entity that several topics tell of waits for the longest of their latenesses. If their grids differ,
     each gives vectors of its own, in the order of their ends.
+
+    Arguments:
+        alignments: topic -> its grid and lateness.
+        settle_s: for how long a slot waits for a further part, by the clock, but never longer than its
+            lateness; 0 where it is known what is still to come.
+
     """
 
-    def __init__(self, alignments: Mapping[str, Alignment]) -> None:
+    def __init__(self, alignments: Mapping[str, Alignment], settle_s: float = 0.0) -> None:
+        self._settle_s = settle_s
         self._alignments = {topic: each for topic, each in alignments.items() if each.waits}
         self._start()
 
     def _start(self) -> None:
         self._waiting: dict[str, _Waiting] = {}
-        self._blocked: set[str] = set()  # the entities that wait for partitions that lag behind
+        self._blocked: set[str] = set()  # entities whose slots wait for a partition, or settle
         self._released: dict[str, float] = {}  # end of an entity's newest slot that has been handed on
         self._rates = Rates()
         self._changed: set[str] = set()
@@ -115,8 +134,10 @@ class Aligner:
             floor = min(
                 (floors[topic] for topic in waiting.topics if topic in floors), default=waiting.newest
             )
-            (self._blocked.add if floor < waiting.newest else self._blocked.discard)(entity)
-            self._release(entity, waiting, min(floor, waiting.newest) - waiting.lateness, out)
+            watermark = min(floor, waiting.newest) - waiting.lateness
+            self._release(entity, waiting, watermark, now - min(self._settle_s, waiting.lateness), out)
+            more = waiting.order and waiting.order[0][0] <= waiting.newest - waiting.lateness
+            (self._blocked.add if more else self._blocked.discard)(entity)
         return out
 
     def flush(self, now: float) -> list[Sample]:
@@ -130,7 +151,7 @@ class Aligner:
         for entity, waiting in list(self._waiting.items()):
             silent_s = now - waiting.arrived
             if silent_s > waiting.lateness + waiting.grid and waiting.topics.isdisjoint(unread):
-                self._release(entity, waiting, float("inf"), out)
+                self._release(entity, waiting, float("inf"), now, out)
         return out
 
     def take_late(self) -> list[Sample]:
@@ -199,9 +220,10 @@ class Aligner:
         waiting.arrived = now
         parts = waiting.slots.get(slot)
         if parts is None:
-            parts = waiting.slots[slot] = []
+            parts = waiting.slots[slot] = _Parts()
             heapq.heappush(waiting.order, slot)
-        parts.append(sample)
+        parts.samples.append(sample)
+        parts.arrived = now
         offsets = self._held.setdefault((sample.topic, sample.partition), OrderedDict())
         offsets[sample.offset] = offsets.get(sample.offset, 0) + 1
         return waiting
@@ -227,12 +249,15 @@ class Aligner:
     def _waited_for(self, now: float) -> list[_Place]:
         return [place for place, since in self._silent_since.items() if now - since <= PATIENCE_S]
 
-    def _release(self, entity: str, waiting: _Waiting, watermark: float, out: list[Sample]) -> None:
+    def _release(
+        self, entity: str, waiting: _Waiting, watermark: float, settled: float, out: list[Sample]
+    ) -> None:
+        """Give the slots that end by the watermark and had their last part by `settled`, in their order."""
         order, slots = waiting.order, waiting.slots
-        while order and order[0][0] <= watermark:
+        while order and order[0][0] <= watermark and slots[order[0]].arrived <= settled:
             slot = heapq.heappop(order)
             end, begin, _ = slot
-            parts = slots.pop(slot)
+            parts = slots.pop(slot).samples
             out.append(join(parts, begin, self._rates))
             for part in parts:
                 offsets = self._held[part.topic, part.partition]

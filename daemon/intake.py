@@ -13,8 +13,8 @@ from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
+from anomalyd.daemon.align import SETTLE_S, Aligner
 from anomalyd.daemon.align import STATE_NAME as ALIGN
-from anomalyd.daemon.align import Aligner
 from anomalyd.daemon.alignment import alignments
 from anomalyd.daemon.config import InputConfig
 from anomalyd.daemon.decode import Decoder
@@ -52,7 +52,7 @@ class Intake:
     def __init__(self, inputs: Sequence[InputConfig], decoder: Decoder, telemetry: Telemetry) -> None:
         self._decoder = decoder
         self._telemetry = telemetry
-        self._aligner = Aligner(alignments(inputs))
+        self._aligner = Aligner(alignments(inputs), SETTLE_S)
         self._presence = Presence()
         self._told = Told()
 

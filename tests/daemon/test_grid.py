@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from anomalyd.daemon.align import PATIENCE_S, Aligner
+from anomalyd.daemon.align import PATIENCE_S, SETTLE_S, Aligner
 from anomalyd.daemon.alignment import Alignment, alignments
 from anomalyd.daemon.config import InputConfig
 from anomalyd.daemon.join import join
@@ -102,6 +102,17 @@ def test_silent_entities_are_let_go_while_others_send_but_not_while_more_is_to_b
     assert aligner.flush(30.1) == []
     aligner.add([], 30.1)
     assert [(s.entity, s.time) for s in aligner.flush(30.1)] == [("e", 0.0)]
+
+
+def test_a_slot_goes_only_once_no_part_of_it_came_for_a_moment() -> None:
+    aligner = Aligner({"t": GRID}, SETTLE_S)
+    assert aligner.add([part(5, 0, a=1.0), part(60, 1, a=1.0)], 100.0) == []
+    # What was sent along with these lay in another partition.
+    assert aligner.add([part(7, 0, partition=1, b=2.0)], 100.9) == []
+    assert aligner.add([], 100.8 + SETTLE_S) == []
+    (vector,) = aligner.add([], 101.0 + SETTLE_S)
+    assert (vector.time, vector.values) == (0.0, {"a": 1.0, "b": 2.0})
+    assert aligner.take_late() == []
 
 
 def test_topics_of_different_grids_make_nothing_late_of_each_other() -> None:

@@ -196,6 +196,7 @@ class Case:
             stopwatch=lambda: 0.0,
         )
         for _ in range(10_000 if steps is None else steps):
+            now += 0.5
             if not service.step(0.0):
                 break
         if steps is None:

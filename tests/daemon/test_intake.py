@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 from prometheus_client import CollectorRegistry
 
+from anomalyd.daemon.align import SETTLE_S
 from anomalyd.daemon.config import InputConfig
 from anomalyd.daemon.decode import Decoder
 from anomalyd.daemon.delivery import Batch
@@ -47,8 +48,10 @@ def batch(first: int, *seconds: int | None) -> Batch:
 def test_what_is_read_again_is_told_once(store: Store) -> None:
     first = intake()
     begun = first.take([batch(0, 0, 10, None, 3, 4, 11)], {}, NOW)
-    assert [s.time - NOW for s in begun.samples] == [0, 3, 4]
-    late = first.take([batch(6, 1, 2, 12)], {}, NOW)
+    assert begun.samples == ()
+    settled = NOW + SETTLE_S
+    assert [s.time - NOW for s in first.take([], {}, settled).samples] == [0, 3, 4]
+    late = first.take([batch(6, 1, 2, 12)], {}, settled)
     assert (late.samples, late.late, len(begun.dead)) == ((), {"t": 2}, 1)
     held = first.held_from()[PLACE]
     assert held == 1
@@ -59,8 +62,8 @@ def test_what_is_read_again_is_told_once(store: Store) -> None:
     arrivals = again.take([batch(1, 10, None, 3, 4, 11, 1, 2, 12)], {PLACE: held}, NOW)
     assert (arrivals.samples, arrivals.dead, arrivals.late) == ((), (), {})
     arrivals = again.take([batch(9, 5, 2, 20, None)], {PLACE: held}, NOW)
-    assert [s.time - NOW for s in arrivals.samples] == [5, 10, 11, 12]
     assert (len(arrivals.dead), arrivals.late) == (1, {"t": 1})
+    assert [s.time - NOW for s in again.take([], {}, settled).samples] == [5, 10, 11, 12]
 
 
 def test_without_lateness_nothing_but_what_entities_send_is_remembered(store: Store) -> None:

@@ -90,8 +90,8 @@ class Replay:
         self._lost |= set(self._positions)
         self._new |= set(self._positions)
 
-    def behind(self) -> tuple[()]:
-        return ()
+    def behind(self) -> list[Partition]:
+        return [place for place, position in self._positions.items() if position < len(self._logs[place])]
 
     def committed(self, offsets: Mapping[Partition, int]) -> None:
         self.committed_offsets |= offsets
@@ -118,6 +118,7 @@ class Life:
     ) -> None:
         self.store = store
         self.now = now
+        self._turn_s = 0.5 if config.inputs[0].lateness_s else 0.0  # time in which held samples settle
         self.stopwatch = 0.0
         self.registry = CollectorRegistry()
         self.found: list[Found] = []
@@ -137,8 +138,12 @@ class Life:
             sleep=lambda seconds: self.at_sleep(),
             on_found=self.found.append,
             on_step=self._stepped,
-            on_turn=lambda: self.at_turn(),
+            on_turn=self._turned,
         )
+
+    def _turned(self) -> None:
+        self.now += self._turn_s
+        self.at_turn()
 
     def _stepped(self) -> None:
         self.steps += 1
@@ -607,9 +612,9 @@ def test_the_stored_offsets_wait_for_what_is_held(
     store: Store, models: Path, parted: Logs, now: float
 ) -> None:
     life = Life(configured(lateness_s=3.0), store, models, parted, now, size=20)
-    life.step()
-    life.step()
-    assert 0 < store.offsets("anomalyd")[A] < 20
+    for _ in range(6):
+        life.step()
+    assert 0 < store.offsets("anomalyd")[A] < 100
     again = Life(configured(lateness_s=3.0), store, models, parted, now, size=1000)
     again.drain()
     assert store.offsets("anomalyd")[A] == len(parted[A])

@@ -44,8 +44,9 @@ _TRUSTED = 1.0
 _LASTING = 0.25
 """Prior that a fault has lasted for three maps: a new one is not to drown in the noise of older maps."""
 
-_GROWN = 5.0
-"""How many times its worth the history exceeds the profile before the profile tells nothing more."""
+_GROWN = 1.0
+"""How many times the profile's worth the history holds before the profile is left out: beyond it an element
+unlike its like loses more by it than the others gain."""
 
 _AHEAD = 32
 """Maps of one element that are scored together, on the guess that none of them changes sides."""

@@ -79,11 +79,12 @@ class Scorer:
             memory = self._memories.get(name, entity).for_model(loaded.version)
             self._memories.put(name, entity, memory)
             in_time, too_late = _split_late(some, memory.track.newest)
-            timely.extend((run, _stretch(watch, loaded, memory, run)) for run in _runs(in_time))
+            runs = [run for each in _runs(in_time) for run in _by_learning(watch, loaded, each)]
+            timely.extend((run, _stretch(watch, loaded, memory, run)) for run in runs)
             # Each on its own: with what is remembered now, as if it came next.
             late.extend(([sample], _stretch(watch, loaded, memory, [sample])) for sample in too_late)
             noted_late.update((id(sample), sample) for sample in too_late)
-        found = [self._remember(name, loaded, *scored) for scored in self._batch(name, loaded, timely)]
+        found = [self._remember(watch, loaded, *scored) for scored in self._batch(name, loaded, timely)]
         for some, stretch, scores in self._batch(name, loaded, late):
             found.append(
                 _scored(name, loaded, self._memories.get(name, stretch.entity), some, stretch, scores, True)
@@ -109,9 +110,14 @@ class Scorer:
         return [(*part, scored) for part, scored in zip(stretches, scores, strict=True)]
 
     def _remember(
-        self, name: str, loaded: LoadedPair, some: list[Sample], stretch: Stretch, scores: PairScores
+        self, watch: Watch, loaded: LoadedPair, some: list[Sample], stretch: Stretch, scores: PairScores
     ) -> Scored:
+        name = watch.config.name
         memory = self._memories.get(name, stretch.entity)
+        # What is not to be learnt from is judged by what was remembered before it, and forgotten.
+        learnt = not loaded.pair.adaptive or watch.policy.learns(stretch.entity, some[0].time)
+        if not learnt:
+            scores = scores.forgetting(memory.state)
         scored = _scored(name, loaded, memory, some, stretch, scores, False)
         after = replace(memory, state=scores.state)
         if loaded.pair.sample_kind == "vector":
@@ -159,6 +165,14 @@ def _runs(samples: list[Sample]) -> list[list[Sample]]:
     if not samples or samples[0].map is None:
         return [samples] if samples else []
     return [list(run) for _, run in groupby(samples, _shape)]
+
+
+def _by_learning(watch: Watch, loaded: LoadedPair, samples: list[Sample]) -> list[list[Sample]]:
+    """Cut samples in event-time order where an adaptive detector may begin to learn, or may no longer."""
+    if not loaded.pair.adaptive or not watch.policy.windows:
+        return [samples] if samples else []
+    entity = samples[0].entity if samples else ""
+    return [list(run) for _, run in groupby(samples, lambda s: watch.policy.learns(entity, s.time))]
 
 
 def _shape(sample: Sample) -> tuple[int, ...] | None:

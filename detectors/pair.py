@@ -41,6 +41,11 @@ class PairScores:
         """The higher of both scores (n,), NaN where neither can tell: above 1 if either alerts."""
         return np.fmax(self.autoencoder.score, self.classical.score)
 
+    def forgetting(self, state: State) -> PairScores:
+        """Give the same scores as if nothing had been learnt: `state` is what is remembered."""
+        own, peer = (replace(scores, adaptations=()) for scores in (self.autoencoder, self.classical))
+        return PairScores(own, peer, state)
+
     @property
     def adaptations(self) -> tuple[Adaptation, ...]:
         """What either model changed of what it holds for normal; `before` is a state of the pair."""

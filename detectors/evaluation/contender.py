@@ -37,7 +37,7 @@ class Contender:
     by either of both. `alone`: an autoencoder, too, without its peer.
     """
 
-    kind: str = "vector-ensemble"
+    kind: str = "vector-autoencoder"
     parameters: Mapping[str, Any] = field(default_factory=dict)
     false_alarm_rate: float | AlarmTarget = 1e-3
     seed: int = 0

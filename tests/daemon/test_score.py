@@ -21,7 +21,10 @@ from anomalyd.daemon.score import Scorer, vectors
 from anomalyd.daemon.stages import Sample, Scored
 from anomalyd.daemon.telemetry import Telemetry
 from anomalyd.daemon.watch import Watch
+from anomalyd.detectors.detector import Series, TrainingSet
 from anomalyd.detectors.library import LoadedPair
+from anomalyd.detectors.pair import train_pair
+from anomalyd.reports.maintenance import Window
 
 NAN = float("nan")
 
@@ -305,3 +308,33 @@ def test_ragged_maps_are_scored_with_nan_behind_the_ends(chambers: Bench, experi
     (scored,) = chambers.score([ragged])
     assert np.isfinite(scored.scores.either).all()
     np.testing.assert_array_equal(np.isnan(scored.scores.autoencoder.error[0]), np.isnan(ragged.map))
+
+
+def test_nothing_is_learnt_during_maintenance() -> None:
+    """The scores are there, the state is that from before; afterwards it learns on."""
+    chance = np.random.default_rng(0)
+    rows = chance.normal(size=(400, 2)).astype(np.float32)
+    series = Series(np.arange(400) * 60.0, rows)
+    pair = train_pair(
+        TrainingSet({"x": series}, ("a", "b")), kind="vector-ensemble", parameters={"steps": 20}
+    )
+    bench = Bench(d=(LoadedPair("d", "v1", pair, ()), ["*"]))
+    watch = bench.watches["d"]
+    watch.maintain([Window(("x",), 24_600.0, 24_900.0)])
+
+    def score(*minutes: int) -> tuple[list[Scored], Any]:
+        some = [sample("x", 60.0 * n, {"a": float(n % 3), "b": 50.0}) for n in minutes]
+        found = bench.scorer.score(some)
+        return found, bench.memories.get("d", "x").state
+
+    _, before = score(400, 401)
+    found, during = score(410, 411, 412)
+    assert sum(len(each.samples) for each in found) == 3
+    assert all(np.isfinite(each.scores.autoencoder.score).all() for each in found)
+    assert {name: np.asarray(array).tobytes() for name, array in during.items()} == {
+        name: np.asarray(array).tobytes() for name, array in before.items()
+    }
+    found, after = score(414, 415, 416)  # the last two come after its end
+    assert [len(each.samples) for each in found] == [1, 2]
+    recent = np.asarray(after["autoencoder.recent"])
+    assert not np.array_equal(recent, np.asarray(before["autoencoder.recent"]))

@@ -210,7 +210,9 @@ def _compare(
             doubt /= both
         expected *= rest[0]
         doubt += 1 / np.maximum(rest[0], _LEAST)
-        return Compared(number, kind.kind, kind.prior, inside[0], expected, doubt)
+        return Compared(
+            number, kind.kind, kind.prior, inside[0], expected.astype(np.float32), doubt.astype(np.float32)
+        )
 
     for number, family in enumerate(places.families):
         inside = [_windows(x, family.group, family, places) for x in sums]
@@ -238,7 +240,7 @@ def _look_closer(compared: Compared, spread: Floats, zeros: Floats | None, place
         return None
     maps, place = np.divmod(chosen, expected[0].size)
     a, e, d = (x.ravel()[chosen] for x in (observed, expected, doubt))
-    nats = log_odds(a, e, 1 / d)
+    nats = log_odds(a, e, (1 / d).astype(np.float32))
     if zeros is not None and compared.number < len(places.families):
         none = np.flatnonzero(a == 0)
         family = places.families[compared.number]

@@ -98,7 +98,8 @@ class Places:
     def cells_of(self, number: int, place: int) -> Cells:
         """Give the cells (R, C) of one place: `place` counts within family or list `number`."""
         if number >= len(self.families):
-            return (self.listed[number - len(self.families)].cells[:, place] > 0).reshape(self.shape)
+            listed: Cells = self.listed[number - len(self.families)].cells[:, place] > 0
+            return listed.reshape(self.shape)
         family = self.families[number]
         group, first = divmod(place, self.starts(family))
         rows = self.groups[family.group[group]] > 0
@@ -143,11 +144,11 @@ def compile_places(
         starts = {w: 1 if w == 0 else shape[1] if wrap else shape[1] - w + 1 for w in widths}
         count = len(c.rows) * sum(starts.values())
         group = np.array([groups.setdefault(r, len(groups)) for r in c.rows])
-        against = None
+        others = None
         if c.against is not None:
-            against = np.array([groups.setdefault(r, len(groups)) for r in c.against])
+            others = np.array([groups.setdefault(r, len(groups)) for r in c.against])
         each = prior - float(np.log(count))
-        families += [Family(kind, group, against, w, each) for w in widths]
+        families += [Family(kind, group, others, w, each) for w in widths]
     matrix = np.zeros((len(groups), shape[0]), dtype=np.float32)
     for rows, index in groups.items():
         matrix[index, list(rows)] = 1

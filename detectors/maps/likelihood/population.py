@@ -105,7 +105,8 @@ def _rate(maps: Counts) -> NDArray[np.float64]:
     """Relative rate (R, C) of each cell in maps (T, R, C), mean 1 over the cells that ever counted."""
     total = maps.sum(0, dtype=np.float64)
     living = total > 0
-    return total / total[living].mean() if living.any() else total
+    rate: NDArray[np.float64] = total / total[living].mean() if living.any() else total
+    return rate
 
 
 def tensors_of(populations: Mapping[Shape, Population]) -> dict[str, Tensor]:

@@ -98,8 +98,9 @@ class Places:
     def cells_of(self, number: int, place: int) -> Cells:
         """Give the cells (R, C) of one place: `place` counts within family or list `number`."""
         if number >= len(self.families):
-            listed: Cells = self.listed[number - len(self.families)].cells[:, place] > 0
-            return listed.reshape(self.shape)
+            listed = self.listed[number - len(self.families)].cells[:, place] > 0
+            cells: Cells = listed.reshape(self.shape)
+            return cells
         family = self.families[number]
         group, first = divmod(place, self.starts(family))
         rows = self.groups[family.group[group]] > 0

@@ -90,7 +90,7 @@ class KafkaSource:
         self._seeks: dict[Partition, int | None] = {}
         self._commits: dict[Partition, int] = {}
         self._generation = 0
-        self._backlog = Backlog(config.max_poll_records)
+        self._backlog = Backlog()
         self._errors = 0
         self._last_error: str | None = None
         self._connected = False
@@ -153,7 +153,7 @@ class KafkaSource:
     def behind(self) -> frozenset[Partition]:
         """Give the placed partitions of which there may be more to take right now."""
         with self._changed:
-            return self._backlog.behind(self._placed, self._waiting(), self._clock())
+            return self._backlog.behind(self._placed, self._waiting())
 
     def assigned(self) -> frozenset[Partition]:
         """Give the partitions whose records are being read."""
@@ -270,10 +270,8 @@ class KafkaSource:
         polled = consumer.poll(timeout_ms=POLL_MS)
         # Partitions assigned during this poll are not placed yet: what it brought of them is discarded.
         self._rebalance()
-        now = self._clock()
-        with self._changed:
-            self._backlog.polled(sum(map(len, polled.values())), now)
         self._enqueue(polled)
+        now = self._clock()
         if now >= self._next_lag:
             self._next_lag = now + LAG_EVERY_S
             self._measure(consumer)

@@ -98,16 +98,16 @@ class Places:
     def cells_of(self, number: int, place: int) -> Cells:
         """Give the cells (R, C) of one place: `place` counts within family or list `number`."""
         if number >= len(self.families):
-            listed = self.listed[number - len(self.families)].cells[:, place] > 0
-            cells: Cells = listed.reshape(self.shape)
-            return cells
+            listed: Cells = self.listed[number - len(self.families)].cells[:, place] > 0
+            return listed.reshape(self.shape)
         family = self.families[number]
         group, first = divmod(place, self.starts(family))
         rows = self.groups[family.group[group]] > 0
         columns = np.zeros(self.shape[1], dtype=np.bool_)
         width = family.width or self.shape[1]
         columns[np.arange(first, first + width) % self.shape[1]] = True
-        return rows[:, None] & columns[None, :]
+        crossed: Cells = rows[:, None] & columns[None, :]
+        return crossed
 
 
 def compile_places(

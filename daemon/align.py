@@ -6,7 +6,8 @@ lateness, has passed the end of the slot; then they are joined to one. Within th
 depend on the order of arrival.
 
 While partitions are read that lag behind, an hour of one may come before the first record of the next. So the
-watermark goes no further than the event time that every partition with more to give has been read to.
+watermark goes no further than the event time that every partition with more to give has been read to, and no
+slot goes before it has settled.
 
 Crash safety: what waits is nowhere but here. So the offsets that are stored go no further than `held_from`,
 and a restart reads again what was held. Some of what is read again was released before; `state`, stored in

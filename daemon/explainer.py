@@ -19,7 +19,7 @@ from anomalyd.daemon.messages import report_entry
 from anomalyd.daemon.telemetry import Telemetry
 from anomalyd.detectors.detector import Explainable, Stretch
 from anomalyd.detectors.library import ModelLibrary
-from anomalyd.detectors.maps.geometry import geometry_of
+from anomalyd.detectors.maps.geometries.known import geometry_of
 from anomalyd.detectors.pair import Pair, member_state
 from anomalyd.errors import AnomalydError, ModelError
 from anomalyd.interpret.attribution import Attribution

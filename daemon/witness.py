@@ -9,7 +9,7 @@ import numpy as np
 from anomalyd.daemon.memory import RECENT_ROWS
 from anomalyd.daemon.stages import Scored
 from anomalyd.detectors.detector import Stretch
-from anomalyd.detectors.maps.geometry import geometry_of
+from anomalyd.detectors.maps.geometries.known import geometry_of
 from anomalyd.detectors.maps.regions import describe_region
 from anomalyd.detectors.pair import Pair
 from anomalyd.reports.report import Evidence

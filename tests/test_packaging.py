@@ -72,7 +72,7 @@ def test_the_wheel_is_imported_by_its_own_name(wheel: zipfile.ZipFile, tmp_path:
     wheel.extractall(tmp_path / "site")
     program = (
         "import anomalyd.daemon, anomalyd.daemon.cli, importlib.util as u\n"
-        "from anomalyd.detectors.maps.geometry import geometry_of\n"
+        "from anomalyd.detectors.maps.geometries.known import geometry_of\n"
         "from anomalyd.reports.store import Store\n"
         "Store.open('sqlite:///reports.db').close()\n"
         "assert geometry_of('DT/W0/MB1/S01') is not None\n"

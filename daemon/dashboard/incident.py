@@ -11,7 +11,8 @@ import streamlit as st
 from anomalyd.daemon.dashboard import facts, links
 from anomalyd.daemon.dashboard.look import COLOUR, MARK, badge, facts_table, literal, strip, told
 from anomalyd.daemon.dashboard.view import moment
-from anomalyd.detectors.maps.geometry import Geometry, geometry_of
+from anomalyd.detectors.maps.geometries.known import geometry_of
+from anomalyd.detectors.maps.geometry import Geometry
 from anomalyd.errors import QuestionError
 from anomalyd.interpret.drawing import draw_map, draw_vector
 from anomalyd.interpret.palette import EXPECTED, OBSERVED, QUIET, TEXT

@@ -1,14 +1,10 @@
-"""What the rows and cells of an element's map are: layers, superlayers, wires."""
+"""What the rows and cells of an element's map are: layers and wires, towers, what shares a supply."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import cache
-from importlib import resources
-from typing import Any
 
 import numpy as np
-import yaml
 from numpy.typing import NDArray
 
 
@@ -26,12 +22,49 @@ class Unit:
 
 
 @dataclass(frozen=True, slots=True)
+class Segment:
+    """Cells that share a voltage or a read-out, and so fail together: a supermodule, a sector.
+
+    `runs`: (row, first, stop) of the array, columns `first` to `stop` - 1 of each.
+    """
+
+    kind: str
+    name: str
+    runs: tuple[tuple[int, int, int], ...]
+
+    def cells(self, shape: tuple[int, int]) -> NDArray[np.bool_]:
+        """Give its cells (R, C)."""
+        cells = np.zeros(shape, dtype=np.bool_)
+        for row, first, stop in self.runs:
+            cells[row, first:stop] = True
+        return cells
+
+
+@dataclass(frozen=True, slots=True)
+class Search:
+    """Where in a map a fault is looked for: boxes of these `heights` and `widths`, in cells.
+
+    `nats`: how much more likely a class of places is to break than the others (logarithm of the odds), by
+    name: "cell", "small box", "box", "ring", or the kind of a segment. `benign`: probability that a cell is
+    dead without that being a fault; 0 where every dead cell is one.
+    """
+
+    heights: tuple[int, ...]
+    widths: tuple[int, ...]
+    nats: tuple[tuple[str, float], ...] = ()
+    benign: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
 class Geometry:
     """The map of one element of a detector.
 
-    `widths` (R,): cells of each row, rows may be ragged; `numbers` (R,): what people call each row (a chamber
-    without a theta superlayer has layers 1-4 and 9-12); `row` and `cell` are the field's words for them
-    ("layer", "wire"; cells count from 1). `units`: the hardware that rows belong to, in order.
+    `widths` (R,): where the cells of each row end, rows may be ragged; `starts` (R,): where they begin, all
+    at 0 if empty; `numbers` (R,): what people call each row (a chamber without a theta superlayer has layers
+    1-4 and 9-12); `row` and `cell` are the field's words for them ("layer", "wire"; cells count from 1).
+    `units`: the hardware that rows belong to, in order; empty where rows see different particles. `segments`: cells
+    that fail together. `masked`: further places that are no cells, as in `Segment.runs`. `weak`: numbers of
+    rows known to fail. `wrap`: the last column lies beside the first.
     """
 
     entity: str
@@ -39,7 +72,19 @@ class Geometry:
     cell: str
     widths: tuple[int, ...]
     numbers: tuple[int, ...]
-    units: tuple[Unit, ...]
+    units: tuple[Unit, ...] = ()
+    starts: tuple[int, ...] = ()
+    masked: tuple[tuple[int, int, int], ...] = ()
+    segments: tuple[Segment, ...] = ()
+    weak: tuple[int, ...] = ()
+    wrap: bool = False
+    search: Search | None = None
+
+    @classmethod
+    def of(cls, entity: str, shape: tuple[int, int]) -> Geometry:
+        """Give the geometry of a two-dimensional histogram (R, C) of which nothing else is known."""
+        rows, columns = shape
+        return cls(entity, "row", "column", (columns,) * rows, tuple(range(1, rows + 1)))
 
     @property
     def shape(self) -> tuple[int, int]:
@@ -48,7 +93,12 @@ class Geometry:
 
     def mask(self) -> NDArray[np.bool_]:
         """Say which places of the array are cells: (R, C), False behind the end of a ragged row."""
-        return np.arange(self.shape[1])[None, :] < np.array(self.widths)[:, None]
+        columns = np.arange(self.shape[1])[None, :]
+        starts = np.array(self.starts or (0,) * len(self.widths))
+        cells: NDArray[np.bool_] = (columns >= starts[:, None]) & (columns < np.array(self.widths)[:, None])
+        for row, first, stop in self.masked:
+            cells[row, first:stop] = False
+        return cells
 
     def row_of(self, number: int) -> int:
         """Give the array's row of what people call layer `number`.
@@ -67,101 +117,7 @@ class Geometry:
 
     def sisters(self, row: int) -> tuple[int, ...]:
         """Give the other rows of the same unit: they see the same particles as this one."""
+        if not self.units:
+            return ()
         unit = self.unit_of(row)
         return tuple(r for r in range(unit.start, unit.stop) if r != row)
-
-
-@dataclass(frozen=True, slots=True)
-class Station:
-    """One station of the drift tubes, as in dt.yaml (which tells what the figures are)."""
-
-    name: str
-    sectors: tuple[int, ...]
-    phi: tuple[int, ...]
-    phi_of_sector: dict[int, tuple[int, ...]]
-    theta: tuple[int, ...]
-    superlayers: tuple[float | None, ...]
-    counts_mean: float
-    counts_spread: float
-
-
-@cache
-def _dt() -> dict[str, Any]:
-    text = (resources.files(__package__) / "dt.yaml").read_text(encoding="utf-8")
-    loaded: dict[str, Any] = yaml.safe_load(text)
-    return loaded
-
-
-@cache
-def station(name: str) -> Station:
-    """Give a drift-tube station by name, "MB1" to "MB4".
-
-    Raises:
-        ValueError: there is no such station.
-
-    """
-    stations = _dt()["stations"]
-    if name not in stations:
-        raise ValueError(f"station {name!r}: unknown; there are {', '.join(stations)}")
-    s = stations[name]
-    return Station(
-        name=name,
-        sectors=tuple(s["sectors"]),
-        phi=tuple(s["phi"]),
-        phi_of_sector={k: tuple(v) for k, v in s.get("phi_of_sector", {}).items()},
-        theta=tuple(_dt()["theta"]),
-        superlayers=tuple(s["superlayers"]),
-        counts_mean=float(s["counts"]["mean"]),
-        counts_spread=float(s["counts"]["spread"]),
-    )
-
-
-def chamber_name(wheel: int, station_name: str, sector: int) -> str:
-    """Write a chamber's entity name: `DT/W-2/MB1/S04`, `DT/W0/MB4/S13`, `DT/W+1/MB2/S07`."""
-    return f"DT/W{f'{wheel:+d}' if wheel else '0'}/{station_name}/S{sector:02d}"
-
-
-def dt_chamber(wheel: int, station_name: str, sector: int) -> Geometry:
-    """Give the geometry of one drift-tube chamber: 12 layers, or 8 in MB4, which has no theta superlayer.
-
-    Raises:
-        ValueError: there is no such chamber.
-
-    """
-    st = station(station_name)
-    if wheel not in _dt()["wheels"] or sector not in st.sectors:
-        raise ValueError(f"there is no chamber at wheel {wheel}, {station_name}, sector {sector}")
-    phi = st.phi_of_sector.get(sector, st.phi)
-    layers = len(phi)
-    widths: tuple[int, ...] = ()
-    numbers: tuple[int, ...] = ()
-    units: list[Unit] = []
-    views = ("phi", "theta", "phi")
-    for index, (view, mean) in enumerate(zip(views, st.superlayers, strict=True)):
-        if mean is None:
-            continue
-        units.append(Unit(f"SL{index + 1}", view, len(widths), len(widths) + layers))
-        widths += phi if view == "phi" else st.theta
-        numbers += tuple(range(index * layers + 1, (index + 1) * layers + 1))
-    return Geometry(chamber_name(wheel, station_name, sector), "layer", "wire", widths, numbers, tuple(units))
-
-
-@cache
-def dt_chambers() -> tuple[Geometry, ...]:
-    """Give all 250 drift-tube chambers, by wheel, station and sector."""
-    return tuple(
-        dt_chamber(wheel, name, sector)
-        for wheel in _dt()["wheels"]
-        for name in _dt()["stations"]
-        for sector in station(name).sectors
-    )
-
-
-@cache
-def _by_entity() -> dict[str, Geometry]:
-    return {chamber.entity: chamber for chamber in dt_chambers()}
-
-
-def geometry_of(entity: str) -> Geometry | None:
-    """Give the geometry of a known element, None for others: their maps have rows and columns only."""
-    return _by_entity().get(entity)

@@ -10,7 +10,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from anomalyd.detectors.maps.faults import Fault
-from anomalyd.detectors.maps.geometry import Geometry, geometry_of, station
+from anomalyd.detectors.maps.geometries.drift_tubes import station
+from anomalyd.detectors.maps.geometries.known import geometry_of
+from anomalyd.detectors.maps.geometry import Geometry
 
 LUMISECTION_S = 23.3
 """Seconds of one lumisection: 2^18 orbits of the LHC."""

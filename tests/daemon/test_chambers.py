@@ -17,7 +17,7 @@ from anomalyd.daemon.producers.sender import Message, Sender
 from anomalyd.daemon.producers.ticks import Ticks
 from anomalyd.daemon.stages import Record, Sample
 from anomalyd.detectors.maps.faults import FAULT_KINDS, DeadLayer
-from anomalyd.detectors.maps.geometry import geometry_of
+from anomalyd.detectors.maps.geometries.known import geometry_of
 from anomalyd.detectors.maps.simulation import ChamberSimulator
 
 NOW = 1795288499.5

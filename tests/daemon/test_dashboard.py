@@ -24,7 +24,7 @@ from anomalyd.daemon.dashboard import facts, look, view
 from anomalyd.daemon.dashboard.filters import Filters, entity_patterns
 from anomalyd.daemon.dashboard.serve import command, environment, serve, start
 from anomalyd.detectors.library import ModelLibrary
-from anomalyd.detectors.maps.geometry import geometry_of
+from anomalyd.detectors.maps.geometries.known import geometry_of
 from anomalyd.detectors.pair import Pair
 from anomalyd.errors import AnomalydError
 from anomalyd.interpret.attribution import Attribution

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from functools import cache, lru_cache
+from functools import lru_cache
 
 import numpy as np
 
-from anomalyd.detectors.maps.geometry import Geometry, geometry_of
+from anomalyd.detectors.maps.geometries.known import geometry_of, shipped
+from anomalyd.detectors.maps.geometry import Geometry, Search, Segment
 from anomalyd.detectors.maps.likelihood.places import Cells, Places, Runs, Units, compile_places
 
 _WIRES = (*range(1, 13), 14, 16, 18, 20, 24, 28, 32, 40)
@@ -20,15 +21,18 @@ _NARROWEST, _WIDEST = 47, 96
 _POSITIONS = 24  # steps along a layer in which faults that go through all layers are looked for
 
 
-def layout_of(entity: str, shape: tuple[int, int]) -> Places:
-    """Give the places to look at in maps (R, C) of an element: by its name, else by the shapes of CMS."""
-    chamber = geometry_of(entity)
-    if chamber is not None and chamber.shape == shape:
-        return chamber_places(chamber)
+def layout_of(entity: str, shape: tuple[int, int], added: tuple[Geometry, ...] = ()) -> Places:
+    """Give the places to look at in maps (R, C) of an element: by its name, else by the shapes of CMS.
+
+    `added`: geometries of a user's own.
+    """
+    known = geometry_of(entity, added)
+    if known is not None and known.shape == shape:
+        return places_of(known)
     if shape == (34, 72):
-        return ecal_barrel_layout()
+        return places_of(shipped("ecal-barrel").elements[0])
     if shape == (64, 72):
-        return hcal_layout()
+        return places_of(shipped("hcal").elements[0])
     rows, columns = shape
     if rows in _LAYERS and _NARROWEST <= columns <= _WIDEST:
         superlayers = tuple((first, first + 4) for first in range(0, rows, 4))
@@ -36,14 +40,23 @@ def layout_of(entity: str, shape: tuple[int, int]) -> Places:
     return plain_layout(shape)
 
 
-def chamber_places(chamber: Geometry) -> Places:
-    """Give the places of a drift-tube chamber."""
-    return chamber_layout(chamber.widths, chamber.numbers, tuple((u.start, u.stop) for u in chamber.units))
+def places_of(geometry: Geometry) -> Places:
+    """Give the places of an element: runs of wires if its rows have sisters, else boxes and segments."""
+    if geometry.units:
+        units = tuple((u.start, u.stop) for u in geometry.units)
+        return chamber_layout(geometry.widths, geometry.numbers, units, geometry.weak)
+    if geometry.search is None and not geometry.segments:
+        return plain_layout(geometry.shape, geometry.wrap)
+    # Places do not depend on the name and the mask: 72 elements of one type share them.
+    return _grid_layout(geometry.shape, geometry.wrap, geometry.search, geometry.segments)
 
 
 @lru_cache(maxsize=64)
 def chamber_layout(
-    widths: tuple[int, ...], numbers: tuple[int, ...], superlayers: tuple[tuple[int, int], ...]
+    widths: tuple[int, ...],
+    numbers: tuple[int, ...],
+    superlayers: tuple[tuple[int, int], ...],
+    weak: tuple[int, ...] = (9,),
 ) -> Places:
     """Give the places of a drift-tube chamber, with layer 9 as its known weak unit.
 
@@ -77,9 +90,10 @@ def chamber_layout(
         Runs("both phi superlayers", (both,), (*_WIRES, 0), nats=-1),
         _everywhere(widths, columns),
     ]
-    if 9 in numbers:
-        weak = numbers.index(9)
-        classes.append(Runs("layer 9", (layers[weak],), (0,), (sisters[weak],), nats=1))
+    for number in weak:
+        if number in numbers:
+            r = numbers.index(number)
+            classes.append(Runs(f"layer {number}", (layers[r],), (0,), (sisters[r],), nats=1))
     return compile_places((rows, columns), classes, tall=False, benign=_BENIGN_WIRES)
 
 
@@ -99,52 +113,39 @@ def _everywhere(widths: tuple[int, ...], columns: int) -> Units:
     return Units("all layers", tuple(names), np.stack(found), nats=0.5)
 
 
-@cache
-def ecal_barrel_layout() -> Places:
-    """Give the places of the ECAL barrel, 34 (eta) x 72 (phi) towers: boxes, supermodules, sectors, rings."""
-    rows, columns, half = 34, 72, 17
-    supermodules = [(half * side, half * side + half, 4 * s, 4 * s + 4) for side in (0, 1) for s in range(18)]
-    classes: list[Runs | Units] = [
-        *boxes(rows, [1, 2, 3, 5, 8], (1, 2, 3, 5, 8), {"cell": 3, "small box": -0.5}),
-        _units("supermodule", (rows, columns), supermodules, 3),
-        _units("sector", (rows, columns), [(0, rows, 4 * s, 4 * s + 4) for s in range(18)], 0),
-        Runs("ring", tuple((r,) for r in range(rows)), (0,), nats=-3),
-    ]
-    return compile_places((rows, columns), classes, wrap=True)
+@lru_cache(maxsize=64)
+def _grid_layout(
+    shape: tuple[int, int], wrap: bool, search: Search | None, segments: tuple[Segment, ...]
+) -> Places:
+    """Give the places of an element whose rows see different particles: boxes, segments by kind, rings."""
+    search = search or _search(shape)
+    rows = shape[0]
+    nats = dict(search.nats)
+    classes: list[Runs | Units] = [*boxes(rows, list(search.heights), search.widths, nats)]
+    for kind in dict.fromkeys(s.kind for s in segments):
+        alike = [s for s in segments if s.kind == kind]
+        cells = np.stack([s.cells(shape) for s in alike])
+        classes.append(Units(kind, tuple(s.name for s in alike), cells, nats=nats.get(kind, 0.0)))
+    classes.append(Runs("ring", tuple((r,) for r in range(rows)), (0,), nats=nats.get("ring", 0.0)))
+    return compile_places(shape, classes, wrap=wrap, benign=search.benign)
 
 
-@cache
-def hcal_layout() -> Places:
-    """Give the places of a depth of the HCAL, 64 (ieta) x 72 (iphi): boxes up to 15 x 4, sectors, rings."""
-    rows, columns = 64, 72
-    classes: list[Runs | Units] = [
-        *boxes(rows, [1, 2, 3, 4, 6, 8, 11, 15], (1, 2, 3, 4), {"box": 2}),
-        _units("sector", (rows, columns), [(0, rows, 4 * s, 4 * s + 4) for s in range(18)], -3),
-        Runs("ring", tuple((r,) for r in range(rows)), (0,), nats=-3),
-    ]
-    return compile_places((rows, columns), classes, wrap=True)
-
-
-def _units(name: str, shape: tuple[int, int], corners: list[tuple[int, int, int, int]], nats: float) -> Units:
-    """List boxes by first row, row behind the last, first column, column behind the last."""
-    cells = np.zeros((len(corners), *shape), dtype=np.bool_)
-    for unit, (top, bottom, left, right) in zip(cells, corners, strict=True):
-        unit[top:bottom, left:right] = True
-    names = tuple(f"{name} {number}" for number in range(1, len(corners) + 1))
-    return Units(name, names, cells, nats=nats)
+def _search(shape: tuple[int, int]) -> Search:
+    """Say where to look in maps whose geometry does not."""
+    heights = tuple(h for h in (1, 2, 3, 4, 6, 8, 12, 16) if h < shape[0]) or (1,)
+    return Search(heights, tuple(w for w in (1, 2, 3, 4, 6, 8, 12, 16, 24, 32) if w < shape[1]) or (1,))
 
 
 @lru_cache(maxsize=64)
-def plain_layout(shape: tuple[int, int]) -> Places:
+def plain_layout(shape: tuple[int, int], wrap: bool = False) -> Places:
     """Give the places of a two-dimensional histogram of which nothing else is known."""
-    heights = [h for h in (1, 2, 3, 4, 6, 8, 12, 16) if h < shape[0]] or [1]
-    widths = tuple(w for w in (1, 2, 3, 4, 6, 8, 12, 16, 24, 32) if w < shape[1]) or (1,)
+    search = _search(shape)
     classes: list[Runs | Units] = [
-        *boxes(shape[0], heights, widths, {}),
+        *boxes(shape[0], list(search.heights), search.widths, {}),
         Runs("row", tuple((r,) for r in range(shape[0])), (0,)),
         Runs("column", (tuple(range(shape[0])),), (1, 2, 3, 4, 6, 8, 12, 16)),
     ]
-    return compile_places(shape, classes)
+    return compile_places(shape, classes, wrap=wrap)
 
 
 def boxes(

@@ -3,7 +3,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from anomalyd.detectors.maps.geometry import chamber_name, dt_chamber, dt_chambers, geometry_of
+from anomalyd.detectors.maps.geometries.drift_tubes import chamber_name, dt_chamber, dt_chambers
+from anomalyd.detectors.maps.geometries.known import geometry_of
 
 
 def test_there_are_250_chambers_with_names_of_their_own():

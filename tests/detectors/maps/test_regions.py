@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from anomalyd.detectors.maps.faults import DeadBlock, DeadLayer, DeadRegion, HotWires, LowVoltage
-from anomalyd.detectors.maps.geometry import geometry_of
+from anomalyd.detectors.maps.geometries.known import geometry_of
 from anomalyd.detectors.maps.regions import describe_region
 
 CHAMBER = "DT/W-2/MB1/S04"

@@ -13,7 +13,7 @@ from anomalyd.detectors.maps.faults import (
     LowVoltage,
     random_fault,
 )
-from anomalyd.detectors.maps.geometry import dt_chambers
+from anomalyd.detectors.maps.geometries.drift_tubes import dt_chambers
 from anomalyd.detectors.maps.simulation import FILL_LUMISECTIONS, ChamberSimulator, LuminositySimulator
 
 CHAMBER = "DT/W-2/MB1/S04"

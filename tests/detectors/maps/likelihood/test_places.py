@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from anomalyd.detectors.maps.geometry import dt_chambers
+from anomalyd.detectors.maps.geometries.drift_tubes import dt_chambers
 from anomalyd.detectors.maps.likelihood.layouts import layout_of
 from anomalyd.detectors.maps.likelihood.places import Places, Runs, Units, compile_places
 

@@ -62,9 +62,9 @@ class Geometry:
     `widths` (R,): where the cells of each row end, rows may be ragged; `starts` (R,): where they begin, all
     at 0 if empty; `numbers` (R,): what people call each row (a chamber without a theta superlayer has layers
     1-4 and 9-12); `row` and `cell` are the field's words for them ("layer", "wire"; cells count from 1).
-    `units`: the hardware that rows belong to, in order; empty where rows see different particles. `segments`: cells
-    that fail together. `masked`: further places that are no cells, as in `Segment.runs`. `weak`: numbers of
-    rows known to fail. `wrap`: the last column lies beside the first.
+    `units`: the hardware that rows belong to, in order; empty where rows see different particles.
+    `segments`: cells that fail together. `masked`: further places that are no cells, as in `Segment.runs`.
+    `weak`: numbers of rows known to fail. `wrap`: the last column lies beside the first.
     """
 
     entity: str

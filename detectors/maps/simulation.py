@@ -1,4 +1,4 @@
-"""Simulated maps of drift-tube chambers: a smooth profile, Poisson noise, luminosity, benign dead wires."""
+"""Simulated maps of detector elements: a shape, Poisson noise, luminosity, benign dead cells."""
 
 from __future__ import annotations
 
@@ -12,7 +12,9 @@ from numpy.typing import NDArray
 from anomalyd.detectors.maps.faults import Fault
 from anomalyd.detectors.maps.geometries.drift_tubes import station
 from anomalyd.detectors.maps.geometries.known import geometry_of
+from anomalyd.detectors.maps.geometries.recipes import Normal
 from anomalyd.detectors.maps.geometry import Geometry
+from anomalyd.detectors.maps.shapes import drifting, grid_shape, layered_shape
 
 LUMISECTION_S = 23.3
 """Seconds of one lumisection: 2^18 orbits of the LHC."""
@@ -21,7 +23,9 @@ FILL_LUMISECTIONS = 1500
 """Lumisections of a fill: about ten hours."""
 
 _DECAY = 0.7  # luminosity falls by half over a fill, as the beams are used up
-_PROFILE, _DEAD, _LUMINOSITY, _MAP, _FAULT = range(5)  # independent random streams of one seed
+_PROFILE, _DEAD, _LUMINOSITY, _MAP, _FAULT, _DRIFT = range(6)  # independent random streams of one seed
+
+_USUAL = Normal(counts=15.0)
 
 
 class LuminositySimulator:
@@ -39,15 +43,17 @@ class LuminositySimulator:
         return float(fall * rng.lognormal(-(self.spread**2) / 2, self.spread))
 
 
-class ChamberSimulator:
-    """One chamber's maps, after what was decoded from real ones.
+class ElementSimulator:
+    """One element's maps, for chambers after what was decoded from real ones.
 
-    Everything is a function of (seed, chamber, lumisection): the same map whenever it is asked for.
+    Everything is a function of (seed, element, lumisection): the same map whenever it is asked for.
     `mean_counts` is the mean of a wire's hits in one map at luminosity 1; by default it is drawn around the
     station's published mean. `luminosity_spread` is the relative scatter of the luminosity.
+    `normal` says what elements of its type look like; `drift` (rms) and `ageing` (share lost in a fill at the
+    outer cells) how their shape moves.
 
     Raises:
-        ValueError: an entity that is no drift-tube chamber, or `mean_counts` not above 0.
+        ValueError: an entity of no known geometry, or `mean_counts` not above 0.
 
     Source: A. A. Pol et al., "Detector monitoring with artificial neural networks at the CMS experiment at
     the CERN Large Hadron Collider", Comput. Softw. Big Sci. 3 (2019) 3, arXiv:1808.00911, for the faults.
@@ -60,13 +66,22 @@ class ChamberSimulator:
         seed: int,
         mean_counts: float | None = None,
         luminosity_spread: float = 0.2,
+        *,
+        normal: Normal | None = None,
+        drift: float = 0.0,
+        ageing: float = 0.0,
     ) -> None:
         geometry = geometry_of(chamber) if isinstance(chamber, str) else chamber
         if geometry is None:
-            raise ValueError(f"chamber {chamber!r}: not a drift-tube chamber, as DT/W-2/MB1/S04")
+            raise ValueError(f"element {chamber!r}: not of a known geometry, as the chamber DT/W-2/MB1/S04")
         if mean_counts is not None and not mean_counts > 0:
             raise ValueError(f"mean_counts {mean_counts}: must be above 0")
         self.chamber = geometry
+        self.normal = normal or _USUAL
+        self.drift = drift
+        self.ageing = ageing
+        parts = geometry.entity.split("/")
+        self._station = station(parts[2]) if parts[0] == "DT" and len(parts) == 4 else None
         self.seed = seed
         self.luminosity = LuminositySimulator(seed, luminosity_spread)
         self._number = crc32(geometry.entity.encode())  # hash() differs from process to process
@@ -77,41 +92,39 @@ class ChamberSimulator:
 
     @cached_property
     def profile(self) -> NDArray[np.float64]:
-        """Mean hits (R, C) of each wire at luminosity 1, were none dead; 0 behind the ends of the rows."""
+        """Mean hits (R, C) of each cell at luminosity 1, were none dead; 0 where there is no cell."""
         rng = self._rng(_PROFILE)
-        _, wheel, station_name, _ = self.chamber.entity.split("/")
-        st = station(station_name)
-        means = [m for m in st.superlayers if m is not None]
-        shape = np.zeros(self.chamber.shape)
-        for unit, mean in zip(self.chamber.units, means, strict=True):
-            # A superlayer's four layers see the same particles: one shape, and a few percent between them.
-            bend = rng.normal(0, [0.06, 0.03, 0.015])
+        counts = self.normal.counts
+        if self._station is not None:
+            _, wheel, *_ = self.chamber.entity.split("/")
+            levels = [m for m in self._station.superlayers if m is not None]
             # Along the beam the rate rises towards the end caps: outwards in the outer wheels.
-            slope = rng.normal(0.15 * int(wheel[1:]), 0.05) if unit.view == "theta" else rng.normal(0, 0.04)
-            level = mean * rng.normal(1, 0.03)
-            for row in range(unit.start, unit.stop):
-                width = self.chamber.widths[row]
-                x = (np.arange(width) + 0.5) / width
-                waves = sum(b * np.cos((k + 1) * np.pi * x) for k, b in enumerate(bend))
-                edge = 1 - 0.25 * np.exp(-np.minimum(x, 1 - x) * width / 1.5)
-                shape[row, :width] = level * rng.normal(1, 0.02) * (1 + slope * (2 * x - 1) + waves) * edge
-        shape = np.clip(shape, 0, None)
-        counts = self._mean_counts
-        if counts is None:
-            relative = st.counts_spread / st.counts_mean
+            slopes = [
+                (0.15 * int(wheel[1:]), 0.05) if u.view == "theta" else (0.0, 0.04)
+                for u in self.chamber.units
+            ]
+            shape = layered_shape(self.chamber, rng, levels, slopes)
+            relative = self._station.counts_spread / self._station.counts_mean
             sigma = np.sqrt(np.log(1 + relative**2))
-            counts = st.counts_mean * float(rng.lognormal(-(sigma**2) / 2, sigma))
+            counts = self._station.counts_mean * float(rng.lognormal(-(sigma**2) / 2, sigma))
+        elif self.chamber.units:
+            shape = layered_shape(self.chamber, rng)
+        else:
+            shape = grid_shape(self.chamber, self.normal, rng)
+        if self._mean_counts is not None:
+            counts = self._mean_counts
         scaled: NDArray[np.float64] = shape * counts / shape[self.chamber.mask()].mean()
         return scaled
 
     @cached_property
     def dead(self) -> NDArray[np.bool_]:
-        """The isolated dead wires (R, C), .3 to .7 % of all: always there, and not a fault."""
+        """The isolated dead cells (R, C), .3 to .7 % of all wires: always there, and not a fault."""
         rng = self._rng(_DEAD)
         mask = self.chamber.mask()
         dead = np.zeros_like(mask)
-        wanted = max(1, round(float(rng.uniform(0.003, 0.007)) * int(mask.sum())))
-        for cell in rng.permutation(np.flatnonzero(mask)):
+        share = self.normal.dead * float(rng.uniform(0.6, 1.4))
+        wanted = max(1, round(share * int(mask.sum()))) if share else 0
+        for cell in rng.permutation(np.flatnonzero(mask)) if wanted else ():
             row, column = divmod(int(cell), mask.shape[1])
             around = dead[max(row - 1, 0) : row + 2, max(column - 1, 0) : column + 2]
             if not around.any():
@@ -124,7 +137,23 @@ class ChamberSimulator:
     def expected(self, lumisection: int) -> NDArray[np.float64]:
         """Give the mean hits (R, C) of each wire in a lumisection without a fault."""
         mean: NDArray[np.float64] = np.where(self.dead, 0.0, self.profile) * self.luminosity(lumisection)
+        if self.drift or self.ageing:
+            mean = mean * self._moved(lumisection)
         return mean
+
+    def _moved(self, lumisection: int) -> NDArray[np.float64]:
+        """Say how the shape (R, C) has moved: by drift in a fill and between fills, and by ageing."""
+        fill, at = divmod(lumisection, FILL_LUMISECTIONS)
+        turn = 2 * np.pi * at / FILL_LUMISECTIONS
+        within, other, between = (
+            drifting(self.chamber, self._rng(_DRIFT, part), 1.0) - 1 for part in (0, 1, 2 + fill)
+        )
+        moved = 1 + self.drift * (np.cos(turn) * within + np.sin(turn) * other + between) / np.sqrt(2)
+        # The outer cells see more particles, and age faster.
+        columns = np.abs(np.linspace(-1, 1, self.chamber.shape[1]))
+        aged = np.exp(-self.ageing * columns * lumisection / FILL_LUMISECTIONS)
+        result: NDArray[np.float64] = np.clip(moved, 0, None) * aged
+        return result
 
     def map(self, lumisection: int, fault: Fault | None = None) -> NDArray[np.float32]:
         """Draw a map: counts (R, C), NaN behind the ends of ragged rows."""

@@ -26,7 +26,7 @@ from anomalyd.daemon.decode import Decoder
 from anomalyd.daemon.stages import Record, Sample
 from anomalyd.detectors.detector import Series, TrainingSet
 from anomalyd.detectors.library import LoadedPair, ModelLibrary
-from anomalyd.detectors.maps.simulation import ChamberSimulator
+from anomalyd.detectors.maps.simulation import ElementSimulator
 from anomalyd.detectors.pair import Pair, train_pair
 
 TIMESTAMP_MS = 1_795_288_499_500
@@ -382,8 +382,8 @@ class Experiment:
         )
 
     @cached_property
-    def _simulators(self) -> dict[str, ChamberSimulator]:
-        return {chamber: ChamberSimulator(chamber, 1, 50.0) for chamber in self.chambers}
+    def _simulators(self) -> dict[str, ElementSimulator]:
+        return {chamber: ElementSimulator(chamber, 1, 50.0) for chamber in self.chambers}
 
     def loaded(self, pair: Pair, version: str = "v1") -> LoadedPair:
         return LoadedPair("name", version, pair, ())

@@ -18,7 +18,7 @@ from anomalyd.daemon.producers.ticks import Ticks
 from anomalyd.daemon.stages import Record, Sample
 from anomalyd.detectors.maps.faults import FAULT_KINDS, DeadLayer
 from anomalyd.detectors.maps.geometries.known import geometry_of
-from anomalyd.detectors.maps.simulation import ChamberSimulator
+from anomalyd.detectors.maps.simulation import ElementSimulator
 
 NOW = 1795288499.5
 MB1, MB4 = "DT/W-2/MB1/S04", "DT/W+1/MB4/S13"
@@ -51,8 +51,8 @@ def test_the_daemon_reads_the_very_maps_of_the_simulator() -> None:
     first, second = decoded(list(stream.messages(12, NOW)))
     assert (first.entity, first.time, first.run, first.lumisection) == (MB1, NOW, 321909, 12)
     assert second.entity == MB4
-    np.testing.assert_array_equal(first.map, ChamberSimulator(MB1, 7).map(12))
-    np.testing.assert_array_equal(second.map, ChamberSimulator(MB4, 7).map(12))
+    np.testing.assert_array_equal(first.map, ElementSimulator(MB1, 7).map(12))
+    np.testing.assert_array_equal(second.map, ElementSimulator(MB4, 7).map(12))
 
 
 def test_rows_are_ragged_and_keys_are_entities() -> None:

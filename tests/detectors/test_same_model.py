@@ -7,7 +7,7 @@ import pytest
 from safetensors.torch import save
 
 from anomalyd.detectors.detector import Series, TrainingSet
-from anomalyd.detectors.maps.simulation import LUMISECTION_S, ChamberSimulator
+from anomalyd.detectors.maps.simulation import LUMISECTION_S, ElementSimulator
 from anomalyd.detectors.model import Model
 from anomalyd.detectors.registry import detector_class, kinds
 from anomalyd.detectors.training import train_model
@@ -19,7 +19,7 @@ QUICK = {"epochs": 2, "steps": 5, "warmup": 12}
 @pytest.fixture(scope="module")
 def maps() -> TrainingSet:
     chambers = ("DT/W-2/MB1/S01", "DT/W+1/MB4/S13")
-    simulators = {name: ChamberSimulator(name, 1, 30.0) for name in chambers}
+    simulators = {name: ElementSimulator(name, 1, 30.0) for name in chambers}
     times = np.arange(30) * LUMISECTION_S
     return TrainingSet({name: Series(times, s.maps(range(30))) for name, s in simulators.items()})
 

@@ -12,8 +12,8 @@ class Normal:
 
     `counts`: usual mean counts of a cell; `luminosity_spread`: relative scatter from map to map; `dead`:
     share of isolated dead cells, which are no fault; `slope`, `curvature`, `waves`: relative size of parts
-    of the shape along the rows (mean and spread, spread, spread); `rows`: spread of whole rows; `cells`: spread of
-    single cells; `segments`: spread of segments.
+    of the shape along the rows (mean and spread, spread, spread); `rows`, `cells`, `segments`: spread of
+    whole rows, of single cells, of segments.
     """
 
     counts: float
@@ -34,7 +34,7 @@ class FaultRecipe:
     `place`: "box" (`size` rows x columns anywhere), "run" (`size` 1 x columns of one row), "unit" (`size[1]`
     columns through all rows of a unit), "both" (the same in all units of one view), "row" (all of the row
     numbered `size[0]`, 0: of any row), "segment" (all of a segment of the kind `segment`), "smooth" (a dip of
-    Gaussian shape through all rows, whose width at 60 % of its depth is `width` of a row's length).
+    Gaussian shape through all rows, whose full width at half its depth is `width` of a row's length).
     `factors`: 0 is dead, .9 a loss of a tenth, 2 twice too hot.
     """
 

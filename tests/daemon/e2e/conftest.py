@@ -26,7 +26,7 @@ from anomalyd.daemon.config import Config, load_config
 from anomalyd.detectors.detector import Series, TrainingSet
 from anomalyd.detectors.library import ModelLibrary
 from anomalyd.detectors.maps.faults import random_fault
-from anomalyd.detectors.maps.simulation import ChamberSimulator
+from anomalyd.detectors.maps.simulation import ElementSimulator
 from anomalyd.detectors.pair import Pair, train_pair
 from anomalyd.reports.queries import Queries, Selection
 from anomalyd.reports.report import Report
@@ -60,8 +60,8 @@ def host_rows(rows: int, seed: int) -> NDArray[np.float32]:
     return ((10.0 + values) * _UNITS).astype(np.float32)
 
 
-def chamber(entity: str) -> ChamberSimulator:
-    return ChamberSimulator(entity, _SEED, 40.0)
+def chamber(entity: str) -> ElementSimulator:
+    return ElementSimulator(entity, _SEED, 40.0)
 
 
 @dataclass(frozen=True)

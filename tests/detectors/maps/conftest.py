@@ -9,7 +9,7 @@ from anomalyd.detectors.detector import Detector, RawScores, Series, Stretch, Tr
 from anomalyd.detectors.maps.autoencoder import MapAutoencoder
 from anomalyd.detectors.maps.classical import MapClassical
 from anomalyd.detectors.maps.faults import Fault
-from anomalyd.detectors.maps.simulation import LUMISECTION_S, ChamberSimulator
+from anomalyd.detectors.maps.simulation import LUMISECTION_S, ElementSimulator
 
 CHAMBERS = (
     *(f"DT/W-2/MB1/S{sector:02d}" for sector in range(1, 7)),
@@ -21,7 +21,7 @@ class Chambers:
     """Some chambers of three shapes at one mean count: what they send, and what a detector says of it."""
 
     def __init__(self, counts: float) -> None:
-        self.simulators = {chamber: ChamberSimulator(chamber, 1, counts) for chamber in CHAMBERS}
+        self.simulators = {chamber: ElementSimulator(chamber, 1, counts) for chamber in CHAMBERS}
 
     def training(self, maps: int = 40) -> TrainingSet:
         return TrainingSet(
@@ -49,7 +49,7 @@ class Chambers:
     def faulty(
         self,
         detector: Detector,
-        fault: Callable[[ChamberSimulator, np.random.Generator], Fault],
+        fault: Callable[[ElementSimulator, np.random.Generator], Fault],
         maps: int = 5,
     ) -> np.ndarray:
         """Raw scores of maps with a fault each."""

@@ -17,7 +17,7 @@ from anomalyd.detectors.maps.faults import (
     LowVoltage,
     random_fault,
 )
-from anomalyd.detectors.maps.simulation import ChamberSimulator
+from anomalyd.detectors.maps.simulation import ElementSimulator
 from anomalyd.errors import ModelDamaged, ModelMismatch, TrainingError
 
 CHAMBER = "DT/W-2/MB1/S04"
@@ -76,7 +76,7 @@ def test_normal_maps_hardly_alarm(bright, bright_autoencoder, bright_threshold):
 
 @pytest.mark.parametrize("factor", [0.5, 2.0])
 def test_luminosity_is_not_an_anomaly(bright, bright_autoencoder, bright_threshold, factor):
-    other = ChamberSimulator(CHAMBER, 1, 50.0 * factor)  # the same chamber in another light
+    other = ElementSimulator(CHAMBER, 1, 50.0 * factor)  # the same chamber in another light
     raw = bright.score(bright_autoencoder, other.maps(range(40)), CHAMBER).raw
     assert (raw > bright_threshold).mean() <= 0.03
     assert np.median(raw) == pytest.approx(np.median(bright.normal(bright_autoencoder)), abs=0.5)
@@ -172,7 +172,7 @@ def test_masked_cells_are_no_fault_and_hide_no_other(bright, bright_autoencoder,
 
 
 def test_an_element_never_seen_is_judged_by_its_shape(bright, bright_autoencoder, bright_threshold):
-    new = ChamberSimulator("DT/W-2/MB1/S09", 1, 50.0)
+    new = ElementSimulator("DT/W-2/MB1/S09", 1, 50.0)
     raw = bright.score(bright_autoencoder, new.maps(range(20)), new.chamber.entity).raw
     broken = np.stack([new.map(i, DeadRegion(3, 10, 25)) for i in range(20)])
     assert np.isfinite(raw).all()

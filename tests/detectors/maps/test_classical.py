@@ -5,7 +5,7 @@ import pytest
 
 from anomalyd.detectors.maps.classical import MapClassical, ReferenceChiSquare, ZeroCells
 from anomalyd.detectors.maps.faults import DeadBlock, DeadLayer, HotWires, LowVoltage
-from anomalyd.detectors.maps.simulation import ChamberSimulator
+from anomalyd.detectors.maps.simulation import ElementSimulator
 from anomalyd.errors import ModelDamaged, ModelMismatch, TrainingError
 
 CHAMBER = "DT/W-2/MB1/S04"
@@ -58,7 +58,7 @@ def test_the_larger_of_the_two_decides_and_is_to_blame(bright, bright_classical)
 
 @pytest.mark.parametrize("factor", [0.5, 2.0])
 def test_luminosity_is_not_an_anomaly(bright, bright_classical, factor):
-    other = ChamberSimulator(CHAMBER, 1, 50.0 * factor)
+    other = ElementSimulator(CHAMBER, 1, 50.0 * factor)
     assert bright.score(bright_classical, other.maps(range(40)), CHAMBER).raw.max() < 4
 
 
@@ -82,7 +82,7 @@ def test_missing_cells_are_nan_and_have_no_say(bright, bright_classical):
 
 
 def test_an_element_never_seen_does_not_alarm_for_being_different(bright, bright_classical):
-    new = ChamberSimulator("DT/W-2/MB1/S09", 1, 50.0)
+    new = ElementSimulator("DT/W-2/MB1/S09", 1, 50.0)
     raw = bright.score(bright_classical, new.maps(range(20)), new.chamber.entity).raw
     broken = np.stack([new.map(i, DeadLayer(3)) for i in range(20)])
     assert bright.score(bright_classical, broken, new.chamber.entity).raw.min() > raw.max() + 3

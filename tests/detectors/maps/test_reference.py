@@ -6,13 +6,13 @@ import pytest
 from anomalyd.detectors.detector import Series, TrainingSet
 from anomalyd.detectors.maps.faults import DeadBlock
 from anomalyd.detectors.maps.reference import References, learn_reference
-from anomalyd.detectors.maps.simulation import ChamberSimulator
+from anomalyd.detectors.maps.simulation import ElementSimulator
 from anomalyd.errors import ModelDamaged, ModelMismatch, TrainingError
 
 CHAMBER = "DT/W-2/MB1/S04"
 
 
-def pulls(simulator: ChamberSimulator, reference) -> np.ndarray:
+def pulls(simulator: ElementSimulator, reference) -> np.ndarray:
     """How far the learnt rates are from the true ones, in their own Poisson errors."""
     true = simulator.profile / simulator.profile[reference.usable].mean()
     error = np.sqrt(true / reference.exposure)
@@ -20,7 +20,7 @@ def pulls(simulator: ChamberSimulator, reference) -> np.ndarray:
 
 
 def test_the_profile_is_the_true_one_within_its_errors_and_dead_wires_are_known():
-    simulator = ChamberSimulator(CHAMBER, 3, 20.0)
+    simulator = ElementSimulator(CHAMBER, 3, 20.0)
     reference, kept = learn_reference(simulator.maps(range(40)))
     assert kept.all()
     assert np.array_equal(reference.usable, simulator.chamber.mask() & ~simulator.dead)
@@ -32,7 +32,7 @@ def test_the_profile_is_the_true_one_within_its_errors_and_dead_wires_are_known(
 
 
 def test_faulty_maps_among_the_training_are_left_out():
-    simulator = ChamberSimulator(CHAMBER, 3, 20.0)
+    simulator = ElementSimulator(CHAMBER, 3, 20.0)
     maps = simulator.maps(range(40))
     faulty = [3, 4, 5, 30]
     maps[faulty] = simulator.maps(faulty, DeadBlock((1, 2, 3, 4), 10, 25))
@@ -42,7 +42,7 @@ def test_faulty_maps_among_the_training_are_left_out():
 
 
 def test_masked_cells_do_not_bias_the_profile():
-    simulator = ChamberSimulator(CHAMBER, 3, 20.0)
+    simulator = ElementSimulator(CHAMBER, 3, 20.0)
     maps = simulator.maps(range(40))
     maps[:30, 2, 5:15] = np.nan
     maps[:, 7, 3] = np.nan
@@ -66,7 +66,7 @@ def test_vectors_are_refused_as_training():
 
 @pytest.fixture(scope="module")
 def references() -> References:
-    chambers = [ChamberSimulator(f"DT/W-2/{name}", 1, 30.0) for name in ("MB1/S01", "MB1/S02", "MB4/S13")]
+    chambers = [ElementSimulator(f"DT/W-2/{name}", 1, 30.0) for name in ("MB1/S01", "MB1/S02", "MB4/S13")]
     series = {s.chamber.entity: Series(np.arange(20.0), s.maps(range(20))) for s in chambers}
     return References.fit(TrainingSet(series), "zero-cells")[0]
 

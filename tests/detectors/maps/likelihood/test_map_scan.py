@@ -6,7 +6,7 @@ import pytest
 from anomalyd.detectors.detector import Series, Stretch, TrainingSet, Word
 from anomalyd.detectors.maps.faults import FAULT_KINDS, DeadBlock, LowEfficiency, LowVoltage, random_fault
 from anomalyd.detectors.maps.likelihood.detector import MapScan
-from anomalyd.detectors.maps.simulation import LUMISECTION_S, ChamberSimulator
+from anomalyd.detectors.maps.simulation import LUMISECTION_S, ElementSimulator
 from anomalyd.detectors.model import load_model, save_model
 from anomalyd.detectors.training import train_model
 from anomalyd.errors import ModelDamaged, ModelMismatch, TrainingError
@@ -15,8 +15,8 @@ KNOWN = tuple(f"DT/W-2/MB1/S{sector:02d}" for sector in range(1, 9))
 NEW = "DT/W+1/MB1/S03"
 
 
-def simulator(entity: str) -> ChamberSimulator:
-    return ChamberSimulator(entity, 1, 15.0)
+def simulator(entity: str) -> ElementSimulator:
+    return ElementSimulator(entity, 1, 15.0)
 
 
 def stretch(entity: str, maps: np.ndarray, state=None) -> Stretch:

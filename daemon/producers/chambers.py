@@ -18,7 +18,7 @@ from anomalyd.detectors.maps.faults import FAULT_KINDS, Fault, random_fault
 from anomalyd.detectors.maps.geometries.drift_tubes import dt_chambers
 from anomalyd.detectors.maps.geometries.known import geometry_of
 from anomalyd.detectors.maps.geometry import Geometry
-from anomalyd.detectors.maps.simulation import LUMISECTION_S, ChamberSimulator
+from anomalyd.detectors.maps.simulation import LUMISECTION_S, ElementSimulator
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,7 +92,7 @@ class ChamberStream:
         clock: Callable[[], float] = time.time,
     ) -> None:
         self._sender = sender
-        self._simulators = [ChamberSimulator(_chamber(entity), seed, mean_counts) for entity in chambers]
+        self._simulators = [ElementSimulator(_chamber(entity), seed, mean_counts) for entity in chambers]
         self._run_number = run
         self._ticks = ticks or Ticks(LUMISECTION_S)
         self._clock = clock

@@ -45,7 +45,7 @@ class FaultPlaces:
     ) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
         """Give the log likelihood ratio (N,) of maps, averaged over the places, and the best place (N,).
 
-        `maps` (N, R, C); `expected` (N, R, C): the true mean counts without a fault; 0 where a cell is dead or none.
+        `maps` (N, R, C); `expected` (N, R, C): the true mean counts without a fault; 0 where nothing counts.
         """
         flat = self.factors.reshape(len(self.factors), -1)
         logs = np.maximum(np.log(np.maximum(flat, 1e-30)), _NEVER)

@@ -11,7 +11,7 @@ import torch
 from anomalyd.detectors.detector import Series, Stretch, TrainingSet
 from anomalyd.detectors.maps.autoencoder import MapAutoencoder
 from anomalyd.detectors.maps.faults import DeadBlock, HotWires, LowVoltage
-from anomalyd.detectors.maps.simulation import ChamberSimulator
+from anomalyd.detectors.maps.simulation import ElementSimulator
 from anomalyd.detectors.vectors.autoencoder import VectorAutoencoder
 from anomalyd.interpret.explain import explain
 
@@ -69,7 +69,7 @@ def test_integrated_gradients_of_a_vector_add_up(host):
 @pytest.fixture(scope="module")
 def chamber():
     """A chamber of ragged layers with dead wires that are no fault; and its detector."""
-    simulator = ChamberSimulator("DT/W-2/MB1/S04", seed=1, mean_counts=40)
+    simulator = ElementSimulator("DT/W-2/MB1/S04", seed=1, mean_counts=40)
     maps = simulator.maps(range(30))
     training = TrainingSet({simulator.chamber.entity: Series(np.arange(30) * 23.3, maps)})
     return MapAutoencoder.fit(training, {"steps": 60}), simulator

@@ -139,7 +139,7 @@ def test_random_faults_fit_every_chamber(kind):
 
 
 def test_impossible_wishes_are_refused():
-    with pytest.raises(ValueError, match="not a drift-tube chamber"):
+    with pytest.raises(ValueError, match="not of a known geometry"):
         ElementSimulator("node17", 0)
     with pytest.raises(ValueError, match="above 0"):
         ElementSimulator(CHAMBER, 0, 0.0)

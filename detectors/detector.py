@@ -12,6 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor
 
+from anomalyd.detectors.maps.geometry import Geometry
+
 SampleKind = Literal["vector", "map"]
 
 Floats = NDArray[np.float32] | NDArray[np.float64]
@@ -37,11 +39,12 @@ class TrainingSet:
     """What a detector is fitted on: the series of each entity.
 
     `features` names the metrics (F,) of a vector; it is empty for maps. Maps of different entities may differ
-    in shape.
+    in shape; `geometries` says what their cells are, beside those that anomalyd knows by name.
     """
 
     series: Mapping[str, Series]
     features: tuple[str, ...] = ()
+    geometries: tuple[Geometry, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,6 +6,7 @@ import hashlib
 import math
 import time
 from collections.abc import Callable, Iterator, Mapping
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -65,14 +66,14 @@ def train_model(
         TrainingError: too little data, an unknown kind or parameter, a false-alarm rate outside (0, 1).
 
     """
-    training = TrainingSet({e: s for e, s in training.series.items() if len(s.times)}, training.features)
+    training = replace(training, series={e: s for e, s in training.series.items() if len(s.times)})
     if not training.series:
         raise TrainingError("there is no training data: not one sample of any entity")
     chosen = detector_class(kind)
     graded = issubclass(chosen, Graded)
     fitted_on = training.series if graded else _heads(training)
     begun, course = stopwatch(), Course(progress)
-    detector = chosen.fit(TrainingSet(fitted_on, training.features), parameters, seed=seed, progress=course)
+    detector = chosen.fit(replace(training, series=fitted_on), parameters, seed=seed, progress=course)
     if isinstance(detector, Graded):
         detector = detector.at(_onsets(false_alarm_rate, training))
     left: dict[str, State] = {}

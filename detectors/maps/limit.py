@@ -35,10 +35,17 @@ class FaultPlaces:
     def draw(self, rng: np.random.Generator, n: int) -> tuple[Factors, NDArray[np.bool_]]:
         """Draw `n` faults: their factors (n, R, C), and the true cells (n, R, C)."""
         factors = self.factors[rng.integers(len(self.factors), size=n)]
-        if self.recipe.place == "smooth":
-            # Its true cells are those that lose at least half of what the deepest does.
-            return factors, np.abs(factors - 1) >= 0.5 * abs(self.strength - 1)
-        return factors, factors != 1
+        return factors, self._cells(factors)
+
+    def cells_at(self, place: NDArray[np.int64]) -> NDArray[np.bool_]:
+        """Give the cells (N, R, C) of places (N,)."""
+        return self._cells(self.factors[place])
+
+    def _cells(self, factors: Factors) -> NDArray[np.bool_]:
+        # The cells of a smooth dip are those that lose at least half of what the deepest does.
+        least = 0.5 if self.recipe.place == "smooth" else 1e-6
+        cells: NDArray[np.bool_] = np.abs(factors - 1) >= least * abs(self.strength - 1)
+        return cells
 
     def log_ratio(
         self, maps: NDArray[np.floating], expected: NDArray[np.floating]

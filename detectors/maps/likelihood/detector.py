@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any, ClassVar, Self
 
+import msgspec
 import numpy as np
 import torch
 from torch import Tensor
@@ -21,6 +22,7 @@ from anomalyd.detectors.detector import (
     Word,
     silent,
 )
+from anomalyd.detectors.maps.geometry import Geometry
 from anomalyd.detectors.maps.likelihood.evidence import Profile, scan
 from anomalyd.detectors.maps.likelihood.expectation import Expectation, train_expectation
 from anomalyd.detectors.maps.likelihood.history import PARTS, History
@@ -84,11 +86,13 @@ class MapScan(Detector):
         populations: Mapping[Shape, Population],
         expectation: Expectation | None = None,
         primed: Mapping[str, State] | None = None,
+        geometries: tuple[Geometry, ...] = (),
     ) -> None:
         self.parameters = parameters
         self.populations = dict(populations)
         self.expectation = expectation
         self._primed = dict(primed or {})
+        self.geometries = geometries
 
     @classmethod
     def fit(
@@ -111,19 +115,21 @@ class MapScan(Detector):
             raise TrainingError(f"{cls.kind}: there is not one map to train on")
         trained = train_expectation(training, cls.kind, chosen, seed, progress) if chosen.steps else None
         if trained is None:
-            return cls(chosen, populations)
+            return cls(chosen, populations, geometries=training.geometries)
         expectation, kept_back = trained
         by_shape: dict[Shape, list[tuple[Counts, Counts]]] = {}
         for counts, expected in expectation.compared(kept_back):
             by_shape.setdefault((counts.shape[1], counts.shape[2]), []).append((counts, expected))
         for shape, pairs in by_shape.items():
             entity = next(e for e, s in training.series.items() if s.values.shape[1:] == shape)
-            populations[shape] = restrayed(populations[shape], pairs, layout_of(entity, shape))
-        return cls(chosen, populations, expectation)
+            populations[shape] = restrayed(
+                populations[shape], pairs, layout_of(entity, shape, training.geometries)
+            )
+        return cls(chosen, populations, expectation, geometries=training.geometries)
 
     def prime(self, states: Mapping[str, State]) -> Self:
         """Give the same detector that begins an entity's stream with the history that training left of it."""
-        return type(self)(self.parameters, self.populations, self.expectation, states)
+        return type(self)(self.parameters, self.populations, self.expectation, states, self.geometries)
 
     def score(self, stretches: Sequence[Stretch]) -> list[RawScores]:
         """Score maps of different elements side by side, each causally.
@@ -148,9 +154,9 @@ class MapScan(Detector):
         if stretch.values.ndim != 3:
             raise ModelMismatch(f"{stretch.entity}: {stretch.values.shape[1:]} is not the shape of a map")
         shape: Shape = (stretch.values.shape[1], stretch.values.shape[2])
-        population = self.populations.get(shape) or stranger(stretch.entity, shape)
+        population = self.populations.get(shape) or stranger(stretch.entity, shape, self.geometries)
         state = stretch.state or self._primed.get(stretch.entity, {})
-        places = layout_of(stretch.entity, shape)
+        places = layout_of(stretch.entity, shape, self.geometries)
         return _Stream(stretch, places, population, History.of(state, shape))
 
     def told(self, state: State, word: Word, since: float, now: float) -> State:
@@ -181,6 +187,7 @@ class MapScan(Detector):
             "shapes": [list(shape) for shape in self.populations],
             "expected": [list(shape) for shape in known],
             "histories": list(self._primed),
+            "geometries": [msgspec.to_builtins(g) for g in self.geometries],
         }
 
     @classmethod
@@ -199,10 +206,11 @@ class MapScan(Detector):
                 entity: {name: tensors[f"history.{i}.{name}"].numpy() for name in PARTS}
                 for i, entity in enumerate(config["histories"])
             }
-        except (KeyError, TypeError, ValueError, TrainingError) as error:
+            geometries = msgspec.convert(config.get("geometries", []), tuple[Geometry, ...])
+        except (msgspec.ValidationError, KeyError, TypeError, ValueError, TrainingError) as error:
             raise ModelDamaged(f"{cls.kind}: {error!r}; train again") from error
         expectation = Expectation.restore(tensors, parameters.channels, shapes) if shapes else None
-        return cls(parameters, populations, expectation, histories)
+        return cls(parameters, populations, expectation, histories, geometries)
 
 
 @dataclass(slots=True)

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from anomalyd.detectors.detector import TrainingSet
+from anomalyd.detectors.maps.geometry import Geometry
 from anomalyd.detectors.maps.likelihood.layouts import layout_of
 from anomalyd.detectors.maps.likelihood.places import Counts, Places
 from anomalyd.detectors.maps.likelihood.spread import FAR_OUT, measure_spread
@@ -53,9 +54,9 @@ def learn_populations(training: TrainingSet) -> dict[Shape, Population]:
     return {shape: _learn(training, names, shape) for shape, names in by_shape.items()}
 
 
-def stranger(entity: str, shape: Shape) -> Population:
+def stranger(entity: str, shape: Shape, geometries: tuple[Geometry, ...] = ()) -> Population:
     """Give the population of a shape that nothing is known of: flat, and not worth much."""
-    kinds = len(layout_of(entity, shape).names)
+    kinds = len(layout_of(entity, shape, geometries).names)
     return Population(
         np.full(shape, _worth(_STRANGER_SPREAD), dtype=np.float32),
         np.full(kinds, _STRANGER_SPREAD, dtype=np.float32),
@@ -66,7 +67,7 @@ def stranger(entity: str, shape: Shape) -> Population:
 def _learn(training: TrainingSet, names: list[str], shape: Shape) -> Population:
     maps = [np.nan_to_num(training.series[n].values) for n in names]
     rates = np.stack([_rate(m) for m in maps])
-    places = layout_of(names[0], shape)
+    places = layout_of(names[0], shape, training.geometries)
     # The last map of each element against all its others: those are its history.
     each = max(1, _MOST_MAPS // len(names))
     tested = [(k, m[t]) for k, m in enumerate(maps) for t in range(max(0, len(m) - each), len(m))]

@@ -287,6 +287,9 @@ class _Stream:
             three = None
             if together is not None:
                 three = self._job(together, history.settled(), history.alone)
+                if three.young and not single.young:
+                    # The pending maps tell what is usual here better than any profile, but are in the sum.
+                    three = None
             self._jobs.append((single, three))
             history = history.after(drawn, self._guess)
             yield single

@@ -92,7 +92,8 @@ class RawScores:
     `expectation` (n, ...): what the detector expected, in the units of the values.
     `contribution` (n, ...): who to blame, >= 0, larger is more to blame; NaN where missing.
     `state`: what is remembered after the last sample. `adaptations`: what was changed on the way that an
-    operator may want to know of and undo, in event-time order.
+    operator may want to know of and undo, in event-time order. `signed` (n, ...): the contribution, below 0
+    where less was observed than expected; None: as the sign of each error says.
     """
 
     raw: NDArray[np.float64]
@@ -101,6 +102,7 @@ class RawScores:
     contribution: NDArray[np.float32]
     state: State
     adaptations: tuple[Adaptation, ...] = ()
+    signed: NDArray[np.float32] | None = None
 
 
 class Progress(Protocol):

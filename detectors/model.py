@@ -80,7 +80,7 @@ class Scores:
     """What one model says of a stretch of n samples; `...` is F or R, C.
 
     `score` (n,): calibrated, above 1 is an alert, NaN where it cannot tell. `raw`, `error`, `expectation`,
-    `contribution`, `state`, `adaptations`: as in `RawScores`.
+    `contribution`, `state`, `adaptations`, `signed`: as in `RawScores`, `signed` is always there.
     """
 
     score: NDArray[np.float64]
@@ -90,6 +90,7 @@ class Scores:
     contribution: NDArray[np.float32]
     state: State
     adaptations: tuple[Adaptation, ...] = ()
+    signed: NDArray[np.float32] = field(default_factory=lambda: np.zeros(0, dtype=np.float32))
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,7 +110,14 @@ class Model:
         """
         return [
             Scores(
-                self.calibration(r.raw), r.raw, r.error, r.expectation, r.contribution, r.state, r.adaptations
+                self.calibration(r.raw),
+                r.raw,
+                r.error,
+                r.expectation,
+                r.contribution,
+                r.state,
+                r.adaptations,
+                np.copysign(r.contribution, r.error) if r.signed is None else r.signed,
             )
             for r in self.detector.score(stretches)
         ]

@@ -1,4 +1,4 @@
-"""Commands that measure detectors: evaluate metrics, evaluate cases."""
+"""Commands that measure detectors: evaluate metrics, cases, maps."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ DEFAULT_KIND = "vector-ensemble"
 SOME_FAILED = 1
 """Exit status where some series could not be measured; 2, as everywhere, where nothing could be done."""
 
-evaluate = typer.Typer(help="Measure the detectors of metric vectors.", no_args_is_help=True)
+evaluate = typer.Typer(help="Measure detectors.", no_args_is_help=True)
 
 
 def add_to(app: typer.Typer) -> None:
@@ -40,7 +40,7 @@ def add_to(app: typer.Typer) -> None:
 
 @evaluate.callback()
 def _evaluate() -> None:
-    """Measure the detectors of metric vectors."""
+    """Measure detectors."""
 
 
 @evaluate.command("metrics")
@@ -114,6 +114,101 @@ def cases(
     with showing() as progress:
         rows = evaluate_cases(out, contender, machines=machines, jobs=jobs, progress=progress)
     _show(out / "cases.md", cases_table(rows))
+
+
+@evaluate.command("maps")
+def maps(
+    out: Out,
+    geometry: Annotated[
+        str | None, typer.Option(help="Simulate: dt, ecal-barrel, ecal-endcap, hcal, or a YAML file.")
+    ] = None,
+    data: Annotated[
+        Path | None, typer.Option(help="Or labelled maps: an .npz of maps and labels.", exists=True)
+    ] = None,
+    kinds: Annotated[str, typer.Option(help="The kinds of detector, with commas.")] = "map-scan",
+    faults: Annotated[str, typer.Option(help="The kinds of fault, with commas; all by default.")] = "",
+    counts: Annotated[str, typer.Option(help="Mean counts of a cell, with commas.")] = "5,15,50,300",
+    number: Annotated[
+        int, typer.Option("--maps", min=20, help="Normal maps, and faulty ones of each.")
+    ] = 1000,
+    history: Annotated[int, typer.Option(min=0, help="Earlier maps that each element has.")] = 20,
+    drift: Annotated[float, typer.Option(min=0, max=0.5, help="Relative drift of the shapes, rms.")] = 0.0,
+    seeds: Annotated[int, typer.Option(min=1, help="How often all is repeated.")] = 3,
+    sequences: Annotated[
+        bool, typer.Option("--sequences", help="Also delay and false alarms in a stream: sequences.md.")
+    ] = False,
+    rate: Annotated[float, typer.Option(min=1e-6, max=0.5, help="The false-alarm rate.")] = 0.001,
+    jobs: Jobs = 1,
+    seed: Seed = 0,
+) -> None:
+    """Measure map detectors beside the classical tests and, simulated, beside the statistical limit."""
+    log_to_stderr()
+    from anomalyd.daemon.progress import showing
+    from anomalyd.detectors.evaluation.map_faults import MapTask, measure_maps
+    from anomalyd.detectors.evaluation.map_sequences import measure_sequences
+    from anomalyd.detectors.evaluation.map_tables import (
+        alarms_table,
+        faults_table,
+        sequences_table,
+        write_rows,
+    )
+
+    if (geometry is None) == (data is None):
+        raise typer.BadParameter("give either --geometry or --data", param_hint="--geometry")
+    out.mkdir(parents=True, exist_ok=True)
+    chosen = _listed(kinds)
+    if data is not None:
+        return _labelled_maps(data, out, chosen, rate, seed)
+    tasks = [
+        MapTask(geometry or "", level, seed + s, number, history, drift, chosen, _listed(faults))
+        for s in range(seeds)
+        for level in _levels(counts)
+    ]
+    with showing() as progress:
+        measured = measure_maps(tasks, false_alarm_rate=rate, jobs=jobs, progress=progress)
+        write_rows(measured.rows, out / "results.json")
+        _show(out / "results.md", faults_table(measured.rows))
+        _show(out / "alarms.md", alarms_table(measured.alarms))
+        if sequences:
+            found = [row for task in tasks if task.seed == seed for row in measure_sequences(task, rate)]
+            _show(out / "sequences.md", sequences_table(found))
+
+
+def _labelled_maps(data: Path, out: Path, kinds: tuple[str, ...], rate: float, seed: int) -> None:
+    import numpy as np
+
+    from anomalyd.daemon.progress import showing
+    from anomalyd.detectors.evaluation.map_data import classical_scores, data_rows, judge_maps, read_maps
+    from anomalyd.detectors.evaluation.map_tables import faults_table, write_rows
+
+    labelled = read_maps(data)
+    with showing() as progress:
+        judged = judge_maps(labelled, kinds, false_alarm_rate=rate, seed=seed, progress=progress)
+    rows = data_rows(labelled, {k: j.score for k, j in judged.items()} | classical_scores(labelled), seed)
+    write_rows(rows, out / "results.json")
+    first = judged[kinds[0]]
+    np.savez_compressed(
+        out / "scores.npz",
+        score=first.score,
+        cells=first.cells,
+        units=first.units.pulls,
+        unit_names=np.array(first.units.names, dtype=str),
+    )
+    _show(out / "results.md", faults_table(rows))
+
+
+def _listed(text: str) -> tuple[str, ...]:
+    return tuple(part.strip() for part in text.split(",") if part.strip())
+
+
+def _levels(text: str) -> tuple[float, ...]:
+    try:
+        levels = tuple(float(part) for part in _listed(text))
+    except ValueError:
+        raise typer.BadParameter(f"not numbers with commas: {text}", param_hint="--counts") from None
+    if not levels or min(levels) <= 0:
+        raise typer.BadParameter("at least one number above 0", param_hint="--counts")
+    return levels
 
 
 def _contender(kind: str, parameters: str, seed: int) -> Contender:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from functools import partial
 
 import numpy as np
@@ -118,7 +118,7 @@ def measure_maps(
 def measure(task: MapTask, false_alarm_rate: float = 0.001) -> MapResult:
     """Measure detectors at one count level: on elements that none of them was trained on."""
     kind_of = load_type(task.geometry)
-    trained = {kind: _train(kind, task, false_alarm_rate) for kind in task.kinds}
+    trained = {kind: train_on_simulation(kind, task, false_alarm_rate) for kind in task.kinds}
     elements = elements_of(kind_of, task.maps, task.seed, drift=task.drift)
     rng = np.random.default_rng((task.seed, 2, round(100 * task.mean_counts)))
     earlier = elements.maps(task.mean_counts, task.history, rng)
@@ -177,7 +177,8 @@ def _row(
     )
 
 
-def _train(kind: str, task: MapTask, false_alarm_rate: float) -> Model:
+def train_on_simulation(kind: str, task: MapTask, false_alarm_rate: float) -> Model:
+    """Train a detector on the simulated training elements of a task: none of those it is measured on."""
     training = training_set(load_type(task.geometry), task.seed, drift=task.drift)
     return train_model(
         training,
@@ -273,8 +274,3 @@ def _highlighted(cells: Values) -> Cells:
 def _chunks(n: int) -> Iterator[range]:
     for start in range(0, n, _CHUNK):
         yield range(start, min(start + _CHUNK, n))
-
-
-def rows_as_json(rows: list[MapRow]) -> list[Mapping[str, object]]:
-    """Give rows as `results.json` holds them."""
-    return [asdict(row) for row in rows]

@@ -345,4 +345,5 @@ class _Stream:
             expectation=np.where(missing, np.nan, self._expected).astype(np.float32),
             contribution=np.where(missing, np.nan, np.abs(self._blame)).astype(np.float32),
             state=self._history.state(),
+            signed=np.where(missing, np.nan, self._blame).astype(np.float32),
         )

@@ -57,7 +57,8 @@ def read_maps(file: Path) -> LabelledMaps:
     """Read `maps` (N, R, C) and `labels` (N,), and where given `train`, `mask`, `element` and `geometry`.
 
     `train` (T, R, C); `mask` (R, C) or (N, R, C) is true where there is a cell; `element` is one name, or
-    (N,), or (T + N,) with those of `train` first; `train_element` (T,) is an alternative to that; `geometry` is a name or a file.
+    (N,), or (T + N,) with those of `train` first; `train_element` (T,) is an alternative to that; `geometry`
+    is a name or a file.
 
     Raises:
         TrainingError: it cannot be read, or its arrays do not fit together; names the file and the array.

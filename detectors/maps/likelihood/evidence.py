@@ -103,6 +103,17 @@ class Compared:
 
 
 @dataclass(frozen=True, slots=True)
+class _Empties:
+    """Sums as of `_sums`: what each cell is `worth` if empty, and by how much the empty ones seem worth more.
+
+    A place with a few dead cells in it must not win by counting these as if none could be benign.
+    """
+
+    worth: Floats
+    excess: Floats
+
+
+@dataclass(frozen=True, slots=True)
 class _Close:
     """Places that are looked at closer: arrays (m,) of their map, place, log odds, counts and expectation."""
 
@@ -152,7 +163,7 @@ def comparisons(
 
 def _laid_out(
     counts: Counts, reference: Counts, places: Places, profile: Profile | None
-) -> Iterator[tuple[slice, Floats, Floats, Profile | None, Floats | None]]:
+) -> Iterator[tuple[slice, Floats, Floats, Profile | None, _Empties | None]]:
     """Go through the maps a few at a time, with isolated dead cells taken out of what is expected.
 
     Gives counts, reference and profile, and what an empty cell is worth, where one may be benign.
@@ -176,7 +187,7 @@ def _laid_out(
             usual = Profile(np.where(alone, 0, usual.rates), usual.error)
         zeros = None
         if places.benign:
-            zeros = _sums(_empty_nats(np.where(alone, 0, wanted), ratio, places.benign), places)
+            zeros = _empties(seen, np.where(alone, 0, wanted), ratio, places)
         yield part, seen, known, usual, zeros
 
 
@@ -225,7 +236,7 @@ def _compare(
         yield compared(number, listed, [x @ listed.cells for x in flat], rest)
 
 
-def _look_closer(compared: Compared, spread: Floats, zeros: Floats | None, places: Places) -> _Close | None:
+def _look_closer(compared: Compared, spread: Floats, zeros: _Empties | None, places: Places) -> _Close | None:
     """Weigh the places that pull far enough to matter."""
     observed, expected = compared.observed, compared.expected
     doubt = compared.doubt + (spread[:, compared.kind] ** 2).reshape(-1, *[1] * (expected.ndim - 1))
@@ -242,9 +253,11 @@ def _look_closer(compared: Compared, spread: Floats, zeros: Floats | None, place
     a, e, d = (x.ravel()[chosen] for x in (observed, expected, doubt))
     nats = log_odds(a, e, (1 / d).astype(np.float32))
     if zeros is not None and compared.number < len(places.families):
-        none = np.flatnonzero(a == 0)
         family = places.families[compared.number]
-        nats[none] = _at(zeros, family, places, maps[none], place[none])
+        none = np.flatnonzero(a == 0)
+        nats[none] = _at(zeros.worth, family, places, maps[none], place[none])
+        some = np.flatnonzero(a > 0)
+        nats[some] -= _at(zeros.excess, family, places, maps[some], place[some])
     return _Close(compared.number, maps, place, nats + np.float32(compared.prior), a, e)
 
 
@@ -341,12 +354,13 @@ def isolated_zeros(counts: Counts, reference: Counts, ratio: Doubles, places: Pl
     return alone
 
 
-def _empty_nats(reference: Counts, ratio: Doubles, benign: float) -> Floats:
-    """Give what an empty cell (N, R, C) is worth, where one may be dead without a fault."""
+def _empties(counts: Counts, reference: Counts, ratio: Doubles, places: Places) -> _Empties:
+    """Say what empty cells are worth in maps (N, R, C), where one may be dead without a fault."""
     # (1 - q)^b with q = ratio / (1 + ratio): that it counts nothing by chance.
-    chance = np.exp(-reference * np.log1p(ratio).astype(np.float32)[:, None, None])
-    nats: Floats = -np.log(benign + (1 - benign) * chance)
-    return nats
+    missed = reference * np.log1p(ratio).astype(np.float32)[:, None, None]
+    worth: Floats = -np.log(places.benign + (1 - places.benign) * np.exp(-missed))
+    excess = np.where(counts == 0, missed - worth, 0).astype(np.float32)
+    return _Empties(_sums(worth, places), _sums(excess, places))
 
 
 def _sums(cells: Floats, places: Places) -> Floats:

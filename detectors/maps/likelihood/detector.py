@@ -46,9 +46,12 @@ _TRUSTED = 1.0
 _LASTING = 0.25
 """Prior that a fault has lasted for three maps: a new one is not to drown in the noise of older maps."""
 
-_GROWN = 1.0
-"""How many times the profile's worth the history holds before the profile is left out: beyond it an element
-unlike its like loses more by it than the others gain."""
+_GROWN = 0.1
+"""Share of the profile's worth that the history holds before the profile is left out.
+
+In single cells the profile would still help, but of a wide loss it has taken over a part itself: at 15 counts
+and 5 earlier maps a region at .8 is found with an AUC of .99 without it, of .87 with it.
+"""
 
 _AHEAD = 32
 """Maps of one element that are scored together, on the guess that none of them changes sides."""

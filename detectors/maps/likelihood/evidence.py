@@ -45,6 +45,12 @@ _UNSEEN = 0.5
 _SUSPECT = -0.5
 """Score from which it is said who is to blame: below, no place stands out."""
 
+_UNLIKE, _FEW = 4.0, 3.0
+"""One element in twenty (3 nats) strays four times as far from a profile as the others: some shapes are rare.
+
+Single cells are so many that their spread is known.
+"""
+
 _LIKELY = 8.0
 """Places that are this many nats less likely than all together are not blamed."""
 
@@ -146,7 +152,7 @@ def scan(
         close = [
             found
             for compared in _compare(seen, known, places, usual)
-            if (found := _look_closer(compared, spread[part], zeros, places)) is not None
+            if (found := _look_closer(compared, spread[part], zeros, places, usual)) is not None
         ]
         if close:
             _sum_up(close, part, result, places)
@@ -236,7 +242,9 @@ def _compare(
         yield compared(number, listed, [x @ listed.cells for x in flat], rest)
 
 
-def _look_closer(compared: Compared, spread: Floats, zeros: _Empties | None, places: Places) -> _Close | None:
+def _look_closer(
+    compared: Compared, spread: Floats, zeros: _Empties | None, places: Places, usual: Profile | None
+) -> _Close | None:
     """Weigh the places that pull far enough to matter."""
     observed, expected = compared.observed, compared.expected
     doubt = compared.doubt + (spread[:, compared.kind] ** 2).reshape(-1, *[1] * (expected.ndim - 1))
@@ -252,6 +260,11 @@ def _look_closer(compared: Compared, spread: Floats, zeros: _Empties | None, pla
     maps, place = np.divmod(chosen, expected[0].size)
     a, e, d = (x.ravel()[chosen] for x in (observed, expected, doubt))
     nats = log_odds(a, e, (1 / d).astype(np.float32))
+    if usual is not None and places.names[compared.kind] != "cell":
+        # What is known but for the profile, and what an element unlike the others leaves of that.
+        trusted = 1 / usual.error[maps, compared.kind] ** 2
+        worth = np.maximum(1 / d - (1 - _UNLIKE**-2) * trusted, 1 / (_UNLIKE**2 * d)).astype(np.float32)
+        np.minimum(nats, log_odds(a, e, worth) + _FEW, out=nats)
     if zeros is not None and compared.number < len(places.families):
         family = places.families[compared.number]
         none = np.flatnonzero(a == 0)

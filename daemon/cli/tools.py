@@ -17,6 +17,7 @@ from anomalyd.errors import AnomalydError
 
 if TYPE_CHECKING:
     from anomalyd.daemon.producers.chambers import Injection
+    from anomalyd.detectors.maps.geometries.file import ElementType
 
 Bootstrap = Annotated[
     list[str] | None,
@@ -78,26 +79,38 @@ def simulate(
     topic: Annotated[str, typer.Option(help="The topic to send to.")] = "dt-maps",
     bootstrap: Bootstrap = None,
     config: FromConfig = None,
-    chambers: Annotated[int, typer.Option(min=1, max=250, help="How many drift-tube chambers.")] = 24,
+    geometry: Annotated[
+        str, typer.Option(help="What: dt, ecal-barrel, ecal-endcap, hcal, or a YAML file.")
+    ] = "dt",
+    chambers: Annotated[
+        int, typer.Option("--elements", "--chambers", min=1, max=250, help="How many elements.")
+    ] = 24,
+    rate: Annotated[
+        float | None, typer.Option(min=0.001, help="Maps a second of all elements, instead of --interval.")
+    ] = None,
+    drift: Annotated[float, typer.Option(min=0, max=0.5, help="Drift of the shapes, relative rms.")] = 0.0,
     interval: Annotated[float, typer.Option(min=0.01, help="Seconds between two lumisections.")] = 23.3,
     mean_counts: Annotated[
-        float | None, typer.Option(min=0.1, help="Mean hits of a wire in a map; by station if not given.")
+        float | None, typer.Option(min=0.1, help="Mean hits of a cell in a map; as published by default.")
     ] = None,
     run: Annotated[int, typer.Option(min=0, help="The run number.")] = 1,
     inject: Annotated[
         list[str] | None,
-        typer.Option(help="A fault: CHAMBER:KIND:FIRST-LAST lumisection, as DT/W0/MB1/S04:dead-layer:50-60."),
+        typer.Option(help="A fault: ELEMENT:KIND:FIRST-LAST lumisection, as DT/W0/MB1/S04:dead-layer:50-60."),
     ] = None,
     seed: Seed = 0,
 ) -> None:
-    """Send simulated maps of CMS drift-tube chambers to Kafka until Ctrl-C."""
+    """Send simulated maps of detector elements to Kafka until Ctrl-C."""
     log_to_stderr()
-    from anomalyd.daemon.producers.chambers import ChamberStream, choose_chambers
+    from anomalyd.daemon.producers.chambers import ChamberStream, choose_elements
     from anomalyd.daemon.producers.sender import Sender
     from anomalyd.daemon.producers.ticks import Ticks
+    from anomalyd.detectors.maps.geometries.known import load_type
 
-    injections = [_injection(text, seed) for text in inject or ()]
-    names = dict.fromkeys([*choose_chambers(chambers, seed), *(i.entity for i in injections)])
+    kind = load_type(geometry)
+    injections = [_injection(text, seed, kind) for text in inject or ()]
+    names = dict.fromkeys([*choose_elements(kind, chambers, seed), *(i.entity for i in injections)])
+    interval = len(names) / rate if rate is not None else interval
     with Sender.to(topic, _kafka(bootstrap, config), capacity=50_000) as sender:
         stream = ChamberStream(
             sender,
@@ -105,13 +118,15 @@ def simulate(
             seed=seed,
             run=run,
             mean_counts=mean_counts,
+            element_type=kind,
+            drift=drift,
             injections=injections,
             ticks=Ticks(interval),
         )
         _stop_on_signals(stream.stop)
-        typer.echo(f"{len(names)} chambers -> {topic}, a lumisection every {interval:g} s")
+        typer.echo(f"{len(names)} elements of {kind.name} -> {topic}, a lumisection every {interval:g} s")
         for injection in injections:
-            typer.echo(f"fault: {injection.entity} {injection.fault} {injection.first}-{injection.last}")
+            typer.echo(f"fault: {injection.entity} {injection.kind} {injection.first}-{injection.last}")
         stream.run()
 
 
@@ -165,14 +180,14 @@ def _topic(text: str) -> tuple[str, int]:
     return name, int(partitions or 1)
 
 
-def _injection(text: str, seed: int) -> Injection:
+def _injection(text: str, seed: int, element_type: ElementType) -> Injection:
     from anomalyd.daemon.producers.chambers import Injection
 
     try:
         entity, kind, span = text.split(":")
         first, _, last = span.partition("-")
-        return Injection.draw(entity, kind, int(first), int(last or first), seed)
+        return Injection.draw(entity, kind, int(first), int(last or first), seed, element_type)
     except ValueError as error:
         raise typer.BadParameter(
-            f"{text!r}: {error}; expected CHAMBER:KIND:FIRST-LAST", param_hint="--inject"
+            f"{text!r}: {error}; expected ELEMENT:KIND:FIRST-LAST", param_hint="--inject"
         ) from None

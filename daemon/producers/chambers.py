@@ -1,11 +1,11 @@
-"""Simulated drift-tube chambers into Kafka: a map of each every lumisection, and faults of known truth."""
+"""Simulated detector elements into Kafka: a map of each every lumisection, and faults of known truth."""
 
 from __future__ import annotations
 
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Self
 
 import msgspec
@@ -16,8 +16,10 @@ from anomalyd.daemon.producers.sender import Message, Sender
 from anomalyd.daemon.producers.ticks import Ticks
 from anomalyd.detectors.maps.faults import FAULT_KINDS, Fault, random_fault
 from anomalyd.detectors.maps.geometries.drift_tubes import dt_chambers
+from anomalyd.detectors.maps.geometries.file import ElementType
 from anomalyd.detectors.maps.geometries.known import geometry_of
 from anomalyd.detectors.maps.geometry import Geometry
+from anomalyd.detectors.maps.placed import PlacedFault
 from anomalyd.detectors.maps.simulation import LUMISECTION_S, ElementSimulator
 
 
@@ -26,33 +28,47 @@ class Injection:
     """The truth of an injected fault: `entity` has it from lumisection `first` to `last`, both included."""
 
     entity: str
-    fault: Fault
+    fault: Fault | PlacedFault
     first: int
     last: int
 
     @classmethod
-    def draw(cls, entity: str, kind: str, first: int, last: int, seed: int) -> Self:
-        """Draw a fault of a kind somewhere in the chamber; the same arguments give the same.
+    def draw(
+        cls,
+        entity: str,
+        kind: str,
+        first: int,
+        last: int,
+        seed: int,
+        element_type: ElementType | None = None,
+    ) -> Self:
+        """Draw a fault of a kind somewhere in the element; the same arguments give the same.
+
+        Chambers of the drift tubes have the kinds `FAULT_KINDS`; other elements, and those of a type that is
+        given, the kinds that the type's YAML lists.
 
         Raises:
-            ValueError: an unknown chamber or kind, or lumisections that are in no order.
+            ValueError: an unknown element or kind, or lumisections that are in no order.
 
         """
         if not 1 <= first <= last:
             raise ValueError(f"lumisections {first} to {last}: must count up from 1 or later")
         number = FAULT_KINDS.index(kind) if kind in FAULT_KINDS else 0  # random_fault refuses unknown kinds
         rng = np.random.default_rng((seed, number, first, last, *entity.encode()))
-        return cls(entity, random_fault(kind, _chamber(entity), rng), first, last)
+        element = _element(entity, element_type)
+        if element_type is not None and kind not in FAULT_KINDS:
+            return cls(entity, PlacedFault.draw(element_type, kind, element, rng), first, last)
+        return cls(entity, random_fault(kind, element, rng), first, last)
 
     @property
     def kind(self) -> str:
-        """The fault's kind, one of `FAULT_KINDS`."""
+        """The fault's kind."""
         return self.fault.kind
 
     @property
     def cells(self) -> NDArray[np.bool_]:
         """The cells (R, C) it touches."""
-        return self.fault.cells(_chamber(self.entity))
+        return self.fault.cells(_element(self.entity))
 
     def covers(self, entity: str, lumisection: int) -> bool:
         """Say whether this map shows it."""
@@ -60,21 +76,23 @@ class Injection:
 
 
 class ChamberStream:
-    """Sends maps of drift-tube chambers in the format `json`, each chamber's entity being the key.
+    """Sends maps of detector elements in the format `json`, each element's entity being the key.
 
     Arguments:
         sender: where to; the caller starts and stops it.
-        chambers: their entities.
+        chambers: the entities of the elements.
         seed: of the simulation: the same seed and lumisections give the same maps.
         run: the run number that the maps carry.
         first_lumisection: the number of the first one.
-        mean_counts: mean hits of a wire in a map; None draws it around each station's published mean.
+        mean_counts: mean hits of a cell in a map; None: as published for the station, or of the type.
+        element_type: what the elements are, if not drift tubes.
+        drift: how far their shapes move (relative, rms).
         injections: faults to show. The last one named counts where two touch one map.
         ticks: when; every lumisection of 23.3 s by default.
         clock: wall clock, seconds since the epoch: the event time.
 
     Raises:
-        ValueError: an entity that is no drift-tube chamber.
+        ValueError: an entity of no known geometry.
 
     """
 
@@ -87,12 +105,18 @@ class ChamberStream:
         run: int = 1,
         first_lumisection: int = 1,
         mean_counts: float | None = None,
+        element_type: ElementType | None = None,
+        drift: float = 0.0,
         injections: Sequence[Injection] = (),
         ticks: Ticks | None = None,
         clock: Callable[[], float] = time.time,
     ) -> None:
         self._sender = sender
-        self._simulators = [ElementSimulator(_chamber(entity), seed, mean_counts) for entity in chambers]
+        normal = element_type.normal if element_type is not None else None
+        self._simulators = [
+            ElementSimulator(_element(entity, element_type), seed, mean_counts, normal=normal, drift=drift)
+            for entity in chambers
+        ]
         self._run_number = run
         self._ticks = ticks or Ticks(LUMISECTION_S)
         self._clock = clock
@@ -169,13 +193,30 @@ def choose_chambers(count: int, seed: int = 0) -> tuple[str, ...]:
     return tuple(chambers[i].entity for i in sorted(chosen))
 
 
-def _chamber(entity: str) -> Geometry:
-    chamber = geometry_of(entity)
-    if chamber is None:
-        raise ValueError(f"chamber {entity!r}: not a drift-tube chamber, as DT/W-2/MB1/S04")
-    return chamber
+def choose_elements(element_type: ElementType, count: int, seed: int = 0) -> tuple[str, ...]:
+    """Draw `count` of a type's elements; those whose name is a pattern are there once.
+
+    Raises:
+        ValueError: fewer than one.
+
+    """
+    if count < 1:
+        raise ValueError(f"{count} elements: at least 1")
+    names = [e.entity.rstrip("*") for e in element_type.elements]
+    chosen = np.random.default_rng(seed).permutation(len(names))[:count]
+    return tuple(names[i] for i in sorted(chosen))
 
 
-def _rows(chamber: Geometry, counts: NDArray[np.float32]) -> list[list[int]]:
-    """Give the ragged rows, as whole hits."""
-    return [row[:width].astype(int).tolist() for row, width in zip(counts, chamber.widths, strict=True)]
+def _element(entity: str, element_type: ElementType | None = None) -> Geometry:
+    element = geometry_of(entity, element_type.elements if element_type is not None else ())
+    if element is None:
+        raise ValueError(
+            f"element {entity!r}: not a drift-tube chamber, as DT/W-2/MB1/S04, nor of a known type"
+        )
+    return replace(element, entity=entity)
+
+
+def _rows(element: Geometry, counts: NDArray[np.float32]) -> list[list[int | None]]:
+    """Give the ragged rows, as whole hits, None where there is no cell."""
+    rows = (row[:width] for row, width in zip(counts, element.widths, strict=True))
+    return [[None if np.isnan(hits) else int(hits) for hits in row] for row in rows]

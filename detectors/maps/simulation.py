@@ -14,6 +14,7 @@ from anomalyd.detectors.maps.geometries.drift_tubes import station
 from anomalyd.detectors.maps.geometries.known import geometry_of
 from anomalyd.detectors.maps.geometries.recipes import Normal
 from anomalyd.detectors.maps.geometry import Geometry
+from anomalyd.detectors.maps.placed import PlacedFault
 from anomalyd.detectors.maps.shapes import drifting, grid_shape, layered_shape
 
 LUMISECTION_S = 23.3
@@ -155,7 +156,7 @@ class ElementSimulator:
         result: NDArray[np.float64] = np.clip(moved, 0, None) * aged
         return result
 
-    def map(self, lumisection: int, fault: Fault | None = None) -> NDArray[np.float32]:
+    def map(self, lumisection: int, fault: Fault | PlacedFault | None = None) -> NDArray[np.float32]:
         """Draw a map: counts (R, C), NaN behind the ends of ragged rows."""
         expected = self.expected(lumisection)
         counts = self._rng(_MAP, lumisection).poisson(expected)
@@ -163,6 +164,8 @@ class ElementSimulator:
             counts = fault.apply(counts, expected, self.chamber, self._rng(_FAULT, lumisection))
         return np.where(self.chamber.mask(), counts, np.nan).astype(np.float32)
 
-    def maps(self, lumisections: Sequence[int], fault: Fault | None = None) -> NDArray[np.float32]:
+    def maps(
+        self, lumisections: Sequence[int], fault: Fault | PlacedFault | None = None
+    ) -> NDArray[np.float32]:
         """Draw the maps (T, R, C) of some lumisections."""
         return np.stack([self.map(lumisection, fault) for lumisection in lumisections])

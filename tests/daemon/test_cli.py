@@ -501,7 +501,7 @@ def test_parameters_that_are_no_json_object_are_refused(
     ],
 )
 def test_a_fault_that_makes_no_sense_is_a_usage_error(anomalyd: Callable[..., Ran], text: str) -> None:
-    assert failed(anomalyd("simulate", "--inject", text), "--inject", repr(text), "CHAMBER:KIND:FIRST-LAST")
+    assert failed(anomalyd("simulate", "--inject", text), "--inject", repr(text), "ELEMENT:KIND:FIRST-LAST")
 
 
 @pytest.mark.parametrize("text", ["a:b", "a:0", ":3", "a:-1", "a:²"])

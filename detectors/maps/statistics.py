@@ -178,7 +178,7 @@ def _ratios(maps: Beside, inside: NDArray[np.bool_], beside: NDArray[np.bool_]) 
     pulls = np.abs(np.log(a * d / (b * c))) / np.sqrt(1 / a + 1 / b + 1 / c + 1 / d)
     leading = pulls.argmax(1)
     value: Values = pulls[np.arange(n), leading]
-    return Statistic(value, np.where(inside[leading], value[:, None, None], 0.0))
+    return Statistic(value, np.where(inside[leading] & maps.mask, value[:, None, None], 0.0))
 
 
 TESTS: dict[str, Callable[[Beside], Statistic]] = {

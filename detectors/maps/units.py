@@ -29,7 +29,8 @@ def unit_scores(values: Floats, expectation: Floats, geometry: Geometry) -> Unit
     known = np.isfinite(values) & np.isfinite(expectation)
     seen, usual = (np.where(known, x, 0).reshape(len(values), -1) for x in (values, expectation))
     names, cells = _units(geometry)
-    observed, expected = (x.astype(np.float64) @ cells.reshape(len(cells), -1).T for x in (seen, usual))
+    weights = cells.reshape(len(cells), int(np.prod(geometry.shape))).T
+    observed, expected = (x.astype(np.float64) @ weights for x in (seen, usual))
     return UnitScores(names, (observed - expected) / np.sqrt(np.maximum(expected, _LEAST)))
 
 

@@ -10,7 +10,10 @@ from anomalyd.errors import TrainingError
 _KINDS = {
     "vector-autoencoder": "anomalyd.detectors.vectors.autoencoder:VectorAutoencoder",
     "vector-ensemble": "anomalyd.detectors.vectors.ensemble:VectorEnsemble",
+    "vector-variational": "anomalyd.detectors.vectors.variational:VectorVariational",
+    "vector-forecast": "anomalyd.detectors.vectors.forecast:VectorForecast",
     "median-distance": "anomalyd.detectors.vectors.distance:MedianDistance",
+    "adaptive-pca": "anomalyd.detectors.vectors.adaptive_pca:AdaptivePca",
     "map-autoencoder": "anomalyd.detectors.maps.autoencoder:MapAutoencoder",
     "map-scan": "anomalyd.detectors.maps.likelihood.detector:MapScan",
     "map-classical": "anomalyd.detectors.maps.classical:MapClassical",
@@ -21,6 +24,8 @@ _KINDS = {
 _CLASSICAL_PEERS = {
     "vector-autoencoder": "median-distance",
     "vector-ensemble": "median-distance",
+    "vector-variational": "median-distance",
+    "vector-forecast": "median-distance",
     "map-autoencoder": "map-classical",
     "map-scan": "map-classical",
 }

@@ -26,7 +26,7 @@ from anomalyd.detectors.detector import (
 )
 from anomalyd.detectors.parameters import number, read_parameters
 from anomalyd.detectors.vectors.energy import energy
-from anomalyd.detectors.vectors.network import Network, fit_network
+from anomalyd.detectors.vectors.network import Network, WindowNetwork, fit_network
 from anomalyd.detectors.vectors.scaling import Joined, Scaling
 from anomalyd.errors import ModelDamaged
 
@@ -67,9 +67,10 @@ class VectorAutoencoder(Detector):
 
     kind: ClassVar[str] = "vector-autoencoder"
     sample_kind: ClassVar[SampleKind] = "vector"
-    parameters_class = Parameters
+    parameters_class: ClassVar[type[Parameters]] = Parameters
+    network_class: ClassVar[type[WindowNetwork]] = Network
 
-    def __init__(self, parameters: Parameters, scaling: Scaling, network: Network) -> None:
+    def __init__(self, parameters: Parameters, scaling: Scaling, network: WindowNetwork) -> None:
         self._parameters = parameters
         self._scaling = scaling
         self._network = network.eval().requires_grad_(False)
@@ -89,11 +90,11 @@ class VectorAutoencoder(Detector):
             TrainingError: no entity has 10 samples, or a parameter is unknown or impossible.
 
         """
-        checked = read_parameters(cls.kind, Parameters, parameters)
+        checked = read_parameters(cls.kind, cls.parameters_class, parameters)
         scaling = Scaling.fit(training, checked.warmup, checked.floor)
         metrics = len(training.features)
         code = checked.code or max(1, min(max(metrics // 10, 4), 16, metrics // 3))
-        network = Network(metrics, checked.window, checked.hidden, code)
+        network = cls.network_class(metrics, checked.window, checked.hidden, code)
         series = [
             torch.asinh(torch.from_numpy(scaling.join([Stretch(e, s.times, s.values)], 0).deviations))
             for e, s in training.series.items()
@@ -179,9 +180,9 @@ class VectorAutoencoder(Detector):
     def restore(cls, tensors: Mapping[str, Tensor], config: Mapping[str, Any]) -> Self:
         """Build it again; as `Detector.restore`."""
         try:
-            parameters = Parameters(**config["parameters"])
+            parameters = cls.parameters_class(**config["parameters"])
             scaling = Scaling.restore(tensors, config["scaling"])
-            network = Network(**config["network"])
+            network = cls.network_class(**config["network"])
         except (KeyError, TypeError) as error:
             raise ModelDamaged(f"{cls.kind}: its configuration lacks {error}; train it again") from error
         prefix = "network."

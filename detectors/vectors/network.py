@@ -1,9 +1,10 @@
-"""The network of the vector autoencoder and how it is trained."""
+"""The network of the vector autoencoder, and how it and its siblings are trained."""
 
 from __future__ import annotations
 
 import copy
 import math
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping, Sequence
 
 import numpy as np
@@ -25,11 +26,10 @@ _HIDDEN_METRICS = 0.15
 _HIDDEN_PASTS = 0.05
 
 
-class Network(nn.Module):
-    """Windows (N, W, F) of squashed deviations -> code -> the last row (N, F).
+class WindowNetwork(nn.Module, ABC):
+    """Windows (N, W, F) of squashed deviations -> the last row (N, F).
 
-    What is missing is an input of its own, so that a missing value is not a usual one. `scatter` (F,) is the
-    usual size of the residuals, measured after training.
+    `scatter` (F,) is the usual size of the residuals, measured after training.
     """
 
     scatter: Tensor
@@ -37,16 +37,34 @@ class Network(nn.Module):
     def __init__(self, metrics: int, window: int, hidden: int, code: int) -> None:
         super().__init__()
         self._sizes = {"metrics": metrics, "window": window, "hidden": hidden, "code": code}
-        self.values = nn.Linear(window * metrics, hidden)
-        self.absent = nn.Linear(window * metrics, hidden, bias=False)
-        self.squeeze = nn.Linear(hidden, code)
-        self.widen = nn.Linear(code, hidden)
-        self.rebuild = nn.Linear(hidden, metrics)
         self.register_buffer("scatter", torch.ones(metrics))
 
     def sizes(self) -> dict[str, int]:
         """Give the arguments that build it again."""
         return dict(self._sizes)
+
+    @abstractmethod
+    def forward(self, windows: Tensor, missing: Tensor) -> Tensor:
+        """Give the last row (N, F) of windows (N, W, F) that are 0 where `missing` (1 or N, W, F)."""
+
+    def learn(self, windows: Tensor, missing: Tensor, chance: torch.Generator) -> tuple[Tensor, Tensor]:
+        """Give the last row as in training, and what is added to the loss."""
+        return self(windows, missing), windows.new_zeros(())
+
+
+class Network(WindowNetwork):
+    """Windows (N, W, F) of squashed deviations -> code -> the last row (N, F).
+
+    What is missing is an input of its own, so that a missing value is not a usual one.
+    """
+
+    def __init__(self, metrics: int, window: int, hidden: int, code: int) -> None:
+        super().__init__(metrics, window, hidden, code)
+        self.values = nn.Linear(window * metrics, hidden)
+        self.absent = nn.Linear(window * metrics, hidden, bias=False)
+        self.squeeze = nn.Linear(hidden, code)
+        self.widen = nn.Linear(code, hidden)
+        self.rebuild = nn.Linear(hidden, metrics)
 
     def forward(self, windows: Tensor, missing: Tensor) -> Tensor:
         """Rebuild the last row (N, F) of windows (N, W, F) that are 0 where `missing` (1 or N, W, F)."""
@@ -59,7 +77,7 @@ class Network(nn.Module):
 
 
 def fit_network(
-    network: Network,
+    network: WindowNetwork,
     series: Sequence[Tensor],
     epochs: int,
     seed: int,
@@ -92,7 +110,8 @@ def fit_network(
             past = torch.rand(len(part), 1, 1, generator=chance) < _HIDDEN_PASTS
             hide = hide.expand_as(values).clone()
             hide[:, :-1] |= past
-            loss = _loss(network(values.masked_fill(hide, 0.0), missing | hide), values, missing)
+            rebuilt, more = network.learn(values.masked_fill(hide, 0.0), missing | hide, chance)
+            loss = _loss(rebuilt, values, missing) + more
             optimizer.zero_grad()
             torch.autograd.backward(loss)
             optimizer.step()
@@ -115,10 +134,11 @@ def _shuffled(count: int, rounds: int, chance: torch.Generator) -> Iterator[Tens
         yield from torch.split(torch.randperm(count, generator=chance), _BATCH)
 
 
-def _initialise(network: Network, chance: torch.Generator) -> None:
+def _initialise(network: WindowNetwork, chance: torch.Generator) -> None:
     """Draw the weights from this generator alone, so that nobody else's random numbers matter."""
-    for layer in network.children():
-        assert isinstance(layer, nn.Linear)
+    for layer in network.modules():
+        if not isinstance(layer, nn.Linear | nn.Conv1d):
+            continue
         nn.init.xavier_uniform_(layer.weight, generator=chance)
         if layer.bias is not None:
             nn.init.zeros_(layer.bias)
@@ -154,7 +174,7 @@ def _loss(rebuilt: Tensor, values: Tensor, missing: Tensor) -> Tensor:
 
 
 @torch.no_grad()
-def _validate(network: Network, rows: Tensor, places: Tensor) -> float:
+def _validate(network: WindowNetwork, rows: Tensor, places: Tensor) -> float:
     losses = []
     for part in torch.split(places, 4096):
         values, missing = _gather(rows, part)
@@ -163,7 +183,7 @@ def _validate(network: Network, rows: Tensor, places: Tensor) -> float:
 
 
 @torch.no_grad()
-def _scatter(network: Network, rows: Tensor, places: Tensor) -> Tensor:
+def _scatter(network: WindowNetwork, rows: Tensor, places: Tensor) -> Tensor:
     """Measure the usual size (F,) of the residuals, robustly, at least `_LEAST_SCATTER`."""
     residuals = []
     for part in torch.split(places, 4096):

@@ -25,6 +25,7 @@ import numpy as np
 from anomalyd.daemon.activity import activity
 from anomalyd.daemon.adapted import adaptations_of, notes_on
 from anomalyd.daemon.config import Config
+from anomalyd.daemon.coverage import coverage
 from anomalyd.daemon.decode import Decoder
 from anomalyd.daemon.findings import event_entries, finding
 from anomalyd.daemon.incidents import Change, Event, IncidentTracker
@@ -32,6 +33,7 @@ from anomalyd.daemon.intake import Arrivals, Intake
 from anomalyd.daemon.keep import SampleKeeper
 from anomalyd.daemon.memory import Memories, encode
 from anomalyd.daemon.messages import adapted_entry, dead_letter_entry
+from anomalyd.daemon.policy import Judgement
 from anomalyd.daemon.realised import Realised
 from anomalyd.daemon.score import Scorer
 from anomalyd.daemon.settle import Settler
@@ -213,7 +215,12 @@ class Service:
             scored = self._scorer.score(arrivals.samples)
         with self._telemetry.stage("track"):
             adapted = {id(some): adaptations_of(some) for some in scored}
-            changes = [change for some in scored for change in self._track(some, adapted[id(some)])]
+            judgements = [self._judge(some) for some in scored]
+            changes = [
+                change
+                for some, judgement in zip(scored, judgements, strict=True)
+                for change in self._track(some, judgement, adapted[id(some)])
+            ]
             adaptations = [each for some in scored for each in adapted[id(some)]]
         with self._telemetry.stage("commit"):
             moves = self._moves(batches)
@@ -227,6 +234,10 @@ class Service:
                     activity=activity(arrivals.samples),
                     adaptations=tuple(adaptations),
                     samples=self._keeper.keep(arrivals.samples),
+                    lumisections=coverage(
+                        arrivals.samples,
+                        [(some, j.anomalous) for some, j in zip(scored, judgements, strict=True)],
+                    ),
                 )
             )
         reached = {place: following for place, (_, following) in moves.items()}
@@ -236,13 +247,17 @@ class Service:
             self._telemetry.adapted(each.detector, each.what)
         self._tell(batches, arrivals, scored, changes)
 
-    def _track(self, scored: Scored, adapted: Sequence[Adapted]) -> list[Change]:
+    def _judge(self, scored: Scored) -> Judgement:
+        watch = self._watches[scored.detector]
+        assert watch.loaded is not None  # it has just scored
+        return watch.policy.judge(scored, watch.loaded.pair.features)
+
+    def _track(self, scored: Scored, judgement: Judgement, adapted: Sequence[Adapted]) -> list[Change]:
         """Follow one entity through a stretch, and remember how it stands."""
         watch = self._watches[scored.detector]
         assert watch.loaded is not None  # it has just scored
         pair = watch.loaded.pair
         memory = self._memories.get(scored.detector, scored.entity)
-        judgement = watch.policy.judge(scored, pair.features)
         track, changes = self._trackers[scored.detector].follow(
             memory.track, scored, judgement, lambda k: testify(pair, scored, k), notes_on(adapted)
         )

@@ -18,8 +18,10 @@ from anomalyd.reports import tables as t
 from anomalyd.reports.adaptation import Adaptation
 from anomalyd.reports.database import Database
 from anomalyd.reports.evidence import decode
+from anomalyd.reports.flagbook import read_flags
 from anomalyd.reports.ledger import adaptation_columns, adaptation_of, find_adaptation, word_of
 from anomalyd.reports.maintenance import Window, read_windows
+from anomalyd.reports.quality import FlagRange
 from anomalyd.reports.report import Evidence, Explanation, Report, SeenBy, Severity, Status
 from anomalyd.reports.rows import explanation_of, report_columns, report_of
 from anomalyd.reports.schema import check
@@ -256,6 +258,11 @@ class Queries:
         """Give the maintenance windows that operators opened, earliest first, those that are over, too."""
         with self._database.reading() as connection:
             return read_windows(connection)
+
+    def flags(self, run: int) -> dict[str, list[FlagRange]]:
+        """Give the quality flags of a run by detector system, in ranges of lumisections."""
+        with self._database.reading() as connection:
+            return read_flags(connection, run)
 
     def activity(self, since: float | None = None, until: float | None = None) -> dict[str, Activity]:
         """Give what each entity sent within since <= t < until (event times, seconds since the epoch).

@@ -210,6 +210,32 @@ activity = Table(
     Column("samples", Whole, nullable=False),
 )
 
+lumisections = Table(
+    "lumisections",
+    metadata,
+    Column("run", BigInteger, primary_key=True, autoincrement=False),
+    Column("system", Text, primary_key=True),
+    Column("lumisection", BigInteger, primary_key=True, autoincrement=False),
+    Column("seen", Whole, nullable=False),
+    Column("judged", Whole, nullable=False),
+    Column("alerting", Whole, nullable=False),
+)
+
+flags = Table(
+    "flags",
+    metadata,
+    Column("id", BigInteger().with_variant(Integer, "sqlite"), primary_key=True),
+    Column("run", BigInteger, nullable=False, index=True),
+    Column("system", Text, nullable=False),
+    Column("first", BigInteger, nullable=False),
+    Column("last", BigInteger, nullable=False),
+    Column("flag", Text),
+    Column("who", Text, nullable=False),
+    Column("reason", Text, nullable=False),
+    Column("recorded", Real, nullable=False),
+    sqlite_autoincrement=True,
+)
+
 outbox = Table(
     "outbox",
     metadata,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import typer
 
-from anomalyd.daemon.cli import evaluate, maintain, operate, read, tools, train, tune, words
+from anomalyd.daemon.cli import evaluate, flags, maintain, operate, read, tools, train, tune, words
 
 app = typer.Typer(
     name="anomalyd",
@@ -24,3 +24,4 @@ tools.add_to(app)
 evaluate.add_to(app)
 words.add_to(app)
 maintain.add_to(app)
+flags.add_to(app)

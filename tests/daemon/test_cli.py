@@ -104,7 +104,7 @@ COMMANDS = dict(commands(typer.main.get_command(app)))
 def test_every_command_is_there() -> None:
     wanted = {
         *("demo", "run", "check-config", "train", "tune", "reports", "agent", "simulate", "broker", "ask"),
-        *("evaluate", "dashboard", "version", "tell", "adaptations", "maintenance"),
+        *("evaluate", "dashboard", "version", "tell", "adaptations", "maintenance", "flags"),
     }
     assert {path[0] for path in COMMANDS if len(path) == 1} == wanted
     assert {("reports", "list"), ("reports", "show"), ("evaluate", "metrics")} <= COMMANDS.keys()

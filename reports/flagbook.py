@@ -1,0 +1,92 @@
+"""The lumisections that were seen, and the flags that people set, in the store."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+
+from sqlalchemy import Connection, Insert, insert, select
+
+from anomalyd.errors import StoreError
+from anomalyd.reports.database import Database
+from anomalyd.reports.quality import Coverage, Flag, FlagRange, Override, flag_ranges
+from anomalyd.reports.tables import flags, lumisections
+
+Place = tuple[int, str, int]
+"""Run, system, lumisection."""
+
+
+class FlagBook:
+    """What people say of runs. Every method is one transaction, and raises StoreError if it fails."""
+
+    def __init__(self, database: Database, clock: Callable[[], float]) -> None:
+        self._database = database
+        self._clock = clock
+
+    def say(self, override: Override) -> Override:
+        """Keep what somebody said, and give it with its number; nothing that was said before is lost.
+
+        Raises:
+            StoreError: no name, no reason, or lumisections in no order.
+
+        """
+        if not override.who.strip() or not override.reason.strip():
+            raise StoreError("a flag needs the name of who sets it, and a reason")
+        if not 0 <= override.first <= override.last:
+            raise StoreError(f"lumisections {override.first} to {override.last} are in no order")
+        now = self._clock()
+        row = {
+            "run": override.run,
+            "system": override.system,
+            "first": override.first,
+            "last": override.last,
+            "flag": override.flag,
+            "who": override.who,
+            "reason": override.reason,
+            "recorded": now,
+        }
+        with self._database.writing() as connection:
+            number = connection.execute(insert(flags).values(row).returning(flags.c.id)).scalar_one()
+        return replace(override, id=number, recorded=now)
+
+
+def read_flags(connection: Connection, run: int) -> dict[str, list[FlagRange]]:
+    """Give the flags of every system of a run, by name."""
+    c, o = lumisections.c, flags.c
+    seen: dict[str, dict[int, Coverage]] = {}
+    for system, number, *counts in connection.execute(
+        select(c.system, c.lumisection, c.seen, c.judged, c.alerting).where(c.run == run)
+    ):
+        seen.setdefault(system, {})[number] = Coverage(*counts)
+    said: dict[str, list[Override]] = {}
+    columns = (o.run, o.system, o.first, o.last, o.flag, o.who, o.reason, o.recorded, o.id)
+    for row in connection.execute(select(*columns).where(o.run == run).order_by(o.id)):
+        override = Override(*row)
+        override = replace(override, flag=Flag(override.flag) if override.flag else None)
+        said.setdefault(override.system, []).append(override)
+    return {s: flag_ranges(seen.get(s, {}), said.get(s, ())) for s in sorted({*seen, *said})}
+
+
+def coverage_upsert(database: Database) -> Insert:
+    """Insert what was seen of a lumisection, or count up what is there."""
+    upsert = database.insert(lumisections)
+    old, new = lumisections.c, upsert.excluded
+    return upsert.on_conflict_do_update(
+        index_elements=["run", "system", "lumisection"],
+        set_={name: old[name] + new[name] for name in ("seen", "judged", "alerting")},
+    )
+
+
+def coverage_rows(seen: Mapping[Place, Coverage]) -> list[dict[str, object]]:
+    """Write what a step saw as rows."""
+    return [
+        {
+            "run": run,
+            "system": system,
+            "lumisection": number,
+            "seen": c.seen,
+            "judged": c.judged,
+            "alerting": c.alerting,
+        }
+        for (run, system, number), c in sorted(seen.items())
+    ]

@@ -1,0 +1,118 @@
+"""The quality of a run: what each lumisection was like for a detector system, by machine and by people."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from itertools import groupby
+
+TOLERATED = 0.02
+"""Share of a system's elements that may alert in a good lumisection: 5 of 250 chambers. A single false alarm
+must not cost the data of a whole detector; of a system of few elements one is too many."""
+
+COVERED = 0.5
+"""Share of its elements that must have been seen and judged for a verdict."""
+
+
+class Flag(StrEnum):
+    """What the data are fit for."""
+
+    GOOD = "good"
+    BAD = "bad"
+    UNCERTAIN = "uncertain"
+    """Nobody can say: too little was seen, or the detectors could not tell."""
+
+
+@dataclass(frozen=True, slots=True)
+class Coverage:
+    """Maps of a system in one lumisection: how many were `seen`, `judged` by a detector, and `alerting`."""
+
+    seen: int
+    judged: int
+    alerting: int
+
+
+@dataclass(frozen=True, slots=True)
+class Override:
+    """What somebody says of lumisections `first` to `last`; `flag` None takes back what was said before."""
+
+    run: int
+    system: str
+    first: int
+    last: int
+    flag: Flag | None
+    who: str
+    reason: str
+    recorded: float = 0.0
+    id: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class FlagRange:
+    """Lumisections `first` to `last`, both included: the `machine`'s verdict, and what a person said."""
+
+    first: int
+    last: int
+    machine: Flag
+    override: Override | None = None
+
+    @property
+    def flag(self) -> Flag:
+        """What counts: the person's word, else the machine's verdict."""
+        said = self.override.flag if self.override is not None else None
+        return said or self.machine
+
+
+def system_of(entity: str) -> str:
+    """Name the system of an element: what stands before the first slash (`DT` of `DT/W0/MB1/S04`)."""
+    return entity.partition("/")[0]
+
+
+def verdict(seen: Coverage | None, elements: int) -> Flag:
+    """Judge one lumisection of a system that has shown so many `elements` in the run.
+
+    Bad: more of them alert than is tolerated. Uncertain: fewer than half were judged, and so few alert.
+    """
+    if seen is not None and seen.alerting > TOLERATED * elements:
+        return Flag.BAD
+    if seen is None or seen.judged < COVERED * elements:
+        return Flag.UNCERTAIN
+    return Flag.GOOD
+
+
+def flag_ranges(seen: Mapping[int, Coverage], overrides: Sequence[Override] = ()) -> list[FlagRange]:
+    """Give the flags of a system's lumisections (number -> coverage), from the first to the last, in ranges.
+
+    The newest of the overrides counts. Those of lumisections that were never seen count, too.
+    """
+    numbers = [*seen, *(n for o in overrides if o.flag is not None for n in (o.first, o.last))]
+    if not numbers:
+        return []
+    elements = max((c.seen for c in seen.values()), default=0)
+    said = sorted(overrides, key=lambda o: o.id)
+
+    def of(number: int) -> tuple[Flag, Override | None]:
+        newest = next((o for o in reversed(said) if o.first <= number <= o.last), None)
+        return verdict(seen.get(number), elements), newest if newest and newest.flag else None
+
+    found: list[FlagRange] = []
+    for (machine, override), some in groupby(range(min(numbers), max(numbers) + 1), of):
+        every = list(some)
+        found.append(FlagRange(every[0], every[-1], machine, override))
+    return found
+
+
+def golden(ranges: Mapping[str, Iterable[FlagRange]]) -> list[tuple[int, int]]:
+    """Give the ranges of lumisections that are good in every one of the systems."""
+    good: set[int] | None = None
+    for some in ranges.values():
+        here = {n for r in some if r.flag is Flag.GOOD for n in range(r.first, r.last + 1)}
+        good = here if good is None else good & here
+    found: list[tuple[int, int]] = []
+    for number in sorted(good or ()):
+        if found and number == found[-1][1] + 1:
+            found[-1] = (found[-1][0], number)
+        else:
+            found.append((number, number))
+    return found

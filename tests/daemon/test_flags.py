@@ -1,0 +1,109 @@
+"""Quality flags from the command line, and how a step counts them."""
+
+from __future__ import annotations
+
+import json
+from contextlib import closing
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+from typer.testing import CliRunner
+
+from anomalyd.daemon.cli.app import app
+from anomalyd.daemon.coverage import coverage
+from anomalyd.daemon.stages import Sample
+from anomalyd.reports.quality import Coverage
+from anomalyd.reports.step import Step
+from anomalyd.reports.store import Store
+
+
+def sample(entity: str, lumisection: int | None, run: int | None = 7, is_map: bool = True) -> Sample:
+    held = np.ones((2, 2), dtype=np.float32) if is_map else None
+    return Sample(entity, 1.0, "t", 0, 0, map=held, run=run, lumisection=lumisection)
+
+
+def scored(samples, score):
+    return SimpleNamespace(samples=tuple(samples), scores=SimpleNamespace(either=np.array(score)))
+
+
+def test_elements_are_counted_by_system_and_lumisection_and_once_for_two_detectors():
+    samples = [sample("DT/a", 1), sample("DT/b", 1), sample("DT/a", 2), sample("EB", 1)]
+    judged = [
+        (scored([samples[0], samples[2]], [0.2, 3.0]), np.array([False, True])),
+        (scored([samples[0]], [5.0]), np.array([True])),
+        (scored([samples[1]], [np.nan]), np.array([False])),
+    ]
+    assert coverage(samples, judged) == {
+        (7, "DT", 1): Coverage(2, 1, 1),
+        (7, "DT", 2): Coverage(1, 1, 1),
+        (7, "EB", 1): Coverage(1, 0, 0),
+    }
+
+
+def test_metrics_and_maps_without_a_run_have_no_lumisection():
+    samples = [sample("DT/a", 1, run=None), sample("DT/a", None), sample("node17", 1, is_map=False)]
+    assert coverage(samples, [(scored(samples, [9.0] * 3), np.ones(3, dtype=bool))]) == {}
+
+
+@pytest.fixture
+def url(tmp_path) -> str:
+    url = f"sqlite:///{tmp_path}/reports.db"
+    seen = {(7, "DT", n): Coverage(10, 10, 5 * (n == 3)) for n in range(1, 6)}
+    seen |= {(7, "EB", n): Coverage(1, 1, 0) for n in range(2, 6)}
+    with closing(Store.open(url)) as store:
+        store.commit(Step("g", {("maps", 0): (None, 9)}, lumisections=seen))
+    return url
+
+
+def run(*arguments: object):
+    return CliRunner().invoke(app, [str(a) for a in arguments])
+
+
+def test_a_run_is_shown_with_ranges(url):
+    lines = run("flags", 7, "--store", url).output.splitlines()
+    assert [" ".join(line.split()) for line in lines] == [
+        "DT 1 to 2 good",
+        "DT 3 to 3 bad",
+        "DT 4 to 5 good",
+        "EB 2 to 5 good",
+    ]
+
+
+def test_golden_json_holds_what_is_good_in_all_systems(url):
+    assert json.loads(run("flags", 7, "--store", url, "--golden").output) == {"7": [[2, 2], [4, 5]]}
+    only = run("flags", 7, "--store", url, "--golden", "--system", "EB")
+    assert json.loads(only.output) == {"7": [[2, 5]]}
+
+
+def test_a_person_overrides_the_machine_and_takes_it_back(url):
+    place = (
+        7,
+        "--store",
+        url,
+        "--system",
+        "DT",
+        "--from",
+        3,
+        "--to",
+        3,
+        "--by",
+        "Ada",
+        "--reason",
+        "a test run",
+    )
+    done = run("flags", "set", *place, "--flag", "good")
+    assert done.exit_code == 0, done.output
+    assert "good  (machine: bad; Ada: a test run)" in done.output
+    assert json.loads(run("flags", 7, "--store", url, "--golden").output) == {"7": [[2, 5]]}
+    (held,) = [r for r in json.loads(run("flags", 7, "--store", url, "--json").output)["DT"] if r["by"]]
+    assert (held["flag"], held["machine"], held["reason"]) == ("good", "bad", "a test run")
+    run("flags", "clear", *place)
+    assert json.loads(run("flags", 7, "--store", url, "--golden").output) == {"7": [[2, 2], [4, 5]]}
+
+
+def test_what_is_not_there_is_said(url):
+    assert "run 8: no lumisection seen" in run("flags", 8, "--store", url).output
+    missing = run("flags", 7, "--store", url, "--system", "HCAL")
+    assert missing.exit_code != 0
+    assert "it has: DT, EB" in str(missing.exception)

@@ -1,0 +1,157 @@
+"""Quality flags: verdicts, ranges, and what the store keeps of them, on both databases."""
+
+from __future__ import annotations
+
+from itertools import pairwise
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from anomalyd.errors import StoreConflict, StoreError
+from anomalyd.reports.quality import (
+    Coverage,
+    Flag,
+    FlagRange,
+    Override,
+    flag_ranges,
+    golden,
+    system_of,
+    verdict,
+)
+from anomalyd.reports.queries import Queries
+from anomalyd.reports.step import Step
+from anomalyd.reports.store import Store
+
+RUN = 321909
+
+
+def said(first: int, last: int, flag: Flag | None, number: int = 1) -> Override:
+    return Override(RUN, "DT", first, last, flag, "Ada", "looked at it", id=number)
+
+
+@pytest.mark.parametrize(
+    ("coverage", "flag"),
+    [
+        (Coverage(250, 250, 0), Flag.GOOD),
+        (Coverage(250, 250, 5), Flag.GOOD),
+        (Coverage(250, 250, 6), Flag.BAD),
+        (Coverage(250, 124, 0), Flag.UNCERTAIN),
+        (Coverage(250, 125, 0), Flag.GOOD),
+        (Coverage(100, 100, 50), Flag.BAD),
+        (Coverage(20, 20, 6), Flag.BAD),
+        (None, Flag.UNCERTAIN),
+    ],
+)
+def test_a_lumisection_is_judged_by_how_many_elements_alert_and_were_seen(coverage, flag):
+    assert verdict(coverage, 250) is flag
+
+
+def test_one_alert_of_a_few_elements_is_bad():
+    assert verdict(Coverage(4, 4, 1), 4) is Flag.BAD
+
+
+def test_a_lumisection_nobody_saw_is_uncertain():
+    seen = {n: Coverage(10, 10, 0) for n in (5, 6, 9)}
+    assert [(r.first, r.last, r.flag) for r in flag_ranges(seen)] == [
+        (5, 6, Flag.GOOD),
+        (7, 8, Flag.UNCERTAIN),
+        (9, 9, Flag.GOOD),
+    ]
+
+
+def test_the_machines_verdict_stays_beside_a_persons_word_and_the_newest_word_counts():
+    seen = {n: Coverage(10, 10, 10 * (n > 7)) for n in range(1, 11)}
+    first, second = said(6, 9, Flag.GOOD, 1), said(9, 9, Flag.BAD, 2)
+    ranges = flag_ranges(seen, [second, first])
+    assert [(r.first, r.last, r.machine, r.flag) for r in ranges] == [
+        (1, 5, Flag.GOOD, Flag.GOOD),
+        (6, 7, Flag.GOOD, Flag.GOOD),
+        (8, 8, Flag.BAD, Flag.GOOD),
+        (9, 9, Flag.BAD, Flag.BAD),
+        (10, 10, Flag.BAD, Flag.BAD),
+    ]
+    cleared = flag_ranges(seen, [first, said(1, 10, None, 3)])
+    assert [(r.first, r.last, r.override) for r in cleared] == [(1, 7, None), (8, 10, None)]
+
+
+overrides = st.builds(
+    lambda first, length, flag, number: said(first, first + length, flag, number),
+    st.integers(0, 40),
+    st.integers(0, 15),
+    st.sampled_from([*Flag, None]),
+    st.integers(1, 99),
+)
+
+
+@given(
+    seen=st.dictionaries(
+        st.integers(0, 60), st.builds(Coverage, st.integers(1, 9), st.integers(0, 9), st.integers(0, 3))
+    ),
+    words=st.lists(overrides, max_size=5, unique_by=lambda o: o.id),
+)
+def test_ranges_cover_every_lumisection_once_and_neighbours_differ(seen, words):
+    ranges = flag_ranges(seen, words)
+    covered = [n for r in ranges for n in range(r.first, r.last + 1)]
+    assert covered == list(range(covered[0], covered[-1] + 1)) if covered else not seen
+    assert set(seen) <= set(covered)
+    for one, next_ in pairwise(ranges):
+        assert (one.machine, one.override) != (next_.machine, next_.override)
+
+
+def test_golden_is_what_is_good_everywhere():
+    dt = [FlagRange(1, 10, Flag.GOOD), FlagRange(11, 12, Flag.BAD), FlagRange(13, 20, Flag.GOOD)]
+    ecal = [FlagRange(3, 15, Flag.GOOD), FlagRange(16, 20, Flag.UNCERTAIN)]
+    assert golden({"DT": dt, "ECAL": ecal}) == [(3, 10), (13, 15)]
+    assert golden({"DT": dt}) == [(1, 10), (13, 20)]
+    assert golden({}) == []
+
+
+def test_the_system_is_the_first_part_of_the_name():
+    assert [system_of(e) for e in ("DT/W0/MB1/S04", "EB", "HCAL/D5")] == ["DT", "EB", "HCAL"]
+
+
+def step(offset: tuple[int | None, int], **seen: Coverage) -> Step:
+    places = {(RUN, "DT", int(name[2:])): coverage for name, coverage in seen.items()}
+    return Step("g", {("maps", 0): offset}, lumisections=places)
+
+
+def test_what_is_seen_in_several_steps_adds_up(store: Store, queries: Queries):
+    store.commit(step((None, 3), ls1=Coverage(3, 3, 0), ls2=Coverage(1, 1, 0)))
+    store.commit(step((3, 9), ls2=Coverage(2, 2, 3)))
+    assert [(r.first, r.last, r.flag) for r in queries.flags(RUN)["DT"]] == [
+        (1, 1, Flag.GOOD),
+        (2, 2, Flag.BAD),
+    ]
+    assert queries.flags(RUN + 1) == {}
+
+
+def test_a_step_that_is_refused_counts_nothing(store: Store, queries: Queries):
+    store.commit(step((None, 3), ls1=Coverage(4, 4, 0)))
+    with pytest.raises(StoreConflict):
+        store.commit(step((None, 3), ls1=Coverage(4, 4, 4)))
+    assert [(r.first, r.last, r.flag) for r in queries.flags(RUN)["DT"]] == [(1, 1, Flag.GOOD)]
+
+
+def test_a_word_is_kept_with_who_and_why(store: Store, queries: Queries):
+    store.commit(step((None, 3), ls1=Coverage(4, 4, 4)))
+    kept = store.flags.say(said(1, 1, Flag.GOOD, 0))
+    (found,) = queries.flags(RUN)["DT"]
+    assert found == FlagRange(1, 1, Flag.BAD, kept)
+    assert (kept.who, kept.reason) == ("Ada", "looked at it")
+    store.flags.say(said(0, 5, None, 0))
+    assert [(r.first, r.last, r.flag) for r in queries.flags(RUN)["DT"]] == [(1, 1, Flag.BAD)]
+
+
+@pytest.mark.parametrize(
+    "override",
+    [
+        Override(RUN, "DT", 5, 4, Flag.GOOD, "Ada", "why"),
+        Override(RUN, "DT", 1, 4, Flag.GOOD, " ", "why"),
+        Override(RUN, "DT", 1, 4, Flag.GOOD, "Ada", ""),
+    ],
+)
+def test_a_word_without_name_reason_or_order_is_refused(store: Store, queries: Queries, override: Override):
+    with pytest.raises(StoreError, match=r"needs the name|in no order"):
+        store.flags.say(override)
+    assert queries.flags(RUN) == {}

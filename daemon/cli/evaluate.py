@@ -137,6 +137,9 @@ def maps(
     sequences: Annotated[
         bool, typer.Option("--sequences", help="Also delay and false alarms in a stream: sequences.md.")
     ] = False,
+    normal: Annotated[
+        bool, typer.Option("--normal", help="Only say what simulated normal maps look like: normal.md.")
+    ] = False,
     rate: Annotated[float, typer.Option(min=1e-6, max=0.5, help="The false-alarm rate.")] = 0.001,
     jobs: Jobs = 1,
     seed: Seed = 0,
@@ -149,9 +152,12 @@ def maps(
     from anomalyd.detectors.evaluation.map_tables import (
         alarms_table,
         faults_table,
+        normal_table,
         sequences_table,
         write_rows,
     )
+    from anomalyd.detectors.evaluation.normal_maps import normal_figures
+    from anomalyd.detectors.maps.geometries.known import load_type
 
     if (geometry is None) == (data is None):
         raise typer.BadParameter("give either --geometry or --data", param_hint="--geometry")
@@ -159,6 +165,8 @@ def maps(
     chosen = _listed(kinds)
     if data is not None:
         return _labelled_maps(data, out, chosen, rate, seed)
+    if normal:
+        return _show(out / "normal.md", normal_table(normal_figures(load_type(geometry or ""), seed)))
     tasks = [
         MapTask(geometry or "", level, seed + s, number, history, drift, chosen, _listed(faults))
         for s in range(seeds)

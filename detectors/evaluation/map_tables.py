@@ -12,6 +12,7 @@ import numpy as np
 
 from anomalyd.detectors.evaluation.map_faults import LIMIT, Alarms, MapRow
 from anomalyd.detectors.evaluation.map_sequences import SequenceRow
+from anomalyd.detectors.evaluation.normal_maps import NormalFigures
 from anomalyd.detectors.evaluation.tables import markdown
 
 
@@ -75,6 +76,25 @@ def sequences_table(rows: Sequence[SequenceRow]) -> str:
                 f"{r.found:.2f}",
                 f"{r.delay:.1f}" if math.isfinite(r.delay) else "-",
                 f"{r.false_alarms:.2f}",
+            ]
+            for r in rows
+        ],
+    )
+
+
+def normal_table(rows: Sequence[NormalFigures]) -> str:
+    """Give the figures of simulated normal maps, one line for each group of elements."""
+    return markdown(
+        ["elements", "number", "counts of a cell", "spread", "chi2 / ndf", "dead cells", "units, relative"],
+        [
+            [
+                r.group,
+                f"{r.elements}",
+                f"{r.counts:.1f}",
+                f"{r.spread:.1f}",
+                f"{r.chi2:.3f}",
+                f"{100 * r.dead:.2f} %",
+                " ".join(f"{u:.3f}" for u in r.units) or "-",
             ]
             for r in rows
         ],

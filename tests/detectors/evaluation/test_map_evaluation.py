@@ -10,6 +10,8 @@ from anomalyd.daemon.cli.app import app
 from anomalyd.detectors.evaluation.map_data import read_maps
 from anomalyd.detectors.evaluation.map_faults import ANY, LIMIT, MapTask, measure
 from anomalyd.detectors.evaluation.map_figures import auc, fdr_at_99, localisation
+from anomalyd.detectors.evaluation.normal_maps import normal_figures
+from anomalyd.detectors.maps.geometries.known import load_type
 from anomalyd.detectors.maps.statistics import TESTS
 from anomalyd.errors import TrainingError
 
@@ -140,6 +142,18 @@ def test_anybodys_maps_are_judged_from_the_command_line(tmp_path, with_train):
         assert (block < 0).mean() > 0.95
         if with_train:  # else the faulty maps themselves helped to set the threshold
             assert (held["score"][faulty] > 1).all()
+
+
+def test_normal_maps_are_like_the_published_ones():
+    figures = {f.group: f for f in normal_figures(load_type("dt"), most=12)}
+    assert set(figures) == {"MB1", "MB2", "MB3", "MB4"}
+    for found in figures.values():
+        assert found.chi2 == pytest.approx(1.0, abs=0.03)
+        assert 0.002 < found.dead < 0.009
+    assert figures["MB1"].units == pytest.approx((1.13, 0.885, 0.984), abs=0.05)
+    assert 4 < figures["MB3"].counts < 7
+    (barrel,) = normal_figures(load_type("ecal-barrel"), most=2)
+    assert barrel.counts == pytest.approx(291, rel=0.001)
 
 
 def test_either_a_geometry_or_data_is_wanted(tmp_path):

@@ -64,7 +64,10 @@ def read_flags(connection: Connection, run: int) -> dict[str, list[FlagRange]]:
         override = Override(*row)
         override = replace(override, flag=Flag(override.flag) if override.flag else None)
         said.setdefault(override.system, []).append(override)
-    return {s: flag_ranges(seen.get(s, {}), said.get(s, ())) for s in sorted({*seen, *said})}
+    # A system that fell silent before the others did is uncertain to the end of the run.
+    numbers = [number for some in seen.values() for number in some]
+    span = (min(numbers), max(numbers)) if numbers else None
+    return {s: flag_ranges(seen.get(s, {}), said.get(s, ()), span) for s in sorted({*seen, *said})}
 
 
 def coverage_upsert(database: Database) -> Insert:

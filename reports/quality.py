@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
+from functools import reduce
 from itertools import groupby
 
 TOLERATED = 0.02
@@ -13,6 +15,8 @@ must not cost the data of a whole detector; of a system of few elements one is t
 
 COVERED = 0.5
 """Share of its elements that must have been seen and judged for a verdict."""
+
+_SIDE = re.compile(r"[+-][0-9]*$")
 
 
 class Flag(StrEnum):
@@ -65,8 +69,12 @@ class FlagRange:
 
 
 def system_of(entity: str) -> str:
-    """Name the system of an element: what stands before the first slash (`DT` of `DT/W0/MB1/S04`)."""
-    return entity.partition("/")[0]
+    """Name the system of an element: what stands before the first slash (`DT` of `DT/W0/MB1/S04`).
+
+    A side and its number at the end are no part of it: `EB` of `EB+01`, `EE` of `EE-`.
+    """
+    name = entity.partition("/")[0]
+    return _SIDE.sub("", name) or name
 
 
 def verdict(seen: Coverage | None, elements: int) -> Flag:
@@ -81,12 +89,15 @@ def verdict(seen: Coverage | None, elements: int) -> Flag:
     return Flag.GOOD
 
 
-def flag_ranges(seen: Mapping[int, Coverage], overrides: Sequence[Override] = ()) -> list[FlagRange]:
+def flag_ranges(
+    seen: Mapping[int, Coverage], overrides: Sequence[Override] = (), span: tuple[int, int] | None = None
+) -> list[FlagRange]:
     """Give the flags of a system's lumisections (number -> coverage), from the first to the last, in ranges.
 
-    The newest of the overrides counts. Those of lumisections that were never seen count, too.
+    `span`: the first and the last lumisection that any system of the run has shown. The newest of the
+    overrides counts. Those of lumisections that were never seen count, too.
     """
-    numbers = [*seen, *(n for o in overrides if o.flag is not None for n in (o.first, o.last))]
+    numbers = [*seen, *(span or ()), *(n for o in overrides if o.flag is not None for n in (o.first, o.last))]
     if not numbers:
         return []
     elements = max((c.seen for c in seen.values()), default=0)
@@ -96,23 +107,44 @@ def flag_ranges(seen: Mapping[int, Coverage], overrides: Sequence[Override] = ()
         newest = next((o for o in reversed(said) if o.first <= number <= o.last), None)
         return verdict(seen.get(number), elements), newest if newest and newest.flag else None
 
+    # Only where something may change is looked at: one stray message may claim lumisection 2,000,000,000.
+    edges = {min(numbers), *seen, *(n + 1 for n in seen), *(n for o in said for n in (o.first, o.last + 1))}
+    begins = sorted(n for n in edges if min(numbers) <= n <= max(numbers))
     found: list[FlagRange] = []
-    for (machine, override), some in groupby(range(min(numbers), max(numbers) + 1), of):
-        every = list(some)
-        found.append(FlagRange(every[0], every[-1], machine, override))
+    for (machine, override), some in groupby(begins, of):
+        begin = next(some)
+        if found:
+            found[-1] = replace(found[-1], last=begin - 1)
+        found.append(FlagRange(begin, max(numbers), machine, override))
     return found
 
 
 def golden(ranges: Mapping[str, Iterable[FlagRange]]) -> list[tuple[int, int]]:
     """Give the ranges of lumisections that are good in every one of the systems."""
-    good: set[int] | None = None
-    for some in ranges.values():
-        here = {n for r in some if r.flag is Flag.GOOD for n in range(r.first, r.last + 1)}
-        good = here if good is None else good & here
+    every = [_joined((r.first, r.last) for r in some if r.flag is Flag.GOOD) for some in ranges.values()]
+    return reduce(_overlap, every) if every else []
+
+
+def _joined(ranges: Iterable[tuple[int, int]]) -> list[tuple[int, int]]:
+    """Make one of ranges that follow each other without a gap."""
     found: list[tuple[int, int]] = []
-    for number in sorted(good or ()):
-        if found and number == found[-1][1] + 1:
-            found[-1] = (found[-1][0], number)
+    for first, last in ranges:
+        if found and first == found[-1][1] + 1:
+            first = found.pop()[0]
+        found.append((first, last))
+    return found
+
+
+def _overlap(one: list[tuple[int, int]], other: list[tuple[int, int]]) -> list[tuple[int, int]]:
+    """Give what is in both, by walking along them."""
+    found: list[tuple[int, int]] = []
+    i = j = 0
+    while i < len(one) and j < len(other):
+        first, last = max(one[i][0], other[j][0]), min(one[i][1], other[j][1])
+        if first <= last:
+            found.append((first, last))
+        if one[i][1] < other[j][1]:
+            i += 1
         else:
-            found.append((number, number))
+            j += 1
     return found

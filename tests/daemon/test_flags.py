@@ -66,6 +66,7 @@ def test_a_run_is_shown_with_ranges(url):
         "DT 1 to 2 good",
         "DT 3 to 3 bad",
         "DT 4 to 5 good",
+        "EB 1 to 1 uncertain",
         "EB 2 to 5 good",
     ]
 

@@ -97,6 +97,28 @@ def test_ranges_cover_every_lumisection_once_and_neighbours_differ(seen, words):
     assert set(seen) <= set(covered)
     for one, next_ in pairwise(ranges):
         assert (one.machine, one.override) != (next_.machine, next_.override)
+    elements = max((c.seen for c in seen.values()), default=0)
+    for number, flagged in ((n, r) for r in ranges for n in range(r.first, r.last + 1)):
+        newest = max((o for o in words if o.first <= number <= o.last), key=lambda o: o.id, default=None)
+        assert flagged.machine is verdict(seen.get(number), elements)
+        assert flagged.override == (newest if newest and newest.flag else None)
+
+
+@given(
+    st.lists(
+        st.lists(st.tuples(st.sampled_from(Flag), st.integers(1, 4)), max_size=8), min_size=1, max_size=3
+    )
+)
+def test_golden_says_number_by_number_what_is_good_in_all(systems):
+    ranges, good = {}, []
+    for k, some in enumerate(systems):
+        flags = [flag for flag, length in some for _ in range(length)]
+        begins = [sum(length for _, length in some[:i]) for i in range(len(some))]
+        ranges[str(k)] = [FlagRange(b, b + n - 1, f) for b, (f, n) in zip(begins, some, strict=True)]
+        good.append({number for number, flag in enumerate(flags) if flag is Flag.GOOD})
+    found = golden(ranges)
+    assert {n for first, last in found for n in range(first, last + 1)} == set.intersection(*good)
+    assert all(one[1] + 1 < next_[0] for one, next_ in pairwise(found))
 
 
 def test_golden_is_what_is_good_everywhere():
@@ -108,7 +130,32 @@ def test_golden_is_what_is_good_everywhere():
 
 
 def test_the_system_is_the_first_part_of_the_name():
-    assert [system_of(e) for e in ("DT/W0/MB1/S04", "EB", "HCAL/D5")] == ["DT", "EB", "HCAL"]
+    names = ("DT/W0/MB1/S04", "EB", "EB+01", "EB-18", "EE-", "HCAL/D5", "+1")
+    assert [system_of(e) for e in names] == ["DT", "EB", "EB", "EB", "EE", "HCAL", "+1"]
+
+
+@pytest.mark.timeout(20)
+def test_a_stray_number_makes_no_more_work_than_another():
+    most = 2**31 - 1
+    seen = {1: Coverage(4, 4, 0), 2: Coverage(4, 4, 0), most: Coverage(4, 4, 0)}
+    ranges = flag_ranges(seen)
+    assert [(r.first, r.last, r.flag) for r in ranges] == [
+        (1, 2, Flag.GOOD),
+        (3, most - 1, Flag.UNCERTAIN),
+        (most, most, Flag.GOOD),
+    ]
+    whole = flag_ranges(seen, [said(0, most, Flag.GOOD)])
+    assert golden({"DT": ranges, "ECAL": whole}) == [(1, 2), (most, most)]
+    assert golden({"ECAL": whole}) == [(0, most)]
+
+
+def test_a_system_is_flagged_for_the_whole_run():
+    ranges = flag_ranges({3: Coverage(4, 4, 0)}, span=(1, 9))
+    assert [(r.first, r.last, r.flag) for r in ranges] == [
+        (1, 2, Flag.UNCERTAIN),
+        (3, 3, Flag.GOOD),
+        (4, 9, Flag.UNCERTAIN),
+    ]
 
 
 def step(offset: tuple[int | None, int], **seen: Coverage) -> Step:

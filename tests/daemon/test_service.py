@@ -291,6 +291,8 @@ def told(path: Path, store: Store) -> dict[str, Any]:
             dead.append((*where, outgoing.entry.value))
     activity = queries.activity()
     queries.close()
+    with closing(sqlite3.connect(path)) as connection:
+        lumisections = sorted(connection.execute("SELECT * FROM lumisections"))
     kept = [
         (block.entity, time, values.tobytes())
         for block in map(decode, store.samples.pieces())
@@ -303,11 +305,12 @@ def told(path: Path, store: Store) -> dict[str, Any]:
         "dead": sorted(dead),
         "activity": activity,
         "kept": sorted(kept),
+        "lumisections": lumisections,
     }
 
 
 def same(found: dict[str, Any], expected: dict[str, Any]) -> None:
-    for what in ("reports", "events", "dead", "activity", "kept"):
+    for what in ("reports", "events", "dead", "activity", "kept", "lumisections"):
         assert found[what] == expected[what]
     for identity, peaks in expected["peaks"].items():
         assert found["peaks"][identity] == pytest.approx(peaks, rel=1e-4)
@@ -382,6 +385,11 @@ def test_the_activity_of_every_entity_is_kept(expected: dict[str, Any], experime
         c: Activity("vector", first, last, SECONDS),
         experiment.chambers[0]: Activity("map", first, last, SECONDS),
     }
+
+
+def test_every_map_is_counted_for_the_flags_of_its_run(expected: dict[str, Any]) -> None:
+    counts = [(7, "DT", 100 + s, 1, 1, int(10 <= s < 14)) for s in range(SECONDS)]
+    assert expected["lumisections"] == counts
 
 
 def test_every_sample_is_kept_to_train_on(expected: dict[str, Any], experiment: Any) -> None:

@@ -16,7 +16,7 @@ from anomalyd.reports.queries import Queries
 from anomalyd.reports.store import Store
 
 Run = Annotated[int, typer.Argument(min=0, metavar="RUN", help="The run number.")]
-System = Annotated[str, typer.Option(help="The detector system: what stands before the first slash.")]
+System = Annotated[str, typer.Option(help="The detector system, as DT of DT/W0/MB1/S04, EB of EB+01.")]
 First = Annotated[int, typer.Option("--from", min=0, help="First lumisection.")]
 Last = Annotated[int, typer.Option("--to", min=0, help="Last lumisection, included.")]
 Who = Annotated[str, typer.Option("--by", help="Your name.")]

@@ -116,7 +116,15 @@ def flag_ranges(
         if found:
             found[-1] = replace(found[-1], last=begin - 1)
         found.append(FlagRange(begin, max(numbers), machine, override))
-    return found
+    return _trimmed(found, [*seen, *(span or ())])
+
+
+def _trimmed(ranges: Sequence[FlagRange], shown: Sequence[int]) -> list[FlagRange]:
+    """Leave out, beyond what the run has shown, where only a word that was taken back had reached."""
+    kept = [*shown, *(n for r in ranges if r.override is not None for n in (r.first, r.last))]
+    low, high = min(kept, default=1), max(kept, default=0)
+    cut = [replace(r, first=max(r.first, low), last=min(r.last, high)) for r in ranges]
+    return [r for r in cut if r.first <= r.last]
 
 
 def golden(ranges: Mapping[str, Iterable[FlagRange]]) -> list[tuple[int, int]]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping, Sequence
 from contextlib import closing
 from typing import Annotated, Any
 
@@ -58,10 +59,8 @@ def show(
     """Show the flags of a run: what counts, the machine's verdict, and who says otherwise."""
     with closing(Queries.open(store_url(config, store))) as queries:
         found = queries.flags(run)
-    chosen = {name: found[name] for name in system or found if name in found}
-    if missing := [name for name in system or () if name not in found]:
-        known = ", ".join(found) or "none"
-        raise QuestionError(f"run {run} has no maps of {', '.join(missing)}; it has: {known}")
+    _refuse_unknown(run, system or (), found)
+    chosen = {name: found[name] for name in system or found}
     if as_golden:
         typer.echo(json.dumps({str(run): [list(pair) for pair in golden(chosen)]}))
     elif as_json:
@@ -107,11 +106,20 @@ def clear(
 
 def _say(override: Override, config: MaybeConfig, store: StoreUrl) -> None:
     url = store_url(config, store)
+    with closing(Queries.open(url)) as queries:
+        _refuse_unknown(override.run, [override.system], queries.flags(override.run))
     with closing(Store.open(url)) as writer:
         writer.flags.say(override)
     with closing(Queries.open(url)) as queries:
         for each in queries.flags(override.run).get(override.system, ()):
             typer.echo(_line(override.system, each))
+
+
+def _refuse_unknown(run: int, systems: Sequence[str], found: Mapping[str, object]) -> None:
+    # To set, too: a mistyped system would be one more that is good nowhere, and leave nothing golden.
+    if missing := [name for name in systems if name not in found]:
+        known = ", ".join(found) or "none"
+        raise QuestionError(f"run {run} has no maps of {', '.join(missing)}; it has: {known}", tuple(found))
 
 
 def _line(system: str, each: FlagRange) -> str:

@@ -103,6 +103,17 @@ def test_a_person_overrides_the_machine_and_takes_it_back(url):
     assert json.loads(run("flags", 7, "--store", url, "--golden").output) == {"7": [[2, 2], [4, 5]]}
 
 
+@pytest.mark.parametrize(("number", "system"), [(7, "DTT"), (8, "DT")])
+@pytest.mark.parametrize("order", [["set", "--flag", "bad"], ["clear"]])
+def test_a_flag_of_what_the_run_has_not_is_refused(url, order, number, system):
+    before = run("flags", 7, "--store", url, "--json").output
+    word = ["--system", system, "--from", 1, "--to", 2, "--by", "Ada", "--reason", "why"]
+    refused = run("flags", *order, number, "--store", url, *word)
+    assert f"run {number} has no maps of {system}" in str(refused.exception)
+    assert run("flags", 7, "--store", url, "--json").output == before
+    assert json.loads(run("flags", 8, "--store", url, "--json").output) == {}
+
+
 def test_what_is_not_there_is_said(url):
     assert "run 8: no lumisection seen" in run("flags", 8, "--store", url).output
     missing = run("flags", 7, "--store", url, "--system", "HCAL")

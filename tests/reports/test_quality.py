@@ -149,6 +149,19 @@ def test_a_stray_number_makes_no_more_work_than_another():
     assert golden({"ECAL": whole}) == [(0, most)]
 
 
+def test_a_word_that_is_taken_back_leaves_the_run_as_long_as_it_was():
+    seen = {n: Coverage(4, 4, 0) for n in (5, 6)}
+    words = [said(3, 999, Flag.BAD, 1), said(0, 1000, None, 2)]
+    assert flag_ranges(seen, words, (4, 8)) == flag_ranges(seen, (), (4, 8))
+    assert flag_ranges({}, words) == []
+    partly = flag_ranges(seen, [words[0], said(9, 1000, None, 2)], (5, 6))
+    assert [(r.first, r.last, r.flag) for r in partly] == [
+        (3, 4, Flag.BAD),
+        (5, 6, Flag.BAD),
+        (7, 8, Flag.BAD),
+    ]
+
+
 def test_a_system_is_flagged_for_the_whole_run():
     ranges = flag_ranges({3: Coverage(4, 4, 0)}, span=(1, 9))
     assert [(r.first, r.last, r.flag) for r in ranges] == [

@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[1]
+SOURCES = (".py", ".yaml", ".toml", ".mako")
 ROOMS = ("assistant", "daemon", "detectors", "interpret", "reports")
 
 
@@ -22,7 +23,7 @@ def _sources() -> set[str]:
     found = {"anomalyd/__init__.py", "anomalyd/errors.py", "anomalyd/py.typed"}
     for room in ROOMS:
         for path in (ROOT / room).rglob("*"):
-            if path.suffix in {".py", ".yaml", ".toml", ".mako"} and "__pycache__" not in path.parts:
+            if path.suffix in {*SOURCES, ".safetensors", ".json"} and "__pycache__" not in path.parts:
                 found.add(f"anomalyd/{path.relative_to(ROOT)}")
     return found
 

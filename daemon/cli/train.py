@@ -51,12 +51,23 @@ def train(
     parquet: Parquet = None,
     entity: Entity = None,
     from_store: FromStore = False,
+    geometry: Annotated[
+        str | None,
+        typer.Option(help="Train the map scan on simulated elements: dt, ecal-barrel, ..., or a YAML file."),
+    ] = None,
+    out: Annotated[
+        Path | None, typer.Option(help="With --geometry: the folder of the model.", file_okay=False)
+    ] = None,
 ) -> None:
     """Train detectors and publish the models; a running daemon takes them.
 
     They are trained on what the topics still hold, on what the store kept, or on files.
     """
     log_to_stderr()
+    if (geometry is None) != (out is None):
+        raise typer.BadParameter("--geometry and --out go together", param_hint="--geometry")
+    if geometry is not None and out is not None:
+        return _train_geometry(geometry, out)
     from anomalyd.daemon.progress import showing
     from anomalyd.daemon.training import train_detectors
 
@@ -69,6 +80,19 @@ def train(
             f"{name}: model {version}, {card.samples} samples of {len(card.shapes)} entities, "
             f"{card.trained_to - card.trained_from:.0f} s of data"
         )
+
+
+def _train_geometry(geometry: str, out: Path) -> None:
+    from anomalyd.daemon.progress import showing
+    from anomalyd.detectors.maps.geometries.known import load_type
+    from anomalyd.detectors.maps.shipped import train_geometry
+    from anomalyd.detectors.model import save_model
+
+    kind = load_type(geometry)
+    with showing() as progress:
+        model = train_geometry(kind, created=time.time(), progress=progress)
+    save_model(model, out)
+    typer.echo(f"{out}: {model.card.kind} of {kind.name}, {model.card.samples} simulated maps")
 
 
 def history_of(

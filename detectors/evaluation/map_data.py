@@ -15,6 +15,7 @@ from anomalyd.detectors.evaluation.map_faults import ANY, MapRow
 from anomalyd.detectors.evaluation.map_figures import auc, fdr_at_99
 from anomalyd.detectors.maps.geometries.known import load_type
 from anomalyd.detectors.maps.geometry import Geometry
+from anomalyd.detectors.maps.shipped import KIND, shipped_model
 from anomalyd.detectors.maps.simulation import LUMISECTION_S
 from anomalyd.detectors.maps.statistics import TESTS, Beside, tests_of
 from anomalyd.detectors.maps.units import UnitScores, unit_scores
@@ -32,7 +33,8 @@ _REFERENCE = 20  # maps that a classical test's reference sums, as in the simula
 class LabelledMaps:
     """Maps (N, R, C), NaN where there is no cell, with labels (N,), 1 for a faulty one.
 
-    `element` (N,): which element each is of; `train` (T, R, C): normal maps, of the elements `trained` (T,).
+    `element` (N,): which element each is of; `train` (T, R, C): normal maps, of the elements `trained` (T,);
+    `shipped`: the name of the geometry, if it comes with anomalyd.
     """
 
     name: str
@@ -42,6 +44,7 @@ class LabelledMaps:
     train: Maps
     trained: tuple[str, ...]
     geometry: Geometry
+    shipped: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,7 +96,8 @@ def read_maps(file: Path) -> LabelledMaps:
     geometry = _geometry(arrays, (shape[0], shape[1]), refuse)
     trained, element = _elements(arrays, n, len(train), refuse)
     maps, train = _masked(maps, train, arrays.get("mask"), geometry, refuse)
-    return LabelledMaps(file.stem, maps, labels.astype(np.int64), element, train, trained, geometry)
+    shipped = str(arrays["geometry"]) if "geometry" in arrays else ""
+    return LabelledMaps(file.stem, maps, labels.astype(np.int64), element, train, trained, geometry, shipped)
 
 
 def _geometry(
@@ -153,6 +157,8 @@ def judge_maps(
 ) -> dict[str, Judged]:
     """Train detectors and let them judge every map; without `train` on the maps themselves, labels unseen.
 
+    Where there is no `train`, and a model ships for the geometry, the map scan is that one.
+
     A map of an element that was trained on is judged by itself, with the history that training left; the
     maps of other elements are streamed in their order, and the history builds up on the way.
 
@@ -168,7 +174,8 @@ def judge_maps(
     training = TrainingSet(series, geometries=(data.geometry,))
     found = {}
     for kind in kinds:
-        model = train_model(
+        ready = shipped_model(data.shipped) if kind == KIND and not len(data.train) else None
+        model = ready or train_model(
             training,
             kind=kind,
             parameters={},

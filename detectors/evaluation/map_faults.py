@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from anomalyd.detectors.detector import Progress, State, Stretch, silent
 from anomalyd.detectors.evaluation.jobs import spread
 from anomalyd.detectors.evaluation.map_figures import auc, fdr_at_99, localisation
-from anomalyd.detectors.evaluation.map_sets import (
+from anomalyd.detectors.maps.elements import (
     Elements,
     Faulty,
     elements_of,

@@ -8,7 +8,7 @@ import numpy as np
 
 from anomalyd.detectors.detector import Stretch
 from anomalyd.detectors.evaluation.map_faults import MapTask, train_on_simulation
-from anomalyd.detectors.evaluation.map_sets import elements_of, name_of
+from anomalyd.detectors.maps.elements import elements_of, name_of
 from anomalyd.detectors.maps.geometries.known import load_type
 from anomalyd.detectors.maps.limit import places_of_fault
 from anomalyd.detectors.maps.simulation import LUMISECTION_S

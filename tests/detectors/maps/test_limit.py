@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from anomalyd.detectors.evaluation.map_figures import auc
-from anomalyd.detectors.evaluation.map_sets import elements_of
+from anomalyd.detectors.maps.elements import elements_of
 from anomalyd.detectors.maps.geometries.known import shipped
 from anomalyd.detectors.maps.limit import places_of_fault
 from anomalyd.detectors.maps.placed import PlacedFault

@@ -58,9 +58,8 @@ class Elements:
         return np.stack(each, axis=1) if each else empty
 
 
-def pattern(element_type: ElementType) -> Geometry:
-    """Give the geometry that is measured on, of the type's first element, under a name for many of them."""
-    first = element_type.elements[0]
+def pattern(first: Geometry) -> Geometry:
+    """Give the geometry of an element under a name for many of them."""
     return replace(first, entity=f"{first.entity.rstrip('*')}#*")
 
 
@@ -70,10 +69,19 @@ def name_of(geometry: Geometry, number: int, *, held_out: bool = True) -> str:
 
 
 def elements_of(
-    element_type: ElementType, n: int, seed: int, *, drift: float = 0.0, held_out: bool = True
+    element_type: ElementType,
+    n: int,
+    seed: int,
+    *,
+    drift: float = 0.0,
+    held_out: bool = True,
+    like: Geometry | None = None,
 ) -> Elements:
-    """Draw `n` elements; those for measuring have other seeds than those for training."""
-    first = element_type.elements[0]
+    """Draw `n` elements like the type's first, or `like` another of its elements.
+
+    Those for measuring have other seeds than those for training.
+    """
+    first = like or element_type.elements[0]
     geometry = replace(first, entity=first.entity.rstrip("*"))
     base = seed * 10_000 + (_HELD_OUT if held_out else 0)
     shapes = []
@@ -81,7 +89,7 @@ def elements_of(
         simulator = ElementSimulator(geometry, base + k, 1.0, normal=element_type.normal)
         shapes.append(np.where(simulator.dead, 0.0, simulator.profile))
     spread = element_type.normal.luminosity_spread
-    return Elements(pattern(element_type), np.stack(shapes), spread, drift)
+    return Elements(pattern(first), np.stack(shapes), spread, drift)
 
 
 def training_set(
@@ -91,9 +99,10 @@ def training_set(
     elements: int = TRAINING_ELEMENTS,
     maps: int = TRAINING_MAPS,
     drift: float = 0.0,
+    like: Geometry | None = None,
 ) -> TrainingSet:
     """Draw what a detector is trained on: normal maps of elements at all count levels."""
-    drawn = elements_of(element_type, elements, seed, drift=drift, held_out=False)
+    drawn = elements_of(element_type, elements, seed, drift=drift, held_out=False, like=like)
     rng = np.random.default_rng((seed, 1))
     low, high = np.log(TRAINING_COUNTS)
     counts = np.exp(np.linspace(low, high, elements))

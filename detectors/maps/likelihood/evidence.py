@@ -22,7 +22,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from anomalyd.detectors.maps.likelihood.empties import Empties, empties_of, isolated_zeros
 from anomalyd.detectors.maps.likelihood.places import Cells, Counts, Family, Index, Listed, Places
+from anomalyd.detectors.maps.likelihood.sums import at_places, sums_of, windows
 
 Floats = NDArray[np.float32]
 Doubles = NDArray[np.float64]
@@ -109,17 +111,6 @@ class Compared:
 
 
 @dataclass(frozen=True, slots=True)
-class _Empties:
-    """Sums as of `_sums`: what each cell is `worth` if empty, and by how much the empty ones seem worth more.
-
-    A place with a few dead cells in it must not win by counting these as if none could be benign.
-    """
-
-    worth: Floats
-    excess: Floats
-
-
-@dataclass(frozen=True, slots=True)
 class _Close:
     """Places that are looked at closer: arrays (m,) of their map, place, log odds, counts and expectation."""
 
@@ -169,7 +160,7 @@ def comparisons(
 
 def _laid_out(
     counts: Counts, reference: Counts, places: Places, profile: Profile | None
-) -> Iterator[tuple[slice, Floats, Floats, Profile | None, _Empties | None]]:
+) -> Iterator[tuple[slice, Floats, Floats, Profile | None, Empties | None]]:
     """Go through the maps a few at a time, with isolated dead cells taken out of what is expected.
 
     Gives counts, reference and profile, and what an empty cell is worth, where one may be benign.
@@ -193,7 +184,7 @@ def _laid_out(
             usual = Profile(np.where(alone, 0, usual.rates), usual.error)
         zeros = None
         if places.benign:
-            zeros = _empties(seen, np.where(alone, 0, wanted), ratio, places)
+            zeros = empties_of(seen, np.where(alone, 0, wanted), ratio, places)
         yield part, seen, known, usual, zeros
 
 
@@ -201,7 +192,7 @@ def _compare(
     counts: Floats, reference: Floats, places: Places, profile: Profile | None
 ) -> Iterator[Compared]:
     maps = [counts, reference, *([] if profile is None else [profile.rates])]
-    sums = [_sums(x, places) for x in maps]
+    sums = [sums_of(x, places) for x in maps]
     flat = [x.reshape(len(x), -1) for x in maps]
     totals = [x.sum((1, 2), dtype=np.float64).astype(np.float32) for x in maps]
 
@@ -232,9 +223,9 @@ def _compare(
         )
 
     for number, family in enumerate(places.families):
-        inside = [_windows(x, family.group, family, places) for x in sums]
+        inside = [windows(x, family.group, family, places) for x in sums]
         against = family.against
-        rest = [] if against is None else [_windows(x, against, family, places) for x in sums]
+        rest = [] if against is None else [windows(x, against, family, places) for x in sums]
         yield compared(number, family, inside, rest)
     for number, listed in enumerate(places.listed, len(places.families)):
         others = listed.against
@@ -243,7 +234,7 @@ def _compare(
 
 
 def _look_closer(
-    compared: Compared, spread: Floats, zeros: _Empties | None, places: Places, usual: Profile | None
+    compared: Compared, spread: Floats, zeros: Empties | None, places: Places, usual: Profile | None
 ) -> _Close | None:
     """Weigh the places that pull far enough to matter."""
     observed, expected = compared.observed, compared.expected
@@ -265,12 +256,17 @@ def _look_closer(
         trusted = 1 / usual.error[maps, compared.kind] ** 2
         worth = np.maximum(1 / d - (1 - _UNLIKE**-2) * trusted, 1 / (_UNLIKE**2 * d)).astype(np.float32)
         np.minimum(nats, log_odds(a, e, worth) + _FEW, out=nats)
-    if zeros is not None and compared.number < len(places.families):
-        family = places.families[compared.number]
-        none = np.flatnonzero(a == 0)
-        nats[none] = _at(zeros.worth, family, places, maps[none], place[none])
-        some = np.flatnonzero(a > 0)
-        nats[some] -= _at(zeros.excess, family, places, maps[some], place[some])
+    if zeros is not None:
+        if compared.number < len(places.families):
+            family = places.families[compared.number]
+            worth = at_places(zeros.worth, family, places, maps, place)
+            excess = at_places(zeros.excess, family, places, maps, place)
+        else:
+            cells = places.listed[compared.number - len(places.families)].cells
+            worth, excess = ((x @ cells).ravel()[chosen] for x in zeros.flat)
+        # What looks hot may only stand beside dead cells.
+        beside = zeros.flat[1].sum(1)[maps] - excess
+        nats = np.where(a == 0, worth, nats - np.where(a < e, excess, beside)).astype(np.float32)
     return _Close(compared.number, maps, place, nats + np.float32(compared.prior), a, e)
 
 
@@ -296,7 +292,7 @@ def _sum_up(close: list[_Close], part: slice, result: Evidence, places: Places) 
 
 
 def _blame(close: list[_Close], score: Doubles, suspect: Cells, places: Places) -> Floats:
-    """Spread the probability of every place over its cells (n, R, C): `_sums` and `_windows` backwards."""
+    """Spread the probability of every place over its cells (n, R, C): `sums_of` and `windows` backwards."""
     size, (_, columns) = len(score), places.shape
     most = max((f.width for f in places.families), default=1) if places.wrap else 0
     shape = (size, len(places.groups), columns + most + 1)
@@ -349,58 +345,3 @@ def log_odds(observed: Floats, expected: Floats, worth: Floats) -> Floats:
         each -= highest
         nats[chosen] = highest + np.log(np.exp(each).sum(0))
     return nats
-
-
-def isolated_zeros(counts: Counts, reference: Counts, ratio: Doubles, places: Places) -> Cells:
-    """Find the empty cells (N, R, C) that should count but stand alone: dead ones, which experts ignore."""
-    alone: Cells = (counts == 0) & (reference > 0)
-    empty = alone.copy()
-    alone &= reference * ratio.astype(np.float32)[:, None, None] > 2.5  # below, it is too common to be dead
-    alone[:, :, 1:] &= ~empty[:, :, :-1]
-    alone[:, :, :-1] &= ~empty[:, :, 1:]
-    if places.wrap:
-        alone[:, :, 0] &= ~empty[:, :, -1]
-        alone[:, :, -1] &= ~empty[:, :, 0]
-    if places.tall:
-        alone[:, 1:] &= ~empty[:, :-1]
-        alone[:, :-1] &= ~empty[:, 1:]
-    return alone
-
-
-def _empties(counts: Counts, reference: Counts, ratio: Doubles, places: Places) -> _Empties:
-    """Say what empty cells are worth in maps (N, R, C), where one may be dead without a fault."""
-    # (1 - q)^b with q = ratio / (1 + ratio): that it counts nothing by chance.
-    missed = reference * np.log1p(ratio).astype(np.float32)[:, None, None]
-    worth: Floats = -np.log(places.benign + (1 - places.benign) * np.exp(-missed))
-    excess = np.where(counts == 0, missed - worth, 0).astype(np.float32)
-    return _Empties(_sums(worth, places), _sums(excess, places))
-
-
-def _sums(cells: Floats, places: Places) -> Floats:
-    """Sum cells (N, R, C) over row groups and from the left: (N, G, C + 1), longer where columns wrap."""
-    most = max((f.width for f in places.families), default=1) if places.wrap else 0
-    sums = np.zeros((*cells.shape[:2], cells.shape[2] + most + 1), dtype=np.float32)
-    np.cumsum(np.concatenate([cells, cells[:, :, :most]], axis=2), axis=2, out=sums[:, :, 1:])
-    grouped: Floats = np.matmul(places.groups, sums)
-    return grouped
-
-
-def _windows(sums: Floats, group: Index, family: Family, places: Places) -> Floats:
-    """Give the sums (N, g, starts) of a family's columns in row groups."""
-    first = int(group[0])
-    together = np.array_equal(group, np.arange(first, first + len(group)))
-    part = sums[:, first : first + len(group)] if together else sums[:, group]
-    if family.width == 0:
-        columns = places.shape[1]
-        return part[:, :, columns : columns + 1] - part[:, :, :1]
-    starts = places.starts(family)
-    return part[:, :, family.width : family.width + starts] - part[:, :, :starts]
-
-
-def _at(sums: Floats, family: Family, places: Places, maps: Index, place: Index) -> Floats:
-    """Give the sums (m,) of single places."""
-    group, first = np.divmod(place, places.starts(family))
-    rows = family.group[group]
-    last = first + (family.width or places.shape[1])
-    found: Floats = sums[maps, rows, last] - sums[maps, rows, first]
-    return found

@@ -11,7 +11,7 @@ from anomalyd.detectors.maps.geometries.known import geometry_of, shipped
 from anomalyd.detectors.maps.geometry import Geometry, Search, Segment
 from anomalyd.detectors.maps.likelihood.places import Cells, Places, Runs, Units, compile_places
 
-_WIRES = (*range(1, 13), 14, 16, 18, 20, 24, 28, 32, 40)
+_WIRES = (*range(1, 21), 22, 24, 28, 32, 36, 40)
 _BENIGN_WIRES = 0.005  # share of the wires of a drift-tube chamber that are dead without a fault
 
 _LAYERS = {12: tuple(range(1, 13)), 8: (1, 2, 3, 4, 9, 10, 11, 12)}

@@ -18,7 +18,8 @@ check: .venv/installed  ## style, types, and that imports point one way
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
-bench: .venv/installed  ## messages a second beside a bare kafka-python loop, as a ratio
+bench: .venv/installed  ## the cost of detectors beside PCA, then messages a second beside a bare loop
+	$(BIN)/python benchmarks/detectors.py
 	$(BIN)/python benchmarks/throughput.py $(ARGS)
 
 .venv/installed: pyproject.toml

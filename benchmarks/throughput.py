@@ -38,7 +38,7 @@ from anomalyd.daemon.stages import Record
 from anomalyd.daemon.telemetry import Telemetry
 from anomalyd.daemon.watch import Watch
 from anomalyd.detectors.library import ModelLibrary
-from anomalyd.detectors.maps.geometry import dt_chambers
+from anomalyd.detectors.maps.geometries.drift_tubes import dt_chambers
 from anomalyd.detectors.pair import train_pair
 from anomalyd.reports.store import Store
 

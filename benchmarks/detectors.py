@@ -2,8 +2,8 @@
 
     python benchmarks/detectors.py [--rows N] [--maps N] [--quick]
 
-Vectors: one machine of 23,700 rows x 38 metrics; training in seconds, scoring in batches of 512 rows as a ratio
-to PCA's (one matrix product, which is as little as a multivariate test can do), and the bytes that are
+Vectors: one machine of 23,700 rows x 38 metrics; training in seconds, scoring in batches of 512 rows as a
+ratio to PCA's (one matrix product, which is as little as a multivariate test can do), and the bytes that are
 remembered of the machine. Maps: chambers of the drift tubes and the ECAL barrel, with 20 earlier maps each.
 """
 
@@ -33,9 +33,8 @@ def machine(rows: int, seed: int) -> np.ndarray:
     """Rows (rows, 38) of metrics that follow four loads and the hour."""
     rng = np.random.default_rng(seed)
     hours = np.arange(rows) / 1440 * 2 * np.pi
-    loads = np.column_stack(
-        [np.sin(hours), np.cos(hours), *np.cumsum(rng.normal(0, 0.02, (2, rows)), axis=1)]
-    )
+    walks = np.cumsum(rng.normal(0, 0.02, (2, rows)), axis=1)
+    loads = np.column_stack([np.sin(hours), np.cos(hours), *walks])
     return (loads @ rng.normal(size=(4, METRICS)) + 0.3 * rng.normal(size=(rows, METRICS))).astype(np.float32)
 
 
@@ -106,7 +105,7 @@ def maps(number: int, quick: bool) -> None:
             network = MapNetwork(16).eval().to(precision)
             shape = (100, *elements.geometry.shape)
             # Counts, what is expected, which cells count, and how sure that is: the network's arguments.
-            inputs = [torch.rand(shape).to(precision) for _ in range(4)]
+            inputs = [torch.rand(s).to(precision) for s in (shape, shape, shape, (100,))]
             with torch.inference_mode():
                 network(*inputs)
                 speeds.append(100 / seconds(lambda n=network, i=inputs: n(*i)))

@@ -125,6 +125,8 @@ class Detector(ABC):
 
     kind: ClassVar[str]
     sample_kind: ClassVar[SampleKind]
+    log_odds: ClassVar[bool] = False
+    """Whether raw scores are the logarithm of the odds that a sample is broken."""
     parameters_class: ClassVar[type[Any] | None] = None
     """The dataclass of its parameters, made of `parameters.number`s; None: it says nothing of them."""
 

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from anomalyd.detectors.alarms import AlarmTarget, usual_interval
-from anomalyd.detectors.calibration import Calibration, fit_calibration
+from anomalyd.detectors.calibration import Calibration, fit_calibration, fit_log_odds
 from anomalyd.detectors.course import Course
 from anomalyd.detectors.detector import (
     Detector,
@@ -89,7 +89,7 @@ def train_model(
             rate = false_alarm_rate.rate(by_entity, usual_interval(training.series))
         else:
             rate = false_alarm_rate
-        calibration = fit_calibration(judged, rate)
+        calibration = (fit_log_odds if chosen.log_odds else fit_calibration)(judged, rate)
     if isinstance(detector, Primed):
         detector = detector.prime(left)
     figures = {

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from anomalyd.detectors.calibration import fit_calibration
+from anomalyd.detectors.calibration import fit_calibration, fit_log_odds
 from anomalyd.errors import TrainingError
 
 any_raw = arrays(np.float64, st.integers(10, 200), elements=st.floats(allow_infinity=False))
@@ -117,3 +117,28 @@ def test_an_impossible_rate_is_refused(rate: float) -> None:
 def test_too_few_scores_are_refused_and_nan_does_not_count() -> None:
     with pytest.raises(TrainingError, match="only 9 scores"):
         fit_calibration(np.append(np.arange(9.0), [np.nan] * 50), 1e-3)
+
+
+def odds(n: int, seed: int) -> np.ndarray:
+    """Log odds of normal samples: half a prior that nothing is broken, and an exponential tail of scale 1."""
+    rng = np.random.default_rng(seed)
+    return np.where(rng.random(n) < 0.03, rng.exponential(1.0, n), -rng.random(n))
+
+
+@pytest.mark.parametrize("rate", [0.0005, 0.001, 0.02])
+def test_the_tail_of_log_odds_is_known(rate):
+    fitted = fit_log_odds(odds(2000, 1), rate)
+    realised = float(np.mean(fitted(odds(400_000, 2)) > 1))
+    assert rate / 1.7 < realised < 1.7 * rate
+
+
+def test_broken_samples_in_training_do_not_raise_the_threshold_of_log_odds_beyond_its_bound():
+    normal = odds(1000, 3)
+    fitted = fit_log_odds(np.r_[normal, np.full(100, 300.0)], 0.001)
+    assert fitted.threshold <= -np.log(0.001) + 1e-9
+    assert fitted(np.array([300.0]))[0] > 1
+
+
+def test_odds_that_are_wrong_are_not_believed():
+    wrong = np.random.default_rng(4).normal(20.0, 3.0, 1000)
+    assert fit_log_odds(wrong, 0.001).threshold > 20.0

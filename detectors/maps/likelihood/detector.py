@@ -81,6 +81,7 @@ class MapScan(Detector):
 
     kind: ClassVar[str] = "map-scan"
     sample_kind: ClassVar[SampleKind] = "map"
+    log_odds: ClassVar[bool] = True
     parameters_class = MapScanParameters
 
     def __init__(

@@ -140,8 +140,8 @@ def test_anybodys_maps_are_judged_from_the_command_line(tmp_path, with_train):
         assert held["cells"].shape == arrays["maps"].shape
         block = held["cells"][faulty][:, 2:5, 6:12]
         assert (block < 0).mean() > 0.95
-        if with_train:  # else the faulty maps themselves helped to set the threshold
-            assert (held["score"][faulty] > 1).all()
+        # Without training maps, too, though every seventh is faulty then.
+        assert (held["score"][faulty] > 1).all()
 
 
 def test_normal_maps_are_like_the_published_ones():

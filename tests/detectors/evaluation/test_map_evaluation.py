@@ -124,7 +124,7 @@ def test_anybodys_maps_are_judged_from_the_command_line(tmp_path, with_train):
     if not with_train:
         del arrays["train"]
         # Most maps of a detector are normal.
-        keep = np.flatnonzero((arrays["labels"] == 0) | (np.arange(60) > 50))
+        keep = np.flatnonzero((arrays["labels"] == 0) | (np.arange(60) % 12 == 5))
         arrays = {name: a[keep] for name, a in arrays.items()}
     out = tmp_path / "out"
     done = CliRunner().invoke(

@@ -17,6 +17,7 @@ _KINDS = {
     "map-autoencoder": "anomalyd.detectors.maps.autoencoder:MapAutoencoder",
     "map-scan": "anomalyd.detectors.maps.likelihood.detector:MapScan",
     "map-classical": "anomalyd.detectors.maps.classical:MapClassical",
+    "map-tests": "anomalyd.detectors.maps.alarm:MapTests",
     "zero-cells": "anomalyd.detectors.maps.classical:ZeroCells",
     "reference-chi-square": "anomalyd.detectors.maps.classical:ReferenceChiSquare",
 }

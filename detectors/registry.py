@@ -15,6 +15,7 @@ _KINDS = {
     "median-distance": "anomalyd.detectors.vectors.distance:MedianDistance",
     "adaptive-pca": "anomalyd.detectors.vectors.adaptive_pca:AdaptivePca",
     "map-autoencoder": "anomalyd.detectors.maps.autoencoder:MapAutoencoder",
+    "map-variational": "anomalyd.detectors.maps.variational:MapVariational",
     "map-scan": "anomalyd.detectors.maps.likelihood.detector:MapScan",
     "map-classical": "anomalyd.detectors.maps.classical:MapClassical",
     "map-tests": "anomalyd.detectors.maps.alarm:MapTests",
@@ -28,6 +29,7 @@ _CLASSICAL_PEERS = {
     "vector-variational": "median-distance",
     "vector-forecast": "median-distance",
     "map-autoencoder": "map-classical",
+    "map-variational": "map-classical",
     "map-scan": "map-classical",
 }
 

@@ -65,6 +65,7 @@ class MapAutoencoder(Detector):
     kind: ClassVar[str] = "map-autoencoder"
     sample_kind: ClassVar[SampleKind] = "map"
     parameters_class = MapAutoencoderParameters
+    network_class: ClassVar[type[MapNetwork]] = MapNetwork
 
     def __init__(
         self,
@@ -100,7 +101,7 @@ class MapAutoencoder(Detector):
         normal = NormalMaps(training, references, agreeing)
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
-            network = MapNetwork(chosen.channels)
+            network = cls.network_class(chosen.channels)
         train_network(
             network,
             normal,
@@ -233,7 +234,7 @@ class MapAutoencoder(Detector):
         """
         try:
             parameters = read_parameters(cls.kind, MapAutoencoderParameters, config["parameters"])
-            network = MapNetwork(parameters.channels)
+            network = cls.network_class(parameters.channels)
             network.load_state_dict(
                 {n.removeprefix("network."): t for n, t in tensors.items() if n.startswith("network.")}
             )

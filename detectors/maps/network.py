@@ -45,6 +45,17 @@ class MapNetwork(nn.Module):
         `counts` and `expected` (N, R, C); `weight` (N, R, C) is 0 where a cell does not count; `error` (N,)
         is the relative error of the profile: how much of a deviation may be the profile's.
         """
+        code = self.encode(self.features(counts, expected, weight, error))
+        return self.corrected(code, counts.shape[1:])
+
+    def learn(
+        self, counts: Tensor, expected: Tensor, weight: Tensor, error: Tensor, chance: torch.Generator
+    ) -> tuple[Tensor, Tensor]:
+        """Give the correction as in training, and what is added to the loss."""
+        return self(counts, expected, weight, error), counts.new_zeros(())
+
+    def features(self, counts: Tensor, expected: Tensor, weight: Tensor, error: Tensor) -> Tensor:
+        """Give the network's inputs (N, 4, R', C'), filled up to whole cells of the code."""
         rows, columns = counts.shape[1:]
         pull = weight * (counts - expected) / expected.clamp(min=0.25).sqrt()
         features = torch.stack(
@@ -57,7 +68,11 @@ class MapNetwork(nn.Module):
             ],
             dim=1,
         )
-        features = F.pad(features, (0, -columns % 4, 0, -rows % 4))
-        smooth = self.correction(self.decode(self.encode(features)))
+        return F.pad(features, (0, -columns % 4, 0, -rows % 4))
+
+    def corrected(self, code: Tensor, shape: tuple[int, ...]) -> Tensor:
+        """Decode the correction (N, R, C) of maps of a shape."""
+        rows, columns = shape
+        smooth = self.correction(self.decode(code))
         full = F.interpolate(smooth, scale_factor=2, mode="bilinear", align_corners=False)
         return _MOST * torch.tanh(full[:, 0, :rows, :columns])

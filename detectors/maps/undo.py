@@ -39,17 +39,18 @@ def train_network(
     optimizer = torch.optim.Adam(network.parameters(), lr=learning_rate)
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, max_lr=learning_rate, total_steps=steps)
     smoothed = 0.0
+    chance = torch.Generator().manual_seed(0)  # what is drawn of the maps does not depend on the network
     network.train()
     for step in range(steps):
         before, after = normal.draw(rng, batch)
         broken, _ = light_up(replace(before, counts=inject_faults(before, rng)))
         whole, _ = light_up(after)
-        correction = network(broken.counts, broken.expected, broken.weight, broken.error)
+        correction, more = network.learn(broken.counts, broken.expected, broken.weight, broken.error, chance)
         # The likelihood's loss above that of the plain profile, a count: below 0 where the network helps.
         gain = whole.counts * correction - whole.expected * correction.expm1()
-        loss = -(whole.weight * gain).sum() / (whole.weight * whole.counts).sum().clamp(min=1)
+        loss = more - (whole.weight * gain).sum() / (whole.weight * whole.counts).sum().clamp(min=1)
         optimizer.zero_grad()
-        loss.backward()
+        torch.autograd.backward(loss)
         torch.nn.utils.clip_grad_norm_(network.parameters(), 1.0)
         optimizer.step()
         schedule.step()

@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from anomalyd.detectors.detector import State
+from anomalyd.detectors.vectors.gaps import mean, median
 
 Rows = NDArray[np.float32]
 
@@ -25,6 +26,9 @@ _DAYS = 7
 _SLOTS = _DAY * _DAYS
 _SIX_HOURS = 24
 _RECENT = 15
+_AT_ONCE = 256
+"""Quarter hours whose day is laid out at once: of 38 metrics 4 MB, however long the stretch."""
+
 _LARGEST = 30.0
 """A slot's mean takes no deviation for larger: one spike must not become the profile of its time of day."""
 
@@ -53,46 +57,13 @@ def look_around(times: NDArray[np.float64], rows: Rows, state: State, *, learn: 
     Unless they are to `learn` from, the rows go into no quarter hour.
     """
     n, metrics = rows.shape
-    if "recent" in state:
-        recent, slots = np.asarray(state["recent"]), np.array(state["slots"], dtype=np.float32)
-        total, count = np.array(state["slot_sum"]), np.array(state["slot_count"])
-        newest = int(np.asarray(state["slot"])[0])
-    else:
-        recent = np.full((_RECENT, metrics), np.nan, dtype=np.float32)
-        slots = np.full((_SLOTS, metrics), np.nan, dtype=np.float32)
-        total, count = np.zeros(metrics), np.zeros(metrics)
-        newest = int(times[0] // SLOT_S) if n else 0
+    recent = np.asarray(state.get("recent", np.full((_RECENT, metrics), np.nan, dtype=np.float32)))
     joined = np.concatenate([recent, rows])
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", RuntimeWarning)  # a metric that was missing all the time stays NaN
-        windows = np.lib.stride_tricks.sliding_window_view(joined, _RECENT, axis=0)[:n]
-        whole = not np.isnan(windows).any()
-        median15 = (np.median if whole else np.nanmedian)(windows, axis=2)
-        mean10 = (np.mean if whole else np.nanmean)(windows[:, :, 5:], axis=2)
-        mean5 = (np.mean if whole else np.nanmean)(windows[:, :, 10:], axis=2)
-        hours6, day, profile = (np.empty_like(rows) for _ in range(3))
-        of_row = (times // SLOT_S).astype(np.int64)
-        cuts = np.flatnonzero(np.diff(of_row, prepend=of_row[:1] - 1)) if n else np.empty(0, dtype=np.int64)
-        for begin, end in zip(cuts, [*cuts[1:], n], strict=True):
-            now = int(of_row[begin])
-            if now > newest:
-                slots[newest % _SLOTS] = np.where(count > 0, total / np.maximum(count, 1), np.nan)
-                # The slots in which nothing came are those of a week ago until they are emptied.
-                for passed in range(newest + 1, min(now, newest + _SLOTS)):
-                    slots[passed % _SLOTS] = np.nan
-                total, count, newest = np.zeros(metrics), np.zeros(metrics), now
-            part = slice(begin, end)
-            hours6[part] = np.nanmedian(slots[np.arange(now - _SIX_HOURS, now) % _SLOTS], axis=0)
-            day[part] = np.nanmedian(slots[np.arange(now - _DAY, now) % _SLOTS], axis=0)
-            about = np.arange(1, _DAYS + 1) * -_DAY + now
-            # The slot a week and a quarter ago has been written over by the last one: only those within it.
-            same = np.concatenate([about[:-1] - 1, about, about + 1])
-            profile[part] = np.nanmedian(slots[same % _SLOTS], axis=0)
-            if not learn:
-                continue
-            clipped = np.clip(rows[part], -_LARGEST, _LARGEST)
-            total = total + np.nansum(clipped, axis=0)
-            count = count + (~np.isnan(clipped)).sum(axis=0)
+    windows = np.lib.stride_tricks.sliding_window_view(joined, _RECENT, axis=0)[:n]
+    median15 = median(windows)
+    mean10, mean5 = mean(windows[:, :, 5:]), mean(windows[:, :, 10:])
+    week = _Week.following(state, times, rows, learn=learn)
+    hours6, day, profile = week.medians()
     median15 = _else(median15, rows)
     hours6 = _else(_else(hours6, day), median15)
     # What is broken is not learnt, and after a day of it only this time of the days before is left.
@@ -104,14 +75,99 @@ def look_around(times: NDArray[np.float64], rows: Rows, state: State, *, learn: 
         hours6=hours6,
         day=day,
         profile=_else(profile, day),
-        state={
-            "recent": joined[-_RECENT:].copy(),
-            "slots": slots.astype(np.float16),
-            "slot_sum": total,
-            "slot_count": count,
-            "slot": np.array([newest]),
-        },
+        state={"recent": joined[-_RECENT:].copy(), **week.state()},
     )
+
+
+@dataclass(frozen=True, slots=True)
+class _Week:
+    """The quarter hours before each of the stretch's own.
+
+    `numbers` (K,): quarter hours that are known, rising, counted since the epoch; `means` (K + 1, F): of
+    each, and of one that nobody knows; `own` (P,): the quarter hours that the rows lie in, and how many rows
+    each has, `lengths` (P,); `total`, `count` (F,): sum and number of values in the last.
+    """
+
+    numbers: NDArray[np.int64]
+    means: Rows
+    own: NDArray[np.int64]
+    lengths: NDArray[np.int64]
+    total: NDArray[np.float64]
+    count: NDArray[np.float64]
+
+    @classmethod
+    def following(cls, state: State, times: NDArray[np.float64], rows: Rows, *, learn: bool) -> _Week:
+        """Take the week that is remembered, and the rows that come after it."""
+        metrics = rows.shape[1]
+        nothing = np.zeros((1, metrics))
+        newest = int(np.asarray(state["slot"])[0]) if "slot" in state else int(times[:1].sum() // SLOT_S)
+        of_row = np.maximum((times // SLOT_S).astype(np.int64), newest)
+        begins = np.flatnonzero(np.diff(of_row, prepend=newest - 1))
+        own = of_row[begins]
+        lengths = np.diff(begins, append=len(of_row))
+        seen = ~np.isnan(rows) if learn else np.zeros(rows.shape, dtype=bool)
+        clipped = np.where(seen, np.clip(rows, -_LARGEST, _LARGEST), 0.0)
+        total, count = (
+            np.add.reduceat(values.astype(np.float64), begins, axis=0) if len(begins) else nothing[:0]
+            for values in (clipped, seen)
+        )
+        first_total = np.asarray(state.get("slot_sum", nothing[0]), dtype=np.float64)
+        first_count = np.asarray(state.get("slot_count", nothing[0]), dtype=np.float64)
+        closing = own
+        if len(own) and own[0] == newest:
+            total[0] += first_total
+            count[0] += first_count
+        else:
+            closing = np.concatenate([[newest], own])
+            total, count = (
+                np.concatenate(x) for x in ((first_total[None], total), (first_count[None], count))
+            )
+        past = np.arange(newest - _SLOTS, newest)
+        kept = np.full((_SLOTS, metrics), np.nan, dtype=np.float32)
+        if "slots" in state:
+            kept = np.asarray(state["slots"])[past % _SLOTS].astype(np.float32)
+        # Rounded as the state is, so that it does not matter where a stream is cut.
+        closed = np.where(count > 0, total / np.maximum(count, 1.0), np.nan).astype(np.float16)
+        means = np.concatenate([kept, closed.astype(np.float32), np.full((1, metrics), np.nan, np.float32)])
+        return cls(np.concatenate([past, closing]), means, own, lengths, total[-1], count[-1])
+
+    def medians(self) -> tuple[Rows, Rows, Rows]:
+        """Give the medians (n, F) of the 6 and 24 hours before each row, and of this time of past days."""
+        about = np.arange(1, _DAYS + 1) * -_DAY
+        # The slot a week and a quarter ago has been written over by the last one: only those within it.
+        same = np.concatenate([about[:-1] - 1, about, about + 1])
+        found: list[tuple[Rows, Rows, Rows]] = []
+        for begin in range(0, len(self.own), _AT_ONCE):
+            own = self.own[begin : begin + _AT_ONCE]
+            day = self._before(own, np.arange(-_DAY, 0))
+            found.append((median(day[:, :, -_SIX_HOURS:]), median(day), median(self._before(own, same))))
+        nothing = self.means[:0]
+        each = zip(*found, strict=True) if found else ((nothing,),) * 3
+        hours6, whole, profile = (np.repeat(np.concatenate(m), self.lengths, axis=0) for m in each)
+        return hours6, whole, profile
+
+    def _before(self, own: NDArray[np.int64], places: NDArray[np.int64]) -> Rows:
+        """Give the means (P, F, K) of the quarter hours in K places of `own` (P,), NaN where unknown."""
+        found: Rows = self.means[self._indices(own[:, None] + places)]
+        return np.ascontiguousarray(found.transpose(0, 2, 1))
+
+    def _indices(self, wanted: NDArray[np.int64]) -> NDArray[np.int64]:
+        index = np.minimum(np.searchsorted(self.numbers, wanted), len(self.numbers) - 1)
+        out: NDArray[np.int64] = np.where(self.numbers[index] == wanted, index, len(self.numbers))
+        return out
+
+    def state(self) -> dict[str, NDArray[np.generic]]:
+        """Give what is remembered: the week before the last quarter hour, and what was seen in it."""
+        newest = int(self.numbers[-1])
+        week = np.arange(newest - _SLOTS, newest)
+        slots = np.empty((_SLOTS, self.means.shape[1]), dtype=np.float16)
+        slots[week % _SLOTS] = self.means[self._indices(week)]
+        return {
+            "slots": slots,
+            "slot_sum": self.total,
+            "slot_count": self.count,
+            "slot": np.array([newest]),
+        }
 
 
 def forget_since(state: State, since: float) -> dict[str, NDArray[np.generic]]:

@@ -127,6 +127,8 @@ class Detector(ABC):
     sample_kind: ClassVar[SampleKind]
     log_odds: ClassVar[bool] = False
     """Whether raw scores are the logarithm of the odds that a sample is broken."""
+    parts: ClassVar[Mapping[str, float]] = {}
+    """Parameters that leave a part of it out, with the value that does: what an ablation tries in turn."""
     parameters_class: ClassVar[type[Any] | None] = None
     """The dataclass of its parameters, made of `parameters.number`s; None: it says nothing of them."""
 

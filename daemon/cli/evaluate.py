@@ -66,6 +66,12 @@ def metrics(
             "--rates", help="Also measure false alarms a day where 0.1, 1 and 5 are wanted: rates.md, .json."
         ),
     ] = False,
+    ablate: Annotated[
+        bool,
+        typer.Option(
+            "--ablate", help="Also measure without each of its parts, over three seeds: ablation.md, .json."
+        ),
+    ] = False,
 ) -> None:
     """Train on each file's `train`, stream its `test` causally, and print the figures.
 
@@ -73,11 +79,17 @@ def metrics(
     """
     log_to_stderr()
     from anomalyd.daemon.progress import showing
+    from anomalyd.detectors.evaluation.ablation import measure_ablation
     from anomalyd.detectors.evaluation.metrics import evaluate_metrics
     from anomalyd.detectors.evaluation.rates import measure_rates
     from anomalyd.detectors.evaluation.systematics import measure_systematics
     from anomalyd.detectors.evaluation.systematics_plot import draw_systematics
-    from anomalyd.detectors.evaluation.tables import figures_table, rates_table, systematics_table
+    from anomalyd.detectors.evaluation.tables import (
+        ablation_table,
+        figures_table,
+        rates_table,
+        systematics_table,
+    )
 
     contender = _contender(kind, parameters, seed)
     with showing() as progress:
@@ -92,6 +104,9 @@ def metrics(
         if rates:
             realised = measure_rates(data, out, contender, interval_s=interval, jobs=jobs, progress=progress)
             _show(out / "rates.md", rates_table(realised))
+        if ablate:
+            found = measure_ablation(data, out, contender, interval_s=interval, jobs=jobs, progress=progress)
+            _show(out / "ablation.md", ablation_table(found))
     _end(measured.failed)
 
 

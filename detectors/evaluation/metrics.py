@@ -24,6 +24,7 @@ FIGURES = (
     *("f1_at_1", "fpr_at_1", "events_found", "false_alarms_per_day", "delay", "long_coverage"),
     *("hr100", "hr150"),
 )
+LESS_IS_BETTER = ("fpr_at_1", "false_alarms_per_day", "delay")
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,6 +16,7 @@ from anomalyd.detectors.evaluation.jobs import spread
 from anomalyd.detectors.evaluation.labelled import Labelled, read_labelled
 from anomalyd.detectors.evaluation.metrics import (
     FIGURES,
+    LESS_IS_BETTER,
     mean_figures,
     measure,
     plain,
@@ -34,8 +35,6 @@ DROPPED = 4
 """Metrics that are dropped in turn, one at a time."""
 
 UNSTRAINED = "as it is"
-
-_LESS_IS_BETTER = ("fpr_at_1", "false_alarms_per_day", "delay")
 
 
 @dataclass(frozen=True, slots=True)
@@ -231,7 +230,7 @@ def _worst(several: Sequence[Mapping[str, float]]) -> dict[str, float]:
     """Take the worst of each figure; NaN where it is never defined."""
     found = {}
     for name in FIGURES:
-        worst: Callable[[list[float]], float] = max if name in _LESS_IS_BETTER else min
+        worst: Callable[[list[float]], float] = max if name in LESS_IS_BETTER else min
         values = [figures[name] for figures in several if not np.isnan(figures[name])]
         found[name] = worst(values) if values else np.nan
     return found

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
+from anomalyd.detectors.evaluation.ablation import Ablation, Without
 from anomalyd.detectors.evaluation.casework import CASE_FIGURES, CaseRow
 from anomalyd.detectors.evaluation.metrics import FIGURES, Row
 from anomalyd.detectors.evaluation.rates import Rates
@@ -44,6 +45,26 @@ def systematics_table(found: Systematics) -> str:
         [[e.series, str(e.start), str(e.end), e.found_by] for e in found.events],
     )
     return "\n\n".join([table, totals, events])
+
+
+def ablation_table(found: Ablation) -> str:
+    """Give one line for the whole detector, and one for what changes without each part.
+
+    A difference stands with its standard deviation over seeds, and with the series that were better for the
+    part of all on which it made a difference.
+    """
+    shown = ("auprc", "vus_pr", "best_f1", "f1_at_1", "fpr_at_1", "events_found", "delay", "long_coverage")
+
+    def cells(row: Without) -> Iterable[str]:
+        for name in shown:
+            value = f"{row.figures[name]:.3f}" if not row.part else f"{row.figures[name]:+.3f}"
+            cell = f"{value} ± {row.spread[name]:.3f}"
+            yield cell if not row.part else f"{cell} ({row.worse[name]}/{row.moved[name]})"
+
+    return markdown(
+        ["", *shown],
+        [[f"without {row.part}" if row.part else "whole", *cells(row)] for row in found.rows],
+    )
 
 
 def rates_table(rates: Rates) -> str:

@@ -6,6 +6,7 @@ the 99 % quantile. The logs are added, so that no single view decides alone.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -34,7 +35,6 @@ CHANNELS = (
 
 VIEWS = ("turbulence", "displacement", "profile", "residual", "surprise")
 
-SHARES = torch.tensor([share for _, _, share in CHANNELS])
 OF_VIEW = [VIEWS.index(view) for view, _, _ in CHANNELS]
 SMOOTHING = [weight for _, weight, _ in CHANNELS]
 
@@ -48,7 +48,7 @@ class Usual:
     5 % quantile; `blame` (F,): 95 % quantile of what a metric moves from its last 10 rows; `log_centre`,
     `log_spread` (C,): of each channel; `bulk` (2,): median and 90 % quantile of the sum; `jolt` (1,): what
     all metrics together rarely move from one row to the next; `still` (F,): repetitions above which a metric
-    is stuck.
+    is stuck; `shares` (C,): of each channel in the sum.
     """
 
     clip: Tensor
@@ -62,6 +62,12 @@ class Usual:
     bulk: Tensor
     jolt: Tensor
     still: Tensor
+    shares: Tensor
+
+
+def shares_of(weights: Mapping[str, float]) -> Tensor:
+    """Give the share (C,) of each channel in the sum, its view's weight being 1 as chosen and 0 for none."""
+    return torch.tensor([share * weights[view] for view, _, share in CHANNELS])
 
 
 def views(
@@ -100,7 +106,7 @@ def logs(levels: Tensor) -> Tensor:
 
 def total(levels: Tensor, usual: Usual) -> Tensor:
     """Give the sum (N,) of the log scores of smoothed views (N, C)."""
-    summed: Tensor = ((logs(levels) - usual.log_centre) / usual.log_spread) @ SHARES.to(levels.dtype)
+    summed: Tensor = ((logs(levels) - usual.log_centre) / usual.log_spread) @ usual.shares.to(levels.dtype)
     return summed
 
 

@@ -38,9 +38,11 @@ from anomalyd.detectors.vectors.channels import (
     LARGEST,
     OF_VIEW,
     SMOOTHING,
+    VIEWS,
     Usual,
     as_tensors,
     from_tensors,
+    shares_of,
     total,
     views,
 )
@@ -56,7 +58,7 @@ from anomalyd.detectors.vectors.surroundings import (
     move_to_present,
     offset_of,
 )
-from anomalyd.errors import ModelDamaged, ModelMismatch
+from anomalyd.errors import ModelDamaged, ModelMismatch, TrainingError
 
 _SETTLING = 100
 """Rows at the beginning of a series that teach nothing: the means have not settled."""
@@ -79,7 +81,9 @@ class Parameters:
     `hidden`, `code`: widths of the network; `steps`: batches it is trained with; `open`: height above the
     bulk from which an alarm is on at a rate of 0.0009; `hold`: how much lower it stays on; `accept_days`: how
     long an alarm lasts before what it is about is taken for the new normal; `warmup`: rows from which an
-    unknown entity learns its scale; `floor`: how little a metric is asked to move, as a share of its size.
+    unknown entity learns its scale; `floor`: how little a metric is asked to move, as a share of its size;
+    `turbulence`, `surprise`, `displacement`, `profile`, `residual`: weight of each view in the sum, times
+    the share it was given (0: without it; one stays); `jolts`: whether a jump of one row alerts (0: no).
     """
 
     hidden: int = number(128, 4, 1024, tune=(32, 256), log=True)
@@ -90,6 +94,12 @@ class Parameters:
     accept_days: float = number(0.75, 0.01, 365.0, tune=(0.25, 14.0), log=True)
     warmup: int = number(30, 10, 100_000)
     floor: float = number(0.01, 0.0, 1.0, tune=(0.001, 0.1), log=True)
+    turbulence: float = number(1.0, 0.0, 10.0)
+    surprise: float = number(1.0, 0.0, 10.0)
+    displacement: float = number(1.0, 0.0, 10.0)
+    profile: float = number(1.0, 0.0, 10.0)
+    residual: float = number(1.0, 0.0, 10.0)
+    jolts: int = number(1, 0, 1)
 
 
 class VectorEnsemble(Detector):
@@ -101,6 +111,7 @@ class VectorEnsemble(Detector):
     kind: ClassVar[str] = "vector-ensemble"
     sample_kind: ClassVar[SampleKind] = "vector"
     parameters_class = Parameters
+    parts: ClassVar[Mapping[str, float]] = {**dict.fromkeys(VIEWS, 0.0), "hold": 0.0, "jolts": 0}
 
     def __init__(
         self,
@@ -134,6 +145,8 @@ class VectorEnsemble(Detector):
 
         """
         checked = read_parameters(cls.kind, Parameters, parameters)
+        if not any(getattr(checked, view) for view in VIEWS):
+            raise TrainingError(f"{cls.kind}: all of {', '.join(VIEWS)} are 0; leave one of them at 1")
         # Plain standard deviations: a metric that bursts now and then must not alarm with every burst.
         scaling = Scaling.fit(training, checked.warmup, checked.floor, trusted=1.0)
         metrics = len(training.features)
@@ -150,7 +163,8 @@ class VectorEnsemble(Detector):
         came = np.concatenate([f.came[settled[e]] for e, f in followed.items()])
         fit_predictor(network, known, came, checked.steps, seed, lambda *a: progress(cls.kind, *a))
         network.eval().requires_grad_(False)
-        usual = {e: measure_usual(network, f, clips[e], settled[e]) for e, f in followed.items()}
+        shares = shares_of({view: getattr(checked, view) for view in VIEWS})
+        usual = {e: measure_usual(network, f, clips[e], settled[e], shares) for e, f in followed.items()}
         return cls(checked, scaling, network, usual)
 
     def prime(self, states: Mapping[str, State]) -> Self:
@@ -186,7 +200,7 @@ class VectorEnsemble(Detector):
             raw[part], accepted, after = alarm.follow(
                 stretch.times[part],
                 total(levels, usual).numpy().astype(np.float64),
-                jolts(followed, held, usual),
+                jolts(followed, held, usual) * self._parameters.jolts,
                 np.any(stuck, axis=1),
                 before,
                 self._heights(),

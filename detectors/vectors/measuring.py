@@ -51,7 +51,9 @@ def levels_of(network: Predictor, followed: Followed, usual: Usual, before: NDAr
     return torch.from_numpy(np.stack(smoothed, axis=1).astype(np.float32))
 
 
-def measure_usual(network: Predictor, followed: Followed, clip: Tensor, settled: slice) -> Usual:
+def measure_usual(
+    network: Predictor, followed: Followed, clip: Tensor, settled: slice, shares: Tensor
+) -> Usual:
     """Measure what is usual of one entity on its training rows."""
     rows, around = torch.from_numpy(followed.rows), followed.around
     middle, axes = principal_axes(torch.maximum(torch.minimum(rows, clip), -clip))
@@ -74,6 +76,7 @@ def measure_usual(network: Predictor, followed: Followed, clip: Tensor, settled:
         bulk=torch.tensor([0.0, 1.0]),
         jolt=torch.ones(1),
         still=torch.from_numpy(limits(np.where(followed.observed > 0, followed.rows, np.nan))),
+        shares=shares,
     )
     levels = levels_of(network, followed, usual, None)
     logged = logs(levels)[settled].numpy()

@@ -268,6 +268,7 @@ class _Stream:
         self._places = places
         self._population = population
         self._history = history
+        self._grown = _GROWN * float(population.profile.mean())
         self._at = 0
         self._guess = True
         self._jobs: list[tuple[_Job, _Job | None]] = []
@@ -301,7 +302,7 @@ class _Stream:
                 yield three
 
     def _job(self, drawn: Counts, reference: Counts, alone: bool) -> _Job:
-        grown = float(reference.mean()) >= _GROWN * float(self._population.profile.mean())
+        grown = float(reference.mean()) >= self._grown
         return _Job(self._places, self._population, drawn, reference, young=not (grown or alone))
 
     def _trusted(self, job: _Job, raw: float) -> bool:

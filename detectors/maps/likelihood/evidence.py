@@ -58,6 +58,8 @@ _LIKELY = 8.0
 
 _CHUNK = 120_000  # cells that are worked on together: they and their sums stay in the processor's cache
 
+_HIGHEST = 1e30  # nats: so many are as certain as infinitely many, and can be subtracted
+
 _LEAST = np.float32(1e-3)  # counts that nothing is divided by less than
 
 
@@ -98,8 +100,9 @@ class Profile:
 class Compared:
     """All places of one family or list, (N, ...) each: `observed` counts beside the `expected` ones.
 
-    `doubt`: squared relative error of what is expected. `number` counts families and lists, `kind` is its
-    index into the names of the places.
+    `variance`: of observed less expected, in units of `expected`: 1 is Poisson's, the rest comes from the
+    error of what is expected. `number` counts families and lists, `kind` is its index into the names of the
+    places.
     """
 
     number: int
@@ -107,7 +110,7 @@ class Compared:
     prior: float
     observed: Floats
     expected: Floats
-    doubt: Floats
+    variance: Floats
 
 
 @dataclass(frozen=True, slots=True)
@@ -200,30 +203,38 @@ def _compare(
         wide = (-1, *[1] * (inside[0].ndim - 1))
         if not rest:
             rest = [total.reshape(wide) - x for total, x in zip(totals, inside, strict=True)]
-        known = inside[1]
-        relative = 1 / np.maximum(rest[1], _LEAST)
-        expected = known * relative
-        if profile is not None:
-            # An empty place is as certain as the counts that it should have had.
-            other = inside[2] / np.maximum(rest[2], _LEAST)
-            known = np.maximum(known, other * rest[1])
-        doubt = 1 / np.maximum(known, _LEAST)
+        relative = _inverse(rest[1])
+        share = inside[1] * relative
+        if profile is None:
+            # Squared relative errors 1/known + 1/rest of the reference + 1/rest of the map, times what is
+            # expected, plus 1: they are a product, and nothing is divided.
+            expected = share * rest[0]
+            variance = rest[0] * relative
+            variance += 1
+            share += 1
+            variance *= share
+            return Compared(number, kind.kind, kind.prior, inside[0], expected, variance)
+        # An empty place is as certain as the counts that it should have had.
+        other = inside[2] * _inverse(rest[2])
+        known = np.maximum(inside[1], other * rest[1])
+        doubt = _inverse(known)
         doubt += relative
-        if profile is not None:
-            # The mean of both, weighted by how certain each is.
-            error = np.maximum(profile.error[:, kind.kind].reshape(wide) ** 2, _LEAST**2)
-            both = doubt + error
-            expected = (expected * error + other * doubt) / both
-            doubt *= error
-            doubt /= both
-        expected *= rest[0]
-        doubt += 1 / np.maximum(rest[0], _LEAST)
-        return Compared(
-            number, kind.kind, kind.prior, inside[0], expected.astype(np.float32), doubt.astype(np.float32)
-        )
+        # The mean of both, weighted by how certain each is.
+        error: Floats = np.maximum(profile.error[:, kind.kind].reshape(wide), _LEAST) ** 2
+        both = doubt + error
+        expected = (share * error + other * doubt) / both * rest[0]
+        doubt *= error
+        doubt /= both
+        doubt += _inverse(rest[0])
+        variance = expected * doubt
+        variance += 1
+        return Compared(number, kind.kind, kind.prior, inside[0], expected, variance)
 
+    last, inside = None, list[Floats]()
     for number, family in enumerate(places.families):
-        inside = [windows(x, family.group, family, places) for x in sums]
+        # Families of the same places, compared in two ways, follow one another.
+        if last is None or family.width != last.width or not np.array_equal(family.group, last.group):
+            last, inside = family, [windows(x, family.group, family, places) for x in sums]
         against = family.against
         rest = [] if against is None else [windows(x, against, family, places) for x in sums]
         yield compared(number, family, inside, rest)
@@ -238,18 +249,20 @@ def _look_closer(
 ) -> _Close | None:
     """Weigh the places that pull far enough to matter."""
     observed, expected = compared.observed, compared.expected
-    doubt = compared.doubt + (spread[:, compared.kind] ** 2).reshape(-1, *[1] * (expected.ndim - 1))
+    stray = spread[:, compared.kind] ** 2
     pull = observed - expected
     pull *= pull
-    limit = expected * doubt
-    limit += 1
+    limit = expected * stray.reshape(-1, *[1] * (expected.ndim - 1))
+    limit += compared.variance
     limit *= expected
     limit *= np.float32(max(_SMALLEST_PULL**2, 2 * (_NEGLIGIBLE - compared.prior)))
-    chosen = np.flatnonzero((pull > limit) & (expected > 0))
+    chosen = np.flatnonzero(pull > limit)
+    chosen = chosen[expected.ravel()[chosen] > 0]
     if not len(chosen):
         return None
     maps, place = np.divmod(chosen, expected[0].size)
-    a, e, d = (x.ravel()[chosen] for x in (observed, expected, doubt))
+    a, e, v = (x.ravel()[chosen] for x in (observed, expected, compared.variance))
+    d = (v - 1) / e + stray[maps]
     nats = log_odds(a, e, (1 / d).astype(np.float32))
     if usual is not None and places.names[compared.kind] != "cell":
         # What is known but for the profile, and what an element unlike the others leaves of that.
@@ -273,10 +286,14 @@ def _look_closer(
 def _sum_up(close: list[_Close], part: slice, result: Evidence, places: Places) -> None:
     """Add the odds of all places up, and find the likeliest one of each map."""
     maps = np.concatenate([c.map for c in close])
-    nats = np.minimum(np.concatenate([c.nats for c in close]), 1e30)
+    nats = np.minimum(np.concatenate([c.nats for c in close]), _HIGHEST, dtype=np.float64)
     size = len(result.score[part])
     highest = np.full(size, -np.inf)
-    np.maximum.at(highest, maps, nats)
+    for c in close:  # their maps are in rising order
+        begins = np.flatnonzero(np.diff(c.map, prepend=-1))
+        first = c.map[begins]
+        highest[first] = np.maximum(highest[first], np.maximum.reduceat(c.nats, begins))
+    np.minimum(highest, _HIGHEST, out=highest)
     shift = np.maximum(highest, 0.0)
     odds = np.bincount(maps, np.exp(nats - shift[maps]), size)
     result.score[part] = np.log(odds + _UNSEEN * np.exp(-shift)) + shift
@@ -292,8 +309,12 @@ def _sum_up(close: list[_Close], part: slice, result: Evidence, places: Places) 
 
 
 def _blame(close: list[_Close], score: Doubles, suspect: Cells, places: Places) -> Floats:
-    """Spread the probability of every place over its cells (n, R, C): `sums_of` and `windows` backwards."""
-    size, (_, columns) = len(score), places.shape
+    """Spread the probability of every place over its cells (n, R, C): `sums_of` and `windows` backwards.
+
+    Of maps that are not `suspect` (n,) nobody is blamed, and few are.
+    """
+    size, (_, columns) = int(suspect.sum()), places.shape
+    among = np.cumsum(suspect) - 1
     most = max((f.width for f in places.families), default=1) if places.wrap else 0
     shape = (size, len(places.groups), columns + most + 1)
     begins: list[Index] = []
@@ -304,8 +325,8 @@ def _blame(close: list[_Close], score: Doubles, suspect: Cells, places: Places) 
         likely = np.flatnonzero((c.nats > score[c.map] - _LIKELY) & suspect[c.map])
         if not len(likely):
             continue
-        maps, place = c.map[likely], c.place[likely]
-        odds = np.exp(c.nats[likely] - score[maps])
+        maps, place = among[c.map[likely]], c.place[likely]
+        odds = np.exp(c.nats[likely] - score[c.map[likely]])
         odds *= np.where(c.observed[likely] < c.expected[likely], -1.0, 1.0)
         if c.number >= len(places.families):
             cells = places.listed[c.number - len(places.families)].cells
@@ -326,9 +347,16 @@ def _blame(close: list[_Close], score: Doubles, suspect: Cells, places: Places) 
         np.cumsum(edges.reshape(shape), axis=2, out=inside)
     if most:
         inside[:, :, :most] += inside[:, :, columns : columns + most]
-    blame: Floats = np.matmul(places.groups.T, inside[:, :, :columns])
-    blame += listed.reshape(blame.shape)
+    found: Floats = np.matmul(places.groups.T, inside[:, :, :columns])
+    found += listed.reshape(found.shape)
+    blame = np.zeros((len(score), *places.shape), dtype=np.float32)
+    blame[suspect] = found
     return blame
+
+
+def _inverse(counts: Floats) -> Floats:
+    inverse: Floats = np.reciprocal(np.maximum(counts, _LEAST))
+    return inverse
 
 
 def log_odds(observed: Floats, expected: Floats, worth: Floats) -> Floats:

@@ -102,8 +102,9 @@ class History:
 def _joined(total: Counts, drawn: Counts, weight: float, squares: float) -> tuple[Counts, float, float]:
     keep = np.exp(-1 / MEMORY)
     seen = np.isfinite(drawn)
-    counts = np.where(seen, drawn, 0)
+    counts = drawn
     if not seen.all():
+        counts = np.where(seen, drawn, 0)
         # A cell that is missing now and then must not look weak: it is filled in as the others changed.
         lit = float(counts.sum()) / max(float(total[seen].sum()), 1.0)
         counts = np.where(seen, drawn, total * lit)

@@ -150,6 +150,8 @@ def compile_places(
             others = np.array([groups.setdefault(r, len(groups)) for r in c.against])
         each = prior - float(np.log(count))
         families += [Family(kind, group, others, w, each) for w in widths]
+    # The same places compared in two ways one after the other: their sums are made once.
+    families.sort(key=lambda f: (tuple(f.group), f.width))
     matrix = np.zeros((len(groups), shape[0]), dtype=np.float32)
     for rows, index in groups.items():
         matrix[index, list(rows)] = 1

@@ -45,7 +45,7 @@ def _sample(compared: Compared) -> NDArray[np.float64]:
     chosen = enough[:: max(1, len(enough) // _MOST)]
     wanted = expected[chosen].astype(np.float64)
     residual = compared.observed.ravel()[chosen] - wanted
-    noise = wanted + wanted**2 * compared.doubt.ravel()[chosen]
+    noise = wanted * compared.variance.ravel()[chosen]
     return np.stack([residual**2, noise, wanted])
 
 

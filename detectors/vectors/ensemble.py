@@ -16,6 +16,7 @@ from typing import Any, ClassVar, Self
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from anomalyd.detectors.detector import (
@@ -64,6 +65,10 @@ _SETTLING = 100
 """Rows at the beginning of a series that teach nothing: the means have not settled."""
 
 _STATE_FROM_SCALING = "scale."
+
+_USUAL_S = 7 * 86_400.0
+"""What is usual is measured on the newest week of training, as the stream's own bulk is on its last: entities
+drift, and of what they did weeks ago the threshold should know nothing. The network learns from all."""
 
 _RATE, _PER_HEIGHT = 0.9e-3, 1.3
 """Where an alarm began at the height `open` on labelled servers: at about one in 1000 normal rows, and at
@@ -164,7 +169,8 @@ class VectorEnsemble(Detector):
         fit_predictor(network, known, came, checked.steps, seed, lambda *a: progress(cls.kind, *a))
         network.eval().requires_grad_(False)
         shares = shares_of({view: getattr(checked, view) for view in VIEWS})
-        usual = {e: measure_usual(network, f, clips[e], settled[e], shares) for e, f in followed.items()}
+        newest = {e: _newest(training.series[e].times, s) for e, s in settled.items()}
+        usual = {e: measure_usual(network, f, clips[e], newest[e], shares) for e, f in followed.items()}
         return cls(checked, scaling, network, usual)
 
     def prime(self, states: Mapping[str, State]) -> Self:
@@ -378,6 +384,12 @@ class VectorEnsemble(Detector):
         except RuntimeError as error:
             raise ModelDamaged(f"{cls.kind}: weights and sizes differ ({error}); train it again") from error
         return cls(parameters, scaling, network, usual, primed, rate)
+
+
+def _newest(times: NDArray[np.float64], settled: slice) -> slice:
+    """Give which of the settled rows, at times (T,), say what is usual."""
+    first = int(np.searchsorted(times, times[-1] - _USUAL_S))
+    return slice(max(first, settled.start), None)
 
 
 def _below(tensors: Mapping[str, Tensor], prefix: str) -> dict[str, Tensor]:

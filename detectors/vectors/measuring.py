@@ -76,7 +76,7 @@ def measure_usual(
         bulk=torch.tensor([0.0, 1.0]),
         jolt=torch.ones(1),
         still=torch.from_numpy(limits(np.where(followed.observed > 0, followed.rows, np.nan))),
-        shares=shares,
+        shares=shares.clone(),  # each entity its own: safetensors refuses shared memory
     )
     levels = levels_of(network, followed, usual, None)
     logged = logs(levels)[settled].numpy()

@@ -48,7 +48,7 @@ class Usual:
     5 % quantile; `blame` (F,): 95 % quantile of what a metric moves from its last 10 rows; `log_centre`,
     `log_spread` (C,): of each channel; `bulk` (2,): median and 90 % quantile of the sum; `jolt` (1,): what
     all metrics together rarely move from one row to the next; `still` (F,): repetitions above which a metric
-    is stuck; `shares` (C,): of each channel in the sum.
+    is stuck.
     """
 
     clip: Tensor
@@ -62,7 +62,6 @@ class Usual:
     bulk: Tensor
     jolt: Tensor
     still: Tensor
-    shares: Tensor
 
 
 def shares_of(weights: Mapping[str, float]) -> Tensor:
@@ -104,9 +103,9 @@ def logs(levels: Tensor) -> Tensor:
     return torch.log(levels + 1e-6)
 
 
-def total(levels: Tensor, usual: Usual) -> Tensor:
-    """Give the sum (N,) of the log scores of smoothed views (N, C)."""
-    summed: Tensor = ((logs(levels) - usual.log_centre) / usual.log_spread) @ usual.shares.to(levels.dtype)
+def total(levels: Tensor, usual: Usual, shares: Tensor) -> Tensor:
+    """Give the sum (N,) of the log scores of smoothed views (N, C), each with its share (C,)."""
+    summed: Tensor = ((logs(levels) - usual.log_centre) / usual.log_spread) @ shares.to(levels.dtype)
     return summed
 
 

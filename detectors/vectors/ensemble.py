@@ -133,6 +133,7 @@ class VectorEnsemble(Detector):
         self._usual = dict(usual)
         self._primed = dict(primed or {})
         self._rate = rate
+        self._shares = _shares(parameters)
 
     @classmethod
     def fit(
@@ -168,7 +169,7 @@ class VectorEnsemble(Detector):
         came = np.concatenate([f.came[settled[e]] for e, f in followed.items()])
         fit_predictor(network, known, came, checked.steps, seed, lambda *a: progress(cls.kind, *a))
         network.eval().requires_grad_(False)
-        shares = shares_of({view: getattr(checked, view) for view in VIEWS})
+        shares = _shares(checked)
         newest = {e: _newest(training.series[e].times, s) for e, s in settled.items()}
         usual = {e: measure_usual(network, f, clips[e], newest[e], shares) for e, f in followed.items()}
         return cls(checked, scaling, network, usual)
@@ -205,7 +206,7 @@ class VectorEnsemble(Detector):
             stuck = np.asarray(runs > usual.still.numpy())
             raw[part], accepted, after = alarm.follow(
                 stretch.times[part],
-                total(levels, usual).numpy().astype(np.float64),
+                total(levels, usual, self._shares).numpy().astype(np.float64),
                 jolts(followed, held, usual) * self._parameters.jolts,
                 np.any(stuck, axis=1),
                 before,
@@ -315,7 +316,7 @@ class VectorEnsemble(Detector):
         before = state.get("levels", levels[0].numpy())
         before = np.where(np.isnan(before), levels[0].numpy(), before)
         height = float(raw[-1]) if math.isfinite(float(raw[-1])) else 0.0
-        summed = float(total(levels, usual)[-1])
+        summed = float(total(levels, usual, self._shares)[-1])
         around = followed.around
         context = (
             torch.from_numpy(np.stack([around.mean5, around.median15, around.day, around.profile], axis=1)),
@@ -341,7 +342,7 @@ class VectorEnsemble(Detector):
         seen, _ = views(inputs, around[:1].expand(count, -1, -1), observed, surprise, usual)
         weight = torch.tensor(SMOOTHING)
         levels = (1.0 - weight) * before[:1] + weight * seen[:, OF_VIEW]
-        return height[0, 0] + total(levels, usual) - height[0, 1]
+        return height[0, 0] + total(levels, usual, self._shares) - height[0, 1]
 
     def tensors(self) -> dict[str, Tensor]:
         """Give scales, weights, what is usual, and what training left of each entity."""
@@ -384,6 +385,10 @@ class VectorEnsemble(Detector):
         except RuntimeError as error:
             raise ModelDamaged(f"{cls.kind}: weights and sizes differ ({error}); train it again") from error
         return cls(parameters, scaling, network, usual, primed, rate)
+
+
+def _shares(parameters: Parameters) -> Tensor:
+    return shares_of({view: getattr(parameters, view) for view in VIEWS})
 
 
 def _newest(times: NDArray[np.float64], settled: slice) -> slice:

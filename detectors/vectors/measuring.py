@@ -76,7 +76,6 @@ def measure_usual(
         bulk=torch.tensor([0.0, 1.0]),
         jolt=torch.ones(1),
         still=torch.from_numpy(limits(np.where(followed.observed > 0, followed.rows, np.nan))),
-        shares=shares.clone(),  # each entity its own: safetensors refuses shared memory
     )
     levels = levels_of(network, followed, usual, None)
     logged = logs(levels)[settled].numpy()
@@ -90,6 +89,6 @@ def measure_usual(
             np.quantile(jolts(followed, {}, usual)[settled], [0.9985]).astype(np.float32)
         ),
     }
-    summed = total(levels, from_tensors(values))[settled].numpy()
+    summed = total(levels, from_tensors(values), shares)[settled].numpy()
     bulk = torch.from_numpy(bulk_of(summed).astype(np.float32))
     return from_tensors(values | {"bulk": bulk})

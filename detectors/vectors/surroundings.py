@@ -6,7 +6,6 @@ the row itself or of later ones goes into what it is compared with.
 
 from __future__ import annotations
 
-import warnings
 from dataclasses import dataclass
 
 import numpy as np
@@ -198,11 +197,9 @@ def move_to_present(state: State, since: float) -> dict[str, NDArray[np.generic]
         fresh[np.arange(first, newest + 1) % _SLOTS] = True
     past = np.where(fresh[:, None], np.nan, slots)
     same = (newest + np.arange(_DAYS)[:, None] * -_DAY + np.arange(-1, 2)).ravel() % _SLOTS
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", RuntimeWarning)
-        here = np.nanmedian(past[same], axis=0)
-        here = np.where(np.isnan(here), np.nanmedian(past, axis=0), here)
-        step = np.nan_to_num(np.nanmedian(np.asarray(state["recent"]), axis=0) - here).astype(np.float32)
+    here = median(past[same].T)
+    here = np.where(np.isnan(here), median(past.T), here)
+    step = np.nan_to_num(median(np.asarray(state["recent"]).T) - here).astype(np.float32)
     slots[fresh] -= step
     return {
         **state,

@@ -12,16 +12,16 @@ import numpy as np
 
 from anomalyd.detectors.detector import Progress, silent
 from anomalyd.detectors.evaluation.contender import Contender, stream
-from anomalyd.detectors.evaluation.jobs import spread
 from anomalyd.detectors.evaluation.labelled import read_labelled
 from anomalyd.detectors.evaluation.metrics import (
     FIGURES,
     LESS_IS_BETTER,
     mean_figures,
     measure,
+    measure_files,
     plain,
     prepare,
-    refuse_if_all_failed,
+    reason_of,
     write_json,
 )
 from anomalyd.detectors.registry import detector_class
@@ -83,13 +83,7 @@ def measure_ablation(
         raise TrainingError(f"{contender.kind!r} has no parts that can be left out; try vector-ensemble")
     told = progress if jobs == 1 else silent
     work = partial(_measure, contender=contender, interval_s=interval_s, seeds=seeds, progress=told)
-    found: dict[int, _OfFile | str] = {}
-    for step, (place, outcome) in enumerate(spread(work, files, jobs), 1):
-        found[place] = outcome
-        progress("ablation", step, len(files))
-    failed = {files[p].stem: reason for p, reason in sorted(found.items()) if isinstance(reason, str)}
-    refuse_if_all_failed(failed, files)
-    measured = [outcome for _, outcome in sorted(found.items()) if not isinstance(outcome, str)]
+    measured, failed = measure_files("ablation", work, files, jobs, progress)
     result = Ablation(tuple(_summed_up(measured, ("", *parts), seeds)), failed)
     rows = [asdict(row) | {"figures": plain(row.figures), "spread": plain(row.spread)} for row in result.rows]
     write_json(
@@ -115,7 +109,7 @@ def _measure(
                 )
                 figures[part, seed] = measure(series, *streamed[contender.kind])
     except TrainingError as error:
-        return str(error) if str(file) in str(error) else f"{file}: {error}"
+        return reason_of(file, error)
     return figures
 
 

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,6 +19,8 @@ from anomalyd.detectors.evaluation.contender import Contender, stream
 from anomalyd.detectors.evaluation.jobs import spread
 from anomalyd.detectors.evaluation.labelled import Labelled, files_of, read_labelled
 from anomalyd.errors import TrainingError
+
+Result = TypeVar("Result")
 
 FIGURES = (
     *("auprc", "auroc", "vus_pr", "best_f1"),
@@ -108,6 +111,32 @@ def refuse_if_all_failed(failed: Mapping[str, str], files: Sequence[Path]) -> No
         )
 
 
+def measure_files(
+    what: str, work: Callable[[Path], Result | str], files: Sequence[Path], jobs: int, progress: Progress
+) -> tuple[list[Result], dict[str, str]]:
+    """Do the work on every file, `jobs` at a time: the results in their order, and why the others have none.
+
+    `work` gives a result, or, as text, why there is none.
+
+    Raises:
+        TrainingError: not one could be measured.
+
+    """
+    found: dict[int, Result | str] = {}
+    for step, (place, outcome) in enumerate(spread(work, files, jobs), 1):
+        found[place] = outcome
+        progress(what, step, len(files))
+    outcomes = [(file.stem, found[place]) for place, file in enumerate(files)]
+    failed = {name: outcome for name, outcome in outcomes if isinstance(outcome, str)}
+    refuse_if_all_failed(failed, files)
+    return [outcome for _, outcome in outcomes if not isinstance(outcome, str)], failed
+
+
+def reason_of(file: Path, error: TrainingError) -> str:
+    """Say why a file could not be measured, and which it is."""
+    return str(error) if str(file) in str(error) else f"{file}: {error}"
+
+
 def measure(
     series: Labelled, score: NDArray[np.float64], contribution: NDArray[np.float32]
 ) -> dict[str, float]:
@@ -150,7 +179,7 @@ def _measure_file(
         series = read_labelled(file, interval_s)
         trained = contender.train(series.training, progress)
     except TrainingError as error:
-        return str(error) if str(file) in str(error) else f"{file}: {error}"
+        return reason_of(file, error)
     found = stream(trained, series.name, series.times, series.test)
     score, contribution = found[contender.detectors[-1]]
     np.savez_compressed(kept, score=score, contribution=contribution)

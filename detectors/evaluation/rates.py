@@ -15,7 +15,7 @@ from anomalyd.detectors.evaluation.contender import Contender, stream
 from anomalyd.detectors.evaluation.figures import ALARM_GAP, false_alarms_per_day
 from anomalyd.detectors.evaluation.jobs import spread
 from anomalyd.detectors.evaluation.labelled import read_labelled
-from anomalyd.detectors.evaluation.metrics import prepare, refuse_if_all_failed, write_json
+from anomalyd.detectors.evaluation.metrics import prepare, reason_of, refuse_if_all_failed, write_json
 from anomalyd.errors import TrainingError
 
 WANTED = (0.1, 1.0, 5.0)
@@ -122,7 +122,7 @@ def _measure(
         series = read_labelled(file, interval_s)
         trained = asked.train(series.training, progress)
     except TrainingError as error:
-        return str(error) if str(file) in str(error) else f"{file}: {error}"
+        return reason_of(file, error)
     found = stream(trained, series.name, series.times, series.test)
     return [
         RealisedRate(

@@ -12,16 +12,16 @@ import numpy as np
 
 from anomalyd.detectors.detector import Progress, silent
 from anomalyd.detectors.evaluation.contender import OF_A_PAIR, Contender, Streamed, Trained, stream
-from anomalyd.detectors.evaluation.jobs import spread
 from anomalyd.detectors.evaluation.labelled import Labelled, read_labelled
 from anomalyd.detectors.evaluation.metrics import (
     FIGURES,
     LESS_IS_BETTER,
     mean_figures,
     measure,
+    measure_files,
     plain,
     prepare,
-    refuse_if_all_failed,
+    reason_of,
     write_json,
 )
 from anomalyd.errors import TrainingError
@@ -106,14 +106,7 @@ def measure_systematics(
     files = prepare(data, out, contender)
     told = progress if jobs == 1 else silent
     work = partial(_strain_file, contender=contender, interval_s=interval_s, progress=told)
-    found: dict[int, _OfFile | str] = {}
-    for step, (place, outcome) in enumerate(spread(work, files, jobs), 1):
-        found[place] = outcome
-        progress("systematics", step, len(files))
-    outcomes = [(files[place].stem, found[place]) for place in range(len(files))]
-    failed = {name: outcome for name, outcome in outcomes if isinstance(outcome, str)}
-    refuse_if_all_failed(failed, files)
-    measured = [outcome for _, outcome in outcomes if not isinstance(outcome, str)]
+    measured, failed = measure_files("systematics", work, files, jobs, progress)
     for _, _, partly in measured:
         failed |= partly
     rows = _summed_up([figures for figures, _, _ in measured], contender.detectors)
@@ -139,7 +132,7 @@ def _strain_file(file: Path, *, contender: Contender, interval_s: float, progres
         series = read_labelled(file, interval_s)
         first = contender.train(series.training, progress)
     except TrainingError as error:
-        return str(error) if str(file) in str(error) else f"{file}: {error}"
+        return reason_of(file, error)
     found = _stream(first, series)
     events = _who_found(series, found, contender.detectors)
     record((UNSTRAINED, "none", 0.0, 0), series, found)

@@ -1,17 +1,18 @@
-"""The ensemble of metric vectors: a predictive autoencoder among four plain views of the same row.
+"""The ensemble of metric vectors: a predictive autoencoder among five plain views of the same row.
 
 The autoencoder says how surprising a row is after what all metrics did before it. Beside it stand turbulence
-(what the last minutes do not explain), displacement and profile (what the last day and this time of the last
-days do not explain) and the residual of a plane fitted in training. Their log scores are added (`channels`),
-their sum is counted from where the stream's own bulk ends (`alarm`). What the row is compared with follows
-the entity (`surroundings`); what an operator calls broken does not go into it.
+and motion (what the last minutes do not explain), unrest (what all metrics move together), displacement and
+profile (what the last day and this time of the last days do not explain). Of each view it counts how rare it
+is on this entity (`rarity`); the mean (`channels`) is counted from where the stream's own bulk ends
+(`alarm`). What the row is compared with follows the entity (`surroundings`); what an operator calls broken
+does not go into it.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any, ClassVar, Self
 
 import numpy as np
@@ -33,23 +34,25 @@ from anomalyd.detectors.detector import (
     silent,
 )
 from anomalyd.detectors.parameters import number, read_parameters
-from anomalyd.detectors.vectors import alarm
+from anomalyd.detectors.vectors import alarm, rarity
 from anomalyd.detectors.vectors.channels import (
     CHANNELS,
     LARGEST,
     OF_VIEW,
     SMOOTHING,
     VIEWS,
+    Around,
     Usual,
     as_tensors,
     from_tensors,
+    logs,
     shares_of,
-    total,
     views,
 )
-from anomalyd.detectors.vectors.following import KNOWN, SQUASHED, Followed, follow, jolts
-from anomalyd.detectors.vectors.measuring import levels_of, measure_usual
+from anomalyd.detectors.vectors.following import KNOWN, SQUASHED, Followed, follow, is_broken
+from anomalyd.detectors.vectors.measuring import around_of, jolts, levels_of, measure_usual, views_of
 from anomalyd.detectors.vectors.predictive import Predictor, fit_predictor
+from anomalyd.detectors.vectors.rarity import Rarity
 from anomalyd.detectors.vectors.scaling import Scaling
 from anomalyd.detectors.vectors.standstill import repeats
 from anomalyd.detectors.vectors.surroundings import (
@@ -66,9 +69,8 @@ _SETTLING = 100
 
 _STATE_FROM_SCALING = "scale."
 
-_USUAL_S = 7 * 86_400.0
-"""What is usual is measured on the newest week of training, as the stream's own bulk is on its last: entities
-drift, and of what they did weeks ago the threshold should know nothing. The network learns from all."""
+_OF_VIEWS = ("clip", "displacement", "surprise", "blame")
+"""What the views know of an entity."""
 
 _RATE, _PER_HEIGHT = 0.9e-3, 1.3
 """Where an alarm began at the height `open` on labelled servers: at about one in 1000 normal rows, and at
@@ -87,23 +89,25 @@ class Parameters:
     bulk from which an alarm is on at a rate of 0.0009; `hold`: how much lower it stays on; `accept_days`: how
     long an alarm lasts before what it is about is taken for the new normal; `warmup`: rows from which an
     unknown entity learns its scale; `floor`: how little a metric is asked to move, as a share of its size;
-    `turbulence`, `surprise`, `displacement`, `profile`, `residual`: weight of each view in the sum, times
-    the share it was given (0: without it; one stays); `jolts`: whether a jump of one row alerts (0: no).
+    `turbulence`, `surprise`, `displacement`, `profile`, `unrest`, `motion`: weight of each view in the mean,
+    times the share it was given (0: without it; one stays); `jolts`: whether a jump of one row alerts (0:
+    no).
     """
 
     hidden: int = number(128, 4, 1024, tune=(32, 256), log=True)
     code: int = number(32, 1, 1024, tune=(4, 64), log=True)
     steps: int = number(800, 1, 100_000, tune=(200, 2000), log=True)
-    open: float = number(0.9, 0.1, 100.0)
-    hold: float = number(0.75, 0.0, 100.0)
-    accept_days: float = number(0.75, 0.01, 365.0, tune=(0.25, 14.0), log=True)
+    open: float = number(2.0, 0.1, 100.0)
+    hold: float = number(0.85, 0.0, 100.0)
+    accept_days: float = number(0.5, 0.01, 365.0, tune=(0.25, 14.0), log=True)
     warmup: int = number(30, 10, 100_000)
     floor: float = number(0.01, 0.0, 1.0, tune=(0.001, 0.1), log=True)
     turbulence: float = number(1.0, 0.0, 10.0)
     surprise: float = number(1.0, 0.0, 10.0)
     displacement: float = number(1.0, 0.0, 10.0)
     profile: float = number(1.0, 0.0, 10.0)
-    residual: float = number(1.0, 0.0, 10.0)
+    unrest: float = number(1.0, 0.0, 10.0)
+    motion: float = number(1.0, 0.0, 10.0)
     jolts: int = number(1, 0, 1)
 
 
@@ -134,6 +138,7 @@ class VectorEnsemble(Detector):
         self._primed = dict(primed or {})
         self._rate = rate
         self._shares = _shares(parameters)
+        self._rarities = {entity: Rarity.measure(each.shown.numpy()) for entity, each in self._usual.items()}
 
     @classmethod
     def fit(
@@ -170,8 +175,10 @@ class VectorEnsemble(Detector):
         fit_predictor(network, known, came, checked.steps, seed, lambda *a: progress(cls.kind, *a))
         network.eval().requires_grad_(False)
         shares = _shares(checked)
-        newest = {e: _newest(training.series[e].times, s) for e, s in settled.items()}
-        usual = {e: measure_usual(network, f, clips[e], newest[e], shares) for e, f in followed.items()}
+        usual = {
+            e: measure_usual(network, f, clips[e], training.series[e].times, settled[e], shares)
+            for e, f in followed.items()
+        }
         return cls(checked, scaling, network, usual)
 
     def prime(self, states: Mapping[str, State]) -> Self:
@@ -197,7 +204,10 @@ class VectorEnsemble(Detector):
         if begin < n:
             part, offset = slice(begin, None), offset_of(held, metrics)
             followed = follow(stretch.times[part], observed[part] - offset, held, usual.clip.numpy())
-            levels = levels_of(self._network, followed, usual, held.get("levels"))
+            seen = views_of(self._network, followed, usual)
+            levels = levels_of(seen, held.get("levels"))
+            means, shown = self._means(stretch.entity, stretch.times[part], levels, held)
+            believed, lately = alarm.believed(means[:, 0], means[:, 1], held.get("lately"))
             before = held if "alarm" in held else alarm.start(usual.bulk.double().numpy(), float(usual.jolt))
             last = np.asarray(held.get("recent", np.full((1, metrics), np.nan, np.float32)))[-1]
             runs = repeats(
@@ -206,21 +216,26 @@ class VectorEnsemble(Detector):
             stuck = np.asarray(runs > usual.still.numpy())
             raw[part], accepted, after = alarm.follow(
                 stretch.times[part],
-                total(levels, usual, self._shares).numpy().astype(np.float64),
-                jolts(followed, held, usual) * self._parameters.jolts,
+                believed,
+                jolts(seen) * self._parameters.jolts,
                 np.any(stuck, axis=1),
                 before,
                 self._heights(),
             )
             error[part] = followed.rows - followed.around.median15
             expectation[part] = followed.around.median15 + offset
-            moved = np.abs(followed.rows - followed.around.mean10) / usual.blame.numpy()
-            contribution[part] = np.where(stuck, np.maximum(moved, np.float32(LARGEST)), moved)
+            moved = np.abs(followed.rows - followed.around.mean10) * followed.observed / usual.blame.numpy()
+            # With the row before: who moves on is to blame rather than who leapt once.
+            blamed = (moved + np.concatenate([held.get("moved", moved[:1]), moved[:-1]])) / np.float32(2)
+            contribution[part] = np.where(stuck, np.maximum(blamed, np.float32(LARGEST)), blamed)
             adaptations += [self._accepted(float(stretch.times[begin + row]), held) for row in accepted]
             held = {
                 **followed.state,
                 **after,
+                **shown,
                 "levels": levels[-1].numpy(),
+                "lately": lately,
+                "moved": moved[-1:].copy(),
                 "offset": offset,
                 "runs": runs[-1],
             }
@@ -237,6 +252,22 @@ class VectorEnsemble(Detector):
             tuple(adaptations),
         )
 
+    def _means(
+        self, entity: str, times: NDArray[np.float64], levels: Tensor, held: State
+    ) -> tuple[NDArray[np.float64], dict[str, NDArray[Any]]]:
+        """Give the slow and the quick mean (n, 2) of how rare channels (n, C) are, and what is remembered."""
+        usual = self._usual_of(entity)
+        nats, shown = rarity.follow(
+            times,
+            logs(levels),
+            usual.shown.numpy(),
+            float(usual.trained_to),
+            self._rarities.get(entity) or next(iter(self._rarities.values())),
+            held,
+            learn=not is_broken(held),
+        )
+        return (nats @ self._shares).numpy().astype(np.float64), shown
+
     def told(self, state: State, word: Word, since: float, now: float) -> State:
         """Take an operator's word; as `Adaptive.told`.
 
@@ -249,7 +280,8 @@ class VectorEnsemble(Detector):
             return alarm.told(forget_since(state, since), broken=True, since=since)
         moved = alarm.told(move_to_present(state, since), broken=False, since=since)
         # The views' means begin again: what they hold is of the time before the word.
-        return {**moved, "levels": np.full(len(CHANNELS), np.nan, dtype=np.float32)}
+        nothing = np.full(len(CHANNELS), np.nan, dtype=np.float32)
+        return {**moved, "levels": nothing, "lately": np.full_like(state["lately"], -np.inf)}
 
     def undo(self, state: State, before: State) -> State:
         """Put back what was compared with before an adaptation, and learn nothing until all is as usual."""
@@ -311,38 +343,43 @@ class VectorEnsemble(Detector):
         rows = self._scaling.join([_for_scaling(stretch, state)], 0).observed()
         rows = rows - offset_of(state, rows.shape[1])
         followed = follow(stretch.times, rows, state, usual.clip.numpy())
-        levels = levels_of(self._network, followed, usual, state.get("levels"))
+        levels = levels_of(views_of(self._network, followed, usual), state.get("levels"))
+        means, shown = self._means(stretch.entity, stretch.times, levels, state)
         raw = self._score(stretch).raw
         before = state.get("levels", levels[0].numpy())
         before = np.where(np.isnan(before), levels[0].numpy(), before)
         height = float(raw[-1]) if math.isfinite(float(raw[-1])) else 0.0
-        summed = float(total(levels, usual, self._shares)[-1])
-        around = followed.around
+        around = around_of(followed)
         context = (
-            torch.from_numpy(np.stack([around.mean5, around.median15, around.day, around.profile], axis=1)),
+            torch.stack([getattr(around, name) for name in Around.__slots__], dim=1),
             torch.from_numpy(followed.observed),
             torch.from_numpy(followed.known),
             torch.from_numpy(np.asarray(before, dtype=np.float32))[None],
-            # The raw score of this row, and the sum that gave it: differences of the sum are added to it.
-            torch.tensor([[height, summed]]),
-            *(array[None] for array in as_tensors(usual).values()),
+            # The raw score of this row, and the slow mean behind it: differences of the mean are added to it.
+            torch.tensor([[height, float(means[-1, 0])]]),
+            torch.from_numpy(shown["steps"])[None],
+            torch.from_numpy(shown["tail"])[None],
+            *(getattr(usual, name)[None] for name in _OF_VIEWS),
         )
         feature = torch.where(torch.from_numpy(followed.observed[0]) > 0, torch.arange(rows.shape[1]), -1)
-        inputs, baseline = torch.from_numpy(followed.rows), torch.from_numpy(around.median15)
+        inputs, baseline = torch.from_numpy(followed.rows), torch.from_numpy(followed.around.median15)
         return Encoded(inputs, baseline, context, feature)
 
     def forward(self, inputs: Tensor, *context: Tensor) -> Tensor:
         """Give the raw score (N,) of inputs (N, F); context of one row goes for all."""
-        around, observed, known, before, height, *rest = context
-        usual = from_tensors(dict(zip(Usual.__slots__, (array[0] for array in rest), strict=True)))
+        around, observed, known, before, height, steps, tail, *rest = context
+        given = {name: array[0] for name, array in zip(_OF_VIEWS, rest, strict=True)}
+        usual = replace(next(iter(self._usual.values())), **given)
         count = len(inputs)
         observed = observed[:1].expand(count, -1)
-        came = _signed_log(inputs - around[:1, 1]).clamp(-SQUASHED, SQUASHED) * observed
+        past = Around(*around[:1].expand(count, -1, -1).unbind(dim=1))
+        came = _signed_log(inputs - past.median15).clamp(-SQUASHED, SQUASHED) * observed
         surprise = self._network.surprise(known[:1].expand(count, -1), came)
-        seen, _ = views(inputs, around[:1].expand(count, -1, -1), observed, surprise, usual)
+        seen = views(inputs, past, observed, surprise, usual)
         weight = torch.tensor(SMOOTHING)
         levels = (1.0 - weight) * before[:1] + weight * seen[:, OF_VIEW]
-        return height[0, 0] + total(levels, usual, self._shares) - height[0, 1]
+        nats = Rarity(steps[0], tail[0]).nats(logs(levels))
+        return height[0, 0] + nats @ self._shares[:, 0] - height[0, 1]
 
     def tensors(self) -> dict[str, Tensor]:
         """Give scales, weights, what is usual, and what training left of each entity."""
@@ -389,12 +426,6 @@ class VectorEnsemble(Detector):
 
 def _shares(parameters: Parameters) -> Tensor:
     return shares_of({view: getattr(parameters, view) for view in VIEWS})
-
-
-def _newest(times: NDArray[np.float64], settled: slice) -> slice:
-    """Give which of the settled rows, at times (T,), say what is usual."""
-    first = int(np.searchsorted(times, times[-1] - _USUAL_S))
-    return slice(max(first, settled.start), None)
 
 
 def _below(tensors: Mapping[str, Tensor], prefix: str) -> dict[str, Tensor]:

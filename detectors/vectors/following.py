@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from anomalyd.detectors.detector import State
-from anomalyd.detectors.vectors.channels import POWER, Usual
+from anomalyd.detectors.vectors.channels import POWER
 from anomalyd.detectors.vectors.ewma import ewma
 from anomalyd.detectors.vectors.surroundings import Surroundings, look_around
 
@@ -43,7 +43,7 @@ def follow(
     times: NDArray[np.float64], rows: NDArray[np.float32], state: State, clip: NDArray[np.float32]
 ) -> Followed:
     """Look around each row, and say what was known a row before it."""
-    around = look_around(times, rows, state, learn=not _is_broken(state))
+    around = look_around(times, rows, state, learn=not is_broken(state))
     observed = (~np.isnan(rows)).astype(np.float32)
     filled = np.nan_to_num(rows)
     away = np.minimum(np.abs(rows - around.mean5), np.abs(rows - around.median15))
@@ -70,15 +70,6 @@ def follow(
     return Followed(filled, observed, around, known, came, after)
 
 
-def _is_broken(state: State) -> bool:
+def is_broken(state: State) -> bool:
+    """Say whether an operator called what the entity does broken: nothing is learnt of it."""
     return "alarm" in state and bool(np.asarray(state["alarm"])[4] > 0)
-
-
-def jolts(followed: Followed, state: State, usual: Usual) -> NDArray[np.float64]:
-    """Give how far all metrics together moved from the row before (n,), each at most five clips."""
-    far = 5.0 * usual.clip.numpy()
-    recent = state.get("recent")
-    last = followed.rows[:1] if recent is None else np.nan_to_num(np.asarray(recent)[-1:])
-    rows = np.clip(np.concatenate([last, followed.rows]), -far, far)
-    moved: NDArray[np.float64] = (np.abs(np.diff(rows, axis=0)) * followed.observed).sum(axis=1)
-    return moved.astype(np.float64)

@@ -1,7 +1,8 @@
-"""What is usual of an entity, measured on its training rows; and the views of rows, smoothed in time."""
+"""The views of rows, smoothed in time, and what is usual of an entity, measured on its training rows."""
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -9,86 +10,106 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from anomalyd.detectors.vectors import rarity
 from anomalyd.detectors.vectors.alarm import bulk_of
 from anomalyd.detectors.vectors.channels import (
     CHANNELS,
     OF_VIEW,
     SMOOTHING,
+    VIEWS,
+    Around,
     Usual,
-    as_tensors,
-    from_tensors,
     logs,
-    principal_axes,
-    total,
     views,
 )
 from anomalyd.detectors.vectors.ewma import ewma
-from anomalyd.detectors.vectors.following import Followed, jolts
+from anomalyd.detectors.vectors.following import Followed
 from anomalyd.detectors.vectors.predictive import Predictor
 from anomalyd.detectors.vectors.standstill import limits
 
+_LEAST_DISPLACEMENT, _LEAST_BLAME = 0.3, 0.45
+"""Usual widths that a metric may always be displaced by, or move by, before it says anything."""
 
-def _seen(network: Predictor, followed: Followed, usual: Usual) -> Tensor:
+_USUAL_S = 7 * 86_400.0
+"""How far each metric usually goes is measured on the newest week of training, for entities drift; how rare
+what all of them do is, on all of it."""
+
+_JOLT_SHARE = 0.0015
+
+_UNREST = VIEWS.index("unrest")
+
+
+def around_of(followed: Followed) -> Around:
+    """Give what rows are compared with as tensors; what has nothing around it is compared with 0."""
     around = followed.around
-    stacked = np.stack([around.mean5, around.median15, around.day, around.profile], axis=1)
+    return Around(*(torch.from_numpy(np.nan_to_num(getattr(around, name))) for name in Around.__slots__))
+
+
+def views_of(network: Predictor, followed: Followed, usual: Usual) -> NDArray[np.float64]:
+    """Give the views (n, V) of rows."""
     with torch.inference_mode():
         surprise = network.surprise(torch.from_numpy(followed.known), torch.from_numpy(followed.came))
-        seen, _ = views(
+        seen = views(
             torch.from_numpy(followed.rows),
-            torch.from_numpy(np.nan_to_num(stacked)),
+            around_of(followed),
             torch.from_numpy(followed.observed),
             surprise,
             usual,
         )
-    return seen.clone()
+    return seen.numpy().astype(np.float64)
 
 
-def levels_of(network: Predictor, followed: Followed, usual: Usual, before: NDArray[Any] | None) -> Tensor:
-    """Give the views (n, C) smoothed in time."""
-    seen = _seen(network, followed, usual)[:, OF_VIEW].double().numpy()
-    begin = seen[0] if before is None else np.where(np.isnan(before), seen[0], before)
-    smoothed = [ewma(seen[:, c], weight, begin[c]) for c, weight in enumerate(SMOOTHING)]
+def jolts(seen: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Give how far all metrics together moved from the row before (n,), of views (n, V)."""
+    moved: NDArray[np.float64] = seen[:, _UNREST]
+    return moved
+
+
+def levels_of(seen: NDArray[np.float64], before: NDArray[Any] | None) -> Tensor:
+    """Smooth views (n, V) in time: the channels (n, C)."""
+    each = seen[:, OF_VIEW]
+    begin = each[0] if before is None else np.where(np.isnan(before), each[0], before)
+    smoothed = [ewma(each[:, c], weight, begin[c]) for c, weight in enumerate(SMOOTHING)]
     return torch.from_numpy(np.stack(smoothed, axis=1).astype(np.float32))
 
 
 def measure_usual(
-    network: Predictor, followed: Followed, clip: Tensor, settled: slice, shares: Tensor
+    network: Predictor,
+    followed: Followed,
+    clip: Tensor,
+    times: NDArray[np.float64],
+    settled: slice,
+    shares: Tensor,
 ) -> Usual:
-    """Measure what is usual of one entity on its training rows."""
-    rows, around = torch.from_numpy(followed.rows), followed.around
-    middle, axes = principal_axes(torch.maximum(torch.minimum(rows, clip), -clip))
+    """Measure what is usual of one entity on training rows at `times` (T,), of which some have settled."""
+    around = followed.around
+    newest = slice(max(int(np.searchsorted(times, times[-1] - _USUAL_S)), settled.start), None)
     nearer = np.minimum(np.abs(followed.rows - around.day), np.abs(followed.rows - around.profile))
     # A metric that was always missing has nothing around it: it is nowhere displaced.
-    displaced = np.quantile(np.nan_to_num(np.minimum(nearer, clip.numpy()))[settled], 0.99, axis=0)
-    blamed = np.quantile(np.nan_to_num(np.abs(followed.rows - around.mean10))[settled], 0.95, axis=0)
+    displaced = np.quantile(np.nan_to_num(np.minimum(nearer, clip.numpy()))[newest], 0.99, axis=0)
+    blamed = np.quantile(np.nan_to_num(np.abs(followed.rows - around.mean10))[newest], 0.96, axis=0)
     with torch.inference_mode():
         surprise = network.surprise(torch.from_numpy(followed.known), torch.from_numpy(followed.came))
-        least = np.quantile(surprise[settled].numpy(), 0.05, axis=0)
+        least = np.quantile(surprise[newest].numpy(), 0.05, axis=0)
     usual = Usual(
         clip=clip,
-        displacement=torch.from_numpy(np.maximum(displaced, 0.3).astype(np.float32)),
-        middle=middle,
-        axes=axes.contiguous(),
+        displacement=torch.from_numpy(np.maximum(displaced, _LEAST_DISPLACEMENT).astype(np.float32)),
         surprise=torch.from_numpy(least.astype(np.float32)),
-        blame=torch.from_numpy(np.maximum(blamed, 0.5).astype(np.float32)),
-        log_centre=torch.zeros(len(CHANNELS)),
-        log_spread=torch.ones(len(CHANNELS)),
+        blame=torch.from_numpy(np.maximum(blamed, _LEAST_BLAME).astype(np.float32)),
+        shown=torch.zeros(0, len(CHANNELS), dtype=torch.float16),
+        trained_to=torch.tensor([times[-1]], dtype=torch.float64),
         bulk=torch.tensor([0.0, 1.0]),
         jolt=torch.ones(1),
         still=torch.from_numpy(limits(np.where(followed.observed > 0, followed.rows, np.nan))),
     )
-    levels = levels_of(network, followed, usual, None)
-    logged = logs(levels)[settled].numpy()
-    centre = np.median(logged, axis=0)
-    # A tenth more keeps a view that hardly ever moves from deciding alone.
-    spread = np.quantile(logged, 0.99, axis=0) - centre + 0.1
-    values = as_tensors(usual) | {
-        "log_centre": torch.from_numpy(centre.astype(np.float32)),
-        "log_spread": torch.from_numpy(spread.astype(np.float32)),
-        "jolt": torch.from_numpy(
-            np.quantile(jolts(followed, {}, usual)[settled], [0.9985]).astype(np.float32)
-        ),
-    }
-    summed = total(levels, from_tensors(values), shares)[settled].numpy()
-    bulk = torch.from_numpy(bulk_of(summed).astype(np.float32))
-    return from_tensors(values | {"bulk": bulk})
+    seen = views_of(network, followed, usual)
+    logged = logs(levels_of(seen, None))[settled]
+    shown = rarity.samples_of(times[settled], logged.numpy())
+    means = rarity.Rarity.measure(shown).nats(logged) @ shares[:, 0]
+    rare = np.quantile(jolts(seen)[newest], [1.0 - _JOLT_SHARE])
+    return replace(
+        usual,
+        shown=torch.from_numpy(shown),
+        bulk=torch.from_numpy(bulk_of(means.numpy()).astype(np.float32)),
+        jolt=torch.from_numpy(rare.astype(np.float32)),
+    )

@@ -36,14 +36,16 @@ _LARGEST = 30.0
 class Surroundings:
     """Of n rows (n, F): what each is compared with, and what is remembered after the last.
 
-    `mean5`, `median15`, `mean10`: of the 5, 15, 10 rows before; `hours6`, `day`: medians of the quarter hours
-    of the last 6 and 24 hours; `profile`: median of this time of day, a quarter of an hour about it, on the
-    last 7 days. What has no past yet is the next shorter of these, the row itself at last.
+    `mean5`, `median15`, `mean10`: of the 5, 15, 10 rows before; `last`: the row before; `hours6`, `day`:
+    medians of the quarter hours of the last 6 and 24 hours; `profile`: median of this time of day, a quarter
+    of an hour about it, on the last 7 days. What has no past yet is the next shorter of these, the row itself
+    at last.
     """
 
     mean5: Rows
     mean10: Rows
     median15: Rows
+    last: Rows
     hours6: Rows
     day: Rows
     profile: Rows
@@ -71,6 +73,7 @@ def look_around(times: NDArray[np.float64], rows: Rows, state: State, *, learn: 
         mean5=_else(mean5, median15),
         mean10=_else(mean10, median15),
         median15=median15,
+        last=_else(joined[_RECENT - 1 : -1], rows),
         hours6=hours6,
         day=day,
         profile=_else(profile, day),

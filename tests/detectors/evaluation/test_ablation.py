@@ -13,6 +13,7 @@ from anomalyd.detectors.evaluation.ablation import measure_ablation
 from anomalyd.detectors.evaluation.contender import Contender, Streamed
 from anomalyd.detectors.evaluation.tables import ablation_table
 from anomalyd.detectors.registry import detector_class
+from anomalyd.detectors.vectors.channels import VIEWS
 from anomalyd.errors import TrainingError
 
 QUICK = Contender("vector-ensemble", parameters={"hidden": 4, "code": 2, "steps": 20})
@@ -83,6 +84,6 @@ def test_a_series_too_short_is_named(data: Path, tmp_path: Path) -> None:
 
 
 def test_one_view_has_to_stay(data: Path, tmp_path: Path) -> None:
-    nothing = dict.fromkeys(("turbulence", "surprise", "displacement", "profile", "residual"), 0.0)
+    nothing = dict.fromkeys(VIEWS, 0.0)
     with pytest.raises(TrainingError, match="leave one of them"):
         measure_ablation(data, tmp_path / "out", Contender("vector-ensemble", parameters=nothing))

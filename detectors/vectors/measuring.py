@@ -87,7 +87,7 @@ def measure_usual(
     nearer = np.minimum(np.abs(followed.rows - around.day), np.abs(followed.rows - around.profile))
     # A metric that was always missing has nothing around it: it is nowhere displaced.
     displaced = np.quantile(np.nan_to_num(np.minimum(nearer, clip.numpy()))[newest], 0.99, axis=0)
-    blamed = np.quantile(np.nan_to_num(np.abs(followed.rows - around.mean10))[newest], 0.96, axis=0)
+    blamed = np.quantile(np.nan_to_num(np.abs(followed.rows - around.mean10))[settled], 0.96, axis=0)
     with torch.inference_mode():
         surprise = network.surprise(torch.from_numpy(followed.known), torch.from_numpy(followed.came))
         least = np.quantile(surprise[newest].numpy(), 0.05, axis=0)

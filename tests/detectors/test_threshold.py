@@ -146,7 +146,7 @@ def test_told_broken_it_keeps_nothing_of_it(
     calibration: Calibration, alarmed: dict[str, NDArray[Any]]
 ) -> None:
     state = told(calibration, alarmed, Word.BROKEN)
-    assert np.count_nonzero(alarmed["threshold.kept"] < 0) - 12 == np.count_nonzero(
+    assert np.count_nonzero(alarmed["threshold.kept"] < 0) - 3 == np.count_nonzero(
         state["threshold.kept"] < 0
     )
     factors, alert = after(calibration, state, 100.0)

@@ -136,7 +136,7 @@ def test_alerts_too_few_for_an_incident_are_told() -> None:
     found = reached(pair, history(90.0, 2.0), MISSED, 5.0)
     assert found.above >= found.in_a_row >= 2
     assert found.classical > 1
-    assert f"at most {found.in_a_row} in a row: 9 open an incident" in found.text(9)
+    assert f"at most {found.in_a_row} in a row, 9 open an incident" in found.text(9)
     assert "already" not in found.text(9)
 
 

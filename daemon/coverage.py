@@ -8,35 +8,33 @@ import numpy as np
 from numpy.typing import NDArray
 
 from anomalyd.daemon.stages import Sample, Scored
-from anomalyd.reports.quality import Coverage, system_of
+from anomalyd.reports.quality import Look, system_of
 
 Place = tuple[int, str, int]
 
 
 def coverage(
     samples: Sequence[Sample], judged: Iterable[tuple[Scored, NDArray[np.bool_]]]
-) -> dict[Place, Coverage]:
-    """Count the elements seen, judged and alerting by run, system and lumisection.
+) -> dict[Place, dict[str, Look]]:
+    """Say by run, system and lumisection which elements were seen, and whether judged and alerting.
 
-    `judged`: what was scored, with which of its samples (n,) belong into an incident. A map that several
-    detectors look at counts once.
+    `judged`: what was scored, with which of its samples (n,) belong into an incident. What any of the
+    detectors that look at an element's maps says of any of them counts.
     """
-    seen: dict[Place, set[str]] = {}
+    seen: dict[Place, dict[str, Look]] = {}
     for sample in samples:
         if (place := _place(sample)) is not None:
-            seen.setdefault(place, set()).add(sample.entity)
-    told: dict[Place, set[str]] = {place: set() for place in seen}
-    bad: dict[Place, set[str]] = {place: set() for place in seen}
+            seen.setdefault(place, {})[sample.entity] = Look(judged=False, alerting=False)
     for scored, anomalous in judged:
         known = np.isfinite(scored.scores.either)
         for k, sample in enumerate(scored.samples):
             if (place := _place(sample)) is None or place not in seen:
                 continue
-            if known[k]:
-                told[place].add(sample.entity)
-            if anomalous[k]:
-                bad[place].add(sample.entity)
-    return {p: Coverage(len(seen[p]), len(told[p]), len(bad[p])) for p in seen}
+            before = seen[place][sample.entity]
+            seen[place][sample.entity] = Look(
+                before.judged or bool(known[k]), before.alerting or bool(anomalous[k])
+            )
+    return seen
 
 
 def _place(sample: Sample) -> Place | None:

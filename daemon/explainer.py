@@ -21,6 +21,7 @@ from anomalyd.detectors.detector import Explainable, Stretch
 from anomalyd.detectors.library import ModelLibrary
 from anomalyd.detectors.maps.geometries.known import geometry_of
 from anomalyd.detectors.pair import Pair, member_state
+from anomalyd.detectors.threshold import parted
 from anomalyd.errors import AnomalydError, ModelError
 from anomalyd.interpret.attribution import Attribution
 from anomalyd.interpret.drawing import draw_map, draw_vector
@@ -143,7 +144,7 @@ class Explainer:
                 incident.entity,
                 np.array([evidence.time]),
                 evidence.values[None],
-                member_state(evidence.state, "autoencoder"),
+                parted(member_state(evidence.state, "autoencoder"))[0],
             )
             try:
                 attributions += explain(

@@ -21,25 +21,26 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections import Counter, deque
+from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from kafka import KafkaConsumer, OffsetAndMetadata, TopicPartition
 
 from anomalyd.daemon.backlog import Backlog
+from anomalyd.daemon.beginnings import Beginnings
 from anomalyd.daemon.config import KafkaConfig
 from anomalyd.daemon.delivery import Batch, Delivery, Partition
 from anomalyd.daemon.membership import end_earlier_membership, group_consumer
 from anomalyd.daemon.rebalance import RebalanceListener
 from anomalyd.daemon.stages import Record
+from anomalyd.daemon.waiting import Waiting
 
 __all__ = ["Batch", "Delivery", "KafkaSource", "Partition"]
 
 log = logging.getLogger(__name__)
 
 POLL_MS = 50  # how long a seek or the resuming of a paused partition may wait for the poll under way
-ROUND_TRIP_MS = 5_000
 LAG_EVERY_S = 1.0
 COMMIT_EVERY_S = 1.0  # Kafka's own commit is advisory: it costs a request, and nothing depends on it
 
@@ -81,8 +82,7 @@ class KafkaSource:
 
         # Shared by the two threads, under the lock.
         self._changed = threading.Condition()
-        self._queue: deque[Batch] = deque()
-        self._queued = 0
+        self._waiting = Waiting()
         self._owned: set[Partition] = set()  # assigned by Kafka
         self._placed: set[Partition] = set()  # ... and sought: their records count
         self._known: set[Partition] = set()  # ... and the taker has been told
@@ -96,9 +96,7 @@ class KafkaSource:
         self._connected = False
 
         # Of the source's thread alone.
-        self._began: dict[
-            Partition, int
-        ] = {}  # where this process began to read what the store does not know
+        self._beginnings = Beginnings(config.start)
         self._rebalances: deque[tuple[bool, set[Partition]]] = deque()
         self._next_lag = self._next_commit = 0.0
 
@@ -120,16 +118,11 @@ class KafkaSource:
         self._place_news()
         limit = max_records or self._config.max_poll_records
         with self._changed:
-            self._changed.wait_for(lambda: self._queue or self._news(), timeout_s)
+            self._changed.wait_for(lambda: self._waiting or self._news(), timeout_s)
             if self._news():
                 return self._tell()
-            batches: list[Batch] = []
-            taken = 0
-            while self._queue and (not batches or taken + len(self._queue[0].records) <= limit):
-                batches.append(self._queue.popleft())
-                taken += len(batches[-1].records)
-            self._queued -= taken
-            return Delivery(tuple(batches), generation=self._generation) if batches else None
+            batches = self._waiting.take(limit)
+            return Delivery(batches, generation=self._generation) if batches else None
 
     def rewind(self) -> None:
         """Start every partition again at its stored offset: another daemon has moved the offsets on.
@@ -148,12 +141,12 @@ class KafkaSource:
     def lag(self) -> Mapping[Partition, int]:
         """Give the consumer lag of each placed partition: messages in Kafka that nobody has taken yet."""
         with self._changed:
-            return self._backlog.lag(self._waiting())
+            return self._backlog.lag(self._waiting.by_partition())
 
     def behind(self) -> frozenset[Partition]:
         """Give the placed partitions of which there may be more to take right now."""
         with self._changed:
-            return self._backlog.behind(self._placed, self._waiting())
+            return self._backlog.behind(self._placed, self._waiting.by_partition())
 
     def assigned(self) -> frozenset[Partition]:
         """Give the partitions whose records are being read."""
@@ -172,7 +165,7 @@ class KafkaSource:
     @property
     def queued(self) -> int:
         """How many records wait to be taken."""
-        return self._queued
+        return self._waiting.records
 
     @property
     def errors(self) -> int:
@@ -190,13 +183,6 @@ class KafkaSource:
         if self._thread.ident is not None:
             self._thread.join(timeout_s)
         return not self._thread.is_alive()
-
-    def _waiting(self) -> Counter[Partition]:
-        """Count the records of each partition in the queue."""
-        waiting: Counter[Partition] = Counter()
-        for batch in self._queue:
-            waiting[batch.topic, batch.partition] += len(batch.records)
-        return waiting
 
     def _news(self) -> bool:
         return bool(self._lost or self._owned - self._known)
@@ -224,8 +210,7 @@ class KafkaSource:
 
     def _forget(self, places: set[Partition]) -> None:
         """Drop what is queued of these partitions, and what was known of their place."""
-        self._queue = deque(b for b in self._queue if (b.topic, b.partition) not in places)
-        self._queued = sum(len(b.records) for b in self._queue)
+        self._waiting.forget(places)
         self._placed -= places
         for place in places:
             self._seeks.pop(place, None)
@@ -300,36 +285,21 @@ class KafkaSource:
         with self._changed:
             seeks = self._seeks.copy()
         # Round trips outside the lock; a rewind meanwhile asks anew, and then this placing does not count.
-        oldest = consumer.beginning_offsets([TopicPartition(*p) for p in seeks], timeout_ms=ROUND_TRIP_MS)
-        for place, stored in seeks.items():
-            self._begin(consumer, TopicPartition(*place), stored, oldest)
+        self._beginnings.seek(consumer, seeks)
         with self._changed:
             for place, stored in seeks.items():
                 if place in self._seeks and self._seeks[place] == stored:
                     del self._seeks[place]
                     self._placed.add(place)
 
-    def _begin(self, consumer: Any, place: Any, stored: int | None, oldest: Mapping[Any, int]) -> None:
-        """Seek a partition to its stored offset; else where this process, the group, or `start` begins."""
-        offset = stored if stored is not None else self._began.get(tuple(place))
-        if offset is None:
-            offset = consumer.committed(place, timeout_ms=ROUND_TRIP_MS)
-        if offset is None and self._config.start == "latest":
-            consumer.seek_to_end(place)
-            return
-        begins = oldest.get(place, 0)
-        if offset is not None and offset < begins:
-            log.warning("%s/%d: records %d to %d are gone from Kafka, unread", *place, offset, begins - 1)
-        consumer.seek(place, max(offset or 0, begins))
-
     def _pause_or_resume(self, consumer: Any) -> None:
         """Stop fetching while the queue is full, but poll on: a member that does not is thrown out."""
         assigned, paused = consumer.assignment(), consumer.paused()
         with self._changed:
             ready = {place for place in assigned if tuple(place) in self._placed}
-        if self._queued > self._config.queue_records:
+        if self._waiting.records > self._config.queue_records:
             ready = set()
-        elif self._queued > self._config.queue_records // 2:
+        elif self._waiting.records > self._config.queue_records // 2:
             ready -= paused
         consumer.pause(*(assigned - ready - paused))
         consumer.resume(*(ready & paused))
@@ -345,9 +315,8 @@ class KafkaSource:
             ]
             with self._changed:
                 if (topic, partition) in self._placed:
-                    self._began.setdefault((topic, partition), records[0].offset)
-                    self._queue.append(Batch(topic, partition, records))
-                    self._queued += len(records)
+                    self._beginnings.began((topic, partition), records[0].offset)
+                    self._waiting.put(Batch(topic, partition, records))
                     self._changed.notify_all()
 
     def _measure(self, consumer: Any) -> None:
@@ -361,7 +330,7 @@ class KafkaSource:
                 continue
             # Also of a partition that is silent so far: with `start: latest` a new connection must not skip
             # what arrives during an outage.
-            self._began.setdefault(tuple(place), position)
+            self._beginnings.began(tuple(place), position)
             if highwater is not None:
                 lag[tuple(place)] = max(0, highwater - position)
         with self._changed:

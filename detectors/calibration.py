@@ -58,6 +58,8 @@ class Calibration:
     `centre` is the median normal raw score, `threshold` the raw score that a normal sample exceeds with
     probability `false_alarm_rate`. `samples` normal scores were seen; the share `tail_share` of them that
     lies above `tail_start` gave a generalised Pareto tail of scale `tail_scale` and shape `tail_shape`.
+    `follows`: whether it is where an entity begins, and its threshold is recomputed as the stream goes
+    (`threshold`); not where the tail is known.
     """
 
     false_alarm_rate: float
@@ -68,15 +70,27 @@ class Calibration:
     tail_share: float
     tail_scale: float
     tail_shape: float
+    follows: bool = False
 
     @classmethod
     def known(cls, false_alarm_rate: float, centre: float, threshold: float) -> Calibration:
         """Make one where both heights are known beforehand: no samples were seen, no tail was fitted."""
         return cls(false_alarm_rate, threshold, centre, 0, threshold, 0.0, 0.0, 0.0)
 
-    def __call__(self, raw: NDArray[np.float64]) -> NDArray[np.float64]:
-        """Calibrate raw scores (n,): within (0, 1e6], above 1 is an alert, NaN stays NaN."""
-        far = (np.clip(raw, -_LARGEST_RAW, _LARGEST_RAW) - self.centre) / (self.threshold - self.centre)
+    def heights(self, raw: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Give how high raw scores (n,) are: 0 at the centre, 1 at the threshold."""
+        clipped = np.minimum(np.maximum(raw, -_LARGEST_RAW), _LARGEST_RAW)
+        heights: NDArray[np.float64] = (clipped - self.centre) / (self.threshold - self.centre)
+        return heights
+
+    def __call__(
+        self, raw: NDArray[np.float64], threshold: NDArray[np.float64] | float = 1.0
+    ) -> NDArray[np.float64]:
+        """Calibrate raw scores (n,): within (0, 1e6], above 1 is an alert, NaN stays NaN.
+
+        `threshold`, of each or of all, is the height that gives 1; that of training is at height 1.
+        """
+        far = self.heights(raw) / threshold
         slope = 1.0 - _SCORE_OF_CENTRE
         # Below the centre an exponential that continues value and slope: never negative, ranks kept.
         below = _SCORE_OF_CENTRE * np.exp(np.minimum(far, 0.0) * slope / _SCORE_OF_CENTRE)
@@ -115,12 +129,12 @@ def fit_calibration(raw: NDArray[np.float64], false_alarm_rate: float) -> Calibr
         suspect = 1 + int(_SUSPECT_SHARE * n) if len(excesses) > 3 else 0
         scale, shape = _fit_tail(excesses, min(suspect, len(excesses) - 1), smallest)
         share = len(excesses) / n
-    threshold = start + scale * _exceeded_by(max(share / false_alarm_rate, 1.0), shape)
+    threshold = start + scale * exceeded_by(max(share / false_alarm_rate, 1.0), shape)
     # A rate above the tail's share asks for a quantile inside the data.
     if share < false_alarm_rate:
         threshold = float(np.quantile(scores, 1.0 - false_alarm_rate))
     threshold = max(threshold, centre + scale)
-    return Calibration(false_alarm_rate, threshold, centre, n, start, share, scale, shape)
+    return Calibration(false_alarm_rate, threshold, centre, n, start, share, scale, shape, follows=True)
 
 
 def fit_log_odds(raw: NDArray[np.float64], false_alarm_rate: float) -> Calibration:
@@ -148,8 +162,8 @@ def fit_log_odds(raw: NDArray[np.float64], false_alarm_rate: float) -> Calibrati
     )
 
 
-def _exceeded_by(odds: float, shape: float) -> float:
-    """How many scales above its start the tail is exceeded once in `odds`."""
+def exceeded_by(odds: float, shape: float) -> float:
+    """Say how many scales above its start a tail of this shape is exceeded once in `odds` (1 or more)."""
     return math.log(odds) if shape < 1e-6 else math.expm1(shape * math.log(odds)) / shape
 
 

@@ -12,7 +12,7 @@ import hashlib
 import json
 import os
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 from safetensors import SafetensorError
 from safetensors.torch import load, save
 
+from anomalyd.detectors import threshold
 from anomalyd.detectors.calibration import Calibration
 from anomalyd.detectors.detector import (
     Adaptation,
@@ -108,32 +109,50 @@ class Model:
             ModelMismatch: values of a shape this model was not trained for.
 
         """
-        return [
-            Scores(
-                self.calibration(r.raw),
-                r.raw,
-                r.error,
-                r.expectation,
-                r.contribution,
-                r.state,
-                r.adaptations,
-                np.copysign(r.contribution, r.error) if r.signed is None else r.signed,
+        found = []
+        own = [_own(stretch) for stretch in stretches] if self.calibration.follows else stretches
+        for stretch, raw in zip(stretches, self.detector.score(own), strict=True):
+            level: NDArray[np.float64] | float = 1.0
+            followed: State = {}
+            if self.calibration.follows:
+                level, followed = threshold.follow(self.calibration, stretch.times, raw.raw, stretch.state)
+            found.append(
+                Scores(
+                    self.calibration(raw.raw, level),
+                    raw.raw,
+                    raw.error,
+                    raw.expectation,
+                    raw.contribution,
+                    {**raw.state, **followed},
+                    raw.adaptations,
+                    np.copysign(raw.contribution, raw.error) if raw.signed is None else raw.signed,
+                )
             )
-            for r in self.detector.score(stretches)
-        ]
+        return found
 
     @property
     def adaptive(self) -> bool:
-        """Whether its idea of normal follows the entity, so that `told` and `undo` change anything."""
-        return isinstance(self.detector, Adaptive)
+        """Whether its idea of normal or its threshold follows the entity: `told` and `undo` change them."""
+        return self.calibration.follows or isinstance(self.detector, Adaptive)
 
     def told(self, state: State, word: Word, since: float, now: float) -> State:
-        """Take an operator's word, as `Adaptive.told`; a detector that does not adapt ignores it."""
-        return self.detector.told(state, word, since, now) if isinstance(self.detector, Adaptive) else state
+        """Take an operator's word, as `Adaptive.told`, with the detector and with the threshold.
+
+        What a detector learns as normal its threshold need not learn, too.
+        """
+        own, followed = threshold.parted(state)
+        itself = isinstance(self.detector, Adaptive)
+        if self.calibration.follows and followed and not (itself and word is Word.NORMAL):
+            followed = threshold.told(self.calibration, followed, word)
+        told = self.detector.told(own, word, since, now) if isinstance(self.detector, Adaptive) else own
+        return {**told, **followed}
 
     def undo(self, state: State, before: State) -> State:
-        """Undo an adaptation, as `Adaptive.undo`; a detector that does not adapt has none."""
-        return self.detector.undo(state, before) if isinstance(self.detector, Adaptive) else state
+        """Undo an adaptation, as `Adaptive.undo`, and put back the threshold if it was a part of it."""
+        (own, followed), (own_before, followed_before) = threshold.parted(state), threshold.parted(before)
+        if isinstance(self.detector, Adaptive):
+            own = dict(self.detector.undo(own, own_before))
+        return {**own, **(followed_before or followed)}
 
     def check(self, *, features: Sequence[str] = (), sample_kind: SampleKind = "vector") -> None:
         """See that samples of this kind, with these metrics in this order, are what it was trained for.
@@ -159,6 +178,11 @@ class Model:
                 f"model {self.card.kind!r} was trained on {len(known)} metrics, these are {len(given)} "
                 f"({how or 'the same in another order'}); train it again for them"
             )
+
+
+def _own(stretch: Stretch) -> Stretch:
+    """Give a stretch as its detector knows it: with nothing remembered but what the detector itself does."""
+    return replace(stretch, state=threshold.parted(stretch.state)[0])
 
 
 def save_model(model: Model, folder: Path) -> None:

@@ -1,19 +1,16 @@
-"""The lumisections that were seen, and the flags that people set, in the store."""
+"""The flags that people set, in the store, beside what was seen of each lumisection."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import replace
 
-from sqlalchemy import Connection, Insert, insert, select
+from sqlalchemy import Connection, insert, select
 
 from anomalyd.errors import StoreError
 from anomalyd.reports.database import Database
 from anomalyd.reports.quality import Coverage, Flag, FlagRange, Override, flag_ranges
 from anomalyd.reports.tables import flags, lumisections
-
-Place = tuple[int, str, int]
-"""Run, system, lumisection."""
 
 
 class FlagBook:
@@ -68,28 +65,3 @@ def read_flags(connection: Connection, run: int) -> dict[str, list[FlagRange]]:
     numbers = [number for some in seen.values() for number in some]
     span = (min(numbers), max(numbers)) if numbers else None
     return {s: flag_ranges(seen.get(s, {}), said.get(s, ()), span) for s in sorted({*seen, *said})}
-
-
-def coverage_upsert(database: Database) -> Insert:
-    """Insert what was seen of a lumisection, or count up what is there."""
-    upsert = database.insert(lumisections)
-    old, new = lumisections.c, upsert.excluded
-    return upsert.on_conflict_do_update(
-        index_elements=["run", "system", "lumisection"],
-        set_={name: old[name] + new[name] for name in ("seen", "judged", "alerting")},
-    )
-
-
-def coverage_rows(seen: Mapping[Place, Coverage]) -> list[dict[str, object]]:
-    """Write what a step saw as rows."""
-    return [
-        {
-            "run": run,
-            "system": system,
-            "lumisection": number,
-            "seen": c.seen,
-            "judged": c.judged,
-            "alerting": c.alerting,
-        }
-        for (run, system, number), c in sorted(seen.items())
-    ]

@@ -29,8 +29,16 @@ class Flag(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
+class Look:
+    """What came of the maps of one element in one lumisection: whether any was `judged`, any `alerting`."""
+
+    judged: bool
+    alerting: bool
+
+
+@dataclass(frozen=True, slots=True)
 class Coverage:
-    """Maps of a system in one lumisection: how many were `seen`, `judged` by a detector, and `alerting`."""
+    """Elements of a system in one lumisection: how many were `seen`, `judged`, and `alerting`."""
 
     seen: int
     judged: int

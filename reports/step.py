@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from anomalyd.reports.adaptation import Adapted, AnsweredUndo
-from anomalyd.reports.quality import Coverage
+from anomalyd.reports.quality import Look
 from anomalyd.reports.report import Evidence, Incident
 from anomalyd.reports.samples import Piece
 from anomalyd.reports.word import AppliedWord
@@ -71,7 +71,7 @@ class Step:
     each entity sent in this step. `adaptations`: what detectors changed of themselves, in order. `words` and
     `undos`: the operators' words and requests to undo that this step applies; each is applied once only, the
     step is refused if another daemon has done it. `samples`: what is kept to train on. `lumisections`: (run,
-    system, lumisection) -> what this step saw of it.
+    system, lumisection) -> what this step saw of each of its elements, by name.
     """
 
     group: str
@@ -84,4 +84,4 @@ class Step:
     words: tuple[AppliedWord, ...] = ()
     undos: tuple[AnsweredUndo, ...] = ()
     samples: tuple[Piece, ...] = ()
-    lumisections: Mapping[tuple[int, str, int], Coverage] = field(default_factory=dict)
+    lumisections: Mapping[tuple[int, str, int], Mapping[str, Look]] = field(default_factory=dict)

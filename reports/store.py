@@ -27,8 +27,9 @@ from anomalyd.errors import StoreConflict, StoreError
 from anomalyd.reports import tables as t
 from anomalyd.reports.database import Database, Insert
 from anomalyd.reports.evidence import encode
-from anomalyd.reports.flagbook import FlagBook, coverage_rows, coverage_upsert
+from anomalyd.reports.flagbook import FlagBook
 from anomalyd.reports.ledger import Ledger, keep_adaptations, mark_applied, mark_undone
+from anomalyd.reports.lumisections import keep_looks
 from anomalyd.reports.maintenance import MaintenanceBook
 from anomalyd.reports.points import MAX_POINTS, superfluous
 from anomalyd.reports.report import Explanation, Incident, Status
@@ -59,7 +60,6 @@ class Store:
         """Samples that are kept to train on."""
         self.flags = FlagBook(database, clock)
         """What people say of the quality of runs."""
-        self._upsert_coverage = coverage_upsert(database)
         self._upsert_report = _report_upsert(database)
         self._upsert_activity = _activity_upsert(database)
 
@@ -145,8 +145,7 @@ class Store:
             self._keep_points(connection, step.findings)
             if step.activity:
                 connection.execute(self._upsert_activity, _activity_rows(step.activity))
-            if step.lumisections:
-                connection.execute(self._upsert_coverage, coverage_rows(step.lumisections))
+            keep_looks(connection, self._database, step.lumisections)
             _queue(connection, step.outbox)
 
     def unsent(self, limit: int) -> list[Outgoing]:

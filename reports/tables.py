@@ -221,6 +221,15 @@ lumisections = Table(
     Column("alerting", Whole, nullable=False),
 )
 
+elements = Table(
+    "elements",
+    metadata,
+    Column("run", BigInteger, primary_key=True, autoincrement=False),
+    Column("system", Text, primary_key=True),
+    Column("lumisection", BigInteger, primary_key=True, autoincrement=False),
+    Column("names", LargeBinary, nullable=False),
+)
+
 flags = Table(
     "flags",
     metadata,

@@ -43,7 +43,11 @@ def card_facts(card: Card, calibration: Calibration, sha256: str) -> list[tuple[
         ("parameters", _parameters(card.parameters)),
         ("seed", str(card.seed)),
         ("wanted false-alarm rate", f"{calibration.false_alarm_rate:g} of the samples"),
-        ("alert threshold", f"raw score {calibration.threshold:.4g}"),
+        (
+            "alert threshold",
+            f"raw score {calibration.threshold:.4g}"
+            + (" to begin with, then as each entity's own scores say" if calibration.follows else ""),
+        ),
         (
             "normal (median)",
             f"raw score {calibration.centre:.4g}, of {calibration.samples:,} held-out samples",

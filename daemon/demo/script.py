@@ -21,6 +21,7 @@ from anomalyd.daemon.cli.read import answer_lines, incident_line
 from anomalyd.daemon.config import DetectorConfig
 from anomalyd.daemon.demo.bulletin import Bulletin
 from anomalyd.daemon.demo.burst import load
+from anomalyd.daemon.demo.hindsight import look_again
 from anomalyd.daemon.demo.stage import CHAMBERS, HOSTS, LUMISECTION_S, Stage, wait_until
 from anomalyd.daemon.demo.verdict import Injected, Verdict, judge
 from anomalyd.daemon.producers.chambers import Injection
@@ -147,7 +148,7 @@ def _sum_up(stage: Stage, injected: list[Injected]) -> Verdict:
     for each, incident in verdict.found:
         _say(f"found      {each.entity}  {each.what}: score {incident.peak:.1f}, [{incident.id}]")
     for each in verdict.missed:
-        _say(f"MISSED     {each.entity}  {each.what}")
+        _say(f"MISSED     {each.entity}  {each.what}: {look_again(stage.config, each, _TOLERANCE_S)}")
     for incident in verdict.false_alarms:
         _say(f"false      {incident_line(incident)}")
     _say(

@@ -4,13 +4,19 @@ from __future__ import annotations
 
 import signal
 import time
+from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import psutil
 import pytest
 
+from anomalyd.daemon.config import Config
 from anomalyd.daemon.demo.burst import load
+from anomalyd.daemon.demo.hindsight import Reached, look_again, reached
 from anomalyd.daemon.demo.verdict import Injected, judge
+from anomalyd.detectors.detector import Series, TrainingSet
+from anomalyd.detectors.pair import Pair, train_pair
 from anomalyd.reports.report import Incident, SeenBy, Severity, Status
 
 
@@ -85,6 +91,76 @@ def test_one_incident_may_tell_of_two_faults() -> None:
 def test_nothing_injected_and_nothing_found_is_nothing() -> None:
     verdict = judge([], [], 5.0)
     assert (verdict.found, verdict.missed, verdict.false_alarms) == ((), (), ())
+
+
+FEATURES = ("cpu_percent", "memory")
+
+
+def learnt(busy: float) -> tuple[Pair, Callable[[float, float], TrainingSet]]:
+    """A pair trained on 90 s of a host that is so busy, and what the topics hold after a load of 12 s."""
+    chance = np.random.default_rng(0)
+    values = chance.normal([busy, 40.0], [1.5, 1.0], (200, 2)).astype(np.float32)
+    times = 1000.0 + np.arange(200)
+
+    def history(load: float, seconds: float) -> TrainingSet:
+        held = values.copy()
+        under = (times >= MISSED.first) & (times < MISSED.first + seconds)
+        held[under, 0] = load + chance.normal(0, 1.0, under.sum())
+        return TrainingSet({"host/a": Series(times, held)}, FEATURES)
+
+    pair = train_pair(
+        TrainingSet({"host/a": Series(times[:90], values[:90])}, FEATURES),
+        kind="vector-autoencoder",
+        parameters={"epochs": 2, "window": 4, "warmup": 10},
+        false_alarm_rate=0.0005,
+    )
+    return pair, history
+
+
+MISSED = Injected("host/a", "load", 1120.0, 1132.0)
+
+
+def test_a_load_on_a_machine_that_was_loaded_already_says_so() -> None:
+    pair, history = learnt(95.0)
+    found = reached(pair, history(97.0, 12.0), MISSED, 5.0)
+    assert (found.samples, found.above) == (18, 0)
+    assert max(found.autoencoder, found.classical) < 1
+    assert found.busy == pytest.approx((95.0, 97.0), abs=1.0)
+    text = found.text(3)
+    assert text.startswith("highest of 18 scores: autoencoder 0.")
+    assert text.endswith("% while it learnt what is normal: the machine was loaded already")
+
+
+def test_alerts_too_few_for_an_incident_are_told() -> None:
+    pair, history = learnt(10.0)
+    found = reached(pair, history(90.0, 2.0), MISSED, 5.0)
+    assert found.above >= found.in_a_row >= 2
+    assert found.classical > 1
+    assert f"at most {found.in_a_row} in a row, 9 open an incident" in found.text(9)
+    assert "already" not in found.text(9)
+
+
+def test_what_was_not_seen_is_said() -> None:
+    pair, history = learnt(10.0)
+    other = Injected("host/b", "load", 1120.0, 1132.0)
+    later = Injected("host/a", "load", 5000.0, 5010.0)
+    for missed in (other, later):
+        assert reached(pair, history(90.0, 12.0), missed, 5.0).text(3) == (
+            "no sample of it was scored while it lasted"
+        )
+    assert "neither detector could tell" in Reached(4, np.nan, np.nan, 0, 0).text(3)
+
+
+def test_where_nothing_can_be_found_out_the_demo_goes_on(tmp_path: Path) -> None:
+    config = Config.model_validate(
+        {
+            "kafka": {"bootstrap_servers": ["127.0.0.1:1"]},
+            "inputs": [{"topic": "metrics"}],
+            "detectors": [{"name": "hosts", "kind": "vector-autoencoder", "entities": ["host/*"]}],
+            "store": {"models": str(tmp_path)},
+        }
+    )
+    assert look_again(config, MISSED, 5.0).startswith("why is not known: ")
 
 
 def children() -> set[int]:

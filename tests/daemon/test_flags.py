@@ -13,7 +13,7 @@ from typer.testing import CliRunner
 from anomalyd.daemon.cli.app import app
 from anomalyd.daemon.coverage import coverage
 from anomalyd.daemon.stages import Sample
-from anomalyd.reports.quality import Coverage
+from anomalyd.reports.quality import Look
 from anomalyd.reports.step import Step
 from anomalyd.reports.store import Store
 
@@ -35,10 +35,25 @@ def test_elements_are_counted_by_system_and_lumisection_and_once_for_two_detecto
         (scored([samples[1]], [np.nan]), np.array([False])),
     ]
     assert coverage(samples, judged) == {
-        (7, "DT", 1): Coverage(2, 1, 1),
-        (7, "DT", 2): Coverage(1, 1, 1),
-        (7, "EB", 1): Coverage(1, 0, 0),
+        (7, "DT", 1): {"DT/a": Look(judged=True, alerting=True), "DT/b": Look(judged=False, alerting=False)},
+        (7, "DT", 2): {"DT/a": Look(judged=True, alerting=True)},
+        (7, "EB", 1): {"EB": Look(judged=False, alerting=False)},
     }
+
+
+def test_a_map_that_comes_again_in_a_later_step_counts_once(tmp_path):
+    samples = [sample(f"DT/{k}", 1) for k in range(60)]
+    judged = [(scored(samples, [0.2] * 59 + [3.0]), np.arange(60) == 59)]
+    again = [(scored(samples[59:], [3.0]), np.array([True]))]
+    url = f"sqlite:///{tmp_path}/reports.db"
+    with closing(Store.open(url)) as store:
+        store.commit(Step("g", {("maps", 0): (None, 60)}, lumisections=coverage(samples, judged)))
+        for k in range(60, 63):
+            seen = coverage(samples[59:], again)
+            store.commit(Step("g", {("maps", 0): (k, k + 1)}, lumisections=seen))
+    # One of 60 is tolerated; counted four times it would not be.
+    (line,) = run("flags", 7, "--store", url).output.splitlines()
+    assert " ".join(line.split()) == "DT 1 to 1 good"
 
 
 def test_metrics_and_maps_without_a_run_have_no_lumisection():
@@ -49,8 +64,11 @@ def test_metrics_and_maps_without_a_run_have_no_lumisection():
 @pytest.fixture
 def url(tmp_path) -> str:
     url = f"sqlite:///{tmp_path}/reports.db"
-    seen = {(7, "DT", n): Coverage(10, 10, 5 * (n == 3)) for n in range(1, 6)}
-    seen |= {(7, "EB", n): Coverage(1, 1, 0) for n in range(2, 6)}
+    seen = {
+        (7, "DT", n): {f"DT/{k}": Look(judged=True, alerting=n == 3 and k < 5) for k in range(10)}
+        for n in range(1, 6)
+    }
+    seen |= {(7, "EB", n): {"EB": Look(judged=True, alerting=False)} for n in range(2, 6)}
     with closing(Store.open(url)) as store:
         store.commit(Step("g", {("maps", 0): (None, 9)}, lumisections=seen))
     return url

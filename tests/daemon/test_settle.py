@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 from prometheus_client import CollectorRegistry
 
 from anomalyd.daemon.config import Config
@@ -98,11 +99,23 @@ def loaded(detector: Any, version: str = "v1") -> LoadedPair:
     card = SimpleNamespace(
         sample_kind="vector", features=("x",), kind="vector-autoencoder", alarms_per_day=None
     )
-    silent: Any = lambda raw: np.full(len(raw), np.nan)  # noqa: E731
-    same: Any = lambda raw: raw  # noqa: E731
+    silent: Any = Uncalibrated(np.nan)
+    same: Any = Uncalibrated(0.0)
     quiet: Any = Plain()
     about: Any = card
     return LoadedPair("hosts", version, Pair(Model(about, detector, same), Model(about, quiet, silent)), ())
+
+
+class Uncalibrated:
+    """The raw score, and something more."""
+
+    follows = False
+
+    def __init__(self, more: float) -> None:
+        self._more = more
+
+    def __call__(self, raw: NDArray[np.float64], threshold: float = 1.0) -> NDArray[np.float64]:
+        return raw / threshold + self._more
 
 
 class Source:

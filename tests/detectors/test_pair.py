@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 
 from anomalyd.detectors.detector import Series, State, Stretch, TrainingSet
 from anomalyd.detectors.pair import Pair, member_state, train_pair
+from anomalyd.detectors.threshold import parted
 from anomalyd.detectors.training import data_sha256
 from anomalyd.errors import ModelMismatch, TrainingError
 
@@ -51,7 +52,9 @@ def test_the_state_of_both_is_one_state(pair: Pair, make_metrics: Make) -> None:
         parts.append(part.either)
     np.testing.assert_allclose(np.concatenate(parts), whole.either, rtol=1e-4)
     assert {name.split(".")[0] for name in state} == {"autoencoder", "classical"}
-    assert set(member_state(state, "autoencoder")) == {"recent", "centre", "width", "cap"}
+    own, followed = parted(member_state(state, "autoencoder"))
+    assert set(own) == {"recent", "centre", "width", "cap"}
+    assert followed
 
 
 def test_either_is_what_one_says_where_the_other_cannot_tell(pair: Pair, make_metrics: Make) -> None:

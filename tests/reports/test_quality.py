@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
+import tempfile
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from itertools import pairwise
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
+from sqlalchemy import select
 
 from anomalyd.errors import StoreConflict, StoreError
+from anomalyd.reports.database import Database
 from anomalyd.reports.quality import (
     Coverage,
     Flag,
     FlagRange,
+    Look,
     Override,
     flag_ranges,
     golden,
@@ -22,6 +28,7 @@ from anomalyd.reports.quality import (
 from anomalyd.reports.queries import Queries
 from anomalyd.reports.step import Step
 from anomalyd.reports.store import Store
+from anomalyd.reports.tables import lumisections
 
 RUN = 321909
 
@@ -171,14 +178,28 @@ def test_a_system_is_flagged_for_the_whole_run():
     ]
 
 
-def step(offset: tuple[int | None, int], **seen: Coverage) -> Step:
-    places = {(RUN, "DT", int(name[2:])): coverage for name, coverage in seen.items()}
+def looks(seen: int, judged: int, alerting: int, first: int = 0) -> dict[str, Look]:
+    return {f"DT/{first + k}": Look(judged=k < judged, alerting=k < alerting) for k in range(seen)}
+
+
+def step(offset: tuple[int | None, int], **seen: dict[str, Look]) -> Step:
+    places = {(RUN, "DT", int(name[2:])): some for name, some in seen.items()}
     return Step("g", {("maps", 0): offset}, lumisections=places)
 
 
-def test_what_is_seen_in_several_steps_adds_up(store: Store, queries: Queries):
-    store.commit(step((None, 3), ls1=Coverage(3, 3, 0), ls2=Coverage(1, 1, 0)))
-    store.commit(step((3, 9), ls2=Coverage(2, 2, 3)))
+def counted(url: str) -> dict[int, Coverage]:
+    c = lumisections.c
+    database = Database.open(url)
+    with database.reading() as connection:
+        rows = connection.execute(select(c.lumisection, c.seen, c.judged, c.alerting)).all()
+    database.close()
+    return {number: Coverage(*counts) for number, *counts in rows}
+
+
+def test_what_is_seen_in_several_steps_adds_up(store: Store, queries: Queries, url: str):
+    store.commit(step((None, 3), ls1=looks(3, 3, 0), ls2=looks(1, 1, 0)))
+    store.commit(step((3, 9), ls2=looks(2, 2, 1, first=1)))
+    assert counted(url) == {1: Coverage(3, 3, 0), 2: Coverage(3, 3, 1)}
     assert [(r.first, r.last, r.flag) for r in queries.flags(RUN)["DT"]] == [
         (1, 1, Flag.GOOD),
         (2, 2, Flag.BAD),
@@ -186,15 +207,64 @@ def test_what_is_seen_in_several_steps_adds_up(store: Store, queries: Queries):
     assert queries.flags(RUN + 1) == {}
 
 
+def test_a_map_that_comes_again_counts_once(store: Store, queries: Queries, url: str):
+    store.commit(step((None, 3), ls1=looks(250, 249, 5)))
+    store.commit(step((3, 9), ls1=looks(250, 249, 5)))
+    assert counted(url) == {1: Coverage(250, 249, 5)}
+    # What was not judged before is now, and one more alerts.
+    store.commit(step((9, 10), ls1=looks(1, 1, 1, first=249)))
+    assert counted(url) == {1: Coverage(250, 250, 6)}
+    assert [r.flag for r in queries.flags(RUN)["DT"]] == [Flag.BAD]
+
+
+@given(
+    st.lists(
+        st.dictionaries(st.integers(0, 30), st.builds(Look, st.booleans(), st.booleans()), min_size=1),
+        min_size=1,
+        max_size=5,
+    )
+)
+@settings(max_examples=15, deadline=None)
+def test_whatever_the_steps_an_element_counts_once(steps: list[dict[int, Look]]):
+    with tempfile.TemporaryDirectory() as folder:
+        url = f"sqlite:///{folder}/reports.db"
+        with closing(Store.open(url)) as store:
+            for k, some in enumerate(steps):
+                named = {f"DT/{element}": look for element, look in some.items()}
+                store.commit(step((k or None, k + 1), ls1=named))
+        found = counted(url)
+    told = [[some[e] for some in steps if e in some] for e in {e for some in steps for e in some}]
+    judged, alerting = (
+        sum(any(getattr(x, w) for x in some) for some in told) for w in ("judged", "alerting")
+    )
+    assert found == {1: Coverage(len(told), judged, alerting)}
+
+
+def test_steps_of_two_daemons_at_once_count_all(store: Store, url: str):
+    """Each reads and writes the row of one lumisection: neither may lose what the other added."""
+    other = Store.open(url)
+
+    def commit(k: int) -> None:
+        at = {("maps", k): (None, 1)}
+        (store, other)[k % 2].commit(
+            Step("g", at, lumisections={(RUN, "DT", 1): looks(5, 5, 0, first=4 * k)})
+        )
+
+    with ThreadPoolExecutor(4) as threads:
+        list(threads.map(commit, range(12)))
+    other.close()
+    assert counted(url) == {1: Coverage(49, 49, 0)}
+
+
 def test_a_step_that_is_refused_counts_nothing(store: Store, queries: Queries):
-    store.commit(step((None, 3), ls1=Coverage(4, 4, 0)))
+    store.commit(step((None, 3), ls1=looks(4, 4, 0)))
     with pytest.raises(StoreConflict):
-        store.commit(step((None, 3), ls1=Coverage(4, 4, 4)))
+        store.commit(step((None, 3), ls1=looks(4, 4, 4)))
     assert [(r.first, r.last, r.flag) for r in queries.flags(RUN)["DT"]] == [(1, 1, Flag.GOOD)]
 
 
 def test_a_word_is_kept_with_who_and_why(store: Store, queries: Queries):
-    store.commit(step((None, 3), ls1=Coverage(4, 4, 4)))
+    store.commit(step((None, 3), ls1=looks(4, 4, 4)))
     kept = store.flags.say(said(1, 1, Flag.GOOD, 0))
     (found,) = queries.flags(RUN)["DT"]
     assert found == FlagRange(1, 1, Flag.BAD, kept)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
+from torch.nn import functional
 
 from anomalyd.detectors.detector import Adaptive, Explainable, Stretch, Word
 from anomalyd.detectors.registry import detector_class
@@ -94,6 +95,24 @@ def test_the_variational_code_is_drawn_in_training_only():
     (one, more), (two, _) = (network.learn(windows, missing, chance) for _ in range(2))
     assert not torch.allclose(one, two)
     assert float(more.detach()) > 0
+
+
+@pytest.mark.parametrize("window", [2, 3, 4, 5, 7, 8, 31, 32, 33, 40])
+def test_the_forecast_is_that_of_dilated_causal_convolutions(window):
+    torch.manual_seed(0)
+    network = TemporalNetwork(metrics=5, window=window, hidden=8, code=2)
+    windows, missing = torch.randn(4, window, 5), torch.rand(4, window, 5) < 0.1
+    past = torch.cat([windows, missing.float()], dim=2)[:, :-1].transpose(1, 2)
+    hidden = network.enter(past)
+    reach = 1
+    for k, block in enumerate(network.blocks):
+        padded = functional.pad(hidden, (2 * 2**k, 0))
+        change = functional.conv1d(padded, block.weight, block.bias, dilation=2**k)
+        hidden = hidden + functional.gelu(change)
+        reach += 2 * 2**k
+    assert reach >= window - 1
+    expected = windows[:, -2] + network.leave(hidden[:, :, -1])
+    torch.testing.assert_close(network(windows, missing), expected, atol=1e-5, rtol=1e-5)
 
 
 @pytest.fixture

@@ -36,10 +36,9 @@ _LAG = 0.4
 """A slow mean is believed while a quick one was at most so many nats higher within the last thirty rows: else
 it still tells of what is over (half of the false alarms outlived their event)."""
 
-_JOLT_RATE = 0.0015
 _JOLT_STEP = 0.02
-"""The quantile is followed by multiplication (a step up when exceeded, a small one down when not: Robbins and
-Monro, 1951): 2 % a step follows a change within days, and one burst raises it little."""
+"""The quantile of jolts is followed by multiplication (a step up when exceeded, a small one down when not:
+Robbins and Monro, 1951): 2 % a step follows a change within days, and one burst raises it little."""
 
 LARGEST_JOLT = 10.0
 """A jolt counts for at most ten times the least one: how far a score rises for a single row."""
@@ -48,18 +47,22 @@ _CERTAIN = 0.25
 """Told "broken", or stuck, an alarm stands at least so high above its threshold, whatever the views see."""
 
 _QUIET_S = 3600.0
-"""... and is over when the sums have been inside the bulk for an hour."""
+"""... and is over when it would have been so by itself for an hour."""
 
 Floats = NDArray[np.float64]
 
 
 @dataclass(frozen=True, slots=True)
 class Heights:
-    """An alarm begins above `open`, and stays while the height is above `open` - `hold`."""
+    """An alarm begins above `open`, and stays while the height is above `open` - `hold`.
+
+    After `accept_s` it is taken for normal. `jolts`: share of rows that may be jolts.
+    """
 
     open: float
     hold: float
     accept_s: float
+    jolts: float
 
 
 def bulk_of(sums: NDArray[np.generic]) -> Floats:
@@ -122,11 +125,12 @@ def follow(
                 end = end_of(bulk)
         on = not math.isnan(since)
         height = value - end + (heights.hold if on else 0.0)
+        by_itself = height > heights.open
         known = known if still else 0.0
         if broken or still > known:
             height = max(height, heights.open + _CERTAIN)
         if broken:
-            quiet = math.nan if value > end else time if math.isnan(quiet) else quiet
+            quiet = math.nan if by_itself else time if math.isnan(quiet) else quiet
             if time - quiet >= _QUIET_S and not still:
                 broken, quiet, height = 0.0, math.nan, value - end
         if height <= heights.open:
@@ -144,7 +148,7 @@ def follow(
             end = end_of(bulk)
         del kept[:-_KEPT]
         over = move / math.exp(jolt)
-        jolt += _JOLT_STEP * ((1.0 if over > 1.0 else 0.0) - _JOLT_RATE)
+        jolt += _JOLT_STEP * ((1.0 if over > 1.0 else 0.0) - heights.jolts)
         # The least amount above: a jolt is an alarm, how far above the threshold of a rare one it may say.
         if over > 1.0:
             height = max(height, heights.open + 1e-6 + math.log(min(over, LARGEST_JOLT)))

@@ -24,6 +24,9 @@ LEAP = 5.0 * LARGEST
 POWER = 1.25
 """Between a sum, which many small moves fill, and a maximum: 1.25 ranked labelled servers best."""
 
+JOLTS = (0.01, 0.0015, 2e-4, 3e-5)
+"""Shares of rows at which jolts are measured: training may be short, and tell little of the rarest."""
+
 _TOP = 3
 
 _QUICK = 0.3
@@ -56,7 +59,8 @@ class Usual:
     `clip` (F,): most that a metric counts for; `displacement` (F,): its 99 % quantile; `surprise` (F,): 5 %
     quantile; `blame` (F,): 96 % quantile of what a metric moves from its last 10 rows; `shown` (P, C): values
     of the channels, and `trained_to` (1,) the event time up to which they are; `bulk` (2,): median and upper
-    quartile of the mean; `jolt` (1,): what all metrics together rarely move from one row to the next;
+    quartile of the mean; `jolt` (4,): what all metrics together move from one row to the next in the shares
+    `JOLTS` of rows;
     `still` (F,): repetitions above which a metric is stuck.
     """
 

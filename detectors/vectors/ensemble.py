@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict
 from typing import Any, ClassVar, Self
 
 import numpy as np
@@ -33,24 +33,23 @@ from anomalyd.detectors.detector import (
     Word,
     silent,
 )
-from anomalyd.detectors.parameters import number, read_parameters
+from anomalyd.detectors.parameters import read_parameters
 from anomalyd.detectors.vectors import alarm, rarity
 from anomalyd.detectors.vectors.channels import (
     CHANNELS,
+    JOLTS,
     LARGEST,
-    OF_VIEW,
-    SMOOTHING,
     VIEWS,
-    Around,
     Usual,
     as_tensors,
     from_tensors,
     logs,
     shares_of,
-    views,
 )
-from anomalyd.detectors.vectors.following import KNOWN, SQUASHED, Followed, follow, is_broken
-from anomalyd.detectors.vectors.measuring import around_of, jolts, levels_of, measure_usual, views_of
+from anomalyd.detectors.vectors.ensemble_parameters import Parameters
+from anomalyd.detectors.vectors.explaining import context_of, score_in
+from anomalyd.detectors.vectors.following import KNOWN, Followed, follow, is_broken
+from anomalyd.detectors.vectors.measuring import jolts, levels_of, measure_usual, views_of
 from anomalyd.detectors.vectors.predictive import Predictor, fit_predictor
 from anomalyd.detectors.vectors.rarity import Rarity
 from anomalyd.detectors.vectors.scaling import Scaling
@@ -69,46 +68,16 @@ _SETTLING = 100
 
 _STATE_FROM_SCALING = "scale."
 
-_OF_VIEWS = ("clip", "displacement", "surprise", "blame")
-"""What the views know of an entity."""
-
-_RATE, _PER_HEIGHT = 0.9e-3, 1.3
+_RATE, _PER_HEIGHT = 0.9e-3, 0.85
 """Where an alarm began at the height `open` on labelled servers: at about one in 1000 normal rows, and at
-fewer by a factor e for each 1.3rd of a height more; alike for rows of a minute and of five. (What a pair
-leaves to the ensemble of a wanted 0.001 is nine tenths.)"""
+fewer by a factor e for each 1 / 0.85 nats more; alike for rows of a minute and of five. (What a pair leaves
+to the ensemble of a wanted 0.001 is nine tenths.)"""
+
+_JOLTS = 0.0015 / _RATE
+"""So many rows may be jolts for one that may begin an alarm: most stand in alarms, or beside others."""
 
 _USUAL = -1.0
 """The height of a usual row: about one below the end of the bulk."""
-
-
-@dataclass(frozen=True, slots=True)
-class Parameters:
-    """What may be set.
-
-    `hidden`, `code`: widths of the network; `steps`: batches it is trained with; `open`: height above the
-    bulk from which an alarm is on at a rate of 0.0009; `hold`: how much lower it stays on; `accept_days`: how
-    long an alarm lasts before what it is about is taken for the new normal; `warmup`: rows from which an
-    unknown entity learns its scale; `floor`: how little a metric is asked to move, as a share of its size;
-    `turbulence`, `surprise`, `displacement`, `profile`, `unrest`, `motion`: weight of each view in the mean,
-    times the share it was given (0: without it; one stays); `jolts`: whether a jump of one row alerts (0:
-    no).
-    """
-
-    hidden: int = number(128, 4, 1024, tune=(32, 256), log=True)
-    code: int = number(32, 1, 1024, tune=(4, 64), log=True)
-    steps: int = number(800, 1, 100_000, tune=(200, 2000), log=True)
-    open: float = number(2.0, 0.1, 100.0)
-    hold: float = number(0.85, 0.0, 100.0)
-    accept_days: float = number(0.5, 0.01, 365.0, tune=(0.25, 14.0), log=True)
-    warmup: int = number(30, 10, 100_000)
-    floor: float = number(0.01, 0.0, 1.0, tune=(0.001, 0.1), log=True)
-    turbulence: float = number(1.0, 0.0, 10.0)
-    surprise: float = number(1.0, 0.0, 10.0)
-    displacement: float = number(1.0, 0.0, 10.0)
-    profile: float = number(1.0, 0.0, 10.0)
-    unrest: float = number(1.0, 0.0, 10.0)
-    motion: float = number(1.0, 0.0, 10.0)
-    jolts: int = number(1, 0, 1)
 
 
 class VectorEnsemble(Detector):
@@ -208,7 +177,7 @@ class VectorEnsemble(Detector):
             levels = levels_of(seen, held.get("levels"))
             means, shown = self._means(stretch.entity, stretch.times[part], levels, held)
             believed, lately = alarm.believed(means[:, 0], means[:, 1], held.get("lately"))
-            before = held if "alarm" in held else alarm.start(usual.bulk.double().numpy(), float(usual.jolt))
+            before = held if "alarm" in held else alarm.start(usual.bulk.double().numpy(), self._jolt(usual))
             last = np.asarray(held.get("recent", np.full((1, metrics), np.nan, np.float32)))[-1]
             runs = repeats(
                 observed[part] - offset, last, np.asarray(held.get("runs", np.zeros(metrics, int)))
@@ -302,7 +271,12 @@ class VectorEnsemble(Detector):
     def _heights(self) -> alarm.Heights:
         given = self._parameters
         opens = max(given.open + math.log(_RATE / self._rate) / _PER_HEIGHT, 0.1)
-        return alarm.Heights(opens, given.hold, given.accept_days * 86_400.0)
+        return alarm.Heights(opens, given.hold, given.accept_days * 86_400.0, _JOLTS * self._rate)
+
+    def _jolt(self, usual: Usual) -> float:
+        """Give what all metrics together moved in training as often as jolts may be."""
+        wanted, shares = math.log(_JOLTS * self._rate), np.log(JOLTS)
+        return math.exp(float(np.interp(-wanted, -shares, np.log(usual.jolt.numpy() + 1e-9))))
 
     def _accepted(self, time: float, before: State) -> Adaptation:
         days = self._parameters.accept_days
@@ -349,37 +323,14 @@ class VectorEnsemble(Detector):
         before = state.get("levels", levels[0].numpy())
         before = np.where(np.isnan(before), levels[0].numpy(), before)
         height = float(raw[-1]) if math.isfinite(float(raw[-1])) else 0.0
-        around = around_of(followed)
-        context = (
-            torch.stack([getattr(around, name) for name in Around.__slots__], dim=1),
-            torch.from_numpy(followed.observed),
-            torch.from_numpy(followed.known),
-            torch.from_numpy(np.asarray(before, dtype=np.float32))[None],
-            # The raw score of this row, and the slow mean behind it: differences of the mean are added to it.
-            torch.tensor([[height, float(means[-1, 0])]]),
-            torch.from_numpy(shown["steps"])[None],
-            torch.from_numpy(shown["tail"])[None],
-            *(getattr(usual, name)[None] for name in _OF_VIEWS),
-        )
+        context = context_of(followed, before, (height, float(means[-1, 0])), shown, usual)
         feature = torch.where(torch.from_numpy(followed.observed[0]) > 0, torch.arange(rows.shape[1]), -1)
         inputs, baseline = torch.from_numpy(followed.rows), torch.from_numpy(followed.around.median15)
         return Encoded(inputs, baseline, context, feature)
 
     def forward(self, inputs: Tensor, *context: Tensor) -> Tensor:
         """Give the raw score (N,) of inputs (N, F); context of one row goes for all."""
-        around, observed, known, before, height, steps, tail, *rest = context
-        given = {name: array[0] for name, array in zip(_OF_VIEWS, rest, strict=True)}
-        usual = replace(next(iter(self._usual.values())), **given)
-        count = len(inputs)
-        observed = observed[:1].expand(count, -1)
-        past = Around(*around[:1].expand(count, -1, -1).unbind(dim=1))
-        came = _signed_log(inputs - past.median15).clamp(-SQUASHED, SQUASHED) * observed
-        surprise = self._network.surprise(known[:1].expand(count, -1), came)
-        seen = views(inputs, past, observed, surprise, usual)
-        weight = torch.tensor(SMOOTHING)
-        levels = (1.0 - weight) * before[:1] + weight * seen[:, OF_VIEW]
-        nats = Rarity(steps[0], tail[0]).nats(logs(levels))
-        return height[0, 0] + nats @ self._shares[:, 0] - height[0, 1]
+        return score_in(context, inputs, self._network, next(iter(self._usual.values())), self._shares)
 
     def tensors(self) -> dict[str, Tensor]:
         """Give scales, weights, what is usual, and what training left of each entity."""
@@ -439,7 +390,3 @@ def _for_scaling(stretch: Stretch, state: State) -> Stretch:
         if name.startswith(_STATE_FROM_SCALING)
     }
     return Stretch(stretch.entity, stretch.times, stretch.values, own)
-
-
-def _signed_log(values: Tensor) -> Tensor:
-    return torch.sign(values) * torch.log1p(values.abs())

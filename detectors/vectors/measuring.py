@@ -14,6 +14,7 @@ from anomalyd.detectors.vectors import rarity
 from anomalyd.detectors.vectors.alarm import bulk_of
 from anomalyd.detectors.vectors.channels import (
     CHANNELS,
+    JOLTS,
     OF_VIEW,
     SMOOTHING,
     VIEWS,
@@ -33,8 +34,6 @@ _LEAST_DISPLACEMENT, _LEAST_BLAME = 0.3, 0.45
 _USUAL_S = 7 * 86_400.0
 """How far each metric usually goes is measured on the newest week of training, for entities drift; how rare
 what all of them do is, on all of it."""
-
-_JOLT_SHARE = 0.0015
 
 _UNREST = VIEWS.index("unrest")
 
@@ -99,17 +98,17 @@ def measure_usual(
         shown=torch.zeros(0, len(CHANNELS), dtype=torch.float16),
         trained_to=torch.tensor([times[-1]], dtype=torch.float64),
         bulk=torch.tensor([0.0, 1.0]),
-        jolt=torch.ones(1),
+        jolt=torch.ones(len(JOLTS)),
         still=torch.from_numpy(limits(np.where(followed.observed > 0, followed.rows, np.nan))),
     )
     seen = views_of(network, followed, usual)
     logged = logs(levels_of(seen, None))[settled]
     shown = rarity.samples_of(times[settled], logged.numpy())
     means = rarity.Rarity.measure(shown).nats(logged) @ shares[:, 0]
-    rare = np.quantile(jolts(seen)[newest], [1.0 - _JOLT_SHARE])
+    leaps = np.quantile(jolts(seen)[newest], 1.0 - np.array(JOLTS))
     return replace(
         usual,
         shown=torch.from_numpy(shown),
         bulk=torch.from_numpy(bulk_of(means.numpy()).astype(np.float32)),
-        jolt=torch.from_numpy(rare.astype(np.float32)),
+        jolt=torch.from_numpy(leaps.astype(np.float32)),
     )

@@ -130,13 +130,13 @@ def stream(
 def _views(
     trained: Trained, scored: PairScores | Scores
 ) -> dict[str, tuple[NDArray[np.float64], NDArray[np.float32]]]:
-    """Take apart what was said; of a pair's "either", each row's blame is from the one whose score it is."""
+    """Take apart what was said; "either" blames as the autoencoder, unless the other alerts higher."""
     if isinstance(scored, Scores):
         assert isinstance(trained, Model)
         return {trained.card.kind: (np.nan_to_num(scored.score), scored.contribution)}
     neural, classical = (np.nan_to_num(s.score) for s in (scored.autoencoder, scored.classical))
-    higher = (neural >= classical)[:, None]
-    blamed = np.where(higher, scored.autoencoder.contribution, scored.classical.contribution)
+    alone = ((classical > 1.0) & (classical > neural))[:, None]
+    blamed = np.where(alone, scored.classical.contribution, scored.autoencoder.contribution)
     return {
         "autoencoder": (neural, scored.autoencoder.contribution),
         "classical": (classical, scored.classical.contribution),

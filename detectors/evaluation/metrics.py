@@ -59,10 +59,10 @@ def evaluate_metrics(
     """Train on each series of a folder, stream its test half causally, write and return the figures.
 
     OUT/NAME.npz holds `score` (U,), of a pair the higher of both detectors' (0 where none can tell), and
-    `contribution` (U, F), each row's from the detector whose score it is. OUT/results.json holds the rows
-    that are returned: for each series and last for their macro mean, a row for each of the contender's
-    `detectors`. OUT/failed.json says of each series that could not be read or trained on why; the others are
-    measured. The test half begins as the daemon begins with a new model.
+    `contribution` (U, F), each row's from the autoencoder unless the classical test alerts higher.
+    OUT/results.json holds the rows that are returned: for each series, and last for their macro mean, a row
+    for each of the contender's `detectors`. OUT/failed.json says of each series that could not be read or
+    trained on why; the others are measured. The test half begins as the daemon begins with a new model.
 
     Raises:
         TrainingError: there is no file, not one could be measured, or the kind of detector is unknown.

@@ -98,6 +98,12 @@ def test_it_scores_as_the_daemon_does(pair: Pair, make_metrics: Make) -> None:
     np.testing.assert_allclose(found["either"][0], at_once.either, rtol=1e-4)
     np.testing.assert_allclose(found["autoencoder"][0], at_once.autoencoder.score, rtol=1e-4)
     np.testing.assert_array_equal(found["classical"][1], at_once.classical.contribution)
+    neural, classical = found["autoencoder"], found["classical"]
+    alone = (classical[0] > 1) & (classical[0] > neural[0])
+    assert alone.any()
+    assert (classical[0] > neural[0])[~alone].any()
+    np.testing.assert_array_equal(found["either"][1][alone], classical[1][alone])
+    np.testing.assert_array_equal(found["either"][1][~alone], neural[1][~alone])
 
 
 def test_a_single_kind_is_streamed_as_its_place_in_a_pair(

@@ -21,7 +21,9 @@ _EVERY_S = 600.0
 _KEPT = 7 * 144
 """One sum in ten minutes for seven days: 1008 numbers give the quantile to a percent, and are 4 kB."""
 
-_EACH_S = 3600.0
+_EACH_S = 3 * 3600.0
+"""How often the bulk is measured anew: a week changes little in three hours."""
+
 _LEAST_KEPT = 72
 """Half a day of the stream's own sums before they speak against those of training."""
 
@@ -93,8 +95,8 @@ def start(bulk: Floats, jolt: float) -> dict[str, NDArray[np.generic]]:
         "sums": np.empty(0, dtype=np.float32),
         "aside": np.empty(0, dtype=np.float32),
         "bulk": np.array([bulk[0], bulk[1]]),
-        # jolt threshold, sum's slot, bulk's hour, since when an alarm is on, told "broken", quiet since,
-        # whether what is stuck is known and accepted
+        # jolt threshold, slot of the newest sum, when the bulk was measured, since when an alarm is on, told
+        # "broken", quiet since, whether what is stuck is known and accepted
         "alarm": np.array([math.log(max(jolt, 1e-9)), -1.0, -1.0, math.nan, 0.0, math.nan, 0.0]),
     }
 

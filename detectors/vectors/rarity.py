@@ -54,8 +54,9 @@ class Rarity:
     def measure(cls, samples: NDArray[Any]) -> Rarity:
         """Measure samples (P, C) of what was usual, none of them NaN."""
         ordered = np.sort(samples.astype(np.float32), axis=0)
-        shares = 1.0 - np.exp(-np.linspace(0.0, -math.log(_BEYOND), _STEPS))
-        steps = np.quantile(ordered, shares, axis=0)
+        at = (1.0 - np.exp(-np.linspace(0.0, -math.log(_BEYOND), _STEPS))) * (len(ordered) - 1)
+        below = ordered[at.astype(int)]
+        steps = below + (at % 1.0)[:, None] * (ordered[np.ceil(at).astype(int)] - below)
         over = ordered - steps[-1]
         above = over > 0
         tail = np.where(above, over, 0.0).sum(axis=0) / np.maximum(above.sum(axis=0), 1)

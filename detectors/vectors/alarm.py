@@ -177,5 +177,5 @@ def told(state: State, *, broken: bool, since: float) -> dict[str, NDArray[np.ge
 
 
 def _with(kept: list[float], aside: list[float]) -> list[float]:
-    """Add what was set aside; of the days before it so few are kept that it makes a fifth: the upper one."""
-    return (kept[-4 * len(aside) :] + aside)[-_KEPT:]
+    """Add what was set aside; of the days before it so few are kept that it makes a third: the upper one."""
+    return (kept[-2 * len(aside) :] + aside)[-_KEPT:]

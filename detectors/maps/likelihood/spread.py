@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from anomalyd.detectors.maps.likelihood.evidence import Compared, comparisons
+from anomalyd.detectors.maps.likelihood.compared import Compared, comparisons
 from anomalyd.detectors.maps.likelihood.places import Counts, Places
 
 NINE_TENTHS = (0.9, 2.7055)

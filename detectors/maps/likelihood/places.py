@@ -105,6 +105,20 @@ class Places:
             return 1
         return columns if self.wrap else columns - family.width + 1
 
+    def sizes(self) -> NDArray[np.float64]:
+        """Give the mean number of cells of each kind of places (K,)."""
+        cells, places = np.zeros(len(self.names)), np.zeros(len(self.names))
+        heights = self.groups.sum(1)
+        for family in self.families:
+            starts = self.starts(family)
+            cells[family.kind] += heights[family.group].sum() * (family.width or self.shape[1]) * starts
+            places[family.kind] += len(family.group) * starts
+        for listed in self.listed:
+            cells[listed.kind] += listed.cells.sum()
+            places[listed.kind] += len(listed.names)
+        sizes: NDArray[np.float64] = cells / places
+        return sizes
+
     def cells_of(self, number: int, place: int) -> Cells:
         """Give the cells (R, C) of one place: `place` counts within family or list `number`."""
         if number >= len(self.families):

@@ -13,7 +13,7 @@ from anomalyd.detectors.maps.geometry import Geometry, Search, Segment
 from anomalyd.detectors.maps.likelihood.places import Counts, Places, Runs, Units, compile_places
 
 _WIRES = (1, 2, 3, 4, 5, 6, 8, 10, 12, 14, 16, 20, 24, 28, 32, 40)
-_LOST = 0.8
+_LOST = 0.85
 """Of the broken places that are larger than a few cells, how many count too little: noise is narrow."""
 
 _BENIGN_WIRES = 0.005  # share of the wires of a drift-tube chamber that are dead without a fault
@@ -22,7 +22,7 @@ _LAYERS = {12: tuple(range(1, 13)), 8: (1, 2, 3, 4, 9, 10, 11, 12)}
 _NARROWEST, _WIDEST = 47, 96
 """Layers of a drift-tube chamber, by how many there are, and how many wires a layer may have."""
 
-_WEAK = 1.0  # nats: how much more likely a known weak layer breaks
+_WEAK = 1.2  # nats: how much more likely a known weak layer breaks
 
 _POSITIONS = 24  # steps along a layer in which faults that go through all layers are looked for
 

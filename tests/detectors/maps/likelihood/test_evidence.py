@@ -104,6 +104,26 @@ def test_odds_are_the_binomial_likelihood_ratio():
     assert log_odds(a, e, w)[0] == pytest.approx(np.log(wanted), abs=1e-3)
 
 
+def test_losses_are_likelier_where_they_are_said_to_be():
+    a, e, w = (np.array(x, dtype=np.float32) for x in ([70, 140], [100, 100], [2000, 2000]))
+    even, lossy = log_odds(a, e, w), log_odds(a, e, w, 0.8)
+    assert lossy[0] - even[0] == pytest.approx(np.log(0.8 / 0.5), abs=1e-3)
+    assert lossy[1] - even[1] == pytest.approx(np.log(0.2 / 0.5), abs=1e-3)
+
+
+def test_the_likeliest_place_takes_the_blame_where_none_stands_out():
+    counts, reference = draw(WIRES, 15, 200)
+    found = run(WIRES, counts, reference)
+    calm = np.flatnonzero((found.score < -0.6) & (found.place >= 0))
+    assert len(calm) > 10
+    for one in calm:
+        cells = WIRES.cells_of(int(found.family[one]), int(found.place[one]))
+        assert ((found.blame[one] != 0) == cells).all()
+        lost = found.observed[one] < found.expected[one]
+        assert (np.sign(found.blame[one][cells]) == (-1 if lost else 1)).all()
+        assert np.abs(found.blame[one]).max() < 0.5
+
+
 def test_odds_of_millions_of_counts_keep_their_digits():
     a, e, w = (np.array([x], dtype=np.float32) for x in (980_000, 1_000_000, 20_000_000))
     f = np.array(LOSSES)[:, None]

@@ -22,6 +22,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from anomalyd.detectors.maps.likelihood.compared import Compared, Profile, Sums, laid_out, summed_up
+from anomalyd.detectors.maps.likelihood.edges import sharpened
 from anomalyd.detectors.maps.likelihood.empties import Empties
 from anomalyd.detectors.maps.likelihood.places import Cells, Counts, Index, Places
 from anomalyd.detectors.maps.likelihood.sums import at_places
@@ -52,6 +53,12 @@ _UNLIKE, _FEW = 4.0, 3.0
 
 Single cells are so many that their spread is known.
 """
+
+_STRIKING = 2.0
+"""Score from which the edges of the likeliest place are looked at closer."""
+
+_FITTED = 3.5
+"""Nats that are gained by moving edges where nothing is to be gained: they fit the noise."""
 
 _LIKELY = 8.0
 """Places that are this many nats less likely than all together are not blamed."""
@@ -117,7 +124,8 @@ def scan(
             if (found := _look_closer(sums, spread[part], zeros, places, usual)) is not None
         ]
         if close:
-            _sum_up(close, part, result, places)
+            odds = _sum_up(close, part, result, places)
+            _sharpen(part, odds, seen, known if usual is None else known + usual.rates, result, places)
     return result
 
 
@@ -156,8 +164,8 @@ def _look_closer(
     return _Close(sums.number, maps, place, nats + np.float32(sums.prior), a, e)
 
 
-def _sum_up(close: list[_Close], part: slice, result: Evidence, places: Places) -> None:
-    """Add the odds of all places up, and find the likeliest one of each map."""
+def _sum_up(close: list[_Close], part: slice, result: Evidence, places: Places) -> Doubles:
+    """Add the odds of all places up, find the likeliest one of each map, and give its share (n,) in them."""
     maps = np.concatenate([c.map for c in close])
     nats = np.minimum(np.concatenate([c.nats for c in close]), _HIGHEST, dtype=np.float64)
     size = len(result.score[part])
@@ -179,11 +187,30 @@ def _sum_up(close: list[_Close], part: slice, result: Evidence, places: Places) 
     suspect = result.score[part] > _SUSPECT
     if suspect.any():
         result.blame[part] = _blame(close, result.score[part], suspect, places)
-    for one in part.start + np.flatnonzero(~suspect & (result.place[part] >= 0)):
-        cells = places.cells_of(int(result.family[one]), int(result.place[one]))
-        odds = np.exp(highest[one - part.start] - result.score[one])
-        lost = result.observed[one] < result.expected[one]
-        result.blame[one] = cells * (-odds if lost else odds)
+    share: Doubles = np.exp(highest - result.score[part])
+    for one in np.flatnonzero(~suspect & (result.place[part] >= 0)):
+        at = part.start + one
+        cells = places.cells_of(int(result.family[at]), int(result.place[at]))
+        lost = result.observed[at] < result.expected[at]
+        result.blame[at] = cells * np.float32(-share[one] if lost else share[one])
+    return share
+
+
+def _sharpen(
+    part: slice, share: Doubles, seen: Floats, known: Floats, result: Evidence, places: Places
+) -> None:
+    """Let the likeliest place of a striking map share its blame with one whose edges fit better."""
+    for one in np.flatnonzero(result.score[part] > _STRIKING):
+        at = part.start + one
+        number = int(result.family[at])
+        # Whole rows and listed places are units of the hardware: they end where they end.
+        if number >= len(places.families) or places.families[number].width == 0:
+            continue
+        ratio = float(result.observed[at]), float(result.expected[at])
+        cells, gain = sharpened(seen[one], known[one], places, number, int(result.place[at]), ratio)
+        likelier = np.exp(min(gain - _FITTED, _LIKELY)) * share[one]
+        sign = -1 if ratio[0] < ratio[1] else 1
+        result.blame[at] = (result.blame[at] + sign * likelier * cells) / (1 + likelier)
 
 
 def _blame(close: list[_Close], score: Doubles, suspect: Cells, places: Places) -> Floats:

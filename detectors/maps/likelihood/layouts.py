@@ -88,7 +88,7 @@ def chamber_layout(
     # The nats were chosen on simulated faults: a class of few places drowns weak evidence of the others.
     classes: list[Runs | Units] = [
         Runs("cell", layers, (1,), nats=-1),
-        Runs("short run", layers, (2, 3, 4, 5), nats=0.5),
+        Runs("short run", layers, (2, 3, 4, 5), nats=1),
         Runs("long run", layers, _WIRES[5:], lost=_LOST),
         Runs("long run", layers, _WIRES[5:], sisters, lost=_LOST),
         Runs("layer", layers, (0,), lost=_LOST),

@@ -327,8 +327,9 @@ class _Stream:
         for single, three in self._jobs:
             raw, blame = single.score, single.blame
             if three is not None:
-                raw = float(np.logaddexp(raw + np.log(1 - _LASTING), three.score + np.log(_LASTING)))
-                if three.score > single.score:
+                new, lasting = raw + np.log(1 - _LASTING), three.score + np.log(_LASTING)
+                raw = float(np.logaddexp(new, lasting))
+                if lasting > new:
                     blame = three.blame
             drawn = single.drawn
             usual = single.reference if single.usual is None else single.reference + single.usual

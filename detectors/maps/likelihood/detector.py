@@ -23,7 +23,8 @@ from anomalyd.detectors.detector import (
     silent,
 )
 from anomalyd.detectors.maps.geometry import Geometry
-from anomalyd.detectors.maps.likelihood.evidence import Profile, scan
+from anomalyd.detectors.maps.likelihood.compared import Profile
+from anomalyd.detectors.maps.likelihood.evidence import scan
 from anomalyd.detectors.maps.likelihood.expectation import Expectation, train_expectation
 from anomalyd.detectors.maps.likelihood.history import PARTS, History
 from anomalyd.detectors.maps.likelihood.layouts import layout_of
@@ -43,7 +44,7 @@ from anomalyd.errors import ModelDamaged, ModelMismatch, TrainingError
 _TRUSTED = 1.0
 """Raw score up to which a map joins the history: one in a hundred normal maps lies above."""
 
-_LASTING = 0.25
+_LASTING = 0.33
 """Prior that a fault has lasted for three maps: a new one is not to drown in the noise of older maps."""
 
 _GROWN = 0.1
@@ -161,6 +162,11 @@ class MapScan(Detector):
         population = self.populations.get(shape) or stranger(stretch.entity, shape, self.geometries)
         state = stretch.state or self._primed.get(stretch.entity, {})
         places = layout_of(stretch.entity, shape, self.geometries)
+        if len(population.drift) != len(places.names):
+            raise ModelMismatch(
+                f"{stretch.entity}: the model knows {len(population.drift)} kinds of places, this version "
+                f"looks at {len(places.names)}; train it again"
+            )
         return _Stream(stretch, places, population, History.of(state, shape))
 
     def told(self, state: State, word: Word, since: float, now: float) -> State:
@@ -321,8 +327,9 @@ class _Stream:
         for single, three in self._jobs:
             raw, blame = single.score, single.blame
             if three is not None:
-                raw = float(np.logaddexp(raw + np.log(1 - _LASTING), three.score + np.log(_LASTING)))
-                if three.score > single.score:
+                new, lasting = raw + np.log(1 - _LASTING), three.score + np.log(_LASTING)
+                raw = float(np.logaddexp(new, lasting))
+                if lasting > new:
                     blame = three.blame
             drawn = single.drawn
             usual = single.reference if single.usual is None else single.reference + single.usual

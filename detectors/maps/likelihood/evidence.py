@@ -16,25 +16,26 @@ D. B. Neill, A. W. Moore, G. F. Cooper, "A Bayesian spatial scan statistic", NIP
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
-from anomalyd.detectors.maps.likelihood.empties import Empties, empties_of, isolated_zeros
-from anomalyd.detectors.maps.likelihood.places import Cells, Counts, Family, Index, Listed, Places
-from anomalyd.detectors.maps.likelihood.sums import at_places, sums_of, windows
+from anomalyd.detectors.maps.likelihood.compared import Compared, Profile, Sums, laid_out, summed_up
+from anomalyd.detectors.maps.likelihood.edges import sharpened
+from anomalyd.detectors.maps.likelihood.empties import Empties
+from anomalyd.detectors.maps.likelihood.places import Cells, Counts, Index, Places
+from anomalyd.detectors.maps.likelihood.sums import at_places
 
 Floats = NDArray[np.float32]
 Doubles = NDArray[np.float64]
 
-DEAD_SHARE = 0.4
-"""Probability that a broken place is dead, the commonest fault; the others are as likely as one another."""
+DEAD_SHARE = 0.3
+"""Probability that a broken place is dead, the commonest fault; other losses are as likely as one another."""
 
-LOSSES = (0.02, 0.3, 0.5, 0.7, 0.8, 0.9, 0.95, 0.98)
-EXCESSES = (1.02, 1.05, 1.1, 1.25, 1.5, 2.0, 3.0, 5.0)
-"""What a broken place is taken to count of what it should: losses are as likely as excesses."""
+LOSSES = (0.02, 0.4, 0.65, 0.8, 0.88, 0.93, 0.97)
+EXCESSES = (1.05, 1.1, 1.25, 1.5, 2.0, 4.0)
+"""What a broken place is taken to count of what it should."""
 
 _NEGLIGIBLE = float(np.log(5e-4))
 """Places whose pull cannot make more of the odds than this are not looked at closer."""
@@ -44,8 +45,8 @@ _SMALLEST_PULL = 1.2
 _UNSEEN = 0.5
 """What the places that are not looked at closer are worth together, by priors that add up to 1."""
 
-_SUSPECT = -0.5
-"""Score from which it is said who is to blame: below, no place stands out."""
+_SUSPECT = -0.6
+"""Score from which all places share the blame: below, none stands out, and the likeliest one takes it."""
 
 _UNLIKE, _FEW = 4.0, 3.0
 """One element in twenty (3 nats) strays four times as far from a profile as the others: some shapes are rare.
@@ -53,14 +54,16 @@ _UNLIKE, _FEW = 4.0, 3.0
 Single cells are so many that their spread is known.
 """
 
+_STRIKING = 2.0
+"""Score from which the edges of the likeliest place are looked at closer."""
+
+_FITTED = 3.5
+"""Nats that are gained by moving edges where nothing is to be gained: they fit the noise."""
+
 _LIKELY = 8.0
 """Places that are this many nats less likely than all together are not blamed."""
 
-_CHUNK = 120_000  # cells that are worked on together: they and their sums stay in the processor's cache
-
 _HIGHEST = 1e30  # nats: so many are as certain as infinitely many, and can be subtracted
-
-_LEAST = np.float32(1e-3)  # counts that nothing is divided by less than
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,34 +86,6 @@ class Evidence:
     def efficiency(self) -> Doubles:
         """Say what the likeliest place (N,) counts of what it should, NaN where there is none."""
         return np.where(self.place >= 0, self.observed / np.maximum(self.expected, 1e-9), np.nan)
-
-
-@dataclass(frozen=True, slots=True)
-class Profile:
-    """What an element's maps should look like by other sources than its history.
-
-    `rates` (N, R, C): relative rates, of any scale; `error` (N, K): relative error for each kind of places.
-    """
-
-    rates: Counts
-    error: Floats
-
-
-@dataclass(frozen=True, slots=True)
-class Compared:
-    """All places of one family or list, (N, ...) each: `observed` counts beside the `expected` ones.
-
-    `variance`: of observed less expected, in units of `expected`: 1 is Poisson's, the rest comes from the
-    error of what is expected. `number` counts families and lists, `kind` is its index into the names of the
-    places.
-    """
-
-    number: int
-    kind: int
-    prior: float
-    observed: Floats
-    expected: Floats
-    variance: Floats
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,149 +117,55 @@ def scan(
         np.zeros(size),
         np.zeros(counts.shape, dtype=np.float32),
     )
-    for part, seen, known, usual, zeros in _laid_out(counts, reference, places, profile):
+    for part, seen, known, usual, zeros in laid_out(counts, reference, places, profile):
         close = [
             found
-            for compared in _compare(seen, known, places, usual)
-            if (found := _look_closer(compared, spread[part], zeros, places, usual)) is not None
+            for sums in summed_up(seen, known, places, usual)
+            if (found := _look_closer(sums, spread[part], zeros, places, usual)) is not None
         ]
         if close:
-            _sum_up(close, part, result, places)
+            odds = _sum_up(close, part, result, places)
+            _sharpen(part, odds, seen, known if usual is None else known + usual.rates, result, places)
     return result
 
 
-def comparisons(
-    counts: Counts, reference: Counts, places: Places, profile: Profile | None = None
-) -> Iterator[Compared]:
-    """Give all the places of maps (N, R, C), family by family, as the scan sees them."""
-    for _, seen, known, usual, _ in _laid_out(counts, reference, places, profile):
-        yield from _compare(seen, known, places, usual)
-
-
-def _laid_out(
-    counts: Counts, reference: Counts, places: Places, profile: Profile | None
-) -> Iterator[tuple[slice, Floats, Floats, Profile | None, Empties | None]]:
-    """Go through the maps a few at a time, with isolated dead cells taken out of what is expected.
-
-    Gives counts, reference and profile, and what an empty cell is worth, where one may be benign.
-    """
-    step = max(1, _CHUNK // (places.shape[0] * places.shape[1]))
-    for start in range(0, len(counts), step):
-        part = slice(start, start + step)
-        seen, known = counts[part], reference[part]
-        usual = None if profile is None else Profile(profile.rates[part], profile.error[part])
-        if not places.benign and usual is None:
-            yield part, seen, known, None, None
-            continue
-        wanted = known if usual is None else known + usual.rates
-        total, behind = (x.sum((1, 2), dtype=np.float64) for x in (seen, wanted))
-        ratio = np.divide(total, behind, out=np.zeros_like(total), where=behind > 0)
-        alone = isolated_zeros(seen, wanted, ratio, places)
-        if not places.benign:
-            alone &= known == 0  # it was never seen to count: it may always have been dead
-        known = np.where(alone, 0, known)
-        if usual is not None:
-            usual = Profile(np.where(alone, 0, usual.rates), usual.error)
-        zeros = None
-        if places.benign:
-            zeros = empties_of(seen, np.where(alone, 0, wanted), ratio, places)
-        yield part, seen, known, usual, zeros
-
-
-def _compare(
-    counts: Floats, reference: Floats, places: Places, profile: Profile | None
-) -> Iterator[Compared]:
-    maps = [counts, reference, *([] if profile is None else [profile.rates])]
-    sums = [sums_of(x, places) for x in maps]
-    flat = [x.reshape(len(x), -1) for x in maps]
-    totals = [x.sum((1, 2), dtype=np.float64).astype(np.float32) for x in maps]
-
-    def compared(number: int, kind: Family | Listed, inside: list[Floats], rest: list[Floats]) -> Compared:
-        wide = (-1, *[1] * (inside[0].ndim - 1))
-        if not rest:
-            rest = [total.reshape(wide) - x for total, x in zip(totals, inside, strict=True)]
-        relative = _inverse(rest[1])
-        share = inside[1] * relative
-        if profile is None:
-            # Squared relative errors 1/known + 1/rest of the reference + 1/rest of the map, times what is
-            # expected, plus 1: they are a product, and nothing is divided.
-            expected = share * rest[0]
-            variance = rest[0] * relative
-            variance += 1
-            share += 1
-            variance *= share
-            return Compared(number, kind.kind, kind.prior, inside[0], expected, variance)
-        # An empty place is as certain as the counts that it should have had.
-        other = inside[2] * _inverse(rest[2])
-        known = np.maximum(inside[1], other * rest[1])
-        doubt = _inverse(known)
-        doubt += relative
-        # The mean of both, weighted by how certain each is.
-        error: Floats = np.maximum(profile.error[:, kind.kind].reshape(wide), _LEAST) ** 2
-        both = doubt + error
-        expected = (share * error + other * doubt) / both * rest[0]
-        doubt *= error
-        doubt /= both
-        doubt += _inverse(rest[0])
-        variance = expected * doubt
-        variance += 1
-        return Compared(number, kind.kind, kind.prior, inside[0], expected, variance)
-
-    last, inside = None, list[Floats]()
-    for number, family in enumerate(places.families):
-        # Families of the same places, compared in two ways, follow one another.
-        if last is None or family.width != last.width or not np.array_equal(family.group, last.group):
-            last, inside = family, [windows(x, family.group, family, places) for x in sums]
-        against = family.against
-        rest = [] if against is None else [windows(x, against, family, places) for x in sums]
-        yield compared(number, family, inside, rest)
-    for number, listed in enumerate(places.listed, len(places.families)):
-        others = listed.against
-        rest = [] if others is None else [x @ others for x in flat]
-        yield compared(number, listed, [x @ listed.cells for x in flat], rest)
-
-
 def _look_closer(
-    compared: Compared, spread: Floats, zeros: Empties | None, places: Places, usual: Profile | None
+    sums: Sums | Compared, spread: Floats, zeros: Empties | None, places: Places, usual: Profile | None
 ) -> _Close | None:
     """Weigh the places that pull far enough to matter."""
-    observed, expected = compared.observed, compared.expected
-    stray = spread[:, compared.kind] ** 2
-    pull = observed - expected
-    pull *= pull
-    limit = expected * stray.reshape(-1, *[1] * (expected.ndim - 1))
-    limit += compared.variance
-    limit *= expected
-    limit *= np.float32(max(_SMALLEST_PULL**2, 2 * (_NEGLIGIBLE - compared.prior)))
-    chosen = np.flatnonzero(pull > limit)
-    chosen = chosen[expected.ravel()[chosen] > 0]
+    stray = spread[:, sums.kind] ** 2
+    least = max(_SMALLEST_PULL**2, 2 * (_NEGLIGIBLE - sums.prior))
+    chosen, a, e, v = sums.striking(stray, least)
+    real = e > 0
+    if not real.all():
+        chosen, a, e, v = chosen[real], a[real], e[real], v[real]
     if not len(chosen):
         return None
-    maps, place = np.divmod(chosen, expected[0].size)
-    a, e, v = (x.ravel()[chosen] for x in (observed, expected, compared.variance))
+    maps, place = np.divmod(chosen, sums.observed[0].size)
     d = (v - 1) / e + stray[maps]
-    nats = log_odds(a, e, (1 / d).astype(np.float32))
-    if usual is not None and places.names[compared.kind] != "cell":
+    lost = places.lost[sums.kind]
+    nats = log_odds(a, e, (1 / d).astype(np.float32), lost)
+    if usual is not None and places.names[sums.kind] != "cell":
         # What is known but for the profile, and what an element unlike the others leaves of that.
-        trusted = 1 / usual.error[maps, compared.kind] ** 2
+        trusted = 1 / usual.error[maps, sums.kind] ** 2
         worth = np.maximum(1 / d - (1 - _UNLIKE**-2) * trusted, 1 / (_UNLIKE**2 * d)).astype(np.float32)
-        np.minimum(nats, log_odds(a, e, worth) + _FEW, out=nats)
+        np.minimum(nats, log_odds(a, e, worth, lost) + _FEW, out=nats)
     if zeros is not None:
-        if compared.number < len(places.families):
-            family = places.families[compared.number]
+        if sums.number < len(places.families):
+            family = places.families[sums.number]
             worth = at_places(zeros.worth, family, places, maps, place)
             excess = at_places(zeros.excess, family, places, maps, place)
         else:
-            cells = places.listed[compared.number - len(places.families)].cells
+            cells = places.listed[sums.number - len(places.families)].cells
             worth, excess = ((x @ cells).ravel()[chosen] for x in zeros.flat)
         # What looks hot may only stand beside dead cells.
         beside = zeros.flat[1].sum(1)[maps] - excess
         nats = np.where(a == 0, worth, nats - np.where(a < e, excess, beside)).astype(np.float32)
-    return _Close(compared.number, maps, place, nats + np.float32(compared.prior), a, e)
+    return _Close(sums.number, maps, place, nats + np.float32(sums.prior), a, e)
 
 
-def _sum_up(close: list[_Close], part: slice, result: Evidence, places: Places) -> None:
-    """Add the odds of all places up, and find the likeliest one of each map."""
+def _sum_up(close: list[_Close], part: slice, result: Evidence, places: Places) -> Doubles:
+    """Add the odds of all places up, find the likeliest one of each map, and give its share (n,) in them."""
     maps = np.concatenate([c.map for c in close])
     nats = np.minimum(np.concatenate([c.nats for c in close]), _HIGHEST, dtype=np.float64)
     size = len(result.score[part])
@@ -306,6 +187,30 @@ def _sum_up(close: list[_Close], part: slice, result: Evidence, places: Places) 
     suspect = result.score[part] > _SUSPECT
     if suspect.any():
         result.blame[part] = _blame(close, result.score[part], suspect, places)
+    share: Doubles = np.exp(highest - result.score[part])
+    for one in np.flatnonzero(~suspect & (result.place[part] >= 0)):
+        at = part.start + one
+        cells = places.cells_of(int(result.family[at]), int(result.place[at]))
+        lost = result.observed[at] < result.expected[at]
+        result.blame[at] = cells * np.float32(-share[one] if lost else share[one])
+    return share
+
+
+def _sharpen(
+    part: slice, share: Doubles, seen: Floats, known: Floats, result: Evidence, places: Places
+) -> None:
+    """Let the likeliest place of a striking map share its blame with one whose edges fit better."""
+    for one in np.flatnonzero(result.score[part] > _STRIKING):
+        at = part.start + one
+        number = int(result.family[at])
+        # Whole rows and listed places are units of the hardware: they end where they end.
+        if number >= len(places.families) or places.families[number].width == 0:
+            continue
+        ratio = float(result.observed[at]), float(result.expected[at])
+        cells, gain = sharpened(seen[one], known[one], places, number, int(result.place[at]), ratio)
+        likelier = np.exp(min(gain - _FITTED, _LIKELY)) * share[one]
+        sign = -1 if ratio[0] < ratio[1] else 1
+        result.blame[at] = (result.blame[at] + sign * likelier * cells) / (1 + likelier)
 
 
 def _blame(close: list[_Close], score: Doubles, suspect: Cells, places: Places) -> Floats:
@@ -354,21 +259,21 @@ def _blame(close: list[_Close], score: Doubles, suspect: Cells, places: Places) 
     return blame
 
 
-def _inverse(counts: Floats) -> Floats:
-    inverse: Floats = np.reciprocal(np.maximum(counts, _LEAST))
-    return inverse
+def log_odds(observed: Floats, expected: Floats, worth: Floats, lost: float = 0.5) -> Floats:
+    """Give the ln of the likelihood ratio (m,), averaged over the losses, or the excesses where more came.
 
-
-def log_odds(observed: Floats, expected: Floats, worth: Floats) -> Floats:
-    """Give the ln of the likelihood ratio (m,), averaged over the losses, or the excesses where more came."""
+    `lost`: probability that it is a loss, but for dead places, whose share is always the same.
+    """
     nats = np.empty_like(observed)
-    other = (1 - DEAD_SHARE) / (len(LOSSES) + len(EXCESSES) - 1)
-    lost = observed < expected
-    for chosen, efficiencies in ((lost, LOSSES), (~lost, EXCESSES)):
+    less = observed < expected
+    alive = 1 - DEAD_SHARE
+    losses = (DEAD_SHARE, *[alive * lost / (len(LOSSES) - 1)] * (len(LOSSES) - 1))
+    excesses = [alive * (1 - lost) / len(EXCESSES)] * len(EXCESSES)
+    for chosen, efficiencies, priors in ((less, LOSSES, losses), (~less, EXCESSES, excesses)):
         a, e, w = observed[chosen], expected[chosen], worth[chosen]
         f = np.array(efficiencies, dtype=np.float32)[:, None]
-        each = a * np.log(f) - (a + w) * np.log(1 + (f - 1) * (e / (e + w)))
-        each += np.log(np.where(f <= LOSSES[0], DEAD_SHARE, other)).astype(np.float32)
+        each = a * np.log(f) - (a + w) * np.log1p((f - 1) * (e / (e + w)))
+        each += np.log(np.array(priors, dtype=np.float32))[:, None]
         highest = each.max(0, initial=-np.inf)
         each -= highest
         nats[chosen] = highest + np.log(np.exp(each).sum(0))

@@ -4,19 +4,25 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from functools import lru_cache
+from itertools import product
 
 import numpy as np
 
 from anomalyd.detectors.maps.geometries.known import geometry_of, shipped
 from anomalyd.detectors.maps.geometry import Geometry, Search, Segment
-from anomalyd.detectors.maps.likelihood.places import Cells, Places, Runs, Units, compile_places
+from anomalyd.detectors.maps.likelihood.places import Counts, Places, Runs, Units, compile_places
 
-_WIRES = (*range(1, 21), 22, 24, 28, 32, 36, 40)
+_WIRES = (1, 2, 3, 4, 5, 6, 8, 10, 12, 14, 16, 20, 24, 28, 32, 40)
+_LOST = 0.85
+"""Of the broken places that are larger than a few cells, how many count too little: noise is narrow."""
+
 _BENIGN_WIRES = 0.005  # share of the wires of a drift-tube chamber that are dead without a fault
 
 _LAYERS = {12: tuple(range(1, 13)), 8: (1, 2, 3, 4, 9, 10, 11, 12)}
 _NARROWEST, _WIDEST = 47, 96
 """Layers of a drift-tube chamber, by how many there are, and how many wires a layer may have."""
+
+_WEAK = 1.2  # nats: how much more likely a known weak layer breaks
 
 _POSITIONS = 24  # steps along a layer in which faults that go through all layers are looked for
 
@@ -70,10 +76,11 @@ def chamber_layout(
         for first, last in superlayers
         for r in range(first, last)
     )
+    superlayer = tuple(tuple(range(first, last)) for first, last in superlayers)
     blocks = tuple(
         tuple(range(top, top + height))
         for first, last in superlayers
-        for height in range(2, last - first + 1)
+        for height in range(2, last - first)
         for top in range(first, last - height + 1)
     )
     # The outer superlayers measure phi, the middle one theta; MB4 has phi only.
@@ -81,36 +88,41 @@ def chamber_layout(
     # The nats were chosen on simulated faults: a class of few places drowns weak evidence of the others.
     classes: list[Runs | Units] = [
         Runs("cell", layers, (1,), nats=-1),
-        Runs("short run", layers, (2, 3, 4, 5)),
-        Runs("long run", layers, _WIRES[5:], nats=-1),
-        Runs("long run", layers, _WIRES[5:], sisters, nats=-1),
-        Runs("layer", layers, (0,), nats=-1),
-        Runs("layer", layers, (0,), sisters, nats=-1),
-        Runs("block", blocks, (*_WIRES, 0), nats=1.5),
-        Runs("both phi superlayers", (both,), (*_WIRES, 0), nats=-1),
+        Runs("short run", layers, (2, 3, 4, 5), nats=1),
+        Runs("long run", layers, _WIRES[5:], lost=_LOST),
+        Runs("long run", layers, _WIRES[5:], sisters, lost=_LOST),
+        Runs("layer", layers, (0,), lost=_LOST),
+        Runs("layer", layers, (0,), sisters, lost=_LOST),
+        Runs("block", blocks, (*_WIRES, 0), nats=0.5, lost=_LOST),
+        Runs("superlayer", superlayer, (*_WIRES, 0), nats=1, lost=_LOST),
+        Runs("both phi superlayers", (both,), (*_WIRES, 0), nats=-1, lost=_LOST),
         _everywhere(widths, columns),
     ]
     for number in weak:
         if number in numbers:
             r = numbers.index(number)
-            classes.append(Runs(f"layer {number}", (layers[r],), (0,), (sisters[r],), nats=1))
+            classes += [
+                Runs(f"layer {number}", (layers[r],), (0,), against, nats=_WEAK, lost=_LOST)
+                for against in (None, (sisters[r],))
+            ]
     return compile_places((rows, columns), classes, tall=False, benign=_BENIGN_WIRES)
 
 
 def _everywhere(widths: tuple[int, ...], columns: int) -> Units:
-    """Intervals of 2 to 14 of 24 relative positions, in all layers."""
-    found: list[Cells] = []
+    """Smooth losses in all layers, about each of 24 relative positions: squared cosines.
+
+    They are 3 to 14 positions wide at half their depth.
+    """
+    found: list[Counts] = []
     names: list[str] = []
-    for length in range(2, 15):
-        for first in range(_POSITIONS - length + 1):
-            cells = np.zeros((len(widths), columns), dtype=np.bool_)
-            for row, width in enumerate(widths):
-                cells[
-                    row, round(first * width / _POSITIONS) : round((first + length) * width / _POSITIONS)
-                ] = True
-            found.append(cells)
-            names.append(f"{first}/{_POSITIONS} to {first + length}/{_POSITIONS} of all layers")
-    return Units("all layers", tuple(names), np.stack(found), nats=0.5)
+    for length, centre in product((3, 4, 5, 6, 8, 10, 12, 14), range(1, _POSITIONS)):
+        shares = np.zeros((len(widths), columns), dtype=np.float32)
+        for row, width in enumerate(widths):
+            away = np.abs((np.arange(width) + 0.5) * _POSITIONS / width - centre) / length
+            shares[row, :width] = np.where(away < 1, np.cos(away * np.pi / 2) ** 2, 0)
+        found.append(shares)
+        names.append(f"{length}/{_POSITIONS} about {centre}/{_POSITIONS} of all layers")
+    return Units("all layers", tuple(names), np.stack(found), nats=1.5, lost=_LOST)
 
 
 @lru_cache(maxsize=64)
@@ -125,8 +137,9 @@ def _grid_layout(
     for kind in dict.fromkeys(s.kind for s in segments):
         alike = [s for s in segments if s.kind == kind]
         cells = np.stack([s.cells(shape) for s in alike])
-        classes.append(Units(kind, tuple(s.name for s in alike), cells, nats=nats.get(kind, 0.0)))
-    classes.append(Runs("ring", tuple((r,) for r in range(rows)), (0,), nats=nats.get("ring", 0.0)))
+        classes.append(Units(kind, tuple(s.name for s in alike), cells, nats=nats.get(kind, 0.0), lost=_LOST))
+    rings = tuple((r,) for r in range(rows))
+    classes.append(Runs("ring", rings, (0,), nats=nats.get("ring", 0.0), lost=_LOST))
     return compile_places(shape, classes, wrap=wrap, benign=search.benign)
 
 
@@ -142,8 +155,8 @@ def plain_layout(shape: tuple[int, int], wrap: bool = False) -> Places:
     search = _search(shape)
     classes: list[Runs | Units] = [
         *boxes(shape[0], list(search.heights), search.widths, {}),
-        Runs("row", tuple((r,) for r in range(shape[0])), (0,)),
-        Runs("column", (tuple(range(shape[0])),), (1, 2, 3, 4, 6, 8, 12, 16)),
+        Runs("row", tuple((r,) for r in range(shape[0])), (0,), lost=_LOST),
+        Runs("column", (tuple(range(shape[0])),), (1, 2, 3, 4, 6, 8, 12, 16), lost=_LOST),
     ]
     return compile_places(shape, classes, wrap=wrap)
 
@@ -157,4 +170,5 @@ def boxes(
         for name, least, most in (("cell", 1, 1), ("small box", 2, 6), ("box", 7, rows * 1000)):
             chosen = tuple(w for w in widths if least <= height * w <= most)
             if chosen:
-                yield Runs(name, groups, chosen, nats=nats.get(name, 0.0))
+                lost = _LOST if name == "box" else 0.5
+                yield Runs(name, groups, chosen, nats=nats.get(name, 0.0), lost=lost)

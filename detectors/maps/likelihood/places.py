@@ -19,7 +19,8 @@ class Runs:
 
     `widths`: how many columns, 0 for the whole row. `against`: for each row group the rows that its places
     are compared with, column by column (sister layers); None: all the rest of the map. `nats`: how much more
-    likely such a place is to break than one of another class (logarithm of the odds).
+    likely such a place is to break than one of another class (logarithm of the odds). `lost`: probability
+    that a broken one counts too little, not too much.
     """
 
     name: str
@@ -27,20 +28,24 @@ class Runs:
     widths: tuple[int, ...]
     against: tuple[tuple[int, ...], ...] | None = None
     nats: float = 0.0
+    lost: float = 0.5
 
 
 @dataclass(frozen=True, slots=True)
 class Units:
     """A class of places that are listed: `cells` (U, R, C) says which cells each holds, `names` what it is.
 
-    `against` (U, R, C): the cells that each is compared with; None: all the rest of the map.
+    `against` (U, R, C): the cells that each is compared with; None: all the rest of the map. `cells` may be
+    shares from 0 to 1 of what the worst cell loses: a loss without edges. Such places are compared with the
+    rest only.
     """
 
     name: str
     names: tuple[str, ...]
-    cells: Cells
+    cells: Cells | Counts
     against: Cells | None = None
     nats: float = 0.0
+    lost: float = 0.5
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,13 +65,17 @@ class Family:
 
 @dataclass(frozen=True, slots=True)
 class Listed:
-    """The listed places of one class, as matrices (R * C, U) that sum their cells up."""
+    """The listed places of one class, as matrices (R * C, U) that sum their cells up.
+
+    `squares`: those of the shares in `cells`, where these are not only 0 and 1.
+    """
 
     kind: int
     names: tuple[str, ...]
     cells: Counts
     against: Counts | None
     prior: float
+    squares: Counts | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +85,7 @@ class Places:
     `groups` (G, R): which rows each row group sums. `wrap`: the last column lies beside the first. `benign`:
     probability that a cell is dead without that being a fault; 0 where every dead cell is one. `tall`: cells
     above and below one another are neighbours, too. `names` (K,): the class of each kind of place; the same
-    class twice where its places are compared in two ways.
+    class twice where its places are compared in two ways. `lost` (K,): as of the classes.
     """
 
     shape: tuple[int, int]
@@ -84,6 +93,7 @@ class Places:
     families: tuple[Family, ...]
     listed: tuple[Listed, ...]
     names: tuple[str, ...]
+    lost: tuple[float, ...]
     wrap: bool
     tall: bool
     benign: float
@@ -95,10 +105,24 @@ class Places:
             return 1
         return columns if self.wrap else columns - family.width + 1
 
+    def sizes(self) -> NDArray[np.float64]:
+        """Give the mean number of cells of each kind of places (K,)."""
+        cells, places = np.zeros(len(self.names)), np.zeros(len(self.names))
+        heights = self.groups.sum(1)
+        for family in self.families:
+            starts = self.starts(family)
+            cells[family.kind] += heights[family.group].sum() * (family.width or self.shape[1]) * starts
+            places[family.kind] += len(family.group) * starts
+        for listed in self.listed:
+            cells[listed.kind] += listed.cells.sum()
+            places[listed.kind] += len(listed.names)
+        sizes: NDArray[np.float64] = cells / places
+        return sizes
+
     def cells_of(self, number: int, place: int) -> Cells:
         """Give the cells (R, C) of one place: `place` counts within family or list `number`."""
         if number >= len(self.families):
-            listed: Cells = self.listed[number - len(self.families)].cells[:, place] > 0
+            listed: Cells = self.listed[number - len(self.families)].cells[:, place] >= 0.5
             return listed.reshape(self.shape)
         family = self.families[number]
         group, first = divmod(place, self.starts(family))
@@ -120,11 +144,13 @@ def compile_places(
 ) -> Places:
     """Lay out the classes of places of maps of one shape for the scan.
 
-    Every class is as likely to break as any other, but for its `nats`, and so is every place within a class;
-    the prior odds of all places add up to 1.
+    Every class is as likely to break as any other, but for its `nats`. Within a class every octave of widths
+    is as likely as any other, and so is the whole row; and every place of one width is as likely as the
+    others. The prior odds of all places add up to 1.
     """
     groups: dict[tuple[int, ...], int] = {}
-
+    # A chamber of two layers has no block of three.
+    classes = [c for c in classes if len(c.rows if isinstance(c, Runs) else c.cells)]
     names = tuple(dict.fromkeys(c.name for c in classes))
     nats = {c.name: c.nats for c in classes}
     together = float(np.log(sum(np.exp(n) for n in nats.values())))
@@ -135,31 +161,57 @@ def compile_places(
     for kind, c in enumerate(classes):
         prior = c.nats - together - float(np.log(shares[c.name]))
         if isinstance(c, Units):
-            if len(c.cells):
-                against = None if c.against is None else _matrix(c.against)
-                each = prior - float(np.log(len(c.cells)))
-                listed.append(Listed(kind, c.names, _matrix(c.cells), against, each))
+            cells = _matrix(c.cells)
+            squares = None if c.cells.dtype == np.bool_ else cells**2
+            against = None if c.against is None else _matrix(c.against)
+            each = prior - float(np.log(len(c.cells)))
+            listed.append(Listed(kind, c.names, cells, against, each, squares))
             continue
         # What does not fit is a whole row.
         widths = tuple(dict.fromkeys(w if w < shape[1] else 0 for w in c.widths))
         starts = {w: 1 if w == 0 else shape[1] if wrap else shape[1] - w + 1 for w in widths}
-        count = len(c.rows) * sum(starts.values())
+        share = _octaves(widths)
         group = np.array([groups.setdefault(r, len(groups)) for r in c.rows])
         others = None
         if c.against is not None:
             others = np.array([groups.setdefault(r, len(groups)) for r in c.against])
-        each = prior - float(np.log(count))
-        families += [Family(kind, group, others, w, each) for w in widths]
+        families += [
+            Family(kind, group, others, w, prior + float(np.log(share[w] / (len(c.rows) * starts[w]))))
+            for w in widths
+        ]
     # The same places compared in two ways one after the other: their sums are made once.
     families.sort(key=lambda f: (tuple(f.group), f.width))
     matrix = np.zeros((len(groups), shape[0]), dtype=np.float32)
     for rows, index in groups.items():
         matrix[index, list(rows)] = 1
     return Places(
-        shape, matrix, tuple(families), tuple(listed), tuple(c.name for c in classes), wrap, tall, benign
+        shape,
+        matrix,
+        tuple(families),
+        tuple(listed),
+        tuple(c.name for c in classes),
+        tuple(c.lost for c in classes),
+        wrap,
+        tall,
+        benign,
     )
 
 
-def _matrix(cells: Cells) -> Counts:
+def _octaves(widths: tuple[int, ...]) -> dict[int, float]:
+    """Give each width its share: as much of the logarithmic scale as lies nearest to it.
+
+    The whole row, 0, is a unit of the hardware and counts like an octave.
+    """
+    logs = np.log2(sorted(w for w in widths if w))
+    between = (logs[1:] + logs[:-1]) / 2
+    edges = np.concatenate([logs[:1] - 0.5, between, logs[-1:] + 0.5])
+    shares = dict(zip(sorted(w for w in widths if w), np.diff(edges).tolist(), strict=True))
+    if 0 in widths:
+        shares[0] = 1.0
+    total = sum(shares.values())
+    return {w: share / total for w, share in shares.items()}
+
+
+def _matrix(cells: Cells | Counts) -> Counts:
     """Lay cells (U, R, C) out as a matrix (R * C, U)."""
     return np.ascontiguousarray(cells.reshape(len(cells), -1).T, dtype=np.float32)

@@ -82,19 +82,29 @@ def _learn(training: TrainingSet, names: list[str], shape: Shape) -> Population:
     else:
         stray = np.full(len(places.names), _STRANGER_SPREAD, dtype=np.float32)
     drift = np.maximum(drift, _LEAST_SPREAD)
-    stray = np.maximum(stray, drift)
+    stray = np.maximum(_nested(stray, places), drift)
     profile = rates.mean(0) * _worth(float(np.median(stray)))
     return Population(profile.astype(np.float32), stray, drift.astype(np.float32))
 
 
 def restrayed(population: Population, pairs: list[tuple[Counts, Counts]], places: Places) -> Population:
     """Measure the stray anew, about another expectation: `pairs` of maps (N, R, C) and what was expected."""
-    counts, expected = (np.concatenate(x)[-_MOST_MAPS:] for x in zip(*pairs, strict=True))
+    counts, expected = (np.concatenate(x) for x in zip(*pairs, strict=True))
+    some = slice(None, None, -(-len(counts) // _MOST_MAPS))
+    counts, expected = counts[some], expected[some]
     certain = (expected * np.float32(1e4)).astype(np.float32)
     stray = measure_spread(counts.astype(np.float32), certain, places, FAR_OUT)
-    stray = np.maximum(stray, population.drift)
+    stray = np.maximum(_nested(stray, places), population.drift)
     profile = population.profile / population.profile.mean() * _worth(float(np.median(stray)))
     return Population(profile.astype(np.float32), stray, population.drift)
+
+
+def _nested(stray: NDArray[np.float32], places: Places) -> NDArray[np.float32]:
+    """Let no kind of places stray less than the larger ones: what moves a whole moves its parts."""
+    order = np.argsort(-places.sizes(), kind="stable")
+    found = stray.copy()
+    found[order] = np.maximum.accumulate(stray[order])
+    return found
 
 
 def _worth(stray: float) -> float:

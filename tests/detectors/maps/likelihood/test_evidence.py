@@ -3,12 +3,11 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from anomalyd.detectors.maps.likelihood.compared import Profile
 from anomalyd.detectors.maps.likelihood.evidence import (
     DEAD_SHARE,
-    EXCESSES,
     LOSSES,
     Evidence,
-    Profile,
     log_odds,
     scan,
 )
@@ -100,16 +99,36 @@ def test_one_dead_wire_is_benign_but_three_in_a_row_are_not_and_a_dead_tower_is_
 def test_odds_are_the_binomial_likelihood_ratio():
     a, e, w = (np.array([x], dtype=np.float32) for x in (70, 100, 2000))
     ratios = [f**70 * ((100 + 2000) / (f * 100 + 2000)) ** 2070 for f in LOSSES]
-    other = (1 - DEAD_SHARE) / (len(LOSSES) + len(EXCESSES) - 1)
+    other = (1 - DEAD_SHARE) * 0.5 / (len(LOSSES) - 1)
     wanted = DEAD_SHARE * ratios[0] + other * sum(ratios[1:])
     assert log_odds(a, e, w)[0] == pytest.approx(np.log(wanted), abs=1e-3)
+
+
+def test_losses_are_likelier_where_they_are_said_to_be():
+    a, e, w = (np.array(x, dtype=np.float32) for x in ([70, 140], [100, 100], [2000, 2000]))
+    even, lossy = log_odds(a, e, w), log_odds(a, e, w, 0.8)
+    assert lossy[0] - even[0] == pytest.approx(np.log(0.8 / 0.5), abs=1e-3)
+    assert lossy[1] - even[1] == pytest.approx(np.log(0.2 / 0.5), abs=1e-3)
+
+
+def test_the_likeliest_place_takes_the_blame_where_none_stands_out():
+    counts, reference = draw(WIRES, 15, 200)
+    found = run(WIRES, counts, reference)
+    calm = np.flatnonzero((found.score < -0.6) & (found.place >= 0))
+    assert len(calm) > 10
+    for one in calm:
+        cells = WIRES.cells_of(int(found.family[one]), int(found.place[one]))
+        assert ((found.blame[one] != 0) == cells).all()
+        lost = found.observed[one] < found.expected[one]
+        assert (np.sign(found.blame[one][cells]) == (-1 if lost else 1)).all()
+        assert np.abs(found.blame[one]).max() < 0.5
 
 
 def test_odds_of_millions_of_counts_keep_their_digits():
     a, e, w = (np.array([x], dtype=np.float32) for x in (980_000, 1_000_000, 20_000_000))
     f = np.array(LOSSES)[:, None]
     exact = a.astype(float) * np.log(f) + (a + w.astype(float)) * np.log((e + w) / (f * e.astype(float) + w))
-    other = np.log((1 - DEAD_SHARE) / (len(LOSSES) + len(EXCESSES) - 1))
+    other = np.log((1 - DEAD_SHARE) * 0.5 / (len(LOSSES) - 1))
     assert log_odds(a, e, w)[0] == pytest.approx(exact.max() + other, abs=0.5)
 
 

@@ -6,6 +6,8 @@ import pytest
 from anomalyd.detectors.detector import Series, Stretch, TrainingSet, Word
 from anomalyd.detectors.maps.faults import FAULT_KINDS, DeadBlock, LowEfficiency, LowVoltage, random_fault
 from anomalyd.detectors.maps.likelihood.detector import MapScan
+from anomalyd.detectors.maps.likelihood.layouts import layout_of
+from anomalyd.detectors.maps.likelihood.population import learn_populations
 from anomalyd.detectors.maps.simulation import LUMISECTION_S, ElementSimulator
 from anomalyd.detectors.model import load_model, save_model
 from anomalyd.detectors.training import train_model
@@ -144,6 +146,27 @@ def test_a_damaged_model_is_refused(detector, broken):
         tensors[broken] = tensors[broken][:-1]
     with pytest.raises(ModelDamaged, match="train again"):
         MapScan.restore(tensors, config)
+
+
+def test_a_model_that_was_trained_for_other_places_is_refused(detector):
+    tensors = detector.tensors()
+    for part in ("stray", "drift"):
+        tensors[f"population.12x57.{part}"] = tensors[f"population.12x57.{part}"][:-1]
+    older = MapScan.restore(tensors, detector.config())
+    with pytest.raises(ModelMismatch, match="train it again"):
+        older.score([stretch(NEW, simulator(NEW).maps([0]))])
+
+
+def test_what_moves_a_whole_moves_its_parts():
+    """The layers of these elements differ, and their cells hold too few counts to show it themselves."""
+    rng = np.random.default_rng(4)
+    maps = rng.poisson(4 * rng.lognormal(0, 0.2, (40, 1, 12, 1)) * np.ones((10, 12, 57))).astype(np.float32)
+    times = np.arange(10) * LUMISECTION_S
+    training = TrainingSet({f"DT/W-2/MB1/S{k:02d}": Series(times, m) for k, m in enumerate(maps)})
+    population = learn_populations(training)[12, 57]
+    stray = dict(zip(layout_of(NEW, (12, 57)).names, population.stray.tolist(), strict=True))
+    assert stray["layer"] > 0.1
+    assert stray["cell"] >= stray["short run"] >= stray["layer"]
 
 
 def test_missing_cells_and_maps_are_no_evidence(detector):

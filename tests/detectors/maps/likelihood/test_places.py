@@ -76,3 +76,28 @@ def test_listed_units_give_their_cells():
     cells[0, :2, 1] = cells[1, 2, :] = True
     places = compile_places((3, 4), [Units("unit", ("a", "b"), cells)])
     assert [places.cells_of(0, k).tolist() for k in (0, 1)] == cells.tolist()
+
+
+def test_every_octave_of_widths_is_as_likely_and_so_is_the_whole_row():
+    rows = ((0,), (1,), (2,))
+    places = compile_places((3, 20), [Runs("run", rows, (1, 2, 4, 6, 8, 0))])
+    share = {f.width: np.exp(f.prior) * len(rows) * places.starts(f) for f in places.families}
+    assert share[0] == pytest.approx(share[1])
+    assert share[1] == pytest.approx(share[2])
+    # 6 lies between 4 and 8, and takes what lies nearer to it than to either.
+    assert share[4] + share[6] + share[8] == pytest.approx(2 * share[2])
+    assert sum(share.values()) == pytest.approx(1)
+
+
+def test_a_class_without_places_takes_no_part():
+    alone = compile_places((2, 4), [Runs("row", ((0,), (1,)), (0,))])
+    beside = compile_places((2, 4), [Runs("row", ((0,), (1,)), (0,)), Runs("block", (), (2,), nats=5)])
+    assert beside.names == ("row",)
+    assert beside.families[0].prior == alone.families[0].prior
+
+
+def test_sizes_are_the_mean_numbers_of_cells():
+    shares = np.array([[[0.5, 1, 0.5, 0]], [[0, 0.5, 1, 0.5]]], dtype=np.float32)
+    places = compile_places((1, 4), [Runs("run", ((0,),), (1, 3)), Units("dip", ("a", "b"), shares)])
+    assert places.sizes() == pytest.approx([(4 * 1 + 2 * 3) / 6, 2])
+    assert places.cells_of(len(places.families), 1).tolist() == [[False, True, True, True]]

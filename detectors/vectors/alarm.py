@@ -19,13 +19,13 @@ from anomalyd.detectors.detector import State
 
 _EVERY_S = 600.0
 _KEPT = 7 * 144
-"""One sum in ten minutes for seven days: 1008 numbers give the quantile to a percent, and are 4 kB."""
+"""One mean in ten minutes for seven days: 1008 numbers give the quantile to a percent, and are 4 kB."""
 
 _EACH_S = 3 * 3600.0
 """How often the bulk is measured anew: a week changes little in three hours."""
 
 _LEAST_KEPT = 72
-"""Half a day of the stream's own sums before they speak against those of training."""
+"""Half a day of the stream's own means before they speak against those of training."""
 
 _QUANTILES = (0.5, 0.75)
 _OVER = 1.0
@@ -67,9 +67,9 @@ class Heights:
     jolts: float
 
 
-def bulk_of(sums: NDArray[np.generic]) -> Floats:
+def bulk_of(means: NDArray[np.generic]) -> Floats:
     """Give median and upper quartile (2,) of means."""
-    found: Floats = np.quantile(sums.astype(np.float64), _QUANTILES)
+    found: Floats = np.quantile(means.astype(np.float64), _QUANTILES)
     return found
 
 
@@ -92,10 +92,10 @@ def believed(slow: Floats, quick: Floats, before: NDArray[Any] | None) -> tuple[
 def start(bulk: Floats, jolt: float) -> dict[str, NDArray[np.generic]]:
     """Give the state of an entity of which nothing was seen since training."""
     return {
-        "sums": np.empty(0, dtype=np.float32),
+        "means": np.empty(0, dtype=np.float32),
         "aside": np.empty(0, dtype=np.float32),
         "bulk": np.array([bulk[0], bulk[1]]),
-        # jolt threshold, slot of the newest sum, when the bulk was measured, since when an alarm is on, told
+        # jolt threshold, slot of the newest mean, when the bulk was measured, since when an alarm is on, told
         # "broken", quiet since, whether what is stuck is known and accepted
         "alarm": np.array([math.log(max(jolt, 1e-9)), -1.0, -1.0, math.nan, 0.0, math.nan, 0.0]),
     }
@@ -103,22 +103,22 @@ def start(bulk: Floats, jolt: float) -> dict[str, NDArray[np.generic]]:
 
 def follow(
     times: Floats,
-    sums: Floats,
+    means: Floats,
     jolts: Floats,
     stuck: NDArray[np.bool_],
     state: State,
     heights: Heights,
 ) -> tuple[Floats, list[int], dict[str, NDArray[np.generic]]]:
-    """Follow n sums and jolts, and whether any metric is stuck.
+    """Follow n means and jolts, and whether any metric is stuck.
 
     Gives the raw scores (n,), the rows at which a change was accepted, and the state after.
     """
-    kept, aside = np.asarray(state["sums"]).tolist(), np.asarray(state["aside"]).tolist()
+    kept, aside = np.asarray(state["means"]).tolist(), np.asarray(state["aside"]).tolist()
     bulk = np.asarray(state["bulk"], dtype=np.float64)
     jolt, slot, hour, since, broken, quiet, known = (float(x) for x in np.asarray(state["alarm"]))
     end, accepted = end_of(bulk), list[int]()
-    raw = np.empty(len(sums))
-    series = zip(times.tolist(), sums.tolist(), jolts.tolist(), stuck.tolist(), strict=True)
+    raw = np.empty(len(means))
+    series = zip(times.tolist(), means.tolist(), jolts.tolist(), stuck.tolist(), strict=True)
     for t, (time, value, move, still) in enumerate(series):
         if time // _EACH_S > hour:
             hour = time // _EACH_S
@@ -156,7 +156,7 @@ def follow(
             height = max(height, heights.open + 1e-6 + math.log(min(over, LARGEST_JOLT)))
         raw[t] = height
     after: dict[str, NDArray[np.generic]] = {
-        "sums": np.array(kept, dtype=np.float32),
+        "means": np.array(kept, dtype=np.float32),
         "aside": np.array(aside, dtype=np.float32),
         "bulk": bulk,
         "alarm": np.array([jolt, slot, hour, since, broken, quiet, known]),
@@ -171,8 +171,8 @@ def told(state: State, *, broken: bool, since: float) -> dict[str, NDArray[np.ge
     out = {**state, "alarm": alarm, "aside": np.empty(0, dtype=np.float32)}
     aside = np.asarray(state["aside"]).tolist()
     if not broken and aside:
-        kept = np.array(_with(np.asarray(state["sums"]).tolist(), aside), dtype=np.float32)
-        out |= {"sums": kept, "bulk": bulk_of(kept)}
+        kept = np.array(_with(np.asarray(state["means"]).tolist(), aside), dtype=np.float32)
+        out |= {"means": kept, "bulk": bulk_of(kept)}
     return out
 
 

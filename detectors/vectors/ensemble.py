@@ -257,7 +257,7 @@ class VectorEnsemble(Detector):
         if "alarm" not in state or "slots" not in before:
             return state
         since = float(np.asarray(before["slot"])[0]) * SLOT_S
-        back = {**move_back(state, before), "sums": before["sums"], "bulk": before["bulk"]}
+        back = {**move_back(state, before), "means": before["means"], "bulk": before["bulk"]}
         return alarm.told(back, broken=True, since=since)
 
     def heights(self) -> tuple[float, float]:

@@ -12,6 +12,7 @@ from anomalyd.daemon.config import Config
 from anomalyd.daemon.demo.verdict import Injected
 from anomalyd.daemon.history import read_history
 from anomalyd.detectors.detector import Stretch, TrainingSet
+from anomalyd.detectors.evaluation.figures import events_of
 from anomalyd.detectors.library import ModelLibrary
 from anomalyd.detectors.pair import Pair
 from anomalyd.errors import AnomalydError
@@ -103,7 +104,7 @@ def reached(pair: Pair, history: TrainingSet, missed: Injected, tolerance_s: flo
         _highest(scores.autoencoder.score[under]),
         _highest(scores.classical.score[under]),
         int(above.sum()),
-        _longest(above),
+        max((end - start for start, end in events_of(above.astype(np.uint8))), default=0),
         busy,
     )
 
@@ -111,8 +112,3 @@ def reached(pair: Pair, history: TrainingSet, missed: Injected, tolerance_s: flo
 def _highest(scores: Scores) -> float:
     told = scores[np.isfinite(scores)]
     return float(told.max()) if len(told) else float("nan")
-
-
-def _longest(above: NDArray[np.bool_]) -> int:
-    edges = np.flatnonzero(np.diff(np.r_[0, above, 0]))
-    return int((edges[1::2] - edges[::2]).max(initial=0))

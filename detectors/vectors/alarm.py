@@ -1,9 +1,9 @@
 """From a stream of means to alarms: a height above the stream's bulk, a jolt, a memory that an alarm is on.
 
-The height of a mean is counted from above the bulk of the last seven days of undisturbed rows, so
-that an entity that is always restless is not always in alarm. An alarm that is on goes on down to a lower
-height (hysteresis), because an event wavers. While it is on, nothing of it goes into the quantile; when it
-has lasted for `accept_s` and nobody has called it broken, it is taken for the new normal, all of it at once.
+The height of a mean is counted from above the bulk of the last seven days of undisturbed rows, so that an
+entity that is always restless is not always in alarm. An alarm that is on goes on down to a lower height
+(hysteresis), because an event wavers. While it is on, nothing of it goes into the bulk; when it has lasted
+for `accept_s` and nobody has called it broken, it is taken for the new normal, all of it at once.
 """
 
 from __future__ import annotations
@@ -115,13 +115,13 @@ def follow(
     """
     kept, aside = np.asarray(state["means"]).tolist(), np.asarray(state["aside"]).tolist()
     bulk = np.asarray(state["bulk"], dtype=np.float64)
-    jolt, slot, hour, since, broken, quiet, known = (float(x) for x in np.asarray(state["alarm"]))
+    jolt, slot, measured, since, broken, quiet, known = (float(x) for x in np.asarray(state["alarm"]))
     end, accepted = end_of(bulk), list[int]()
     raw = np.empty(len(means))
     series = zip(times.tolist(), means.tolist(), jolts.tolist(), stuck.tolist(), strict=True)
     for t, (time, value, move, still) in enumerate(series):
-        if time // _EACH_S > hour:
-            hour = time // _EACH_S
+        if time // _EACH_S > measured:
+            measured = time // _EACH_S
             if len(kept) >= _LEAST_KEPT:
                 bulk = bulk_of(np.array(kept))
                 end = end_of(bulk)
@@ -159,7 +159,7 @@ def follow(
         "means": np.array(kept, dtype=np.float32),
         "aside": np.array(aside, dtype=np.float32),
         "bulk": bulk,
-        "alarm": np.array([jolt, slot, hour, since, broken, quiet, known]),
+        "alarm": np.array([jolt, slot, measured, since, broken, quiet, known]),
     }
     return raw, accepted, after
 

@@ -18,8 +18,8 @@ LARGEST = 10.0
 """Usual widths that one metric counts for at most: beyond it a metric is broken, and says no more by being
 more so."""
 
-LEAP = 5.0 * LARGEST
-"""... and at most from one row to the next."""
+LEAP = 5.0
+"""From one row to the next it counts for so many times as much at most."""
 
 POWER = 1.25
 """Between a sum, which many small moves fill, and a maximum: 1.25 ranked labelled servers best."""
@@ -113,7 +113,7 @@ def views(rows: Tensor, around: Around, observed: Tensor, surprise: Tensor, usua
     displaced = torch.minimum(away(around.day), past) / usual.displacement
     surprised = (surprise - usual.surprise).clamp(min=0.0) * observed
     moved = (rows - around.mean10).abs() * observed / usual.blame
-    leap = usual.clip * (LEAP / LARGEST)
+    leap = LEAP * usual.clip
     leapt = torch.maximum(torch.minimum(rows, leap), -leap) - torch.maximum(
         torch.minimum(around.last, leap), -leap
     )

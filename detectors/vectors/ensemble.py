@@ -241,7 +241,7 @@ class VectorEnsemble(Detector):
         """Take an operator's word; as `Adaptive.told`.
 
         Normal: the hours and days compared with move to where the metrics are now. Broken: what was learnt
-        since `since` is forgotten, nothing is learnt and the alarm stays until all is nearly as usual.
+        since `since` is forgotten, nothing is learnt and the alarm stays until it would have ended by itself.
         """
         if "alarm" not in state:
             return state

@@ -1,8 +1,8 @@
-"""Six views of a row, each one number, and the mean of how rare they are: where views agree is an alarm.
+"""Seven views of a row, each one number, and what is made of them: where views agree, and commotion.
 
-Each view is smoothed in time, and what counts is how rare its log is on this entity (`rarity`), so that no
-unit, and no view's own scale, decides. The mean is taken twice: of slow views, which see what lasts, and of
-quick ones, which see when it is over.
+Each view is smoothed in time. Where they agree, what counts is how rare the log of each is on this entity
+(`rarity`), so that no unit, and no view's own scale, decides; the mean is taken twice: of slow views, which
+see what lasts, and of quick ones, which see when it is over. For commotion (`commotion`) logs are added.
 """
 
 from __future__ import annotations
@@ -24,29 +24,28 @@ LEAP = 5.0
 POWER = 1.25
 """Between a sum, which many small moves fill, and a maximum: 1.25 ranked labelled servers best."""
 
-JOLTS = (0.01, 0.0015, 2e-4, 3e-5)
-"""Shares of rows at which jolts are measured: training may be short, and tell little of the rarest."""
-
 _TOP = 3
 
 _QUICK = 0.3
 
 CHANNELS = (
-    # view, weight of the newest row in its mean over time, share in the slow and in the quick mean
-    ("turbulence", 0.03, 0.5, 0.0),
-    ("turbulence", _QUICK, 0.0, 0.5),
-    ("surprise", _QUICK, 0.3, 0.3),
-    ("displacement", 0.1, 0.3, 0.0),
-    ("displacement", _QUICK, 0.0, 0.3),
-    ("profile", _QUICK, 1.0, 1.0),
-    ("unrest", 0.1, 0.3, 0.0),
-    ("unrest", _QUICK, 0.0, 0.3),
-    ("motion", _QUICK, 0.3, 0.3),
+    # view, weight of the newest row in its mean over time; shares in the slow and in the quick mean; weight
+    # in commotion
+    ("turbulence", 0.03, 0.5, 0.0, 1.0),
+    ("turbulence", _QUICK, 0.0, 0.5, 0.5),
+    ("surprise", _QUICK, 0.3, 0.3, 0.0),
+    ("displacement", 0.1, 0.3, 0.0, 0.0),
+    ("displacement", _QUICK, 0.0, 0.3, 0.0),
+    ("profile", _QUICK, 1.0, 1.0, 0.0),
+    ("unrest", 0.1, 0.3, 0.0, 0.0),
+    ("unrest", _QUICK, 0.0, 0.3, 0.0),
+    ("motion", _QUICK, 0.3, 0.3, 0.0),
+    ("level", _QUICK, 0.0, 0.0, 0.25),
 )
 """Chosen on three folders of labelled servers together; what each brings, and what the choice gives on
 servers that were left out, stands in docs/validation.md."""
 
-VIEWS = ("turbulence", "displacement", "profile", "surprise", "unrest", "motion")
+VIEWS = ("turbulence", "displacement", "profile", "surprise", "unrest", "motion", "level")
 
 OF_VIEW = [VIEWS.index(view) for view, *_ in CHANNELS]
 SMOOTHING = [weight for _, weight, *_ in CHANNELS]
@@ -57,11 +56,11 @@ class Usual:
     """What is usual of an entity, from training.
 
     `clip` (F,): most that a metric counts for; `displacement` (F,): its 99 % quantile; `surprise` (F,): 5 %
-    quantile; `blame` (F,): 96 % quantile of what a metric moves from its last 10 rows; `shown` (P, C): values
-    of the channels, and `trained_to` (1,) the event time up to which they are; `bulk` (2,): median and upper
-    quartile of the mean; `jolt` (4,): what all metrics together move from one row to the next in the shares
-    `JOLTS` of rows;
-    `still` (F,): repetitions above which a metric is stuck.
+    quantile; `blame` (F,): 96 % quantile of what a metric moves from its last 10 rows; `leap` (F,): 99 %
+    quantile of what it leaps from the row before; `shown` (P, C): values of the channels, and `trained_to`
+    (1,) the event time up to which they are; `bulk` (4, 2): median and upper quartile of the slow mean, of
+    commotion, restlessness and displacement; `still` (F,): repetitions above which a metric is stuck;
+    `interval` (1,): seconds from row to row.
     """
 
     clip: Tensor
@@ -70,9 +69,10 @@ class Usual:
     blame: Tensor
     shown: Tensor
     trained_to: Tensor
+    leap: Tensor
     bulk: Tensor
-    jolt: Tensor
     still: Tensor
+    interval: Tensor
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,6 +81,7 @@ class Around:
 
     mean5: Tensor
     median15: Tensor
+    hours6: Tensor
     day: Tensor
     profile: Tensor
     mean10: Tensor
@@ -88,16 +89,16 @@ class Around:
 
 
 def shares_of(weights: Mapping[str, float]) -> Tensor:
-    """Give the shares (C, 2) of the channels in the slow and the quick mean.
+    """Give the shares (C, 3) of the channels in the slow and the quick mean and in commotion.
 
     The weight of a view is 1 as chosen, 0 for none; each mean's shares add up to 1.
     """
-    shares = torch.tensor([[slow * weights[v], quick * weights[v]] for v, _, slow, quick in CHANNELS])
-    return shares / shares.sum(dim=0).clamp(min=1e-6)
+    shares = torch.tensor([[share * weights[view] for share in given] for view, _, *given in CHANNELS])
+    return torch.cat([shares[:, :2] / shares[:, :2].sum(dim=0).clamp(min=1e-6), shares[:, 2:]], dim=1)
 
 
 def views(rows: Tensor, around: Around, observed: Tensor, surprise: Tensor, usual: Usual) -> Tensor:
-    """Give the views (N, 6) of rows (N, F).
+    """Give the views (N, 7) of rows (N, F).
 
     `observed` (N, F): 1, or 0 where missing; `surprise` (N, F): of the network.
     """
@@ -126,6 +127,7 @@ def views(rows: Tensor, around: Around, observed: Tensor, surprise: Tensor, usua
             surprised.sum(dim=1) * whole,
             (leapt.abs() * observed).sum(dim=1),
             torch.log1p(top(moved)),
+            away(around.hours6).sum(dim=1) * whole,
         ],
         dim=1,
     )

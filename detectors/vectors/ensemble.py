@@ -1,11 +1,12 @@
-"""The ensemble of metric vectors: a predictive autoencoder among five plain views of the same row.
+"""The ensemble of metric vectors: a predictive autoencoder among six plain views of the same row.
 
 The autoencoder says how surprising a row is after what all metrics did before it. Beside it stand turbulence
-and motion (what the last minutes do not explain), unrest (what all metrics move together), displacement and
-profile (what the last day and this time of the last days do not explain). Of each view it counts how rare it
-is on this entity (`rarity`); the mean (`channels`) is counted from where the stream's own bulk ends
-(`alarm`). What the row is compared with follows the entity (`surroundings`); what an operator calls broken
-does not go into it.
+and motion (what the last minutes do not explain), unrest (what all metrics move together), displacement,
+profile and level (what the last day, this time of the last days and the last hours do not explain). Of each
+view it counts how rare it is on this entity (`rarity`); an alarm begins where they agree, where there is
+`commotion` for the entity, or for a single row at a jolt (`jolts`), and `alarm` says when it is over. What
+the row is compared with follows the entity (`surroundings`); what an operator calls broken does not go into
+it.
 """
 
 from __future__ import annotations
@@ -34,10 +35,9 @@ from anomalyd.detectors.detector import (
     silent,
 )
 from anomalyd.detectors.parameters import read_parameters
-from anomalyd.detectors.vectors import alarm, rarity
+from anomalyd.detectors.vectors import alarm, commotion, jolts, rarity
 from anomalyd.detectors.vectors.channels import (
     CHANNELS,
-    JOLTS,
     LARGEST,
     VIEWS,
     Usual,
@@ -48,8 +48,8 @@ from anomalyd.detectors.vectors.channels import (
 )
 from anomalyd.detectors.vectors.ensemble_parameters import Parameters
 from anomalyd.detectors.vectors.explaining import context_of, score_in
-from anomalyd.detectors.vectors.following import KNOWN, Followed, follow, is_broken
-from anomalyd.detectors.vectors.measuring import jolts, levels_of, measure_usual, views_of
+from anomalyd.detectors.vectors.following import KNOWN, Followed, follow
+from anomalyd.detectors.vectors.measuring import levels_of, measure_usual, views_of
 from anomalyd.detectors.vectors.predictive import Predictor, fit_predictor
 from anomalyd.detectors.vectors.rarity import Rarity
 from anomalyd.detectors.vectors.scaling import Scaling
@@ -68,10 +68,14 @@ _SETTLING = 100
 
 _STATE_FROM_SCALING = "scale."
 
-_RATE, _PER_HEIGHT = 0.9e-3, 0.85
-"""Where an alarm began at the height `open` on labelled servers: at about one in 1000 normal rows, and at
-fewer by a factor e for each 1 / 0.85 nats more; alike for rows of a minute and of five. (What a pair leaves
-to the ensemble of a wanted 0.001 is nine tenths.)"""
+_RATE, _PER_HEIGHT, _PER_SPREAD = 0.9e-3, 0.85, 0.45
+"""Where alarms began at the heights `open` and `stir` on labelled servers: at about one in 1000 normal rows,
+and at fewer by a factor e for each 1 / 0.85 nats, or 1 / 0.45 spreads, more. (What a pair leaves to the
+ensemble of a wanted 0.001 is nine tenths.)"""
+
+_PACE_S = 300.0
+"""Views agree for minutes, not for rows: where rows come more often than every five minutes, `open` is as
+much higher as keeps the alarms of an hour the same."""
 
 _JOLTS = 0.0015 / _RATE
 """So many rows may be jolts for one that may begin an alarm: most stand in alarms, or beside others."""
@@ -89,7 +93,13 @@ class VectorEnsemble(Detector):
     kind: ClassVar[str] = "vector-ensemble"
     sample_kind: ClassVar[SampleKind] = "vector"
     parameters_class = Parameters
-    parts: ClassVar[Mapping[str, float]] = {**dict.fromkeys(VIEWS, 0.0), "hold": 0.0, "jolts": 0}
+    parts: ClassVar[Mapping[str, float]] = {
+        **dict.fromkeys(VIEWS, 0.0),
+        "hold": 0.0,
+        "stir": 1000.0,
+        "lasting": 0,
+        "jolts": 0,
+    }
 
     def __init__(
         self,
@@ -177,20 +187,25 @@ class VectorEnsemble(Detector):
             levels = levels_of(seen, held.get("levels"))
             means, shown = self._means(stretch.entity, stretch.times[part], levels, held)
             believed, lately = alarm.believed(means[:, 0], means[:, 1], held.get("lately"))
-            before = held if "alarm" in held else alarm.start(usual.bulk.double().numpy(), self._jolt(usual))
+            leapt = jolts.leaps_of(followed, usual.clip.numpy(), usual.leap.numpy())
+            leaps, leapt_after = jolts.follow(stretch.times[part], leapt, held, _JOLTS * self._rate)
+            before = held if "alarm" in held else alarm.start(usual.bulk.numpy())
             last = np.asarray(held.get("recent", np.full((1, metrics), np.nan, np.float32)))[-1]
             runs = repeats(
                 observed[part] - offset, last, np.asarray(held.get("runs", np.zeros(metrics, int)))
             )
             stuck = np.asarray(runs > usual.still.numpy())
-            raw[part], accepted, after = alarm.follow(
-                stretch.times[part],
+            shows = alarm.Shown(
                 believed,
-                jolts(seen) * self._parameters.jolts,
+                commotion.commotion_of(logs(levels), self._shares[:, 2]),
+                leaps if self._parameters.jolts else np.full(n - begin, -np.inf),
                 np.any(stuck, axis=1),
-                before,
-                self._heights(),
             )
+            interval = float(usual.interval)
+            over, accepted, after = alarm.follow(
+                stretch.times[part], shows, before, self._heights(interval), interval
+            )
+            raw[part] = over + self._open
             error[part] = followed.rows - followed.around.median15
             expectation[part] = followed.around.median15 + offset
             moved = np.abs(followed.rows - followed.around.mean10) * followed.observed / usual.blame.numpy()
@@ -202,6 +217,7 @@ class VectorEnsemble(Detector):
                 **followed.state,
                 **after,
                 **shown,
+                **leapt_after,
                 "levels": levels[-1].numpy(),
                 "lately": lately,
                 "moved": moved[-1:].copy(),
@@ -233,9 +249,9 @@ class VectorEnsemble(Detector):
             float(usual.trained_to),
             self._rarities.get(entity) or next(iter(self._rarities.values())),
             held,
-            learn=not is_broken(held),
+            learn=not alarm.is_broken(held),
         )
-        return (nats @ self._shares).numpy().astype(np.float64), shown
+        return (nats @ self._shares[:, :2]).numpy().astype(np.float64), shown
 
     def told(self, state: State, word: Word, since: float, now: float) -> State:
         """Take an operator's word; as `Adaptive.told`.
@@ -257,26 +273,33 @@ class VectorEnsemble(Detector):
         if "alarm" not in state or "slots" not in before:
             return state
         since = float(np.asarray(before["slot"])[0]) * SLOT_S
-        back = {**move_back(state, before), "means": before["means"], "bulk": before["bulk"]}
+        back = {**move_back(state, before), **{name: before[name] for name in ("week", "of", "bulk")}}
         return alarm.told(back, broken=True, since=since)
 
     def heights(self) -> tuple[float, float]:
         """Give the raw scores of a usual row and of the threshold; as `Graded.heights`."""
-        return _USUAL, self._heights().open
+        return _USUAL, self._open
 
     def at(self, rate: float) -> Self:
         """Give the same detector with the threshold for a rate; as `Graded.at`."""
         return type(self)(self._parameters, self._scaling, self._network, self._usual, self._primed, rate)
 
-    def _heights(self) -> alarm.Heights:
-        given = self._parameters
-        opens = max(given.open + math.log(_RATE / self._rate) / _PER_HEIGHT, 0.1)
-        return alarm.Heights(opens, given.hold, given.accept_days * 86_400.0, _JOLTS * self._rate)
+    @property
+    def _open(self) -> float:
+        """The height from which views agree on an alarm, of rows five minutes apart."""
+        return max(self._parameters.open + math.log(_RATE / self._rate) / _PER_HEIGHT, 0.1)
 
-    def _jolt(self, usual: Usual) -> float:
-        """Give what all metrics together moved in training as often as jolts may be."""
-        wanted, shares = math.log(_JOLTS * self._rate), np.log(JOLTS)
-        return math.exp(float(np.interp(-wanted, -shares, np.log(usual.jolt.numpy() + 1e-9))))
+    def _heights(self, interval_s: float) -> alarm.Heights:
+        given = self._parameters
+        rarer = math.log(_RATE / self._rate) / _PER_SPREAD
+        return alarm.Heights(
+            agree=self._open + max(0.0, math.log(_PACE_S / interval_s)) / _PER_HEIGHT,
+            hold=given.hold,
+            stir=max(given.stir + rarer, 1.0),
+            settle=max(given.settle + rarer, 0.8),
+            lasting=bool(given.lasting),
+            accept_s=given.accept_days * 86_400.0,
+        )
 
     def _accepted(self, time: float, before: State) -> Adaptation:
         days = self._parameters.accept_days

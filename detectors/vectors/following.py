@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from anomalyd.detectors.detector import State
+from anomalyd.detectors.vectors.alarm import is_broken
 from anomalyd.detectors.vectors.channels import POWER
 from anomalyd.detectors.vectors.ewma import ewma
 from anomalyd.detectors.vectors.surroundings import Surroundings, look_around
@@ -68,8 +69,3 @@ def follow(
     known = np.concatenate([first[None], now[:-1]])
     after = {**around.state, "quick": quick[-1], "slow": slow[-1], "known": now[-1].copy()}
     return Followed(filled, observed, around, known, came, after)
-
-
-def is_broken(state: State) -> bool:
-    """Say whether an operator called what the entity does broken: nothing is learnt of it."""
-    return "alarm" in state and bool(np.asarray(state["alarm"])[4] > 0)

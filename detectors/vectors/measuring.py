@@ -10,14 +10,12 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from anomalyd.detectors.vectors import rarity
+from anomalyd.detectors.vectors import commotion, rarity
 from anomalyd.detectors.vectors.alarm import bulk_of
 from anomalyd.detectors.vectors.channels import (
     CHANNELS,
-    JOLTS,
     OF_VIEW,
     SMOOTHING,
-    VIEWS,
     Around,
     Usual,
     logs,
@@ -25,6 +23,7 @@ from anomalyd.detectors.vectors.channels import (
 )
 from anomalyd.detectors.vectors.ewma import ewma
 from anomalyd.detectors.vectors.following import Followed
+from anomalyd.detectors.vectors.jolts import LEAST_LEAP
 from anomalyd.detectors.vectors.predictive import Predictor
 from anomalyd.detectors.vectors.standstill import limits
 
@@ -34,8 +33,6 @@ _LEAST_DISPLACEMENT, _LEAST_BLAME = 0.3, 0.45
 _USUAL_S = 7 * 86_400.0
 """How far each metric usually goes is measured on the newest week of training, for entities drift; how rare
 what all of them do is, on all of it."""
-
-_UNREST = VIEWS.index("unrest")
 
 
 def around_of(followed: Followed) -> Around:
@@ -56,12 +53,6 @@ def views_of(network: Predictor, followed: Followed, usual: Usual) -> NDArray[np
             usual,
         )
     return seen.numpy().astype(np.float64)
-
-
-def jolts(seen: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Give how far all metrics together moved from the row before (n,), of views (n, V)."""
-    moved: NDArray[np.float64] = seen[:, _UNREST]
-    return moved
 
 
 def levels_of(seen: NDArray[np.float64], before: NDArray[Any] | None) -> Tensor:
@@ -87,6 +78,7 @@ def measure_usual(
     # A metric that was always missing has nothing around it: it is nowhere displaced.
     displaced = np.quantile(np.nan_to_num(np.minimum(nearer, clip.numpy()))[newest], 0.99, axis=0)
     blamed = np.quantile(np.nan_to_num(np.abs(followed.rows - around.mean10))[settled], 0.96, axis=0)
+    leapt = np.quantile(np.nan_to_num(np.abs(followed.rows - around.last))[newest], 0.99, axis=0)
     with torch.inference_mode():
         surprise = network.surprise(torch.from_numpy(followed.known), torch.from_numpy(followed.came))
         least = np.quantile(surprise[newest].numpy(), 0.05, axis=0)
@@ -97,18 +89,14 @@ def measure_usual(
         blame=torch.from_numpy(np.maximum(blamed, _LEAST_BLAME).astype(np.float32)),
         shown=torch.zeros(0, len(CHANNELS), dtype=torch.float16),
         trained_to=torch.tensor([times[-1]], dtype=torch.float64),
-        bulk=torch.tensor([0.0, 1.0]),
-        jolt=torch.ones(len(JOLTS)),
+        leap=torch.from_numpy(np.maximum(leapt, LEAST_LEAP).astype(np.float32)),
+        bulk=torch.zeros(1 + commotion.COLUMNS, 2),
         still=torch.from_numpy(limits(np.where(followed.observed > 0, followed.rows, np.nan))),
+        interval=torch.tensor([float(np.median(np.diff(times)))], dtype=torch.float64),
     )
     seen = views_of(network, followed, usual)
     logged = logs(levels_of(seen, None))[settled]
     shown = rarity.samples_of(times[settled], logged.numpy())
     means = rarity.Rarity.measure(shown).nats(logged) @ shares[:, 0]
-    leaps = np.quantile(jolts(seen)[newest], 1.0 - np.array(JOLTS))
-    return replace(
-        usual,
-        shown=torch.from_numpy(shown),
-        bulk=torch.from_numpy(bulk_of(means.numpy()).astype(np.float32)),
-        jolt=torch.from_numpy(leaps.astype(np.float32)),
-    )
+    bulk = bulk_of(np.column_stack([means.numpy(), commotion.commotion_of(logged, shares[:, 2])]))
+    return replace(usual, shown=torch.from_numpy(shown), bulk=torch.from_numpy(bulk))

@@ -79,8 +79,8 @@ class Heights:
 
 @dataclass(frozen=True, slots=True)
 class Shown:
-    """What n rows show: how far views agree (n,), commotion, restlessness and displacement (n, 3), jolts (n,)
-    as logs over their threshold, and whether any metric is stuck (n,)."""
+    """What n rows show: how far views agree (n,), what is measured of commotion (n, 4), jolts as logs over
+    their threshold (n,), and whether any metric is stuck (n,)."""
 
     agreement: Floats
     commotion: Floats
@@ -111,7 +111,7 @@ def believed(slow: Floats, quick: Floats, before: NDArray[Any] | None) -> tuple[
 
 
 def start(bulk: Floats) -> dict[str, NDArray[np.generic]]:
-    """Give the state of an entity of which nothing was seen since training, of its `bulk` (4, 2) there."""
+    """Give the state of an entity of which nothing was seen since training, of its `bulk` (5, 2) there."""
     return {
         "week": np.empty((0, 1 + commotion.COLUMNS), dtype=np.float32),
         "of": np.empty(0, dtype=np.int8),

@@ -58,8 +58,8 @@ class Usual:
     `clip` (F,): most that a metric counts for; `displacement` (F,): its 99 % quantile; `surprise` (F,): 5 %
     quantile; `blame` (F,): 96 % quantile of what a metric moves from its last 10 rows; `leap` (F,): 99 %
     quantile of what it leaps from the row before; `shown` (P, C): values of the channels, and `trained_to`
-    (1,) the event time up to which they are; `bulk` (4, 2): median and upper quartile of the slow mean, of
-    commotion, restlessness and displacement; `still` (F,): repetitions above which a metric is stuck;
+    (1,) the event time up to which they are; `bulk` (5, 2): median and upper quartile of the slow mean and
+    of what is measured of commotion; `still` (F,): repetitions above which a metric is stuck;
     `interval` (1,): seconds from row to row.
     """
 

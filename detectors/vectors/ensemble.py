@@ -35,7 +35,7 @@ from anomalyd.detectors.detector import (
     silent,
 )
 from anomalyd.detectors.parameters import read_parameters
-from anomalyd.detectors.vectors import alarm, commotion, jolts, rarity
+from anomalyd.detectors.vectors import alarm, commotion, jolts, rarity, wanted
 from anomalyd.detectors.vectors.channels import (
     CHANNELS,
     LARGEST,
@@ -61,24 +61,13 @@ from anomalyd.detectors.vectors.surroundings import (
     move_to_present,
     offset_of,
 )
+from anomalyd.detectors.vectors.wanted import RATE
 from anomalyd.errors import ModelDamaged, ModelMismatch, TrainingError
 
 _SETTLING = 100
 """Rows at the beginning of a series that teach nothing: the means have not settled."""
 
 _STATE_FROM_SCALING = "scale."
-
-_RATE, _PER_HEIGHT, _PER_SPREAD = 0.9e-3, 0.85, 0.45
-"""Where alarms began at the heights `open` and `stir` on labelled servers: at about one in 1000 normal rows,
-and at fewer by a factor e for each 1 / 0.85 nats, or 1 / 0.45 spreads, more. (What a pair leaves to the
-ensemble of a wanted 0.001 is nine tenths.)"""
-
-_PACE_S = 300.0
-"""Views agree for minutes, not for rows: where rows come more often than every five minutes, `open` is as
-much higher as keeps the alarms of an hour the same."""
-
-_JOLTS = 0.0015 / _RATE
-"""So many rows may be jolts for one that may begin an alarm: most stand in alarms, or beside others."""
 
 _USUAL = -1.0
 """The height of a usual row: about one below the end of the bulk."""
@@ -108,7 +97,7 @@ class VectorEnsemble(Detector):
         network: Predictor,
         usual: Mapping[str, Usual],
         primed: Mapping[str, State] | None = None,
-        rate: float = _RATE,
+        rate: float = RATE,
     ) -> None:
         self._parameters = parameters
         self._scaling = scaling
@@ -188,7 +177,7 @@ class VectorEnsemble(Detector):
             means, shown = self._means(stretch.entity, stretch.times[part], levels, held)
             believed, lately = alarm.believed(means[:, 0], means[:, 1], held.get("lately"))
             leapt = jolts.leaps_of(followed, usual.clip.numpy(), usual.leap.numpy())
-            leaps, leapt_after = jolts.follow(stretch.times[part], leapt, held, _JOLTS * self._rate)
+            leaps, leapt_after = jolts.follow(stretch.times[part], leapt, held, wanted.jolts_at(self._rate))
             before = held if "alarm" in held else alarm.start(usual.bulk.numpy())
             last = np.asarray(held.get("recent", np.full((1, metrics), np.nan, np.float32)))[-1]
             runs = repeats(
@@ -202,10 +191,9 @@ class VectorEnsemble(Detector):
                 np.any(stuck, axis=1),
             )
             interval = float(usual.interval)
-            over, accepted, after = alarm.follow(
-                stretch.times[part], shows, before, self._heights(interval), interval
-            )
-            raw[part] = over + self._open
+            heights = wanted.heights_at(self._parameters, self._rate, interval)
+            over, accepted, after = alarm.follow(stretch.times[part], shows, before, heights, interval)
+            raw[part] = over + wanted.open_at(self._parameters, self._rate)
             error[part] = followed.rows - followed.around.median15
             expectation[part] = followed.around.median15 + offset
             moved = np.abs(followed.rows - followed.around.mean10) * followed.observed / usual.blame.numpy()
@@ -278,28 +266,11 @@ class VectorEnsemble(Detector):
 
     def heights(self) -> tuple[float, float]:
         """Give the raw scores of a usual row and of the threshold; as `Graded.heights`."""
-        return _USUAL, self._open
+        return _USUAL, wanted.open_at(self._parameters, self._rate)
 
     def at(self, rate: float) -> Self:
         """Give the same detector with the threshold for a rate; as `Graded.at`."""
         return type(self)(self._parameters, self._scaling, self._network, self._usual, self._primed, rate)
-
-    @property
-    def _open(self) -> float:
-        """The height from which views agree on an alarm, of rows five minutes apart."""
-        return max(self._parameters.open + math.log(_RATE / self._rate) / _PER_HEIGHT, 0.1)
-
-    def _heights(self, interval_s: float) -> alarm.Heights:
-        given = self._parameters
-        rarer = math.log(_RATE / self._rate) / _PER_SPREAD
-        return alarm.Heights(
-            agree=self._open + max(0.0, math.log(_PACE_S / interval_s)) / _PER_HEIGHT,
-            hold=given.hold,
-            stir=max(given.stir + rarer, 1.0),
-            settle=max(given.settle + rarer, 0.8),
-            lasting=bool(given.lasting),
-            accept_s=given.accept_days * 86_400.0,
-        )
 
     def _accepted(self, time: float, before: State) -> Adaptation:
         days = self._parameters.accept_days

@@ -90,8 +90,7 @@ class Shown:
 
 def bulk_of(values: NDArray[np.generic]) -> Floats:
     """Give median and upper quartile (C, 2) of values (P, C)."""
-    found: Floats = np.quantile(values.astype(np.float64), _QUANTILES, axis=0).T
-    return found
+    return np.ascontiguousarray(np.quantile(values.astype(np.float64), _QUANTILES, axis=0).T)
 
 
 def end_of(bulk: Floats) -> float:

@@ -25,7 +25,7 @@ COLUMNS = 4
 _LEAST_SPREAD = 0.02
 """Logs: what hardly ever changes is not infinitely strange when it does."""
 
-_RESTLESS, _OFTEN, _HOUR_S = 2.2, 0.35, 3600.0
+_RESTLESS, _OFTEN, _HOUR_S = 2.2, 0.37, 3600.0
 _BURST, _LATELY_S = 2.3, 1200.0
 _DISPLACED, _UNREST = 10.0, 3.7
 """Restless: above two spreads in a third of the rows of an hour, with a burst in its last third. Chosen

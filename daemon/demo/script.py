@@ -37,7 +37,8 @@ _MAPS_S = 30
 """Of each chamber so many maps are learnt from: 30 maps of 24 chambers are 720."""
 
 _HOST_S = 45
-"""Of the host so many samples, with the daemon at work and nothing else: that is its normal state here."""
+"""Of the host so many seconds, two samples each, with the daemon at work and nothing else: that is its normal
+state here."""
 
 _LOAD_S = 12.0
 _FAULT_LUMISECTIONS = 8

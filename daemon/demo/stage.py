@@ -30,6 +30,13 @@ HOSTS, CHAMBERS = "hosts", "chambers"
 LUMISECTION_S = 1.0
 """A real one takes 23.3 s; nobody would watch that."""
 
+_HOST_EVERY_S = 0.5
+"""A real agent takes ten seconds or more; the less often, the longer everybody waits until it has learnt."""
+
+_HOST_RATE = 0.02
+"""What is learnt in the demo leaves some 36 samples to say how rare a score is: they carry one in a hundred
+or so, not one in thousands, and four in a row is rare enough."""
+
 _CHAMBERS = 24
 _SEED = 1
 _MEAN_COUNTS = 40.0
@@ -57,7 +64,7 @@ class Stage:
             )
             hosts = closing.enter_context(Sender.to("host-metrics", kafka))
             maps = closing.enter_context(Sender.to("dt-maps", kafka))
-            self.agent = HostAgent(hosts, HostMetrics().measure, ticks=Ticks(1.0))
+            self.agent = HostAgent(hosts, HostMetrics().measure, ticks=Ticks(_HOST_EVERY_S))
             self.chambers = choose_chambers(_CHAMBERS, _SEED)
             self.stream = ChamberStream(
                 maps,
@@ -114,7 +121,7 @@ class Stage:
                     "name": HOSTS,
                     "kind": "vector-autoencoder",
                     "entities": ["host/*"],
-                    "alert": {"open_after": 3, "close_after": 8, "false_alarm_rate": 0.0005},
+                    "alert": {"open_after": 4, "close_after": 16, "false_alarm_rate": _HOST_RATE},
                 },
                 {
                     "name": CHAMBERS,

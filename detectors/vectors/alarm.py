@@ -9,7 +9,6 @@ broken, it is taken for the new normal, all of it at once.
 
 from __future__ import annotations
 
-import itertools
 import math
 from dataclasses import dataclass
 from typing import Any
@@ -19,6 +18,7 @@ from numpy.typing import NDArray
 
 from anomalyd.detectors.detector import State
 from anomalyd.detectors.vectors import commotion
+from anomalyd.detectors.vectors.slots import runs_of
 
 _EVERY_S = 600.0
 _KEPT = 7 * 144
@@ -139,14 +139,11 @@ def follow(
     over, accepted = np.empty(len(times)), list[int]()
     after = {name: np.asarray(state[name]) for name in _REMEMBERED}
     slots = times // _EACH_S
-    bounds = [0, *(np.flatnonzero(np.diff(slots) > 0) + 1).tolist(), len(times)]
-    for begin, end in itertools.pairwise(bounds):
-        if begin < end:
-            part = slice(begin, end)
-            if slots[begin] > np.asarray(after["alarm"])[1]:
-                after |= _measured(after, float(slots[begin]))
-            over[part], found, after = _follow(times[part], shown, part, after, heights, interval_s)
-            accepted += [begin + row for row in found]
+    for part in runs_of(slots):
+        if slots[part.start] > after["alarm"][1]:
+            after |= _measured(after, float(slots[part.start]))
+        over[part], found, after = _follow(times[part], shown, part, after, heights, interval_s)
+        accepted += [part.start + row for row in found]
     return over, accepted, after
 
 

@@ -17,7 +17,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from anomalyd.detectors.vectors.channels import CHANNELS
+from anomalyd.detectors.vectors.channels import CHANNELS, QUICK
 
 COLUMNS = 4
 """What is measured of commotion: itself, restlessness (quick turbulence), displacement, unrest; all logs."""
@@ -30,6 +30,11 @@ _BURST, _LATELY_S = 2.3, 1200.0
 _DISPLACED, _UNREST = 10.0, 3.7
 """Restless: above two spreads in a third of the rows of an hour, with a burst in its last third. Chosen
 together with the heights of the alarm; docs/validation.md."""
+
+_KEEPING = [
+    [channel[:2] for channel in CHANNELS].index(each)
+    for each in (("turbulence", QUICK), ("displacement", 0.1), ("unrest", 0.1))
+]
 
 Floats = NDArray[np.float64]
 
@@ -70,15 +75,3 @@ def _count(flags: NDArray[np.bool_], width: int) -> NDArray[np.int64]:
     total = np.concatenate([[0], np.cumsum(flags)])
     counted: NDArray[np.int64] = total[width:] - total[:-width]
     return counted
-
-
-def _channel(view: str, *, quick: bool) -> int:
-    found = [c for c, (name, weight, *_) in enumerate(CHANNELS) if name == view and (weight >= 0.3) == quick]
-    return found[0]
-
-
-_KEEPING = [
-    _channel("turbulence", quick=True),
-    _channel("displacement", quick=False),
-    _channel("unrest", quick=False),
-]

@@ -174,7 +174,8 @@ class VectorEnsemble(Detector):
             followed = follow(stretch.times[part], observed[part] - offset, held, usual.clip.numpy())
             seen = views_of(self._network, followed, usual)
             levels = levels_of(seen, held.get("levels"))
-            means, shown = self._means(stretch.entity, stretch.times[part], levels, held)
+            logged = logs(levels)
+            means, shown = self._means(stretch.entity, stretch.times[part], logged, held)
             believed, lately = alarm.believed(means[:, 0], means[:, 1], held.get("lately"))
             leapt = jolts.leaps_of(followed, usual.clip.numpy(), usual.leap.numpy())
             leaps, leapt_after = jolts.follow(stretch.times[part], leapt, held, wanted.jolts_at(self._rate))
@@ -186,7 +187,7 @@ class VectorEnsemble(Detector):
             stuck = np.asarray(runs > usual.still.numpy())
             shows = alarm.Shown(
                 believed,
-                commotion.commotion_of(logs(levels), self._shares[:, 2]),
+                commotion.commotion_of(logged, self._shares[:, 2]),
                 leaps if self._parameters.jolts else np.full(n - begin, -np.inf),
                 np.any(stuck, axis=1),
             )
@@ -226,13 +227,13 @@ class VectorEnsemble(Detector):
         )
 
     def _means(
-        self, entity: str, times: NDArray[np.float64], levels: Tensor, held: State
+        self, entity: str, times: NDArray[np.float64], logged: Tensor, held: State
     ) -> tuple[NDArray[np.float64], dict[str, NDArray[Any]]]:
-        """Give the slow and the quick mean (n, 2) of how rare channels (n, C) are, and what is remembered."""
+        """Give the slow and the quick mean (n, 2) of how rare logs of channels (n, C) are, and the state."""
         usual = self._usual_of(entity)
         nats, shown = rarity.follow(
             times,
-            logs(levels),
+            logged,
             usual.shown.numpy(),
             float(usual.trained_to),
             self._rarities.get(entity) or next(iter(self._rarities.values())),
@@ -312,7 +313,7 @@ class VectorEnsemble(Detector):
         rows = rows - offset_of(state, rows.shape[1])
         followed = follow(stretch.times, rows, state, usual.clip.numpy())
         levels = levels_of(views_of(self._network, followed, usual), state.get("levels"))
-        means, shown = self._means(stretch.entity, stretch.times, levels, state)
+        means, shown = self._means(stretch.entity, stretch.times, logs(levels), state)
         raw = self._score(stretch).raw
         before = state.get("levels", levels[0].numpy())
         before = np.where(np.isnan(before), levels[0].numpy(), before)

@@ -9,7 +9,6 @@ threshold: Pickands, "Statistical inference using extreme order statistics", Ann
 
 from __future__ import annotations
 
-import itertools
 import math
 from collections.abc import Mapping
 from typing import Any
@@ -18,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from anomalyd.detectors.vectors.following import Followed
+from anomalyd.detectors.vectors.slots import runs_of
 
 _OWN = 0.5
 """Weight of the log of the leaps in each metric's own units beside the log of those in usual widths."""
@@ -38,7 +38,7 @@ _TAIL = 10
 
 _DAY_S, _EACH_S = 86_400.0, 3 * 3600.0
 _LEAST_ROWS = 500
-"""Rows of the stream before they speak against those of training."""
+"""Rows that must have been seen before any is a jolt."""
 
 Floats = NDArray[np.float64]
 
@@ -58,11 +58,6 @@ def leaps_of(followed: Followed, clip: NDArray[Any], own: NDArray[Any]) -> Float
     return found
 
 
-def begin(leaps: Floats, times: Floats) -> dict[str, NDArray[Any]]:
-    """Give what is remembered after training rows with `leaps` (T,) at `times` (T,)."""
-    return follow(times, leaps, {}, 0.0)[1]
-
-
 def follow(
     times: Floats, leaps: Floats, state: Mapping[str, NDArray[Any]], share: float
 ) -> tuple[Floats, dict[str, NDArray[Any]]]:
@@ -75,23 +70,21 @@ def follow(
     day, measured, threshold = (float(x) for x in state.get("leaps_at", (-1.0, -1.0, math.inf)))
     over = np.empty(len(leaps))
     slots = times // _EACH_S
-    bounds = [0, *(np.flatnonzero(np.diff(slots) > 0) + 1).tolist(), len(times)]
-    for start, end in itertools.pairwise(bounds):
-        if start == end:
-            continue
+    for part in runs_of(slots):
+        start = part.start
         if slots[start] > measured:
             measured = float(slots[start])
             if rows.sum() >= _LEAST_ROWS:
                 threshold = _threshold(tops, rows.sum(), share)
-        over[start:end] = leaps[start:end] - threshold
+        over[part] = leaps[part] - threshold
         if times[start] // _DAY_S > day:
             day = float(times[start] // _DAY_S)
             # The oldest makes room; days without rows are not days of quiet.
             tops, rows = np.roll(tops, 1, axis=0), np.roll(rows, 1)
             tops[0], rows[0] = -np.inf, 0.0
-        both = np.concatenate([tops[0], leaps[start:end].astype(np.float32)])
+        both = np.concatenate([tops[0], leaps[part].astype(np.float32)])
         tops[0] = np.sort(both)[-_LARGEST:]
-        rows[0] += end - start
+        rows[0] += part.stop - start
     return over, {"leaps": tops, "leaps_rows": rows, "leaps_at": np.array([day, measured, threshold])}
 
 

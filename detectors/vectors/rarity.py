@@ -11,7 +11,6 @@ the values are logarithms already).
 
 from __future__ import annotations
 
-import itertools
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -21,6 +20,8 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
+
+from anomalyd.detectors.vectors.slots import runs_of
 
 EACH_S = 1800.0
 """Of every half hour one value is kept: they change slowly, and more would say the same."""
@@ -109,20 +110,17 @@ def follow(
     )
     half, day = (float(x) for x in np.asarray(state.get("shown_at", (-1.0, trained_to // _DAY_S))))
     days = np.maximum(times // _DAY_S, day)
-    bounds = [*np.flatnonzero(np.diff(days, prepend=day)).tolist(), len(times)]
-    if bounds[0] > 0:
-        bounds.insert(0, 0)
     halves = times // EACH_S
     fresh = (times > trained_to) & (np.diff(halves, prepend=half) > 0) & learn
     found = []
-    for start, end in itertools.pairwise(bounds):
-        if days[start] > day:
-            day = float(days[start])
+    for run in runs_of(days):
+        if days[run.start] > day:
+            day = float(days[run.start])
             if len(kept):
                 now = Rarity.measure(np.concatenate([training, kept])[-KEPT:])
-        part = values[start:end]
+        part = values[run]
         found.append(now.nats(part))
-        kept = np.concatenate([kept, part[torch.from_numpy(fresh[start:end])].numpy().astype(np.float16)])
+        kept = np.concatenate([kept, part[torch.from_numpy(fresh[run])].numpy().astype(np.float16)])
         kept = kept[-KEPT:]
     if len(times):
         half = max(half, float(halves[-1]))

@@ -9,11 +9,11 @@ from dataclasses import asdict, dataclass
 from datetime import UTC, tzinfo
 from typing import Any
 
-from anomalyd.assistant import asks, counting, health, listing, onecase
-from anomalyd.assistant.asks import Ask
+from anomalyd.assistant import case_answers, counting, health, listing, query_types
 from anomalyd.assistant.encoder import Encoder
+from anomalyd.assistant.interpretation import incidents
+from anomalyd.assistant.query_types import Ask
 from anomalyd.assistant.retrieve import Encodes, Hit, Retriever
-from anomalyd.assistant.said import incidents
 from anomalyd.assistant.sentence import Sentence, Told, line
 from anomalyd.assistant.times import Calendar
 from anomalyd.assistant.understand import Understood, understand
@@ -137,28 +137,28 @@ class Assistant:
 
 # Which question is answered by what.
 _TELLERS: dict[type[Any], Callable[[Any, Queries, Calendar], Told]] = {
-    asks.HowMany: counting.how_many,
-    asks.HowManyEntities: counting.how_many_entities,
-    asks.PerGroup: counting.per_group,
-    asks.Compare: counting.compare,
-    asks.MeanDuration: counting.mean_duration,
-    asks.Which: listing.which,
-    asks.WhichEntities: listing.which_entities,
-    asks.WithoutIncident: listing.without_incident,
-    asks.WhichRuns: listing.which_runs,
-    asks.Known: listing.known,
-    asks.AboutOne: onecase.about_one,
-    asks.WhyNot: onecase.why_not,
-    asks.IsFine: health.is_fine,
-    asks.StillGoingOn: health.still_going_on,
-    asks.LatestData: health.latest_data,
+    query_types.HowMany: counting.how_many,
+    query_types.HowManyEntities: counting.how_many_entities,
+    query_types.PerGroup: counting.per_group,
+    query_types.Compare: counting.compare,
+    query_types.MeanDuration: counting.mean_duration,
+    query_types.Which: listing.which,
+    query_types.WhichEntities: listing.which_entities,
+    query_types.WithoutIncident: listing.without_incident,
+    query_types.WhichRuns: listing.which_runs,
+    query_types.Known: listing.known,
+    query_types.AboutOne: case_answers.about_one,
+    query_types.WhyNot: case_answers.why_not,
+    query_types.IsFine: health.is_fine,
+    query_types.StillGoingOn: health.still_going_on,
+    query_types.LatestData: health.latest_data,
 }
 
 
 def _tell(ask: Ask, queries: Queries, calendar: Calendar) -> Told:
-    if isinstance(ask, asks.Help):
+    if isinstance(ask, query_types.Help):
         return Told((Sentence("You can ask, for example:"), *(Sentence(example) for example in _EXAMPLES)))
-    if isinstance(ask, asks.Command):
+    if isinstance(ask, query_types.Command):
         text = "I only answer questions about what was found: I do nothing, and nothing was done."
         latest = queries.reports(ask.selection, Order.LATEST, 1)
         nearest = latest[0].incident.id if latest else None

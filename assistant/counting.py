@@ -5,10 +5,10 @@ from __future__ import annotations
 from dataclasses import replace
 from fnmatch import fnmatchcase
 
-from anomalyd.assistant.asks import Compare, HowMany, HowManyEntities, MeanDuration, PerGroup
+from anomalyd.assistant.phrasing import counted, duration, listed
+from anomalyd.assistant.query_types import Compare, HowMany, HowManyEntities, MeanDuration, PerGroup
 from anomalyd.assistant.sentence import MAX_SOURCES, Sentence, Told, ids_of
 from anomalyd.assistant.times import Calendar
-from anomalyd.assistant.wording import counted, duration, listed
 from anomalyd.reports.queries import Order, Queries, Selection
 from anomalyd.reports.report import Severity, Status
 from anomalyd.reports.step import Activity

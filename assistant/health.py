@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from anomalyd.assistant.asks import IsFine, LatestData, StillGoingOn
 from anomalyd.assistant.counting import data_received, data_sentence, is_one_of, none_recorded
-from anomalyd.assistant.said import entities_words
+from anomalyd.assistant.interpretation import entities_words
+from anomalyd.assistant.phrasing import counted, duration, listed
+from anomalyd.assistant.query_types import IsFine, LatestData, StillGoingOn
 from anomalyd.assistant.sentence import MAX_SOURCES, Sentence, Told, ids_of, line
 from anomalyd.assistant.times import Calendar
-from anomalyd.assistant.wording import counted, duration, listed
 from anomalyd.reports.queries import Order, Queries, Selection
 from anomalyd.reports.report import Status
 

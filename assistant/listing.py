@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from anomalyd.assistant.asks import Known, Which, WhichEntities, WhichRuns, WithoutIncident
 from anomalyd.assistant.counting import is_one_of, none_recorded
-from anomalyd.assistant.said import ORDER_WORDS
+from anomalyd.assistant.interpretation import ORDER_WORDS
+from anomalyd.assistant.phrasing import counted, listed
+from anomalyd.assistant.query_types import Known, Which, WhichEntities, WhichRuns, WithoutIncident
 from anomalyd.assistant.sentence import MAX_SOURCES, Sentence, Told, ids_of, line, score
 from anomalyd.assistant.times import Calendar
-from anomalyd.assistant.wording import counted, listed
 from anomalyd.reports.queries import Order, Queries
 
 _MAX_LIMIT = 100

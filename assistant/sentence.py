@@ -6,8 +6,8 @@ import math
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+from anomalyd.assistant.phrasing import duration
 from anomalyd.assistant.times import Calendar
-from anomalyd.assistant.wording import duration
 from anomalyd.reports.report import Incident, Report, SeenBy, Status
 
 MAX_SOURCES = 5

@@ -10,11 +10,11 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass, replace
 
-from anomalyd.assistant.asks import Ask, Command, Compare, Help
+from anomalyd.assistant.entity_linking import Mention, Names
 from anomalyd.assistant.filters import INCIDENTS, MAP_NOUNS, VECTOR_NOUNS, FilterReader
-from anomalyd.assistant.names import Mention, Names
-from anomalyd.assistant.rules import RULES, Parsed, reserved_words, uses_all, words_of
-from anomalyd.assistant.said import said
+from anomalyd.assistant.intent_rules import RULES, Parsed, reserved_words, uses_all, words_of
+from anomalyd.assistant.interpretation import said
+from anomalyd.assistant.query_types import Ask, Command, Compare, Help
 from anomalyd.assistant.times import Calendar
 from anomalyd.errors import QuestionError
 from anomalyd.reports.queries import Queries, Selection

@@ -17,9 +17,9 @@ import numpy as np
 import torch
 
 from anomalyd.detectors.detector import Detector, Series, State, Stretch, TrainingSet
-from anomalyd.detectors.maps.elements import elements_of, name_of, training_set
+from anomalyd.detectors.maps.autoencoder.network import MapNetwork
 from anomalyd.detectors.maps.geometries.known import shipped
-from anomalyd.detectors.maps.network import MapNetwork
+from anomalyd.detectors.maps.simulate.elements import elements_of, name_of, training_set
 from anomalyd.detectors.registry import detector_class
 
 METRICS, ROWS, BATCH = 38, 23_700, 512

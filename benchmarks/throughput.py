@@ -27,19 +27,19 @@ from kafka import KafkaConsumer, KafkaProducer, TopicPartition
 from prometheus_client import CollectorRegistry
 
 from anomalyd.daemon.broker import EmbeddedBroker, LocalBroker, create_topics, start_broker
-from anomalyd.daemon.config import Config, DetectorConfig, InputConfig, KafkaConfig
-from anomalyd.daemon.decode import Decoder
-from anomalyd.daemon.history import training_set
+from anomalyd.daemon.config.config import Config, DetectorConfig, InputConfig, KafkaConfig
+from anomalyd.daemon.intake.decode import Decoder
+from anomalyd.daemon.kafka.source import Delivery, KafkaSource
+from anomalyd.daemon.learning.history import training_set
 from anomalyd.daemon.producers.chambers import ChamberStream
 from anomalyd.daemon.producers.sender import Message, Sender
+from anomalyd.daemon.scoring.active_model import Watch
 from anomalyd.daemon.service import Service
-from anomalyd.daemon.source import Delivery, KafkaSource
 from anomalyd.daemon.stages import Record
-from anomalyd.daemon.telemetry import Telemetry
-from anomalyd.daemon.watch import Watch
+from anomalyd.daemon.telemetry.telemetry import Telemetry
+from anomalyd.detectors.detector_pair import train_pair
 from anomalyd.detectors.library import ModelLibrary
 from anomalyd.detectors.maps.geometries.drift_tubes import dt_chambers
-from anomalyd.detectors.pair import train_pair
 from anomalyd.reports.store import Store
 
 PARTITIONS = 4

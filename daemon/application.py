@@ -10,15 +10,15 @@ from pathlib import Path
 
 from prometheus_client import CollectorRegistry
 
-from anomalyd.daemon.config import Config
-from anomalyd.daemon.connection import nobody_listens
-from anomalyd.daemon.explainer import Explainer
+from anomalyd.daemon.config.config import Config
 from anomalyd.daemon.health import HealthServer, Heartbeat
-from anomalyd.daemon.outbox import Publisher
+from anomalyd.daemon.incidents.explainer import Explainer
+from anomalyd.daemon.kafka.connection import nobody_listens
+from anomalyd.daemon.kafka.outbox import Publisher
+from anomalyd.daemon.kafka.source import KafkaSource
+from anomalyd.daemon.scoring.active_model import Watch
 from anomalyd.daemon.service import Found, Service
-from anomalyd.daemon.source import KafkaSource
-from anomalyd.daemon.telemetry import Telemetry
-from anomalyd.daemon.watch import Watch
+from anomalyd.daemon.telemetry.telemetry import Telemetry
 from anomalyd.detectors.library import ModelLibrary
 from anomalyd.errors import StoreError
 from anomalyd.reports.queries import Queries

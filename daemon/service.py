@@ -22,26 +22,26 @@ from typing import Protocol
 
 import numpy as np
 
-from anomalyd.daemon.activity import activity
-from anomalyd.daemon.adapted import adaptations_of, notes_on
-from anomalyd.daemon.config import Config
-from anomalyd.daemon.coverage import coverage
-from anomalyd.daemon.decode import Decoder
-from anomalyd.daemon.findings import event_entries, finding
-from anomalyd.daemon.incidents import Change, Event, IncidentTracker
-from anomalyd.daemon.intake import Arrivals, Intake
-from anomalyd.daemon.keep import SampleKeeper
-from anomalyd.daemon.memory import Memories, encode
-from anomalyd.daemon.messages import adapted_entry, dead_letter_entry
-from anomalyd.daemon.policy import Judgement
-from anomalyd.daemon.realised import Realised
-from anomalyd.daemon.score import Scorer
-from anomalyd.daemon.settle import Settler
-from anomalyd.daemon.source import Batch, Delivery
+from anomalyd.daemon.config.config import Config
+from anomalyd.daemon.incidents.activity import activity
+from anomalyd.daemon.incidents.coverage import coverage
+from anomalyd.daemon.incidents.evidence import testify
+from anomalyd.daemon.incidents.operator_feedback import Settler
+from anomalyd.daemon.incidents.stored_changes import event_entries, finding
+from anomalyd.daemon.incidents.tracking import Change, Event, IncidentTracker
+from anomalyd.daemon.intake.decode import Decoder
+from anomalyd.daemon.intake.intake import Arrivals, Intake
+from anomalyd.daemon.kafka.messages import adapted_entry, dead_letter_entry
+from anomalyd.daemon.kafka.source import Batch, Delivery
+from anomalyd.daemon.learning.sample_retention import SampleKeeper
+from anomalyd.daemon.scoring.active_model import Watch
+from anomalyd.daemon.scoring.adaptations import adaptations_of, notes_on
+from anomalyd.daemon.scoring.alert_policy import Judgement
+from anomalyd.daemon.scoring.entity_state import Memories, encode
+from anomalyd.daemon.scoring.realised_rate import Realised
+from anomalyd.daemon.scoring.score import Scorer
 from anomalyd.daemon.stages import DeadLetter, Scored
-from anomalyd.daemon.telemetry import Telemetry
-from anomalyd.daemon.watch import Watch
-from anomalyd.daemon.witness import testify
+from anomalyd.daemon.telemetry.telemetry import Telemetry
 from anomalyd.errors import StoreConflict, StoreError
 from anomalyd.reports.adaptation import Adapted
 from anomalyd.reports.report import Incident, SeenBy

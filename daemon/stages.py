@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from anomalyd.detectors.detector import Stretch
-from anomalyd.detectors.pair import PairScores
+from anomalyd.detectors.detector_pair import PairScores
 
 
 # gc=False: they can hold no cycle, and thousands alive at once would make the collector run often.

@@ -17,8 +17,8 @@ from pathlib import Path
 from typing import NamedTuple
 
 from anomalyd.detectors.calibration import Calibration
+from anomalyd.detectors.detector_pair import MEMBERS, Pair
 from anomalyd.detectors.model import CARD, Card, load_model, read_card, save_model
-from anomalyd.detectors.pair import MEMBERS, Pair
 from anomalyd.errors import ModelDamaged, ModelError, ModelMismatch, ModelMissing
 
 KEPT_VERSIONS = 5

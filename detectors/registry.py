@@ -14,13 +14,13 @@ _KINDS = {
     "vector-forecast": "anomalyd.detectors.vectors.forecast:VectorForecast",
     "median-distance": "anomalyd.detectors.vectors.distance:MedianDistance",
     "adaptive-pca": "anomalyd.detectors.vectors.adaptive_pca:AdaptivePca",
-    "map-autoencoder": "anomalyd.detectors.maps.autoencoder:MapAutoencoder",
-    "map-variational": "anomalyd.detectors.maps.variational:MapVariational",
+    "map-autoencoder": "anomalyd.detectors.maps.autoencoder.autoencoder:MapAutoencoder",
+    "map-variational": "anomalyd.detectors.maps.autoencoder.variational:MapVariational",
     "map-scan": "anomalyd.detectors.maps.likelihood.detector:MapScan",
-    "map-classical": "anomalyd.detectors.maps.classical:MapClassical",
-    "map-tests": "anomalyd.detectors.maps.alarm:MapTests",
-    "zero-cells": "anomalyd.detectors.maps.classical:ZeroCells",
-    "reference-chi-square": "anomalyd.detectors.maps.classical:ReferenceChiSquare",
+    "map-classical": "anomalyd.detectors.maps.classical.classical:MapClassical",
+    "map-tests": "anomalyd.detectors.maps.classical.any_test:MapTests",
+    "zero-cells": "anomalyd.detectors.maps.classical.classical:ZeroCells",
+    "reference-chi-square": "anomalyd.detectors.maps.classical.classical:ReferenceChiSquare",
 }
 
 _CLASSICAL_PEERS = {

@@ -12,9 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from anomalyd.detectors.alarms import AlarmTarget, usual_interval
 from anomalyd.detectors.calibration import Calibration, fit_calibration, fit_log_odds
-from anomalyd.detectors.course import Course
 from anomalyd.detectors.detector import (
     Detector,
     Graded,
@@ -26,8 +24,10 @@ from anomalyd.detectors.detector import (
     TrainingSet,
     silent,
 )
+from anomalyd.detectors.false_alarm_target import AlarmTarget, usual_interval
 from anomalyd.detectors.model import Card, Model
 from anomalyd.detectors.registry import detector_class
+from anomalyd.detectors.training_log import Course
 from anomalyd.errors import TrainingError
 
 _HELD_OUT_SHARE = 0.25

@@ -6,8 +6,8 @@ import math
 from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 
+from anomalyd.reports.feedback import OperatorWord, Verdict
 from anomalyd.reports.report import Evidence, Incident, SeenBy, Status
-from anomalyd.reports.word import OperatorWord, Verdict
 
 
 def narrate(incident: Incident, evidence: Evidence | None, notes: Sequence[str] = ()) -> str:

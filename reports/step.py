@@ -6,10 +6,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from anomalyd.reports.adaptation import Adapted, AnsweredUndo
+from anomalyd.reports.feedback import AppliedWord
 from anomalyd.reports.quality import Look
 from anomalyd.reports.report import Evidence, Incident
 from anomalyd.reports.samples import Piece
-from anomalyd.reports.word import AppliedWord
 
 
 @dataclass(frozen=True, slots=True)

@@ -27,15 +27,15 @@ from anomalyd.errors import StoreConflict, StoreError
 from anomalyd.reports import tables as t
 from anomalyd.reports.database import Database, Insert
 from anomalyd.reports.evidence import encode
-from anomalyd.reports.flagbook import FlagBook
-from anomalyd.reports.ledger import Ledger, keep_adaptations, mark_applied, mark_undone
+from anomalyd.reports.feedback_repository import Ledger, keep_adaptations, mark_applied, mark_undone
+from anomalyd.reports.flag_repository import FlagBook
 from anomalyd.reports.lumisections import keep_looks
 from anomalyd.reports.maintenance import MaintenanceBook
-from anomalyd.reports.points import MAX_POINTS, superfluous
 from anomalyd.reports.report import Explanation, Incident, Status
 from anomalyd.reports.rows import explanation_row, incident_columns, incident_of, incident_row
 from anomalyd.reports.samples import SampleShelf, keep_pieces
 from anomalyd.reports.schema import migrate
+from anomalyd.reports.score_history import MAX_POINTS, superfluous
 from anomalyd.reports.step import Activity, Finding, OutboxEntry, Outgoing, Point, Step
 
 __all__ = ["Activity", "Finding", "OutboxEntry", "Outgoing", "Point", "Step", "Store"]

@@ -24,8 +24,8 @@ from sqlalchemy import (
 )
 from sqlalchemy.types import TypeDecorator, TypeEngine
 
+from anomalyd.reports.feedback import Verdict
 from anomalyd.reports.report import SeenBy, Severity, Status
-from anomalyd.reports.word import Verdict
 
 
 class Real(TypeDecorator[float]):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import typer
 
-from anomalyd.daemon.cli import evaluate, flags, maintain, operate, read, tools, train, tune, words
+from anomalyd.daemon.cli import evaluate, feedback, flags, maintain, operate, read, tools, train, tune
 
 app = typer.Typer(
     name="anomalyd",
@@ -22,6 +22,6 @@ tune.add_to(app)
 read.add_to(app)
 tools.add_to(app)
 evaluate.add_to(app)
-words.add_to(app)
+feedback.add_to(app)
 maintain.add_to(app)
 flags.add_to(app)

@@ -12,7 +12,7 @@ import typer
 from anomalyd.daemon.cli.options import log_to_stderr
 
 if TYPE_CHECKING:
-    from anomalyd.detectors.evaluation.contender import Contender
+    from anomalyd.detectors.evaluation.metrics.competitor import Contender
 
 Kind = Annotated[
     str,
@@ -79,11 +79,11 @@ def metrics(
     """
     log_to_stderr()
     from anomalyd.daemon.progress import showing
-    from anomalyd.detectors.evaluation.ablation import measure_ablation
-    from anomalyd.detectors.evaluation.metrics import evaluate_metrics
-    from anomalyd.detectors.evaluation.rates import measure_rates
-    from anomalyd.detectors.evaluation.systematics import measure_systematics
-    from anomalyd.detectors.evaluation.systematics_plot import draw_systematics
+    from anomalyd.detectors.evaluation.metrics.ablation import measure_ablation
+    from anomalyd.detectors.evaluation.metrics.evaluate import evaluate_metrics
+    from anomalyd.detectors.evaluation.metrics.rates import measure_rates
+    from anomalyd.detectors.evaluation.metrics.systematics import measure_systematics
+    from anomalyd.detectors.evaluation.metrics.systematics_plot import draw_systematics
     from anomalyd.detectors.evaluation.tables import (
         ablation_table,
         figures_table,
@@ -122,7 +122,7 @@ def cases(
     """Show what a detector does on constructed cases: drifts, steps, what lasts, freezes or vanishes."""
     log_to_stderr()
     from anomalyd.daemon.progress import showing
-    from anomalyd.detectors.evaluation.casework import evaluate_cases
+    from anomalyd.detectors.evaluation.metrics.case_results import evaluate_cases
     from anomalyd.detectors.evaluation.tables import cases_table
 
     contender = _contender(kind, parameters, seed)
@@ -162,16 +162,16 @@ def maps(
     """Measure map detectors beside the classical tests and, simulated, beside the statistical limit."""
     log_to_stderr()
     from anomalyd.daemon.progress import showing
-    from anomalyd.detectors.evaluation.map_faults import MapTask, measure_maps
-    from anomalyd.detectors.evaluation.map_sequences import measure_sequences
-    from anomalyd.detectors.evaluation.map_tables import (
+    from anomalyd.detectors.evaluation.maps.faults import MapTask, measure_maps
+    from anomalyd.detectors.evaluation.maps.normal_maps import normal_figures
+    from anomalyd.detectors.evaluation.maps.sequences import measure_sequences
+    from anomalyd.detectors.evaluation.maps.tables import (
         alarms_table,
         faults_table,
         normal_table,
         sequences_table,
         write_rows,
     )
-    from anomalyd.detectors.evaluation.normal_maps import normal_figures
     from anomalyd.detectors.maps.geometries.known import load_type
 
     if (geometry is None) == (data is None):
@@ -201,8 +201,8 @@ def _labelled_maps(data: Path, out: Path, kinds: tuple[str, ...], rate: float, s
     import numpy as np
 
     from anomalyd.daemon.progress import showing
-    from anomalyd.detectors.evaluation.map_data import classical_scores, data_rows, judge_maps, read_maps
-    from anomalyd.detectors.evaluation.map_tables import faults_table, write_rows
+    from anomalyd.detectors.evaluation.maps.data import classical_scores, data_rows, judge_maps, read_maps
+    from anomalyd.detectors.evaluation.maps.tables import faults_table, write_rows
 
     labelled = read_maps(data)
     with showing() as progress:
@@ -235,7 +235,7 @@ def _levels(text: str) -> tuple[float, ...]:
 
 
 def _contender(kind: str, parameters: str, seed: int) -> Contender:
-    from anomalyd.detectors.evaluation.contender import Contender
+    from anomalyd.detectors.evaluation.metrics.competitor import Contender
 
     try:
         given: Any = json.loads(parameters)

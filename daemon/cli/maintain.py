@@ -11,9 +11,9 @@ from typing import Annotated
 
 import typer
 
-from anomalyd.daemon.alerting import moment
 from anomalyd.daemon.cli.options import DEFAULT_CONFIG, MaybeConfig, StoreUrl, store_url
 from anomalyd.daemon.cli.read import Json, print_json
+from anomalyd.daemon.config.alert_config import moment
 from anomalyd.reports.maintenance import Window
 from anomalyd.reports.queries import Queries
 from anomalyd.reports.store import Store

@@ -6,10 +6,10 @@ import signal
 
 import typer
 
-from anomalyd.daemon.alerting import AlertPolicy
 from anomalyd.daemon.cli.options import DEFAULT_CONFIG, ConfigFile, log_to_stderr
-from anomalyd.daemon.config import load_config
-from anomalyd.daemon.formats.registry import format_of
+from anomalyd.daemon.config.alert_config import AlertPolicy
+from anomalyd.daemon.config.config import load_config
+from anomalyd.daemon.intake.formats.registry import format_of
 
 
 def add_to(app: typer.Typer) -> None:

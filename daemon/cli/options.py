@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-from anomalyd.daemon.config import load_config
+from anomalyd.daemon.config.config import load_config
 
 ConfigFile = Annotated[
     Path, typer.Option("--config", "-c", help="The configuration file.", show_default=True, dir_okay=False)

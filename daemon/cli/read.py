@@ -13,7 +13,7 @@ import typer
 
 from anomalyd.assistant.answer import Answer, Assistant
 from anomalyd.daemon.cli.options import DEFAULT_CONFIG, MaybeConfig, StoreUrl, store_url
-from anomalyd.daemon.config import load_config
+from anomalyd.daemon.config.config import load_config
 from anomalyd.errors import AnomalydError
 from anomalyd.reports.queries import Order, Queries, Selection
 from anomalyd.reports.report import Incident, Report, Severity, Status
@@ -138,7 +138,7 @@ def dashboard(
     port: Annotated[int, typer.Option(min=0, max=65535, help="The port to listen on.")] = 8501,
 ) -> None:
     """Show the dashboard in a browser; it reads the store and the folder of models only."""
-    from anomalyd.daemon.dashboard.serve import serve
+    from anomalyd.dashboard.serve import serve
 
     if models is None and store is None:
         models = Path(load_config(config).store.models)

@@ -12,7 +12,7 @@ import typer
 
 from anomalyd import __version__
 from anomalyd.daemon.cli.options import log_to_stderr
-from anomalyd.daemon.config import KafkaConfig, load_config
+from anomalyd.daemon.config.config import KafkaConfig, load_config
 from anomalyd.errors import AnomalydError
 
 if TYPE_CHECKING:

@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from anomalyd.daemon.cli.options import DEFAULT_CONFIG, ConfigFile, log_to_stderr
-from anomalyd.daemon.config import Config, DetectorConfig, load_config
+from anomalyd.daemon.config.config import Config, DetectorConfig, load_config
 
 if TYPE_CHECKING:
-    from anomalyd.daemon.training import History
+    from anomalyd.daemon.learning.training import History
     from anomalyd.detectors.detector import TrainingSet
 
 Csv = Annotated[
@@ -68,8 +68,8 @@ def train(
         raise typer.BadParameter("--geometry and --out go together", param_hint="--geometry")
     if geometry is not None and out is not None:
         return _train_geometry(geometry, out)
+    from anomalyd.daemon.learning.training import train_detectors
     from anomalyd.daemon.progress import showing
-    from anomalyd.daemon.training import train_detectors
 
     found = load_config(config)
     history = history_of(found, csv, parquet, entity, from_store)
@@ -106,7 +106,7 @@ def history_of(
     if from_store and (csv or parquet):
         raise typer.BadParameter("take files or the store, not both", param_hint="--from-store")
     if from_store:
-        from anomalyd.daemon.keep import kept_history
+        from anomalyd.daemon.learning.sample_retention import kept_history
         from anomalyd.reports.store import Store
 
         def kept(detectors: Sequence[DetectorConfig]) -> Mapping[str, TrainingSet]:
@@ -115,8 +115,8 @@ def history_of(
 
         return kept
     if csv or parquet:
-        from anomalyd.daemon.blocks import training_set_of
-        from anomalyd.daemon.files import read_csv, read_parquet
+        from anomalyd.daemon.learning.files import read_csv, read_parquet
+        from anomalyd.daemon.learning.training_data import training_set_of
 
         blocks = [block for file in csv or () for block in read_csv(file, entity)]
         blocks += [block for file in parquet or () for block in read_parquet(file, entity)]

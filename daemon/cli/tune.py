@@ -11,12 +11,12 @@ import yaml
 
 from anomalyd.daemon.cli.options import DEFAULT_CONFIG, ConfigFile, log_to_stderr
 from anomalyd.daemon.cli.train import Csv, Entity, FromStore, Parquet, history_of
-from anomalyd.daemon.config import Config, DetectorConfig, load_config
+from anomalyd.daemon.config.config import Config, DetectorConfig, load_config
 
 if TYPE_CHECKING:
-    from anomalyd.daemon.training import History
+    from anomalyd.daemon.learning.training import History
     from anomalyd.detectors.detector import Progress
-    from anomalyd.detectors.evaluation.contender import Contender
+    from anomalyd.detectors.evaluation.metrics.competitor import Contender
     from anomalyd.detectors.tuning.folds import Fold
     from anomalyd.detectors.tuning.study import Tuned
 
@@ -82,7 +82,7 @@ def tune(
 
 
 def _one(config: Config, name: str | None) -> DetectorConfig:
-    from anomalyd.daemon.training import chosen_detectors
+    from anomalyd.daemon.learning.training import chosen_detectors
 
     chosen = chosen_detectors(config, name)
     if len(chosen) > 1:
@@ -92,8 +92,8 @@ def _one(config: Config, name: str | None) -> DetectorConfig:
 
 
 def _labelled(data: Path, kind: str, interval_s: float, seed: int) -> tuple[Contender, list[Fold]]:
-    from anomalyd.detectors.evaluation.contender import Contender
-    from anomalyd.detectors.evaluation.labelled import files_of, read_labelled
+    from anomalyd.detectors.evaluation.metrics.competitor import Contender
+    from anomalyd.detectors.evaluation.metrics.labelled import files_of, read_labelled
     from anomalyd.detectors.tuning.folds import folds_with_labels
 
     contender = Contender(kind, seed=seed)
@@ -109,9 +109,9 @@ def _unlabelled(
     seed: int,
     progress: Progress,
 ) -> tuple[Contender, list[Fold]]:
-    from anomalyd.daemon.history import read_history
-    from anomalyd.daemon.policy import Policy
-    from anomalyd.detectors.evaluation.contender import Contender
+    from anomalyd.daemon.learning.history import read_history
+    from anomalyd.daemon.scoring.alert_policy import Policy
+    from anomalyd.detectors.evaluation.metrics.competitor import Contender
     from anomalyd.detectors.tuning.folds import folds_without_labels
 
     if classical:

@@ -18,18 +18,18 @@ from urllib.request import urlopen
 
 from anomalyd.assistant.answer import Assistant
 from anomalyd.daemon.cli.read import answer_lines, incident_line
-from anomalyd.daemon.config import DetectorConfig
-from anomalyd.daemon.demo.bulletin import Bulletin
+from anomalyd.daemon.config.config import DetectorConfig
 from anomalyd.daemon.demo.burst import load
-from anomalyd.daemon.demo.hindsight import look_again
-from anomalyd.daemon.demo.stage import CHAMBERS, HOSTS, LUMISECTION_S, Stage, wait_until
-from anomalyd.daemon.demo.verdict import Injected, Verdict, judge
+from anomalyd.daemon.demo.comparison import Injected, Verdict, judge
+from anomalyd.daemon.demo.environment import CHAMBERS, HOSTS, LUMISECTION_S, Stage, wait_until
+from anomalyd.daemon.demo.missed_fault import look_again
+from anomalyd.daemon.demo.output_events import Bulletin
+from anomalyd.daemon.learning.training import train_detectors
 from anomalyd.daemon.producers.chambers import Injection
 from anomalyd.daemon.producers.ticks import Ticks
 from anomalyd.daemon.progress import showing
-from anomalyd.daemon.training import train_detectors
 from anomalyd.detectors.detector import Progress
-from anomalyd.detectors.maps.faults import FAULT_KINDS
+from anomalyd.detectors.maps.simulate.faults import FAULT_KINDS
 from anomalyd.reports.queries import Queries, Selection
 from anomalyd.reports.report import Incident, SeenBy, Severity, Status
 

@@ -14,13 +14,13 @@ from numpy.typing import NDArray
 
 from anomalyd.daemon.producers.sender import Message, Sender
 from anomalyd.daemon.producers.ticks import Ticks
-from anomalyd.detectors.maps.faults import FAULT_KINDS, Fault, random_fault
 from anomalyd.detectors.maps.geometries.drift_tubes import dt_chambers
 from anomalyd.detectors.maps.geometries.file import ElementType
 from anomalyd.detectors.maps.geometries.known import geometry_of
 from anomalyd.detectors.maps.geometry import Geometry
-from anomalyd.detectors.maps.placed import PlacedFault
-from anomalyd.detectors.maps.simulation import LUMISECTION_S, ElementSimulator
+from anomalyd.detectors.maps.simulate.faults import FAULT_KINDS, Fault, random_fault
+from anomalyd.detectors.maps.simulate.placed_fault import PlacedFault
+from anomalyd.detectors.maps.simulate.simulation import LUMISECTION_S, ElementSimulator
 
 
 @dataclass(frozen=True, slots=True)

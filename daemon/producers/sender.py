@@ -13,8 +13,8 @@ from typing import Any, Self
 from kafka import KafkaProducer
 from kafka.errors import MessageSizeTooLargeError, RecordListTooLargeError
 
-from anomalyd.daemon.config import KafkaConfig
-from anomalyd.daemon.connection import connect
+from anomalyd.daemon.config.config import KafkaConfig
+from anomalyd.daemon.kafka.connection import connect
 
 _log = logging.getLogger(__name__)
 

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-from anomalyd.detectors.evaluation.ablation import Ablation, Without
-from anomalyd.detectors.evaluation.casework import CASE_FIGURES, CaseRow
-from anomalyd.detectors.evaluation.metrics import FIGURES, Row
-from anomalyd.detectors.evaluation.rates import Rates
-from anomalyd.detectors.evaluation.systematics import Strained, Systematics
+from anomalyd.detectors.evaluation.metrics.ablation import Ablation, Without
+from anomalyd.detectors.evaluation.metrics.case_results import CASE_FIGURES, CaseRow
+from anomalyd.detectors.evaluation.metrics.evaluate import FIGURES, Row
+from anomalyd.detectors.evaluation.metrics.rates import Rates
+from anomalyd.detectors.evaluation.metrics.systematics import Strained, Systematics
 
 
 def markdown(head: Sequence[str], rows: Iterable[Sequence[str | float | None]]) -> str:

@@ -9,8 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from anomalyd.detectors.detector import Floats, RawScores, Stretch
-from anomalyd.detectors.maps.luminosity import Cells, Counts, isolated_zeros, luminosity
 from anomalyd.detectors.maps.reference import Origin, Reference, References
+from anomalyd.detectors.maps.simulate.luminosity import Cells, Counts, isolated_zeros, luminosity
 
 _CHUNK_CELLS = 1_000_000
 """Cells that are worked on together: bounds the memory, a thousand chambers' maps."""

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from anomalyd.detectors.detector import TrainingSet
-from anomalyd.detectors.maps.luminosity import Cells, Counts, block_sums, luminosity
+from anomalyd.detectors.maps.simulate.luminosity import Cells, Counts, block_sums, luminosity
 from anomalyd.errors import ModelDamaged, ModelMismatch, TrainingError
 
 Origin = Literal["own", "shape", "other"]

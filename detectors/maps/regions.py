@@ -8,7 +8,7 @@ import numpy as np
 
 from anomalyd.detectors.detector import Floats
 from anomalyd.detectors.maps.geometry import Geometry
-from anomalyd.detectors.maps.luminosity import Cells
+from anomalyd.detectors.maps.simulate.luminosity import Cells
 
 _HIGHLIGHTED = 0.5
 """Share of the highest blame from which a cell belongs to the region."""

@@ -8,11 +8,11 @@ from pathlib import Path
 
 from anomalyd import __version__
 from anomalyd.detectors.detector import Progress, TrainingSet, silent
-from anomalyd.detectors.maps.elements import TRAINING_ELEMENTS, training_set
 from anomalyd.detectors.maps.geometries.file import ElementType
 from anomalyd.detectors.maps.geometries.known import SHIPPED
 from anomalyd.detectors.maps.geometry import Geometry
 from anomalyd.detectors.maps.likelihood.detector import MapScan
+from anomalyd.detectors.maps.simulate.elements import TRAINING_ELEMENTS, training_set
 from anomalyd.detectors.model import Model, load_model
 from anomalyd.detectors.training import train_model
 

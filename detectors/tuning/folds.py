@@ -13,9 +13,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from anomalyd.detectors.detector import Series, TrainingSet
-from anomalyd.detectors.evaluation.contender import Contender, stream
 from anomalyd.detectors.evaluation.figures import auprc
-from anomalyd.detectors.evaluation.labelled import Labelled
+from anomalyd.detectors.evaluation.metrics.competitor import Contender, stream
+from anomalyd.detectors.evaluation.metrics.labelled import Labelled
 from anomalyd.detectors.tuning.injection import KINDS, LEAST_ROWS, inject
 from anomalyd.errors import TrainingError
 

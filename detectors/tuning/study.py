@@ -17,8 +17,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from anomalyd.detectors.detector import Progress, silent
-from anomalyd.detectors.evaluation.contender import Contender
 from anomalyd.detectors.evaluation.jobs import spread
+from anomalyd.detectors.evaluation.metrics.competitor import Contender
 from anomalyd.detectors.training import data_sha256
 from anomalyd.detectors.tuning.folds import Fold, judge
 from anomalyd.detectors.tuning.space import Dimension, search_space

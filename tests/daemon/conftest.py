@@ -21,13 +21,13 @@ from kafka.consumer.fetcher import ConsumerRecord
 from kafka.errors import KafkaConnectionError, KafkaTimeoutError, MessageSizeTooLargeError
 from numpy.typing import NDArray
 
-from anomalyd.daemon.config import InputConfig
-from anomalyd.daemon.decode import Decoder
+from anomalyd.daemon.config.config import InputConfig
+from anomalyd.daemon.intake.decode import Decoder
 from anomalyd.daemon.stages import Record, Sample
 from anomalyd.detectors.detector import Series, TrainingSet
+from anomalyd.detectors.detector_pair import Pair, train_pair
 from anomalyd.detectors.library import LoadedPair, ModelLibrary
-from anomalyd.detectors.maps.simulation import ElementSimulator
-from anomalyd.detectors.pair import Pair, train_pair
+from anomalyd.detectors.maps.simulate.simulation import ElementSimulator
 
 TIMESTAMP_MS = 1_795_288_499_500
 

@@ -13,7 +13,7 @@ from prometheus_client import CollectorRegistry
 from prometheus_client.openmetrics.parser import text_string_to_metric_families
 
 from anomalyd.daemon.health import HealthServer, Heartbeat
-from anomalyd.daemon.telemetry import Telemetry
+from anomalyd.daemon.telemetry.telemetry import Telemetry
 from anomalyd.errors import ConfigError
 
 

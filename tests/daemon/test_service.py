@@ -17,13 +17,13 @@ from hypothesis import Phase, example, given, settings
 from hypothesis import strategies as st
 from prometheus_client import CollectorRegistry
 
-from anomalyd.daemon.config import Config
-from anomalyd.daemon.delivery import Batch, Delivery
-from anomalyd.daemon.keep import decode
+from anomalyd.daemon.config.config import Config
+from anomalyd.daemon.kafka.poll_result import Batch, Delivery
+from anomalyd.daemon.learning.sample_retention import decode
+from anomalyd.daemon.scoring.active_model import Watch
 from anomalyd.daemon.service import Found, Service
 from anomalyd.daemon.stages import Record
-from anomalyd.daemon.telemetry import Telemetry
-from anomalyd.daemon.watch import Watch
+from anomalyd.daemon.telemetry.telemetry import Telemetry
 from anomalyd.detectors.library import ModelLibrary
 from anomalyd.errors import StoreConflict, StoreError
 from anomalyd.reports.queries import Order, Queries, Selection

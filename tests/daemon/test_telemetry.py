@@ -13,14 +13,14 @@ from prometheus_client.openmetrics.exposition import generate_latest as generate
 from prometheus_client.openmetrics.parser import text_string_to_metric_families as parse_openmetrics
 from prometheus_client.parser import text_string_to_metric_families as parse
 
-from anomalyd.daemon.batch_histogram import BatchHistogram
-from anomalyd.daemon.config import parse_config
-from anomalyd.daemon.formats.format import Reason
-from anomalyd.daemon.policy import Suppression
-from anomalyd.daemon.realised import Figures
-from anomalyd.daemon.telemetry import Telemetry
+from anomalyd.daemon.config.config import parse_config
+from anomalyd.daemon.intake.formats.format import Reason
+from anomalyd.daemon.scoring.alert_policy import Suppression
+from anomalyd.daemon.scoring.realised_rate import Figures
+from anomalyd.daemon.telemetry.batch_histogram import BatchHistogram
+from anomalyd.daemon.telemetry.telemetry import Telemetry
+from anomalyd.reports.feedback import Verdict
 from anomalyd.reports.report import SeenBy, Severity
-from anomalyd.reports.word import Verdict
 
 
 @pytest.fixture

@@ -9,7 +9,7 @@ import pytest
 from numpy.typing import NDArray
 
 from anomalyd.detectors.detector import Series, TrainingSet
-from anomalyd.detectors.pair import Pair, train_pair
+from anomalyd.detectors.detector_pair import Pair, train_pair
 
 METRICS = 6
 FEATURES = tuple(f"m{f}" for f in range(METRICS))

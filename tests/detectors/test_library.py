@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 
 from anomalyd.detectors import library
+from anomalyd.detectors.detector_pair import Pair
 from anomalyd.detectors.library import ModelLibrary
 from anomalyd.detectors.model import WEIGHTS
-from anomalyd.detectors.pair import Pair
 from anomalyd.errors import ModelDamaged, ModelMismatch, ModelMissing
 
 T0 = 1_795_468_500.0  # 2026-11-23T21:15:00Z

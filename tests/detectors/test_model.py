@@ -13,8 +13,8 @@ import pytest
 from numpy.typing import NDArray
 
 from anomalyd.detectors.detector import Stretch
+from anomalyd.detectors.detector_pair import Pair
 from anomalyd.detectors.model import CARD, WEIGHTS, Model, load_model, save_model
-from anomalyd.detectors.pair import Pair
 from anomalyd.errors import ModelDamaged, ModelMismatch, ModelMissing
 
 

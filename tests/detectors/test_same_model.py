@@ -7,7 +7,7 @@ import pytest
 from safetensors.torch import save
 
 from anomalyd.detectors.detector import Series, TrainingSet
-from anomalyd.detectors.maps.simulation import LUMISECTION_S, ElementSimulator
+from anomalyd.detectors.maps.simulate.simulation import LUMISECTION_S, ElementSimulator
 from anomalyd.detectors.model import Model
 from anomalyd.detectors.registry import detector_class, kinds
 from anomalyd.detectors.training import train_model

@@ -9,9 +9,9 @@ import pytest
 import torch
 
 from anomalyd.detectors.detector import Series, Stretch, TrainingSet
-from anomalyd.detectors.maps.autoencoder import MapAutoencoder
-from anomalyd.detectors.maps.faults import DeadBlock, HotWires, LowVoltage
-from anomalyd.detectors.maps.simulation import ElementSimulator
+from anomalyd.detectors.maps.autoencoder.autoencoder import MapAutoencoder
+from anomalyd.detectors.maps.simulate.faults import DeadBlock, HotWires, LowVoltage
+from anomalyd.detectors.maps.simulate.simulation import ElementSimulator
 from anomalyd.detectors.vectors.autoencoder import VectorAutoencoder
 from anomalyd.interpret.explain import explain
 

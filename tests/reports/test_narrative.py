@@ -7,9 +7,9 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 
+from anomalyd.reports.feedback import OperatorWord, Verdict
 from anomalyd.reports.narrative import assumed, narrate, said, taken_back
 from anomalyd.reports.report import Evidence, Incident, SeenBy, Severity, Status
-from anomalyd.reports.word import OperatorWord, Verdict
 
 MakeIncident = Callable[..., Incident]
 

@@ -11,9 +11,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from anomalyd.errors import StoreConflict, StoreError
-from anomalyd.reports.points import MAX_POINTS
 from anomalyd.reports.queries import Queries, Selection
 from anomalyd.reports.report import Evidence, Explanation, Incident, SeenBy, Severity, Status
+from anomalyd.reports.score_history import MAX_POINTS
 from anomalyd.reports.store import Activity, Finding, OutboxEntry, Point, Step, Store
 
 MakeIncident = Callable[..., Incident]

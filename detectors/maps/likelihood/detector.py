@@ -23,7 +23,6 @@ from anomalyd.detectors.detector import (
     silent,
 )
 from anomalyd.detectors.maps.geometry import Geometry
-from anomalyd.detectors.maps.likelihood.compared import Profile
 from anomalyd.detectors.maps.likelihood.evidence import scan
 from anomalyd.detectors.maps.likelihood.expectation import Expectation, train_expectation
 from anomalyd.detectors.maps.likelihood.history import PARTS, History
@@ -38,6 +37,7 @@ from anomalyd.detectors.maps.likelihood.population import (
     stranger,
     tensors_of,
 )
+from anomalyd.detectors.maps.likelihood.reference_test import Profile
 from anomalyd.detectors.parameters import number, read_parameters
 from anomalyd.errors import ModelDamaged, ModelMismatch, TrainingError
 

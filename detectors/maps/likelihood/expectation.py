@@ -15,13 +15,13 @@ import torch
 from torch import Tensor
 
 from anomalyd.detectors.detector import Progress, TrainingSet
+from anomalyd.detectors.maps.autoencoder.denoising import train_network
+from anomalyd.detectors.maps.autoencoder.network import MapNetwork
 from anomalyd.detectors.maps.batch import MapBatch, batch_of
+from anomalyd.detectors.maps.exposure import light_up
 from anomalyd.detectors.maps.likelihood.places import Counts
-from anomalyd.detectors.maps.lit import light_up
-from anomalyd.detectors.maps.network import MapNetwork
-from anomalyd.detectors.maps.normal import NormalMaps
 from anomalyd.detectors.maps.reference import Reference, References, mean_reference
-from anomalyd.detectors.maps.undo import train_network
+from anomalyd.detectors.maps.training_maps import NormalMaps
 from anomalyd.errors import ModelDamaged, TrainingError
 
 Shape = tuple[int, int]

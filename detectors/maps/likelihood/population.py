@@ -14,8 +14,8 @@ from torch import Tensor
 from anomalyd.detectors.detector import TrainingSet
 from anomalyd.detectors.maps.geometry import Geometry
 from anomalyd.detectors.maps.likelihood.layouts import layout_of
+from anomalyd.detectors.maps.likelihood.overdispersion import FAR_OUT, measure_spread
 from anomalyd.detectors.maps.likelihood.places import Counts, Places
-from anomalyd.detectors.maps.likelihood.spread import FAR_OUT, measure_spread
 from anomalyd.errors import ModelDamaged
 
 Shape = tuple[int, int]

@@ -22,12 +22,12 @@ from numpy.typing import NDArray
 
 from anomalyd.daemon.application import Daemon
 from anomalyd.daemon.broker import EmbeddedBroker, LocalBroker
-from anomalyd.daemon.config import Config, load_config
+from anomalyd.daemon.config.config import Config, load_config
 from anomalyd.detectors.detector import Series, TrainingSet
+from anomalyd.detectors.detector_pair import Pair, train_pair
 from anomalyd.detectors.library import ModelLibrary
-from anomalyd.detectors.maps.faults import random_fault
-from anomalyd.detectors.maps.simulation import ElementSimulator
-from anomalyd.detectors.pair import Pair, train_pair
+from anomalyd.detectors.maps.simulate.faults import random_fault
+from anomalyd.detectors.maps.simulate.simulation import ElementSimulator
 from anomalyd.reports.queries import Queries, Selection
 from anomalyd.reports.report import Report
 from anomalyd.reports.step import Activity, Point

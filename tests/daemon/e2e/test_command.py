@@ -23,7 +23,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from anomalyd.daemon.broker import EmbeddedBroker
 from anomalyd.daemon.broker.ports import reserve_port
-from anomalyd.daemon.config import load_config
+from anomalyd.daemon.config.config import load_config
 
 ROWS = 60
 

@@ -20,7 +20,7 @@ import yaml
 
 from anomalyd.daemon.broker.ports import reserve_port
 from anomalyd.daemon.cli.operate import run
-from anomalyd.daemon.config import Config, load_config
+from anomalyd.daemon.config.config import Config, load_config
 from anomalyd.reports.report import Severity, Status
 
 WAYS = ("starting",) * 7 + ("working",) * 9 + ("producing",) * 6
@@ -35,10 +35,10 @@ START_S = 1.2
 PRELOADED = [
     "anomalyd.daemon.application",
     "anomalyd.daemon.cli.operate",
-    "anomalyd.daemon.formats.json_samples",
-    "anomalyd.daemon.formats.npy",
-    "anomalyd.detectors.maps.autoencoder",
-    "anomalyd.detectors.maps.classical",
+    "anomalyd.daemon.intake.formats.json_samples",
+    "anomalyd.daemon.intake.formats.npy",
+    "anomalyd.detectors.maps.autoencoder.autoencoder",
+    "anomalyd.detectors.maps.classical.classical",
     "anomalyd.detectors.vectors.autoencoder",
     "anomalyd.detectors.vectors.distance",
     "captum.attr",

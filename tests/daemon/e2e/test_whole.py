@@ -16,9 +16,9 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from anomalyd.assistant.answer import Assistant
 from anomalyd.daemon.broker import ApacheKafka
-from anomalyd.daemon.config import load_config
+from anomalyd.daemon.config.config import load_config
+from anomalyd.detectors.detector_pair import Pair
 from anomalyd.detectors.library import ModelLibrary
-from anomalyd.detectors.pair import Pair
 from anomalyd.reports.queries import Queries
 from anomalyd.reports.report import Status
 

@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 
 from anomalyd.detectors.detector import Detector, RawScores, Series, Stretch, TrainingSet
-from anomalyd.detectors.maps.autoencoder import MapAutoencoder
-from anomalyd.detectors.maps.classical import MapClassical
-from anomalyd.detectors.maps.faults import Fault
-from anomalyd.detectors.maps.simulation import LUMISECTION_S, ElementSimulator
+from anomalyd.detectors.maps.autoencoder.autoencoder import MapAutoencoder
+from anomalyd.detectors.maps.classical.classical import MapClassical
+from anomalyd.detectors.maps.simulate.faults import Fault
+from anomalyd.detectors.maps.simulate.simulation import LUMISECTION_S, ElementSimulator
 
 CHAMBERS = (
     *(f"DT/W-2/MB1/S{sector:02d}" for sector in range(1, 7)),

@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 
 from anomalyd.detectors.detector import Series, TrainingSet
-from anomalyd.detectors.maps.faults import DeadBlock
 from anomalyd.detectors.maps.reference import References, learn_reference
-from anomalyd.detectors.maps.simulation import ElementSimulator
+from anomalyd.detectors.maps.simulate.faults import DeadBlock
+from anomalyd.detectors.maps.simulate.simulation import ElementSimulator
 from anomalyd.errors import ModelDamaged, ModelMismatch, TrainingError
 
 CHAMBER = "DT/W-2/MB1/S04"

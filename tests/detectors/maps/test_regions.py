@@ -3,9 +3,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from anomalyd.detectors.maps.faults import DeadBlock, DeadLayer, DeadRegion, HotWires, LowVoltage
 from anomalyd.detectors.maps.geometries.known import geometry_of
 from anomalyd.detectors.maps.regions import describe_region
+from anomalyd.detectors.maps.simulate.faults import DeadBlock, DeadLayer, DeadRegion, HotWires, LowVoltage
 
 CHAMBER = "DT/W-2/MB1/S04"
 

@@ -6,11 +6,11 @@ import numpy as np
 import pytest
 
 from anomalyd.detectors.detector import Stretch
-from anomalyd.detectors.maps.elements import elements_of
 from anomalyd.detectors.maps.geometries.file import read_type
 from anomalyd.detectors.maps.geometries.known import SHIPPED, shipped
-from anomalyd.detectors.maps.limit import places_of_fault
 from anomalyd.detectors.maps.shipped import KIND, shipped_model, simulated_training, train_geometry
+from anomalyd.detectors.maps.simulate.elements import elements_of
+from anomalyd.detectors.maps.simulate.limit import places_of_fault
 
 
 @pytest.mark.parametrize("name", SHIPPED)

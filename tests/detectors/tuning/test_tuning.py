@@ -12,8 +12,8 @@ import pytest
 from numpy.typing import NDArray
 
 from anomalyd.detectors.detector import Series, TrainingSet
-from anomalyd.detectors.evaluation.contender import Contender
-from anomalyd.detectors.evaluation.labelled import Labelled
+from anomalyd.detectors.evaluation.metrics.competitor import Contender
+from anomalyd.detectors.evaluation.metrics.labelled import Labelled
 from anomalyd.detectors.parameters import read_parameters
 from anomalyd.detectors.registry import detector_class, kinds
 from anomalyd.detectors.tuning import study

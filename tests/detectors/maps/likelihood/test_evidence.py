@@ -3,7 +3,6 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from anomalyd.detectors.maps.likelihood.compared import Profile
 from anomalyd.detectors.maps.likelihood.evidence import (
     DEAD_SHARE,
     LOSSES,
@@ -12,8 +11,9 @@ from anomalyd.detectors.maps.likelihood.evidence import (
     scan,
 )
 from anomalyd.detectors.maps.likelihood.layouts import layout_of
+from anomalyd.detectors.maps.likelihood.overdispersion import measure_spread
 from anomalyd.detectors.maps.likelihood.places import Places, Runs, Units, compile_places
-from anomalyd.detectors.maps.likelihood.spread import measure_spread
+from anomalyd.detectors.maps.likelihood.reference_test import Profile
 
 WIRES = layout_of("DT/W-2/MB1/S04", (12, 57))
 TOWERS = layout_of("ECAL/EB", (34, 72))

@@ -4,11 +4,17 @@ import numpy as np
 import pytest
 
 from anomalyd.detectors.detector import Series, Stretch, TrainingSet, Word
-from anomalyd.detectors.maps.faults import FAULT_KINDS, DeadBlock, LowEfficiency, LowVoltage, random_fault
 from anomalyd.detectors.maps.likelihood.detector import MapScan
 from anomalyd.detectors.maps.likelihood.layouts import layout_of
 from anomalyd.detectors.maps.likelihood.population import learn_populations
-from anomalyd.detectors.maps.simulation import LUMISECTION_S, ElementSimulator
+from anomalyd.detectors.maps.simulate.faults import (
+    FAULT_KINDS,
+    DeadBlock,
+    LowEfficiency,
+    LowVoltage,
+    random_fault,
+)
+from anomalyd.detectors.maps.simulate.simulation import LUMISECTION_S, ElementSimulator
 from anomalyd.detectors.model import load_model, save_model
 from anomalyd.detectors.training import train_model
 from anomalyd.errors import ModelDamaged, ModelMismatch, TrainingError

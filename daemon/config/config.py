@@ -1,0 +1,296 @@
+"""The configuration: one YAML file, checked as a whole before anything starts."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Hashable, Mapping
+from fnmatch import fnmatchcase
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import yaml
+from pydantic import BaseModel, Field, SecretStr, ValidationError, model_validator
+
+from anomalyd.daemon.config.alert_config import AlertPolicy
+from anomalyd.daemon.config.section import STRICT, Count, Name, Seconds
+from anomalyd.detectors.registry import autoencoder_kinds, classical_peer, detector_class, kinds
+from anomalyd.errors import ConfigError
+
+
+class _Section(BaseModel):
+    model_config = STRICT
+
+
+class Security(_Section):
+    """How to reach the brokers; passwords best come as `${ENV}`."""
+
+    protocol: Literal["PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"] = "PLAINTEXT"
+    sasl_mechanism: Literal["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"] = "SCRAM-SHA-512"
+    username: str | None = None
+    password: SecretStr | None = None
+    ca_file: str | None = None
+    cert_file: str | None = None
+    key_file: str | None = None
+    key_password: SecretStr | None = None
+    check_hostname: bool = True
+
+    @model_validator(mode="after")
+    def _sasl_needs_a_user(self) -> Security:
+        if self.protocol.startswith("SASL") and (self.username is None or self.password is None):
+            raise ValueError(f"protocol {self.protocol} needs username and password")
+        return self
+
+
+class KafkaConfig(_Section):
+    """The brokers and the consumer group."""
+
+    bootstrap_servers: Annotated[list[str], Field(min_length=1)] = ["localhost:9092"]
+    group: Annotated[str, Field(min_length=1)] = "anomalyd"
+    client_id: Annotated[str, Field(min_length=1)] = "anomalyd"
+    instance_id: str | None = None
+    start: Literal["earliest", "latest"] = "earliest"
+    session_timeout_s: Annotated[float, Field(ge=1, le=1800)] = 45.0
+    max_poll_records: Annotated[int, Field(ge=1, le=100_000)] = 4000
+    queue_records: Annotated[int, Field(ge=1)] = 20_000
+    security: Security = Security()
+
+
+class Limits(_Section):
+    """What a message may hold; more than that becomes a dead letter."""
+
+    message_bytes: Count = 1_048_576
+    cells: Count = 1_000_000
+    metrics: Count = 10_000
+    name_length: Count = 200
+    past_s: Seconds = 31_536_000.0
+    future_s: Seconds = 300.0
+
+
+class InputConfig(_Section):
+    """One topic to read."""
+
+    topic: Annotated[str, Field(min_length=1, max_length=249, pattern=r"^[A-Za-z0-9._-]+$")]
+    format: Name = "json"
+    entity: str | None = None
+    grid_s: Annotated[float, Field(ge=0)] | None = None
+    lateness_s: Annotated[float, Field(ge=0)] | None = None
+    entity_label: str | None = None
+    metric_labels: list[str] | None = None
+    metrics: Annotated[list[str], Field(min_length=1)] = ["*"]
+    ignore_metrics: list[str] = []
+    counters: list[str] | None = None
+    limits: Limits = Limits()
+
+
+class TrainingConfig(_Section):
+    """What a detector is trained on."""
+
+    history_s: Seconds = 86_400.0
+    max_samples: Annotated[int, Field(ge=20)] = 500_000
+    seed: Annotated[int, Field(ge=0)] = 0
+
+
+class DetectorConfig(_Section):
+    """One detector pair: an autoencoder and its classical peer on the same samples."""
+
+    name: Name
+    kind: Name
+    classical: Name | None = None
+    entities: Annotated[list[str], Field(min_length=1)] = ["*"]
+    parameters: dict[str, Any] = {}
+    classical_parameters: dict[str, Any] = {}
+    training: TrainingConfig = TrainingConfig()
+    alert: AlertPolicy = AlertPolicy()
+
+    @model_validator(mode="after")
+    def _kinds_are_known(self) -> DetectorConfig:
+        if self.kind not in autoencoder_kinds():
+            raise ValueError(f"kind {self.kind!r} is unknown; known: {', '.join(autoencoder_kinds())}")
+        if self.classical is not None and self.classical not in kinds():
+            raise ValueError(f"classical {self.classical!r} is unknown; known: {', '.join(kinds())}")
+        ours, theirs = (detector_class(k).sample_kind for k in (self.kind, self.classical_kind))
+        if ours != theirs:
+            raise ValueError(f"kind {self.kind!r} takes a {ours}, classical {self.classical!r} a {theirs}")
+        of_metrics = [n for n in ("direction", "min_deviation", "ignore") if getattr(self.alert, n)]
+        if ours == "map" and of_metrics:
+            raise ValueError(f"alert.{of_metrics[0]} is for metric vectors, kind {self.kind!r} takes maps")
+        return self
+
+    @property
+    def classical_kind(self) -> str:
+        """The classical detector that runs beside it: the one named, or the kind's own."""
+        return self.classical if self.classical is not None else classical_peer(self.kind)
+
+    def watches(self, entity: str) -> bool:
+        """Say whether this detector watches the entity (shell patterns, case matters)."""
+        return any(fnmatchcase(entity, pattern) for pattern in self.entities)
+
+
+class StoreConfig(_Section):
+    """Where reports and trained models are kept."""
+
+    url: SecretStr = SecretStr("sqlite:///anomalyd.db")
+    models: str = "models"
+    keep_samples_s: Annotated[float, Field(ge=0)] = 0.0
+
+
+class MetricsConfig(_Section):
+    """Where Prometheus finds /metrics, /livez and /readyz."""
+
+    host: str = "127.0.0.1"
+    port: Annotated[int, Field(ge=0, le=65535)] = 9464
+
+
+class ExplainConfig(_Section):
+    """How reports are explained, beside the scoring path."""
+
+    enabled: bool = True
+    methods: list[Literal["occlusion", "integrated-gradients"]] = ["occlusion", "integrated-gradients"]
+    budget_s: Seconds = 10.0
+
+
+class AdaptationConfig(_Section):
+    """How long what the detectors adapted to can be undone."""
+
+    keep_undo_s: Seconds = 2_592_000.0
+
+
+class OutputConfig(_Section):
+    """The topics that anomalyd writes; null for none."""
+
+    topic: str | None = "anomalyd-reports"
+    dead_letter_topic: str | None = "anomalyd-dead-letters"
+
+
+class Config(_Section):
+    """The whole file."""
+
+    kafka: KafkaConfig = KafkaConfig()
+    inputs: Annotated[list[InputConfig], Field(min_length=1)]
+    detectors: Annotated[list[DetectorConfig], Field(min_length=1)]
+    store: StoreConfig = StoreConfig()
+    metrics: MetricsConfig = MetricsConfig()
+    explain: ExplainConfig = ExplainConfig()
+    adaptation: AdaptationConfig = AdaptationConfig()
+    output: OutputConfig = OutputConfig()
+
+    @model_validator(mode="after")
+    def _names_are_unique(self) -> Config:
+        for what, names in (
+            ("inputs: topic", [i.topic for i in self.inputs]),
+            ("detectors: name", [d.name for d in self.detectors]),
+        ):
+            twice = sorted({n for n in names if names.count(n) > 1})
+            if twice:
+                raise ValueError(f"{what} {twice[0]!r} stands twice; each must be unique")
+        written = {self.output.topic, self.output.dead_letter_topic} - {None}
+        for read in self.inputs:
+            if read.topic in written:
+                raise ValueError(
+                    f"inputs: topic {read.topic!r} is also an output; anomalyd would read its own words"
+                )
+        return self
+
+
+def load_config(path: Path, environment: Mapping[str, str] = os.environ) -> Config:
+    """Read and check a configuration file.
+
+    Raises:
+        ConfigError: names the file, the path in it, what is wrong and what is allowed.
+
+    """
+    try:
+        text = path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{path}: cannot be read: {error}") from error
+    return parse_config(text, str(path), environment)
+
+
+def parse_config(text: str, name: str, environment: Mapping[str, str]) -> Config:
+    """Check the text of a configuration file called `name`.
+
+    Raises:
+        ConfigError: as `load_config`.
+
+    """
+    try:
+        # _StrictLoader is a SafeLoader that also refuses a key that stands twice.
+        raw = yaml.load(text, Loader=_StrictLoader)
+    except yaml.YAMLError as error:
+        raise ConfigError(f"{name}: not valid YAML: {error}") from error
+    if not isinstance(raw, dict):
+        raise ConfigError(
+            f"{name}: expected sections ({', '.join(Config.model_fields)}), found {type(raw).__name__}"
+        )
+    try:
+        return Config.model_validate(_fill_in(raw, name, "", environment))
+    except ValidationError as error:
+        raise ConfigError(_describe(name, error)) from None
+
+
+class _StrictLoader(yaml.SafeLoader):
+    """YAML without a key that stands twice: the second would silently win."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Hashable, Any]:
+        seen: set[Any] = set()
+        for key_node, _ in node.value:
+            key = self.construct_object(key_node, deep=True)
+            if key in seen:
+                raise yaml.constructor.ConstructorError(
+                    None, None, f"key {key!r} stands twice", key_node.start_mark
+                )
+            seen.add(key)
+        return super().construct_mapping(node, deep)
+
+
+_PLACEHOLDER = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)\}")
+
+
+def _fill_in(value: Any, name: str, path: str, environment: Mapping[str, str]) -> Any:
+    """Replace `${ENV}` in every string below `value`."""
+    if isinstance(value, dict):
+        return {
+            k: _fill_in(v, name, f"{path}.{k}" if path else str(k), environment) for k, v in value.items()
+        }
+    if isinstance(value, list):
+        return [_fill_in(v, name, f"{path}[{i}]", environment) for i, v in enumerate(value)]
+    if not isinstance(value, str):
+        return value
+
+    def known(match: re.Match[str]) -> str:
+        if match[1] not in environment:
+            raise ConfigError(f"{name}: {path}: environment variable {match[1]} is not set; export it first")
+        return environment[match[1]]
+
+    return _PLACEHOLDER.sub(known, value)
+
+
+def _describe(name: str, error: ValidationError) -> str:
+    """Say every mistake on a line of its own: path in the file, what is wrong, what is allowed."""
+    lines = []
+    for e in error.errors(include_url=False):
+        path = "".join(f"[{p}]" if isinstance(p, int) else f".{p}" for p in e["loc"]).lstrip(".")
+        if e["type"] == "extra_forbidden":
+            known = ", ".join(_fields_at(e["loc"][:-1]))
+            lines.append(f"{path}: unknown setting; known here: {known}")
+        elif e["type"] == "missing":
+            lines.append(f"{path}: must be given")
+        else:
+            shown = "" if isinstance(e["input"], dict | list | SecretStr) else f" (got {e['input']!r})"
+            if "password" in path:
+                shown = ""
+            lines.append(f"{path or '(whole file)'}: {e['msg'].removeprefix('Value error, ')}{shown}")
+    return f"{name}: " + f"\n{name}: ".join(lines)
+
+
+def _fields_at(loc: tuple[int | str, ...]) -> list[str]:
+    """Name the settings of the section at a path."""
+    section: type[BaseModel] = Config
+    for step in loc:
+        if isinstance(step, int):
+            continue
+        annotation: Any = section.model_fields[step].annotation
+        arguments = [annotation, *getattr(annotation, "__args__", ())]
+        section = next(a for a in arguments if isinstance(a, type) and issubclass(a, BaseModel))
+    return sorted(field.alias or name for name, field in section.model_fields.items())

@@ -1,0 +1,1 @@
+"""Scored -> Incident -> Report: tracking, evidence, explanations, and what operators say of them."""

@@ -1,0 +1,57 @@
+"""The evidence of one scored sample: what was seen, what was expected, who is to blame."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from anomalyd.daemon.scoring.entity_state import RECENT_ROWS
+from anomalyd.daemon.stages import Scored
+from anomalyd.detectors.detector import Stretch
+from anomalyd.detectors.detector_pair import Pair
+from anomalyd.detectors.maps.geometries.known import geometry_of
+from anomalyd.detectors.maps.regions import describe_region
+from anomalyd.reports.report import Evidence
+
+_CAUSES = 3
+"""Metrics named as causes: more than three are not read at 3 a.m.; the attribution has them all."""
+
+
+def testify(pair: Pair, scored: Scored, k: int) -> tuple[Evidence, tuple[str, ...]]:
+    """Give the evidence of the k-th sample of a scored stretch, and its causes, worst first."""
+    stretch = scored.stretch
+    autoencoder, classical = scored.scores.autoencoder, scored.scores.classical
+    # The autoencoder's view, unless only the classical test saw anything.
+    view = classical if classical.score[k] > 1 and not autoencoder.score[k] > 1 else autoencoder
+    before = Stretch(stretch.entity, stretch.times[:k], stretch.values[:k], stretch.state)
+    # A stretch read after an outage holds thousands of rows; only the last ones are drawn.
+    drawn = slice(-RECENT_ROWS, None) if pair.sample_kind == "vector" else slice(0, 0)
+    evidence = Evidence(
+        time=float(stretch.times[k]),
+        features=pair.features,
+        values=stretch.values[k],
+        expectation=view.expectation[k],
+        error=view.error[k],
+        contribution=view.contribution[k],
+        history_times=np.concatenate([scored.recent_times, before.times])[drawn],
+        history=np.concatenate([scored.recent, before.values])[drawn],
+        state=pair.score([before])[0].state if k else stretch.state,
+    )
+    return evidence, _causes(stretch.entity, evidence)
+
+
+def _causes(entity: str, evidence: Evidence) -> tuple[str, ...]:
+    if evidence.values.ndim == 2:
+        region = describe_region(
+            evidence.values, evidence.expectation, evidence.contribution, geometry_of(entity)
+        )
+        return (region,) if region else ()
+    return _worst(evidence.features, evidence)
+
+
+def _worst(features: Sequence[str], evidence: Evidence) -> tuple[str, ...]:
+    """Name the metrics most to blame, leaving out those with less than a tenth of the first one's blame."""
+    blame = np.nan_to_num(evidence.contribution, nan=0.0)
+    order = np.argsort(-blame, kind="stable")[:_CAUSES]
+    return tuple(features[i] for i in order if blame[i] > 0.1 * blame[order[0]])

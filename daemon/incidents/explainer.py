@@ -1,0 +1,214 @@
+"""Incident -> Report, beside the scoring path: says why a report's worst sample was flagged.
+
+Works from the store alone: a report with evidence and no explanation of it is work to do. So a daemon that is
+killed between a report and its explanation finds the same work after the restart, and doing it twice changes
+nothing.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections.abc import Callable, Sequence
+
+import numpy as np
+
+from anomalyd.daemon.config.config import ExplainConfig
+from anomalyd.daemon.kafka.messages import report_entry
+from anomalyd.daemon.telemetry.telemetry import Telemetry
+from anomalyd.detectors.detector import Explainable, Stretch
+from anomalyd.detectors.detector_pair import Pair, member_state
+from anomalyd.detectors.library import ModelLibrary
+from anomalyd.detectors.maps.geometries.known import geometry_of
+from anomalyd.detectors.threshold import parted
+from anomalyd.errors import AnomalydError, ModelError
+from anomalyd.interpret.attribution import Attribution
+from anomalyd.interpret.drawing import draw_map, draw_vector
+from anomalyd.interpret.explain import explain
+from anomalyd.reports.queries import Queries
+from anomalyd.reports.report import Evidence, Explanation, Report, SeenBy
+from anomalyd.reports.store import Store
+
+_log = logging.getLogger(__name__)
+
+_AT_ONCE = 8
+
+
+class Explainer:
+    """Explains reports in a thread of its own; `wake` tells it that there may be work.
+
+    `on_explained` is told of each report that was dealt with (its explanation is stored by then).
+    """
+
+    def __init__(
+        self,
+        store: Store,
+        queries: Queries,
+        library: ModelLibrary,
+        config: ExplainConfig,
+        telemetry: Telemetry,
+        *,
+        output_topic: str | None = None,
+        clock: Callable[[], float] = time.monotonic,
+        on_explained: Callable[[str], None] = lambda report_id: None,
+    ) -> None:
+        self._store = store
+        self._queries = queries
+        self._library = library
+        self._config = config
+        self._telemetry = telemetry
+        self._output_topic = output_topic
+        self._clock = clock
+        self._on_explained = on_explained
+        self._pairs: dict[tuple[str, str], Pair] = {}
+        self._wake = threading.Event()
+        self._stopping = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="explainer", daemon=True)
+
+    def start(self) -> None:
+        """Start working; what a former run left undone is done first."""
+        self._wake.set()
+        self._thread.start()
+
+    def wake(self) -> None:
+        """Say that there may be work."""
+        self._wake.set()
+
+    def stop(self, timeout_s: float) -> bool:
+        """Finish the report in hand, if the time allows; says whether the thread ended in time."""
+        self._stopping.set()
+        self._wake.set()
+        if self._thread.ident is not None:
+            self._thread.join(timeout_s)
+        return not self._thread.is_alive()
+
+    def work(self) -> int:
+        """Explain what waits now, a few reports at most; gives how many were dealt with."""
+        waiting = self._store.unexplained(_AT_ONCE + 1)
+        self._telemetry.explanations_pending(len(waiting))
+        for done, report_id in enumerate(waiting[:_AT_ONCE]):
+            if self._stopping.is_set():
+                return done
+            self._explain(self._queries.report(report_id))
+        return len(waiting[:_AT_ONCE])
+
+    def _run(self) -> None:
+        while not self._stopping.is_set():
+            self._wake.wait()
+            self._wake.clear()
+            try:
+                while not self._stopping.is_set() and self.work():
+                    pass
+            except AnomalydError as error:
+                # The store is away for a moment: the work is still there, the next wake finds it.
+                _log.warning("explaining stopped for now: %s", error)
+
+    def _explain(self, report: Report) -> None:
+        report_id = report.incident.id
+        evidence = self._queries.evidence(report_id)
+        if evidence is None:
+            return
+        explanations: Sequence[Explanation] = ()
+        error = ""
+        try:
+            with self._telemetry.stage("explain"):
+                explanations = self._attribute(report, evidence)
+        except Exception as failure:  # whatever it is, the report stands and says so
+            _log.exception("report %s cannot be explained", report_id)
+            error = f"{type(failure).__name__}: {failure}"
+        outgoing = (
+            []
+            if self._output_topic is None
+            else [report_entry("explained", report.incident, self._output_topic, report.narrative)]
+        )
+        self._store.explain(report_id, evidence.time, explanations, error=error, outgoing=outgoing)
+        for each in explanations:
+            self._telemetry.explained(each.method, "complete" if each.complete else "partial")
+        if error:
+            for method in self._config.methods:
+                self._telemetry.explained(method, "failed")
+        self._on_explained(report_id)
+
+    def _attribute(self, report: Report, evidence: Evidence) -> list[Explanation]:
+        """Ask every method within the budget, and draw what each says."""
+        incident = report.incident
+        pair = self._pair(incident.detector, incident.model)
+        detector = pair.autoencoder.detector
+        attributions: list[Attribution] = []
+        if incident.seen_by is SeenBy.CLASSICAL:
+            # The autoencoder saw nothing to attribute; the classical test says itself what it saw.
+            attributions.append(Attribution("classical-contribution", evidence.contribution, 0.0))
+        if isinstance(detector, Explainable):
+            stretch = Stretch(
+                incident.entity,
+                np.array([evidence.time]),
+                evidence.values[None],
+                parted(member_state(evidence.state, "autoencoder"))[0],
+            )
+            try:
+                attributions += explain(
+                    detector,
+                    stretch,
+                    self._config.methods,
+                    shape=evidence.values.shape,
+                    budget_s=self._config.budget_s,
+                    clock=self._clock,
+                )
+            except ModelError:
+                # What the classical test says stands, even where the autoencoder cannot score the sample.
+                if not attributions:
+                    raise
+        title = f"{incident.entity}  score {incident.peak:.1f}"
+        return [
+            Explanation(
+                method=each.method,
+                evidence_time=evidence.time,
+                values=each.values,
+                seconds=each.seconds,
+                complete=each.complete,
+                png=_draw(incident.entity, evidence, each, title),
+            )
+            for each in attributions
+        ]
+
+    def _pair(self, detector: str, version: str) -> Pair:
+        """Load the very version that scored the evidence; a handful stay in memory."""
+        pair = self._pairs.get((detector, version))
+        if pair is None:
+            pair = self._library.load(detector, version).pair
+            if len(self._pairs) >= _AT_ONCE:
+                self._pairs.pop(next(iter(self._pairs)))
+            self._pairs[detector, version] = pair
+        return pair
+
+
+def _draw(entity: str, evidence: Evidence, attribution: Attribution, title: str) -> bytes:
+    if evidence.values.ndim == 1:
+        return draw_vector(
+            evidence.features,
+            evidence.values,
+            evidence.expectation,
+            evidence.error,
+            attribution,
+            evidence.history,
+            evidence.history_times,
+            evidence.time,
+            title,
+        )
+    # Rows and columns are layers and wires where the element is a drift-tube chamber.
+    geometry = geometry_of(entity)
+    if geometry is None:
+        return draw_map(
+            evidence.values, evidence.expectation, evidence.error, attribution, title, "row", "column"
+        )
+    return draw_map(
+        evidence.values,
+        evidence.expectation,
+        evidence.error,
+        attribution,
+        title,
+        geometry.row,
+        geometry.cell,
+        geometry.numbers,
+    )

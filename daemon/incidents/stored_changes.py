@@ -1,0 +1,34 @@
+"""Change -> what is stored of it and what is sent: a finding with its narrative, and events."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from anomalyd.daemon.incidents.tracking import Change
+from anomalyd.daemon.kafka.messages import report_entry
+from anomalyd.reports.narrative import narrate
+from anomalyd.reports.step import Finding, OutboxEntry
+
+
+def finding(change: Change) -> Finding:
+    """Give what the store keeps of a change; the evidence only where it is new."""
+    return Finding(
+        incident=change.incident,
+        narrative=_narrative(change),
+        evidence=change.evidence if change.fresh or "opened" in change.events else None,
+        points=change.points,
+    )
+
+
+def event_entries(changes: Iterable[Change], topic: str) -> list[OutboxEntry]:
+    """Give a message for everything that happened; that an incident goes on is none."""
+    return [
+        report_entry(event, change.incident, topic, _narrative(change))
+        for change in changes
+        for event in change.events
+        if event != "updated"
+    ]
+
+
+def _narrative(change: Change) -> str:
+    return narrate(change.incident, change.evidence, change.notes)

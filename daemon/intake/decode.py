@@ -1,0 +1,64 @@
+"""Record -> Sample, or a dead letter that says why not."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable, Iterable, Sequence
+
+from anomalyd.daemon.config.config import InputConfig
+from anomalyd.daemon.intake.formats.format import Reason
+from anomalyd.daemon.intake.formats.registry import format_of
+from anomalyd.daemon.stages import DeadLetter, Record, Sample
+from anomalyd.errors import DecodeError
+
+log = logging.getLogger(__name__)
+
+
+class Decoder:
+    """Decodes the records of all inputs, each by its topic's format.
+
+    Arguments:
+        inputs: the topics and their formats and limits.
+        clock: wall clock, seconds since the epoch; read once a call of `decode`.
+
+    Raises:
+        ConfigError: an input of a format that does not exist.
+
+    """
+
+    def __init__(self, inputs: Sequence[InputConfig], *, clock: Callable[[], float] = time.time) -> None:
+        self._inputs = {i.topic: (format_of(i).decode, i.limits.message_bytes) for i in inputs}
+        self._clock = clock
+
+    def decode(self, records: Iterable[Record]) -> tuple[list[Sample], list[DeadLetter]]:
+        """Decode records; samples come in the records' order.
+
+        A message of several samples of which some are bad gives the good ones and one dead letter. No record
+        raises anything: a fault of a decoder gives a dead letter of reason `internal`.
+        """
+        samples: list[Sample] = []
+        dead: list[DeadLetter] = []
+        inputs, now = self._inputs, self._clock()
+        for record in records:
+            decode, most = inputs[record.topic]
+            value = record.value
+            try:
+                if not value:
+                    raise DecodeError(Reason.EMPTY, "a message without a value")
+                if len(value) > most:
+                    raise DecodeError(
+                        Reason.TOO_LARGE,
+                        f"{len(value)} bytes; {most} (inputs.limits.message_bytes) are allowed",
+                    )
+                found, error = decode(record, now)
+            except DecodeError as whole:
+                dead.append(DeadLetter(record, whole.reason, str(whole)))
+            except Exception as fault:
+                log.exception("decoder fault at %s/%d/%d", record.topic, record.partition, record.offset)
+                dead.append(DeadLetter(record, Reason.INTERNAL, f"{type(fault).__name__}: {fault}"))
+            else:
+                samples += found
+                if error is not None:
+                    dead.append(DeadLetter(record, error.reason, str(error)))
+        return samples, dead

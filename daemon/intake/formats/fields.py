@@ -1,0 +1,143 @@
+"""What the fields of a sample may hold, whatever the format: names, times, map sizes."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+
+from anomalyd.daemon.config.config import InputConfig
+from anomalyd.daemon.intake.formats.format import Reason
+from anomalyd.errors import DecodeError
+
+# Names seen to be good, so that each is looked at once; forgotten when a producer never repeats itself.
+REMEMBERED = 100_000
+
+
+class Fields:
+    """Checks fields against the limits of one input. All methods raise DecodeError, none returns a fault."""
+
+    def __init__(self, config: InputConfig) -> None:
+        self._entity = config.entity
+        self._limits = config.limits
+        self._entities: dict[str | bytes, str] = {}
+        self._metrics: set[str] = set()
+
+    def entity(self, given: str | None, key: bytes | None) -> str:
+        """Give the entity: the one the message names, else the input's, else the message key."""
+        named = given if given is not None else self._entity if self._entity is not None else key
+        known = self._entities.get(named)  # type: ignore[arg-type]  # None is never there
+        if known is not None:
+            return known
+        if named is None:
+            raise DecodeError(
+                Reason.ENTITY, "no entity: give it in the message, as the message key, or as inputs.entity"
+            )
+        try:
+            name = named if isinstance(named, str) else named.decode()
+        except UnicodeDecodeError:
+            raise DecodeError(
+                Reason.ENTITY, f"entity: the message key {named[:40]!r} is not UTF-8 text"
+            ) from None
+        self._check_name(name, "entity", Reason.ENTITY)
+        if len(self._entities) >= REMEMBERED:
+            self._entities.clear()
+        self._entities[named] = name
+        return name
+
+    def labelled_entity(self, given: str | None, labels: Sequence[str]) -> str:
+        """Give the entity of a format that names it by a label: that label's value, else the input's."""
+        if given is None and self._entity is None:
+            raise DecodeError(
+                Reason.ENTITY,
+                f"no entity: there is no label {' or '.join(labels)}; say which label names it "
+                "(inputs.entity_label), or name it (inputs.entity)",
+            )
+        return self.entity(given, None)
+
+    def time(self, given: float | str, now: float) -> float:
+        """Give the event time in seconds since the epoch, from seconds or ISO 8601 with a time zone."""
+        seconds = given if isinstance(given, float) else self._parse_time(given)
+        # Written so that NaN is refused, too.
+        if not now - self._limits.past_s <= seconds <= now + self._limits.future_s:
+            hint = "; it looks like milliseconds: give seconds" if now * 500 < seconds < now * 2000 else ""
+            raise DecodeError(
+                Reason.CLOCK,
+                f"time: {given!r} is {seconds - now:+.0f} s from now; -{self._limits.past_s:g} to "
+                f"+{self._limits.future_s:g} s (inputs.limits.past_s, future_s) are allowed{hint}",
+            )
+        return seconds
+
+    def metrics(self, values: Mapping[str, object]) -> None:
+        """Check the names of a metric vector, and how many there are."""
+        if not self._metrics.issuperset(values):
+            for name in values:
+                self.metric_name(name)
+            if len(self._metrics) >= REMEMBERED:
+                self._metrics.clear()
+            self._metrics.update(values)
+        self.metric_count(values)
+
+    def metric_name(self, name: str) -> None:
+        """Check the name of a metric."""
+        self._check_name(name, "values: metric name", Reason.METRICS)
+
+    def metric_count(self, values: Mapping[str, object]) -> None:
+        """Check how many metrics a vector has."""
+        if not 0 < len(values) <= self._limits.metrics:
+            raise DecodeError(
+                Reason.METRICS,
+                f"values: {len(values)} metrics; 1 to {self._limits.metrics} (inputs.limits.metrics) "
+                "are allowed",
+            )
+
+    def map_size(self, rows: int, columns: int) -> None:
+        """Check the size of a map, before memory is taken for it."""
+        if rows <= 0 or columns <= 0 or rows * columns > self._limits.cells:
+            raise DecodeError(
+                Reason.MAP,
+                f"map: {rows} x {columns} cells; 1 to {self._limits.cells} (inputs.limits.cells) are allowed",
+            )
+
+    def _parse_time(self, text: str) -> float:
+        try:
+            moment = datetime.fromisoformat(text)
+            if moment.tzinfo is not None:
+                return moment.timestamp()
+        except (ValueError, OverflowError):
+            raise DecodeError(
+                Reason.TIME, f"time: {text[:60]!r} is neither seconds since the epoch nor an ISO 8601 time"
+            ) from None
+        raise DecodeError(Reason.TIME, f"time: {text!r} has no time zone; add Z or an offset such as +01:00")
+
+    def _check_name(self, name: str, what: str, reason: Reason) -> None:
+        if not 0 < len(name) <= self._limits.name_length:
+            raise DecodeError(
+                reason,
+                f"{what} {name[:60]!r} has {len(name)} characters; 1 to {self._limits.name_length} "
+                "(inputs.limits.name_length) are allowed",
+            )
+        if not name.isprintable() or name != name.strip():
+            raise DecodeError(
+                reason, f"{what} {name[:60]!r}: no control characters, no spaces at its ends are allowed"
+            )
+
+
+def seconds_of(timestamp: float) -> float:
+    """Give seconds since the epoch, from a time in s, ms, us or ns: told apart by its size.
+
+    Read as seconds, 1e11 is the year 5138; read as milliseconds, it is 1973. So for the other units.
+    """
+    size = abs(timestamp)
+    if size < 1e11:
+        return float(timestamp)
+    return timestamp / (1e3 if size < 1e14 else 1e6 if size < 1e17 else 1e9)
+
+
+def seconds_or_text(text: str) -> float | str:
+    """Read a time that is only there as text, such as a header: a number is seconds."""
+    try:
+        seconds = float(text)
+    except ValueError:
+        return text
+    return seconds if math.isfinite(seconds) else text

@@ -1,0 +1,162 @@
+"""Format `json`: metric vectors and maps as JSON, one object or an array of them in a message."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Annotated, Any
+
+import msgspec
+import numpy as np
+from msgspec import Meta
+from numpy.typing import NDArray
+
+from anomalyd.daemon.config.config import InputConfig
+from anomalyd.daemon.intake.formats.faults import JSON_FAULTS, Faults, json_fault
+from anomalyd.daemon.intake.formats.fields import Fields
+from anomalyd.daemon.intake.formats.format import Format, Reason
+from anomalyd.daemon.stages import Record, Sample
+from anomalyd.errors import DecodeError
+
+# Detectors compute in float32, where more than this is infinite. JSON itself has no NaN and no Infinity.
+Number = Annotated[float, Meta(ge=-3.4e38, le=3.4e38)]
+Counter = Annotated[int, Meta(ge=0, le=2**31 - 1)]  # what every SQL database calls an integer
+
+
+class Element(msgspec.Struct, gc=False):
+    """One JSON object. Further fields are for other readers and are passed over."""
+
+    time: float | str
+    entity: str | None = None
+    values: dict[str, Number | None] | None = None
+    map: list[list[Number | None]] | None = None
+    run: Counter | None = None
+    lumisection: Counter | None = None
+    partial: bool = False
+
+
+class JsonSamples(Format):
+    """Decodes `{"entity", "time", "values" or "map", ...}`, or an array of them."""
+
+    grid_s = 0.0  # its messages are whole, unless they say so
+    lateness_s = 0.0
+
+    def __init__(self, config: InputConfig) -> None:
+        super().__init__(config)
+        self._fields = Fields(config)
+        self._decode = msgspec.json.Decoder(Element | list[Element]).decode
+
+    def decode(self, record: Record, now: float) -> tuple[Sequence[Sample], DecodeError | None]:
+        """Decode a record; see `Format.decode`.
+
+        Raises:
+            DecodeError: nothing of the message can be used.
+
+        """
+        assert record.value is not None
+        try:
+            message = self._decode(record.value)
+        except JSON_FAULTS as error:
+            return self._elements(record, _split(record.value, error), now)
+        if type(message) is list:
+            return self._elements(record, message, now)
+        return (self._sample(record, message, now),), None
+
+    def _sample(self, record: Record, element: Any, now: float) -> Sample:
+        values, rows = element.values, element.map
+        if (values is None) is (rows is None):
+            raise DecodeError(
+                Reason.FIELD, "give either values (metrics) or map (rows of cells), and not both"
+            )
+        if values is not None:
+            self._fields.metrics(values)
+        elif element.partial:
+            raise DecodeError(Reason.FIELD, "partial: a map always comes whole; only values come in parts")
+        return Sample(
+            self._fields.entity(element.entity, record.key),
+            self._fields.time(element.time, now),
+            record.topic,
+            record.partition,
+            record.offset,
+            values,
+            None if rows is None else self._map(rows),
+            element.run,
+            element.lumisection,
+            element.partial,
+        )
+
+    def _map(self, rows: list[list[float | None]]) -> NDArray[np.float32]:
+        """Rows to (R, C) with NaN for null and behind the end of a ragged row."""
+        columns = max(map(len, rows), default=0)
+        self._fields.map_size(len(rows), columns)
+        cells = np.full((len(rows), columns), np.nan, dtype=np.float32)
+        for cell_row, row in zip(cells, rows, strict=True):
+            cell_row[: len(row)] = row
+        return cells
+
+    def _elements(
+        self, record: Record, elements: Sequence[Any], now: float
+    ) -> tuple[Sequence[Sample], DecodeError | None]:
+        """Decode the elements of an array each by itself, so that a bad one takes no other with it."""
+        if not elements:
+            raise DecodeError(Reason.EMPTY, "an array without elements")
+        samples: list[Sample] = []
+        faults = Faults()
+        for index, element in enumerate(elements):
+            try:
+                whole = _element(element) if isinstance(element, msgspec.Raw) else element
+                samples.append(self._sample(record, whole, now))
+            except DecodeError as error:
+                faults.add(error, f"element {index}")
+        told = faults.told()
+        if told is not None and not samples:
+            raise told
+        return samples, told
+
+
+_element_decoder = msgspec.json.Decoder(Element)
+_array_decoder = msgspec.json.Decoder(list[msgspec.Raw])
+
+
+def _split(value: bytes, error: Exception) -> Sequence[msgspec.Raw]:
+    """Split an array of which an element is bad; raise what is wrong with anything else."""
+    if isinstance(error, msgspec.ValidationError):
+        try:
+            return _array_decoder.decode(value)
+        except msgspec.ValidationError:  # not an array
+            raise _described(value, error) from None
+        except JSON_FAULTS as syntax:
+            raise _described(value, syntax) from None
+    raise _described(value, error) from None
+
+
+def _element(raw: msgspec.Raw) -> Element:
+    try:
+        return _element_decoder.decode(raw)
+    except JSON_FAULTS as error:
+        raise _described(bytes(raw), error) from None
+
+
+def _described(value: bytes, error: Exception) -> DecodeError:
+    """Say what is wrong, with the path of the field: `$.map[3][2]`, `$.values.cpu`."""
+    fault = json_fault(error)
+    if "`$.values[...]`" in str(fault):  # msgspec does not say which
+        name = next((n for n, v in _values(value).items() if not _is_number(v)), None)
+        if name is not None:
+            return DecodeError(fault.reason, str(fault).replace("`$.values[...]`", f"`$.values.{name[:60]}`"))
+    return fault
+
+
+def _values(value: bytes) -> dict[str, Any]:
+    try:
+        values: Any = msgspec.json.decode(value)["values"]
+    except JSON_FAULTS:
+        return {}
+    return values if isinstance(values, dict) else {}
+
+
+def _is_number(value: Any) -> bool:
+    try:
+        msgspec.convert(value, Number | None)
+    except msgspec.ValidationError:
+        return False
+    return True

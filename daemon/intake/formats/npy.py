@@ -1,0 +1,122 @@
+"""Format `npy`: a map as the bytes of `numpy.save`; entity, time, run and lumisection in Kafka headers."""
+
+from __future__ import annotations
+
+import io
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from anomalyd.daemon.config.config import InputConfig
+from anomalyd.daemon.intake.formats.fields import Fields, seconds_or_text
+from anomalyd.daemon.intake.formats.format import Format, Reason
+from anomalyd.daemon.stages import Record, Sample
+from anomalyd.errors import DecodeError
+
+# A map's header has some 120 bytes; numpy evaluates it as a literal, so a long one is not even looked at.
+HEADER_BYTES = 1_000
+
+_READERS = {
+    (1, 0): np.lib.format.read_array_header_1_0,
+    (2, 0): np.lib.format.read_array_header_2_0,
+}
+
+
+class NpyMap(Format):
+    """Decodes an array (R, C) of any real number type; NaN is a masked cell. Never pickled."""
+
+    grid_s = 0.0  # its messages are whole, unless they say so
+    lateness_s = 0.0
+
+    def __init__(self, config: InputConfig) -> None:
+        super().__init__(config)
+        self._fields = Fields(config)
+
+    def decode(self, record: Record, now: float) -> tuple[Sequence[Sample], DecodeError | None]:
+        """Decode a record; see `Format.decode`.
+
+        Raises:
+            DecodeError: the message cannot be used.
+
+        """
+        assert record.value is not None
+        headers = _texts(record.headers)
+        if "time" not in headers:
+            raise DecodeError(Reason.TIME, "no Kafka header `time`: seconds since the epoch, or ISO 8601")
+        return (
+            Sample(
+                entity=self._fields.entity(headers.get("entity"), record.key),
+                time=self._fields.time(seconds_or_text(headers["time"]), now),
+                topic=record.topic,
+                partition=record.partition,
+                offset=record.offset,
+                map=self._map(record.value),
+                run=_counter(headers, "run"),
+                lumisection=_counter(headers, "lumisection"),
+            ),
+        ), None
+
+    def _map(self, value: bytes) -> NDArray[np.float32]:
+        stream = io.BytesIO(value)
+        shape, fortran_order, dtype = _read_header(stream)
+        if len(shape) != 2:
+            raise DecodeError(Reason.MAP, f"map: an array of shape {shape}; (rows, columns) is expected")
+        if dtype.kind not in "fiu":
+            raise DecodeError(Reason.MAP, f"map: cells of type {dtype}; real numbers are expected")
+        self._fields.map_size(*shape)
+        size = math.prod(shape) * dtype.itemsize
+        if len(value) - stream.tell() != size:
+            raise DecodeError(
+                Reason.SYNTAX,
+                f"map: {len(value) - stream.tell()} bytes of data; {shape} cells of {dtype} are {size}",
+            )
+        cells = np.frombuffer(value, dtype, offset=stream.tell())
+        cells = cells.reshape(shape, order="F" if fortran_order else "C")
+        with np.errstate(over="ignore"):
+            floats = np.ascontiguousarray(cells, dtype=np.float32)
+        infinite = np.argwhere(np.isinf(floats))
+        if len(infinite):
+            row, column = infinite[0]
+            raise DecodeError(
+                Reason.FIELD,
+                f"map[{row}][{column}]: {cells[row, column]} is not finite in float32; a masked cell is NaN",
+            )
+        # An array of its own: a view would keep the whole message alive.
+        return floats.copy() if floats.base is not None else floats
+
+
+def _read_header(stream: io.BytesIO) -> tuple[tuple[int, ...], bool, np.dtype[Any]]:
+    try:
+        version = np.lib.format.read_magic(stream)
+        return _READERS[version](stream, max_header_size=HEADER_BYTES)
+    except KeyError:
+        raise DecodeError(Reason.SYNTAX, f"npy version {version}; 1.0 or 2.0 is expected") from None
+    except Exception as error:  # numpy evaluates the header as a literal: whatever that may raise
+        raise DecodeError(Reason.SYNTAX, f"not the bytes of numpy.save: {error}") from None
+
+
+def _texts(headers: Sequence[tuple[str, bytes]]) -> Mapping[str, str]:
+    try:
+        return {name: value.decode() for name, value in headers if name in _HEADERS and value is not None}
+    except UnicodeDecodeError:
+        raise DecodeError(
+            Reason.FIELD, f"the Kafka headers {', '.join(_HEADERS)} must be UTF-8 text"
+        ) from None
+
+
+_HEADERS = ("entity", "time", "run", "lumisection")
+
+
+def _counter(headers: Mapping[str, str], name: str) -> int | None:
+    text = headers.get(name)
+    if text is None:
+        return None
+    if not (text.isascii() and text.isdigit() and len(text) <= 10 and int(text) < 2**31):
+        raise DecodeError(
+            Reason.FIELD,
+            f"Kafka header {name}: {text[:40]!r}; a whole number from 0 to 2147483647 is expected",
+        )
+    return int(text)

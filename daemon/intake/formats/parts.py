@@ -1,0 +1,130 @@
+"""Values of one message -> samples: one for each entity and time it tells of, whatever it is split into."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+
+from anomalyd.daemon.intake.formats.faults import Faults
+from anomalyd.daemon.intake.formats.fields import Fields
+from anomalyd.daemon.intake.formats.format import Reason
+from anomalyd.daemon.intake.formats.naming import Series
+from anomalyd.daemon.stages import Record, Sample
+from anomalyd.errors import DecodeError
+
+MOST = 3.4e38  # detectors compute in float32, where more than this is infinite
+
+
+class Parts:
+    """Gathers what one record says; what is bad is told, and the rest is used.
+
+    `where` is the part that is being read, such as `line 3`; a fault is told with it.
+    """
+
+    def __init__(self, record: Record, fields: Fields, now: float) -> None:
+        self.where = ""
+        self._faults = Faults()
+        self._record = record
+        self._fields = fields
+        self._now = now
+        self._parts: dict[tuple[str, float], tuple[dict[str, float | None], dict[str, int]]] = {}
+
+    def fault(self, error: DecodeError) -> None:
+        """Take what is wrong with the part that is being read."""
+        self._faults.add(error, self.where)
+
+    def add(
+        self,
+        series: Series,
+        time: float | str,
+        values: Iterable[tuple[str, object]],
+        counters: Mapping[str, int] | None = None,
+    ) -> None:
+        """Take (field, value) of a series at a time.
+
+        A bool counts 0 or 1, None is a missing value, a text is passed over, and a DecodeError is told. Where
+        a metric comes twice the later one counts, and a number outdoes a missing value.
+
+        Arguments:
+            series: of which entity and metrics.
+            time: seconds since the epoch, or ISO 8601.
+            values: fields and what they hold.
+            counters: field -> wrap bits of those that only count up; None asks the patterns.
+
+        Raises:
+            DecodeError: the time is out of range.
+
+        """
+        seconds = self._fields.time(time, self._now)
+        key = (series.entity, seconds)
+        part = self._parts.get(key)
+        if part is None:
+            part = self._parts[key] = ({}, {})
+        numbers, counting = part
+        for field, value in values:
+            if type(value) is str:
+                continue
+            try:
+                metric = series.metric(field)
+                if metric is None:
+                    continue
+                number = _number(value, metric.name)
+            except DecodeError as error:
+                self.fault(error)
+                continue
+            name = metric.name
+            if number is not None or name not in numbers:
+                numbers[name] = number
+            if counters is None:
+                if metric.counts:
+                    counting[name] = 0
+            elif field in counters:
+                counting[name] = counters[field]
+
+    def samples(self) -> tuple[Sequence[Sample], DecodeError | None]:
+        """Give the samples and what was wrong with the rest; without values of interest there are none.
+
+        Raises:
+            DecodeError: nothing of the message can be used.
+
+        """
+        samples = []
+        record = self._record
+        for (entity, time), (values, counters) in self._parts.items():
+            if not values:
+                continue
+            try:
+                self._fields.metric_count(values)
+            except DecodeError as error:
+                self._faults.add(error)
+                continue
+            samples.append(
+                Sample(
+                    entity,
+                    time,
+                    record.topic,
+                    record.partition,
+                    record.offset,
+                    values,
+                    partial=True,
+                    counters=counters or None,
+                )
+            )
+        told = self._faults.told()
+        if told is not None and not samples:
+            raise told
+        return samples, told
+
+
+def _number(value: object, name: str) -> float | None:
+    """Give the value as it is; whole numbers stay so, for a counter may need all its 64 bits."""
+    if type(value) is float or type(value) is int:
+        if -MOST <= value <= MOST:
+            return value
+        raise DecodeError(Reason.FIELD, f"{name}: {value!s:.40} is beyond ±{MOST:g}, the range of float32")
+    if isinstance(value, DecodeError):
+        raise value
+    if value is None or type(value) is bool:
+        return None if value is None else float(value)
+    raise DecodeError(
+        Reason.FIELD, f"{name}: a number, true, false or text is expected, found {type(value).__name__}"
+    )

@@ -1,0 +1,1 @@
+"""Records in from Kafka, messages out to it: membership, start offsets, consumer lag, and the outbox."""

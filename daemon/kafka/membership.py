@@ -1,0 +1,70 @@
+"""A member of the consumer group: static, but without the assignment of an earlier life.
+
+A static member that comes back within its session gets from Kafka the partitions it had, unasked
+(KIP-345). They are wrong, and stay wrong until the next rebalance, if the configured topics have changed
+meanwhile, or if it was killed between a first join, when the group's leader knew no partitions yet, and the
+second that corrects it. So a daemon that starts ends the membership it left behind, and joins as a new
+member: that costs one short rebalance. What remains of static membership is that a killed daemon need not
+wait for its own session to end.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from typing import Any
+
+from kafka.admin import KafkaAdminClient, MemberToRemove
+from kafka.errors import KafkaError
+
+from anomalyd.daemon.config.config import KafkaConfig
+from anomalyd.daemon.kafka.connection import connect
+
+_log = logging.getLogger(__name__)
+
+
+def end_earlier_membership(config: KafkaConfig, admin_factory: Callable[..., Any] = KafkaAdminClient) -> None:
+    """Remove the member of our `instance_id` from the group, if there is one.
+
+    A broker that cannot do it (it came with Kafka 2.3) or does not let us is left in peace: joining works.
+
+    Raises:
+        BrokerError: the brokers cannot be reached, or refuse the login.
+
+    """
+    if config.instance_id is None:
+        return
+    admin = connect(admin_factory, config)
+    try:
+        admin.remove_group_members(config.group, [MemberToRemove(group_instance_id=config.instance_id)])
+    except KafkaError as error:
+        _log.debug("no earlier membership of %s to end: %s", config.instance_id, error)
+    finally:
+        admin.close()
+
+
+def group_consumer(consumer_factory: Callable[..., Any], config: KafkaConfig) -> Any:
+    """Connect a consumer that is to be a member of the group; nothing is subscribed yet.
+
+    Raises:
+        BrokerError: the brokers cannot be reached, or refuse the login.
+
+    """
+    session_ms = int(config.session_timeout_s * 1000)
+    return connect(
+        consumer_factory,
+        config,
+        group_id=config.group,
+        group_instance_id=config.instance_id,
+        enable_auto_commit=False,
+        # For offsets that retention has deleted; where to begin is decided by the source.
+        auto_offset_reset="earliest",
+        isolation_level="read_committed",
+        allow_auto_create_topics=False,
+        metadata_max_age_ms=10_000,  # a topic that is made later, or grows, is noticed this soon
+        session_timeout_ms=session_ms,
+        heartbeat_interval_ms=min(3_000, session_ms // 3),
+        max_poll_records=config.max_poll_records,
+        reconnect_backoff_max_ms=5_000,
+        metrics_enabled=False,
+    )

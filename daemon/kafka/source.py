@@ -1,0 +1,367 @@
+"""Kafka -> Record: reads in a thread of its own, and starts every partition where the report store says.
+
+Exactly-once comes from the store, not from Kafka: offsets are kept in the transaction that keeps the reports,
+and a partition that is assigned is sought to its stored offset before a record of it is handed out.
+
+The taker's side of the bargain (one thread, the service loop):
+
+    while running:
+        delivery = source.take(timeout_s)      # the previous delivery is dealt with: committed, or forgotten
+        if delivery is None: continue
+        if delivery.revoked or delivery.assigned:
+            forget everything of these partitions that is not in the store; there are no records yet
+        for batch in delivery.batches: ...
+
+A delivery is either news of partitions or records, in the order things happened. Stored offsets are read, in
+the taker's thread, by the `take` that follows the news: at that moment nothing of the taker is under way.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from kafka import KafkaConsumer, OffsetAndMetadata, TopicPartition
+
+from anomalyd.daemon.config.config import KafkaConfig
+from anomalyd.daemon.kafka.consumer_lag import Backlog
+from anomalyd.daemon.kafka.membership import end_earlier_membership, group_consumer
+from anomalyd.daemon.kafka.poll_result import Batch, Delivery, Partition
+from anomalyd.daemon.kafka.rebalance import RebalanceListener
+from anomalyd.daemon.kafka.record_queue import Waiting
+from anomalyd.daemon.kafka.start_offsets import Beginnings
+from anomalyd.daemon.stages import Record
+
+__all__ = ["Batch", "Delivery", "KafkaSource", "Partition"]
+
+log = logging.getLogger(__name__)
+
+POLL_MS = 50  # how long a seek or the resuming of a paused partition may wait for the poll under way
+LAG_EVERY_S = 1.0
+COMMIT_EVERY_S = 1.0  # Kafka's own commit is advisory: it costs a request, and nothing depends on it
+
+
+class KafkaSource:
+    """A member of the consumer group: polls, queues, pauses when the queue is full, seeks, comes back.
+
+    Arguments:
+        config: the brokers, the group, and how much may wait in the queue.
+        topics: what to read.
+        stored_offsets: the report store's next offset by (topic, partition); called in the taker's thread.
+        clock: monotonic seconds.
+        consumer_factory: KafkaConsumer, or one that behaves like it.
+        before_joining: ends what an earlier life of this daemon left in the group.
+        retry_s: the first and the longest pause before a new connection.
+
+    """
+
+    def __init__(
+        self,
+        config: KafkaConfig,
+        topics: Sequence[str],
+        stored_offsets: Callable[[], Mapping[Partition, int]],
+        *,
+        clock: Callable[[], float] = time.monotonic,
+        consumer_factory: Callable[..., Any] = KafkaConsumer,
+        before_joining: Callable[[KafkaConfig], None] = end_earlier_membership,
+        retry_s: tuple[float, float] = (0.5, 30.0),
+    ) -> None:
+        self._config = config
+        self._topics = list(topics)
+        self._stored_offsets = stored_offsets
+        self._clock = clock
+        self._consumer_factory = consumer_factory
+        self._before_joining = before_joining
+        self._retry_s = retry_s
+        self._thread = threading.Thread(target=self._run, name="kafka-source", daemon=True)
+        self._stopping = threading.Event()
+
+        # Shared by the two threads, under the lock.
+        self._changed = threading.Condition()
+        self._waiting = Waiting()
+        self._owned: set[Partition] = set()  # assigned by Kafka
+        self._placed: set[Partition] = set()  # ... and sought: their records count
+        self._known: set[Partition] = set()  # ... and the taker has been told
+        self._lost: set[Partition] = set()  # known to the taker, and gone since
+        self._seeks: dict[Partition, int | None] = {}
+        self._commits: dict[Partition, int] = {}
+        self._generation = 0
+        self._backlog = Backlog()
+        self._errors = 0
+        self._last_error: str | None = None
+        self._connected = False
+
+        # Of the source's thread alone.
+        self._beginnings = Beginnings(config.start)
+        self._rebalances: deque[tuple[bool, set[Partition]]] = deque()
+        self._next_lag = self._next_commit = 0.0
+
+    # ---- the taker's side
+
+    def start(self) -> None:
+        """Start reading; returns at once, also when no broker can be reached yet."""
+        self._thread.start()
+
+    def take(self, timeout_s: float, max_records: int | None = None) -> Delivery | None:
+        """Wait for what comes next; None when nothing did. Calling it says: the last delivery is dealt with.
+
+        At most `max_records` (by default `max_poll_records`) are handed out, save that a batch stays whole.
+
+        Raises:
+            StoreError: from `stored_offsets`; nothing is lost, take again.
+
+        """
+        self._place_news()
+        limit = max_records or self._config.max_poll_records
+        with self._changed:
+            self._changed.wait_for(lambda: self._waiting or self._news(), timeout_s)
+            if self._news():
+                return self._tell()
+            batches = self._waiting.take(limit)
+            return Delivery(batches, generation=self._generation) if batches else None
+
+    def rewind(self) -> None:
+        """Start every partition again at its stored offset: another daemon has moved the offsets on.
+
+        What waits in the queue is dropped; the next `take` gives all partitions as revoked and assigned.
+        """
+        with self._changed:
+            self._lost |= self._known & self._owned
+            self._forget(self._owned)
+
+    def committed(self, offsets: Mapping[Partition, int]) -> None:
+        """Tell Kafka, some time soon, up to where the store has it; for those who watch the group's lag."""
+        with self._changed:
+            self._commits.update(offsets)
+
+    def lag(self) -> Mapping[Partition, int]:
+        """Give the consumer lag of each placed partition: messages in Kafka that nobody has taken yet."""
+        with self._changed:
+            return self._backlog.lag(self._waiting.by_partition())
+
+    def behind(self) -> frozenset[Partition]:
+        """Give the placed partitions of which there may be more to take right now."""
+        with self._changed:
+            return self._backlog.behind(self._placed, self._waiting.by_partition())
+
+    def assigned(self) -> frozenset[Partition]:
+        """Give the partitions whose records are being read."""
+        with self._changed:
+            return frozenset(self._placed)
+
+    def alive(self) -> bool:
+        """Say whether the thread runs (it outlives every outage of the brokers)."""
+        return self._thread.is_alive()
+
+    @property
+    def connected(self) -> bool:
+        """Whether there is a consumer whose last poll went well."""
+        return self._connected
+
+    @property
+    def queued(self) -> int:
+        """How many records wait to be taken."""
+        return self._waiting.records
+
+    @property
+    def errors(self) -> int:
+        """How often the connection was lost or could not be made, or Kafka refused a commit."""
+        return self._errors
+
+    @property
+    def last_error(self) -> str | None:
+        """Why there is no connection; None while there is one."""
+        return self._last_error
+
+    def stop(self, timeout_s: float = 8.0) -> bool:
+        """Leave the group and end the thread; says whether it ended in time."""
+        self._stopping.set()
+        if self._thread.ident is not None:
+            self._thread.join(timeout_s)
+        return not self._thread.is_alive()
+
+    def _news(self) -> bool:
+        return bool(self._lost or self._owned - self._known)
+
+    def _tell(self) -> Delivery:
+        revoked = frozenset(self._lost)
+        self._known -= self._lost
+        assigned = frozenset(self._owned - self._known)
+        self._known |= assigned
+        self._lost.clear()
+        self._generation += 1
+        return Delivery((), assigned, revoked, self._generation)
+
+    def _place_news(self) -> None:
+        """Ask the store where the partitions start that the last delivery announced."""
+        with self._changed:
+            wanting = self._known - self._placed - self._lost - self._seeks.keys()
+        if not wanting:
+            return
+        stored = self._stored_offsets()
+        with self._changed:
+            # Between the two locks some may have gone, and come again: those are announced anew first.
+            for place in wanting & self._known - self._lost:
+                self._seeks[place] = stored.get(place)
+
+    def _forget(self, places: set[Partition]) -> None:
+        """Drop what is queued of these partitions, and what was known of their place."""
+        self._waiting.forget(places)
+        self._placed -= places
+        for place in places:
+            self._seeks.pop(place, None)
+            self._commits.pop(place, None)
+            self._backlog.forget(place)
+        self._changed.notify_all()
+
+    # ---- the source's thread
+
+    def _run(self) -> None:
+        pause, longest = self._retry_s
+        while not self._stopping.is_set():
+            consumer = None
+            try:
+                consumer = self._connect()
+                while not self._stopping.is_set():
+                    self._step(consumer)
+                    if not self._connected:
+                        self._connected, self._last_error, pause = True, None, self._retry_s[0]
+            except Exception as error:
+                # kafka-python does not promise that a consumer whose poll raised can go on: make a new one.
+                self._last_error = self._count("reading", error)
+            finally:
+                self._connected = False
+                self._revoked(set(self._owned))
+                if consumer is not None:
+                    self._close(consumer)
+            if self._stopping.wait(pause):
+                break
+            pause = min(pause * 2, longest)
+
+    def _connect(self) -> Any:
+        self._before_joining(self._config)
+        consumer = group_consumer(self._consumer_factory, self._config)
+        self._rebalances.clear()
+        consumer.subscribe(self._topics, listener=RebalanceListener(self._rebalances, consumer))
+        return consumer
+
+    def _step(self, consumer: Any) -> None:
+        self._seek(consumer)
+        self._pause_or_resume(consumer)
+        polled = consumer.poll(timeout_ms=POLL_MS)
+        # Partitions assigned during this poll are not placed yet: what it brought of them is discarded.
+        self._rebalance()
+        self._enqueue(polled)
+        now = self._clock()
+        if now >= self._next_lag:
+            self._next_lag = now + LAG_EVERY_S
+            self._measure(consumer)
+        if self._commits and now >= self._next_commit:
+            self._next_commit = now + COMMIT_EVERY_S
+            consumer.commit_async(self._commits_for_kafka(), callback=self._commit_done)
+
+    def _rebalance(self) -> None:
+        while self._rebalances:
+            came, places = self._rebalances.popleft()
+            self._revoked(places)
+            if came:
+                with self._changed:
+                    self._owned |= places
+                    self._changed.notify_all()
+
+    def _revoked(self, places: set[Partition]) -> None:
+        with self._changed:
+            self._lost |= places & self._known & self._owned
+            self._owned -= places
+            self._forget(places)
+
+    def _seek(self, consumer: Any) -> None:
+        if not self._seeks:
+            return
+        with self._changed:
+            seeks = self._seeks.copy()
+        # Round trips outside the lock; a rewind meanwhile asks anew, and then this placing does not count.
+        self._beginnings.seek(consumer, seeks)
+        with self._changed:
+            for place, stored in seeks.items():
+                if place in self._seeks and self._seeks[place] == stored:
+                    del self._seeks[place]
+                    self._placed.add(place)
+
+    def _pause_or_resume(self, consumer: Any) -> None:
+        """Stop fetching while the queue is full, but poll on: a member that does not is thrown out."""
+        assigned, paused = consumer.assignment(), consumer.paused()
+        with self._changed:
+            ready = {place for place in assigned if tuple(place) in self._placed}
+        if self._waiting.records > self._config.queue_records:
+            ready = set()
+        elif self._waiting.records > self._config.queue_records // 2:
+            ready -= paused
+        consumer.pause(*(assigned - ready - paused))
+        consumer.resume(*(ready & paused))
+
+    def _enqueue(self, polled: Mapping[Any, list[Any]]) -> None:
+        for place, raws in polled.items():
+            topic, partition = place
+            records = [
+                Record(
+                    topic, partition, offset, timestamp / 1000, key, value, tuple(headers) if headers else ()
+                )
+                for _, _, _, offset, timestamp, _, key, value, headers, _, _, _, _ in raws
+            ]
+            with self._changed:
+                if (topic, partition) in self._placed:
+                    self._beginnings.began((topic, partition), records[0].offset)
+                    self._waiting.put(Batch(topic, partition, records))
+                    self._changed.notify_all()
+
+    def _measure(self, consumer: Any) -> None:
+        lag = {}
+        for place in consumer.assignment():
+            if tuple(place) not in self._placed:
+                continue
+            # 0: do not wait for a position that is still being asked for.
+            position, highwater = consumer.position(place, timeout_ms=0), consumer.highwater(place)
+            if position is None:
+                continue
+            # Also of a partition that is silent so far: with `start: latest` a new connection must not skip
+            # what arrives during an outage.
+            self._beginnings.began(tuple(place), position)
+            if highwater is not None:
+                lag[tuple(place)] = max(0, highwater - position)
+        with self._changed:
+            self._backlog.measure({place: behind for place, behind in lag.items() if place in self._placed})
+
+    def _commits_for_kafka(self) -> dict[Any, Any]:
+        with self._changed:
+            commits, self._commits = self._commits, {}
+            return {
+                TopicPartition(*place): OffsetAndMetadata(offset, "", -1)
+                for place, offset in commits.items()
+                if place in self._owned
+            }
+
+    def _commit_done(self, offsets: Any, response: Any) -> None:
+        if isinstance(response, Exception):
+            self._count("committing (advisory)", response)
+
+    def _close(self, consumer: Any) -> None:
+        try:
+            if commits := self._commits_for_kafka():
+                consumer.commit(commits, timeout_ms=1_000)
+        except Exception as error:
+            self._count("the last commit (advisory)", error)
+        try:
+            consumer.close(autocommit=False, timeout_ms=3_000)
+        except Exception as error:
+            self._count("leaving the group", error)
+
+    def _count(self, doing: str, error: Exception) -> str:
+        self._errors += 1
+        text = f"{doing}: {type(error).__name__}: {error}"
+        log.warning("Kafka: %s", text)
+        return text

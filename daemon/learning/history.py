@@ -1,0 +1,172 @@
+"""What the topics still hold, as training data: read through the same stages as the daemon reads."""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import Any
+
+import numpy as np
+from kafka import KafkaConsumer, TopicPartition
+
+from anomalyd.daemon.config.config import Config, DetectorConfig
+from anomalyd.daemon.intake.align import Aligner
+from anomalyd.daemon.intake.alignment import alignments
+from anomalyd.daemon.intake.decode import Decoder
+from anomalyd.daemon.kafka.connection import connect
+from anomalyd.daemon.scoring.score import vectors
+from anomalyd.daemon.stages import Record, Sample
+from anomalyd.detectors.detector import Progress, Series, TrainingSet, silent
+from anomalyd.detectors.registry import detector_class
+from anomalyd.errors import BrokerError, TrainingError
+
+_POLL_MS = 500
+_Read = tuple[list[Record], list[tuple[str, int]]]
+"""Records, and the (topic, partition) that go on behind them."""
+
+_SILENCE_S = 15.0
+"""A partition that sends nothing for this long before its known end is given up, and that is an error."""
+
+
+def read_history(
+    config: Config,
+    detectors: Sequence[DetectorConfig],
+    *,
+    consumer_factory: Callable[..., Any] = KafkaConsumer,
+    clock: Callable[[], float] = time.time,
+    progress: Progress = silent,
+) -> dict[str, TrainingSet]:
+    """Read the topics' history once, and give each detector (by name) what it is to be trained on.
+
+    Raises:
+        BrokerError: Kafka cannot be reached, or stops sending.
+        TrainingError: nothing that a detector watches was found.
+
+    """
+    since = clock() - max(d.training.history_s for d in detectors)
+    decoder = Decoder(config.inputs, clock=clock)
+    aligner = Aligner(alignments(config.inputs))
+    samples: list[Sample] = []
+    for records, unread in _records(config, since, consumer_factory, progress):
+        decoded, _ = decoder.decode(records)
+        samples += aligner.add(decoded, 0.0, unread)
+    samples += aligner.flush(float("inf"))
+    return {d.name: training_set(samples, d, now=clock()) for d in detectors}
+
+
+def training_set(samples: Iterable[Sample], detector: DetectorConfig, *, now: float) -> TrainingSet:
+    """Make what one detector is to be trained on: the newest samples of the entities it watches.
+
+    Raises:
+        TrainingError: there are none.
+
+    """
+    kind = detector_class(detector.kind).sample_kind
+    since = now - detector.training.history_s
+    wanted = [
+        s
+        for s in samples
+        if (s.map is not None) == (kind == "map") and s.time >= since and detector.watches(s.entity)
+    ]
+    if not wanted:
+        raise TrainingError(
+            f"detector {detector.name}: no {kind} of an entity like {', '.join(detector.entities)} in the "
+            f"last {detector.training.history_s:.0f} s; check inputs, entities and training.history_s"
+        )
+    wanted.sort(key=lambda s: s.time)
+    wanted = wanted[-detector.training.max_samples :]
+    by_entity: dict[str, list[Sample]] = {}
+    for sample in wanted:
+        by_entity.setdefault(sample.entity, []).append(sample)
+    if kind == "map":
+        return TrainingSet({entity: _maps(some) for entity, some in by_entity.items()})
+    features = _features(wanted)
+    return TrainingSet(
+        {entity: _series(some, vectors(features, some)) for entity, some in by_entity.items()}, features
+    )
+
+
+def _features(samples: Sequence[Sample]) -> tuple[str, ...]:
+    """Name the metrics, in the order they are first met: scoring is quickest in the senders' order."""
+    return tuple(dict.fromkeys(name for sample in samples for name in sample.values or ()))
+
+
+def _maps(samples: list[Sample]) -> Series:
+    """Keep the maps of the shape that the entity sends most."""
+    shapes = Counter(s.map.shape for s in samples if s.map is not None)
+    usual = shapes.most_common(1)[0][0]
+    kept = [s for s in samples if s.map is not None and s.map.shape == usual]
+    return _series(kept, np.stack([s.map for s in kept if s.map is not None]))
+
+
+def _series(samples: list[Sample], values: np.ndarray[Any, np.dtype[np.float32]]) -> Series:
+    """Keep one sample of each time: the first that came."""
+    times = np.array([s.time for s in samples])
+    _, first = np.unique(times, return_index=True)
+    return Series(times[first], values[first])
+
+
+def _records(
+    config: Config, since: float, consumer_factory: Callable[..., Any], progress: Progress
+) -> Iterator[_Read]:
+    """Read every input from a time on, up to where it ends now; outside any consumer group."""
+    consumer = connect(
+        consumer_factory,
+        config.kafka,
+        enable_auto_commit=False,
+        isolation_level="read_committed",
+        max_poll_records=config.kafka.max_poll_records,
+        metrics_enabled=False,
+    )
+    try:
+        places = [
+            TopicPartition(i.topic, partition)
+            for i in config.inputs
+            for partition in sorted(consumer.partitions_for_topic(i.topic) or ())
+        ]
+        if not places:
+            wanted = ", ".join(i.topic for i in config.inputs)
+            raise BrokerError(
+                f"Kafka has none of the topics {wanted} yet; check inputs, or start what sends to them"
+            )
+        consumer.assign(places)
+        ends = consumer.end_offsets(places)
+        starts = consumer.offsets_for_times(dict.fromkeys(places, int(since * 1000)))
+        for place in places:
+            start = starts.get(place)
+            consumer.seek(place, ends[place] if start is None else start.offset)
+        yield from _until(consumer, ends, progress)
+    finally:
+        consumer.close()
+
+
+def _until(consumer: Any, ends: dict[Any, int], progress: Progress) -> Iterator[_Read]:
+    """Give what lies before the ends."""
+    begins = {place: consumer.position(place) for place in ends}
+    total = sum(max(0, end - begins[place]) for place, end in ends.items())
+    silent_s = 0.0
+    while left := {p: end for p, end in ends.items() if consumer.position(p) < end}:
+        progress("reading history", total - sum(e - consumer.position(p) for p, e in left.items()), total)
+        polled = consumer.poll(timeout_ms=_POLL_MS)
+        silent_s = 0.0 if polled else silent_s + _POLL_MS / 1000
+        if silent_s > _SILENCE_S:
+            raise BrokerError(
+                f"Kafka sends nothing more of {', '.join(f'{p.topic}/{p.partition}' for p in left)}"
+            )
+        records = [
+            Record(
+                place.topic,
+                place.partition,
+                r.offset,
+                r.timestamp / 1000,
+                r.key,
+                r.value,
+                tuple(r.headers or ()),
+            )
+            for place, raws in polled.items()
+            for r in raws
+            if r.offset < ends[place]
+        ]
+        yield records, [tuple(p) for p, end in left.items() if consumer.position(p) < end]
+    progress("reading history", total, total)

@@ -1,0 +1,122 @@
+"""Train the configured detectors and publish their models: on what the topics hold, the store, or files."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from kafka import KafkaConsumer
+
+from anomalyd import __version__
+from anomalyd.daemon.config.config import Config, DetectorConfig
+from anomalyd.daemon.learning.history import read_history
+from anomalyd.daemon.scoring.alert_policy import Policy
+from anomalyd.detectors.detector import Progress, TrainingSet, silent
+from anomalyd.detectors.detector_pair import train_pair
+from anomalyd.detectors.library import ModelLibrary
+from anomalyd.detectors.model import Card
+from anomalyd.errors import ConfigError, StoreError
+from anomalyd.reports.maintenance import Window
+from anomalyd.reports.queries import Queries
+
+History = Callable[[Sequence[DetectorConfig]], Mapping[str, TrainingSet]]
+"""Gives what each detector (by name) is to be trained on."""
+
+_log = logging.getLogger(__name__)
+
+
+def train_detectors(
+    config: Config,
+    name: str | None = None,
+    *,
+    history: History | None = None,
+    consumer_factory: Callable[..., Any] = KafkaConsumer,
+    clock: Callable[[], float] = time.time,
+    progress: Progress = silent,
+) -> dict[str, tuple[str, Card]]:
+    """Train one detector by name, or all: the published version and its card by name.
+
+    `history` gives what to train on; None: what the topics hold.
+
+    Raises:
+        ConfigError: there is no detector of that name.
+        TrainingError: too little data.
+        BrokerError: Kafka cannot be reached.
+
+    """
+    detectors = chosen_detectors(config, name)
+    if history is None:
+        found: Mapping[str, TrainingSet] = read_history(
+            config, detectors, consumer_factory=consumer_factory, clock=clock, progress=progress
+        )
+    else:
+        found = history(detectors)
+    library = ModelLibrary(Path(config.store.models))
+    opened = opened_windows(config.store.url.get_secret_value())
+    return {
+        d.name: train_one(d, found[d.name], library, opened=opened, created=clock(), progress=progress)
+        for d in detectors
+    }
+
+
+def chosen_detectors(config: Config, name: str | None) -> list[DetectorConfig]:
+    """Give one detector of the configuration by its name, or all.
+
+    Raises:
+        ConfigError: there is no detector of that name.
+
+    """
+    detectors = [d for d in config.detectors if name in (None, d.name)]
+    if not detectors:
+        known = ", ".join(d.name for d in config.detectors)
+        raise ConfigError(f"there is no detector {name!r} in the configuration; there are: {known}")
+    return detectors
+
+
+def opened_windows(url: str) -> list[Window]:
+    """Give the maintenance windows that operators opened; none where there is no store to ask."""
+    try:
+        queries = Queries.open(url)
+    except StoreError as error:
+        _log.info("trained without what operators said of maintenance: %s", error)
+        return []
+    try:
+        return queries.maintenance()
+    finally:
+        queries.close()
+
+
+def train_one(
+    detector: DetectorConfig,
+    training: TrainingSet,
+    library: ModelLibrary,
+    *,
+    opened: Sequence[Window] = (),
+    created: float,
+    progress: Progress = silent,
+) -> tuple[str, Card]:
+    """Train one detector and publish it: the version and the autoencoder's card.
+
+    What its policy does not learn (ignored metrics, maintenance; `opened` are the windows that operators
+    opened) is left out.
+
+    Raises:
+        TrainingError: too little data.
+
+    """
+    pair = train_pair(
+        Policy.of(detector, opened).learnable(training),
+        kind=detector.kind,
+        parameters=detector.parameters,
+        classical=detector.classical,
+        classical_parameters=detector.classical_parameters,
+        false_alarm_rate=detector.alert.wanted,
+        seed=detector.training.seed,
+        code_version=__version__,
+        created=created,
+        progress=progress,
+    )
+    return library.publish(detector.name, pair), pair.autoencoder.card

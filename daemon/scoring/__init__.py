@@ -1,0 +1,1 @@
+"""Sample -> Scored: the active models, what is remembered of each entity, and which alerts count."""

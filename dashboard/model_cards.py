@@ -1,0 +1,83 @@
+"""A model's card as facts: what it is, what it was trained on, how that went, and where it alerts."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from anomalyd.assistant.phrasing import duration
+from anomalyd.dashboard.incident_rows import moment
+
+if TYPE_CHECKING:
+    from anomalyd.detectors.calibration import Calibration
+    from anomalyd.detectors.model import Card
+
+_NAMED = {
+    "loss": "training loss",
+    "validation": "validation loss",
+    "steps": "epochs (or steps)",
+    "held_out_rate": "held-out share above 1",
+    "seconds": "seconds to train",
+}
+
+_SHOWN_NAMES = 12
+"""Metrics or entities named; a host has hundreds, and nobody reads them here."""
+
+
+def card_facts(card: Card, calibration: Calibration, sha256: str) -> list[tuple[str, str]]:
+    """Give the facts of one model; times are UTC."""
+    known = [
+        ("kind", card.kind),
+        ("trained", moment(card.created)),
+        (
+            "data",
+            f"{moment(card.trained_from)} to {moment(card.trained_to)} "
+            f"({duration(card.trained_to - card.trained_from)})",
+        ),
+        ("samples", f"{card.samples:,}"),
+        ("entities", _names(card.entities)),
+    ]
+    if card.features:
+        known.append(("metrics", _names(card.features)))
+    known += [
+        ("parameters", _parameters(card.parameters)),
+        ("seed", str(card.seed)),
+        ("wanted false-alarm rate", f"{calibration.false_alarm_rate:g} of the samples"),
+        (
+            "alert threshold",
+            f"raw score {calibration.threshold:.4g}"
+            + (" to begin with, then as each entity's own scores say" if calibration.follows else ""),
+        ),
+        (
+            "normal (median)",
+            f"raw score {calibration.centre:.4g}, of {calibration.samples:,} held-out samples",
+        ),
+    ]
+    known += [(_NAMED.get(name, name), f"{value:.4g}") for name, value in card.figures.items()]
+    known += [
+        ("anomalyd", card.code_version or "–"),
+        ("sha256 of the data", card.data_sha256),
+        ("sha256 of the weights", sha256),
+    ]
+    return known
+
+
+def version_row(version: str, card: Card, *, at_work: bool) -> dict[str, Any]:
+    """Give a row of the list of versions."""
+    return {
+        "version": version,
+        "at work": "● yes" if at_work else "",
+        "kind": card.kind,
+        "trained (UTC)": moment(card.created),
+        "samples": card.samples,
+        "data up to (UTC)": moment(card.trained_to),
+    }
+
+
+def _names(names: tuple[str, ...]) -> str:
+    more = f" and {len(names) - _SHOWN_NAMES} more" if len(names) > _SHOWN_NAMES else ""
+    return ", ".join(names[:_SHOWN_NAMES]) + more
+
+
+def _parameters(parameters: Mapping[str, Any]) -> str:
+    return ", ".join(f"{name}: {value}" for name, value in sorted(parameters.items())) or "all by default"

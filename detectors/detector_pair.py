@@ -1,0 +1,192 @@
+"""An autoencoder and its classical peer, trained on the same data: the unit that the daemon loads."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from anomalyd.detectors.detector import (
+    Adaptation,
+    Graded,
+    Progress,
+    SampleKind,
+    State,
+    Stretch,
+    TrainingSet,
+    Word,
+    silent,
+)
+from anomalyd.detectors.false_alarm_target import AlarmTarget
+from anomalyd.detectors.model import Model, Scores
+from anomalyd.detectors.registry import classical_peer, detector_class
+from anomalyd.detectors.training import train_model
+
+MEMBERS = ("autoencoder", "classical")
+
+
+@dataclass(frozen=True, slots=True)
+class PairScores:
+    """What both models say of a stretch; `state` holds what both remember, under a prefix for each."""
+
+    autoencoder: Scores
+    classical: Scores
+    state: State
+
+    @property
+    def either(self) -> NDArray[np.float64]:
+        """The higher of both scores (n,), NaN where neither can tell: above 1 if either alerts."""
+        return np.fmax(self.autoencoder.score, self.classical.score)
+
+    def forgetting(self, state: State) -> PairScores:
+        """Give the same scores as if nothing had been learnt: `state` is what is remembered."""
+        own, peer = (replace(scores, adaptations=()) for scores in (self.autoencoder, self.classical))
+        return PairScores(own, peer, state)
+
+    @property
+    def adaptations(self) -> tuple[Adaptation, ...]:
+        """What either model changed of what it holds for normal; `before` is a state of the pair."""
+        found = [
+            replace(adaptation, before=_prefixed(member, adaptation.before))
+            for member, scores in zip(MEMBERS, (self.autoencoder, self.classical), strict=True)
+            for adaptation in scores.adaptations
+        ]
+        return tuple(sorted(found, key=lambda adaptation: adaptation.time))
+
+
+@dataclass(frozen=True, slots=True)
+class Pair:
+    """Two models that look at the same samples side by side."""
+
+    autoencoder: Model
+    classical: Model
+
+    @property
+    def sample_kind(self) -> SampleKind:
+        """What it looks at: metric vectors or maps."""
+        return self.autoencoder.card.sample_kind
+
+    @property
+    def features(self) -> tuple[str, ...]:
+        """The metrics of a vector (F,), in order; empty for maps."""
+        return self.autoencoder.card.features
+
+    @property
+    def false_alarm_rate(self) -> float:
+        """The wanted share of normal samples that score above 1 by either."""
+        return self.autoencoder.calibration.false_alarm_rate + self.classical.calibration.false_alarm_rate
+
+    @property
+    def alarms_per_day(self) -> float | None:
+        """The wanted false alarms per entity and day by either; None if it was trained for a rate."""
+        both = self.autoencoder.card.alarms_per_day, self.classical.card.alarms_per_day
+        return None if both[0] is None or both[1] is None else both[0] + both[1]
+
+    def check(self, *, features: Sequence[str] = (), sample_kind: SampleKind = "vector") -> None:
+        """See that samples of this kind, with these metrics in this order, fit both models.
+
+        Raises:
+            ModelMismatch: they do not; the text says how.
+
+        """
+        for model in (self.autoencoder, self.classical):
+            model.check(features=features, sample_kind=sample_kind)
+
+    def score(self, stretches: Sequence[Stretch]) -> list[PairScores]:
+        """Score stretches of different entities in one batch, one `PairScores` for each, in order.
+
+        The state of a stretch is the `state` of the `PairScores` before it, or empty.
+
+        Raises:
+            ModelMismatch: values of a shape the models were not trained for.
+
+        """
+        autoencoder = self.autoencoder.score([_with_state_of(s, "autoencoder") for s in stretches])
+        classical = self.classical.score([_with_state_of(s, "classical") for s in stretches])
+        return [
+            PairScores(a, c, {**_prefixed("autoencoder", a.state), **_prefixed("classical", c.state)})
+            for a, c in zip(autoencoder, classical, strict=True)
+        ]
+
+    @property
+    def adaptive(self) -> bool:
+        """Whether an operator's word changes what either model holds for normal."""
+        return self.autoencoder.adaptive or self.classical.adaptive
+
+    def told(self, state: State, word: Word, since: float, now: float) -> State:
+        """Take an operator's word of what an entity does from event time `since` to `now`: the new state."""
+        return self._each(state, lambda model, own, _: model.told(own, word, since, now))
+
+    def undo(self, state: State, before: State) -> State:
+        """Put back what was held for normal before an adaptation, in the model whose adaptation it was."""
+
+        def put_back(model: Model, own: State, member: str) -> State:
+            held = member_state(before, member)
+            return model.undo(own, held) if held else own
+
+        return self._each(state, put_back)
+
+    def _each(self, state: State, change: Callable[[Model, State, str], State]) -> State:
+        changed: dict[str, Any] = {}
+        for member, model in zip(MEMBERS, (self.autoencoder, self.classical), strict=True):
+            changed |= _prefixed(member, change(model, member_state(state, member), member))
+        return changed
+
+
+def member_state(state: State, member: str) -> State:
+    """Give one member's part ("autoencoder" or "classical") of a pair's state."""
+    prefix = f"{member}."
+    return {name.removeprefix(prefix): array for name, array in state.items() if name.startswith(prefix)}
+
+
+def train_pair(
+    training: TrainingSet,
+    *,
+    kind: str,
+    parameters: Mapping[str, Any] | None = None,
+    classical: str | None = None,
+    classical_parameters: Mapping[str, Any] | None = None,
+    false_alarm_rate: float | AlarmTarget = 1e-3,
+    seed: int = 0,
+    code_version: str = "",
+    created: float = 0.0,
+    progress: Progress = silent,
+) -> Pair:
+    """Train an autoencoder and its classical peer (the default one of the kind unless `classical` is given).
+
+    `false_alarm_rate` is for "either of both alerts": each gets its part of it (Bonferroni), which holds
+    however much the two agree; where they do, there are fewer false alarms than asked for. So it is with an
+    `AlarmTarget`. The parts are halves; beside a `Graded` detector, which has classical views of its own, the
+    peer gets a tenth.
+
+    Raises:
+        TrainingError: as `train_model`; also if `kind` is not an autoencoder's.
+
+    """
+    peer = classical if classical is not None else classical_peer(kind)
+    own = 0.9 if issubclass(detector_class(kind), Graded) else 0.5
+
+    def train(kind: str, parameters: Mapping[str, Any] | None, part: float) -> Model:
+        return train_model(
+            training,
+            kind=kind,
+            parameters=parameters or {},
+            false_alarm_rate=false_alarm_rate / (1.0 / part),
+            seed=seed,
+            code_version=code_version,
+            created=created,
+            progress=progress,
+        )
+
+    return Pair(train(kind, parameters, own), train(peer, classical_parameters, 1.0 - own))
+
+
+def _with_state_of(stretch: Stretch, member: str) -> Stretch:
+    return replace(stretch, state=member_state(stretch.state, member))
+
+
+def _prefixed(member: str, state: State) -> dict[str, Any]:
+    return {f"{member}.{name}": array for name, array in state.items()}

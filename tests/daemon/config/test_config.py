@@ -1,0 +1,143 @@
+"""The configuration: every setting is documented, every mistake is named with its path."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from pydantic import BaseModel, SecretStr
+
+from anomalyd.daemon.config.config import (
+    Config,
+    DetectorConfig,
+    InputConfig,
+    load_config,
+    parse_config,
+)
+from anomalyd.errors import ConfigError
+
+ROOT = Path(__file__).parents[3]
+EXAMPLE = ROOT / "anomalyd.yaml"
+LEAST = "inputs: [{topic: metrics}]\ndetectors: [{name: hosts, kind: vector-autoencoder}]\n"
+
+
+def settings(section: type[BaseModel], prefix: str = "") -> dict[str, tuple[str, Any]]:
+    """Every setting by its path, with the section it belongs to and its default (... where required)."""
+    found: dict[str, tuple[str, Any]] = {}
+    for name, field in section.model_fields.items():
+        path = f"{prefix}{name}"
+        below = {"inputs": InputConfig, "detectors": DetectorConfig}.get(name)
+        kind = field.annotation
+        if below is not None:
+            found |= settings(below, f"{path}[0].")
+        elif isinstance(kind, type) and issubclass(kind, BaseModel):
+            found |= settings(kind, f"{path}.")
+        else:
+            default = ... if field.is_required() else field.get_default(call_default_factory=True)
+            found[path] = (name, default.get_secret_value() if isinstance(default, SecretStr) else default)
+    return found
+
+
+def at(raw: Any, path: str) -> Any:
+    for step in path.replace("[0]", ".0").split("."):
+        raw = raw[int(step)] if step.isdigit() else raw[step]
+    return raw
+
+
+@pytest.mark.parametrize("path", sorted(settings(Config)))
+def test_the_example_file_lists_every_setting_with_its_default(path: str) -> None:
+    raw = yaml.safe_load(EXAMPLE.read_text())
+    _, default = settings(Config)[path]
+    written = at(raw, path)
+    if default is not ...:
+        assert written == default
+
+
+@pytest.mark.parametrize("path", sorted(settings(Config)))
+def test_every_setting_is_documented(path: str) -> None:
+    assert f"`{path.replace('[0]', '[]')}`" in (ROOT / "docs" / "config.md").read_text()
+
+
+def test_the_example_file_is_good() -> None:
+    assert load_config(EXAMPLE, {}).detectors[0].classical_kind == "median-distance"
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        (LEAST + "kafka: {grup: x}", "kafka.grup: unknown setting; known here: bootstrap_servers"),
+        (LEAST + "kafka: {group: 1}", "kafka.group: Input should be a valid string (got 1)"),
+        (LEAST + "kafka: {group: a, group: b}", "'group' stands twice"),
+        (LEAST + "nonsense: 1", "nonsense: unknown setting; known here: adaptation, detectors, explain"),
+        (LEAST + "metrics: {port: 70000}", "metrics.port: Input should be less than or equal to 65535"),
+        (LEAST + "kafka: {security: {protocol: SASL_SSL}}", "needs username and password"),
+        (LEAST + "store: {url: '${NOWHERE}'}", "store.url: environment variable NOWHERE is not set"),
+        (LEAST + "output: {topic: metrics}", "is also an output"),
+        (
+            "inputs: [{topic: a}, {topic: a}]\ndetectors: [{name: x, kind: vector-autoencoder}]",
+            "stands twice",
+        ),
+        (
+            "inputs: [{topic: a}]\ndetectors: [{name: x, kind: oracle}]",
+            "detectors[0]: kind 'oracle' is unknown",
+        ),
+        (
+            "inputs: [{topic: a}]\ndetectors: [{name: x, kind: vector-autoencoder, classical: zero-cells}]",
+            "takes a vector, classical 'zero-cells' a map",
+        ),
+        (
+            "inputs: [{topic: a}]\ndetectors: [{name: x, kind: map-autoencoder, alert: {open_after: 1.5}}]",
+            "detectors[0].alert.open_after: Input should be a valid integer (got 1.5)",
+        ),
+        (
+            "inputs: [{topic: a}]\n"
+            "detectors: [{name: x, kind: map-autoencoder, alert: {severity: {error: 6.0}}}]",
+            "critical (5.0) must be above error (6.0)",
+        ),
+        ("inputs: []\ndetectors: []", "inputs: List should have at least 1 item"),
+        ("- a", "expected sections"),
+        ("a: [", "not valid YAML"),
+    ],
+)
+def test_a_mistake_is_named_with_its_path(text: str, said: str) -> None:
+    with pytest.raises(ConfigError) as error:
+        parse_config(text, "file.yaml", {})
+    assert "file.yaml: " in str(error.value)
+    assert said in str(error.value)
+
+
+def test_every_mistake_is_named_at_once() -> None:
+    with pytest.raises(ConfigError) as error:
+        parse_config(LEAST + "kafka: {group: 1}\nmetrics: {prt: 1}", "f", {})
+    assert "kafka.group" in str(error.value)
+    assert "metrics.prt" in str(error.value)
+
+
+def test_placeholders_are_filled_in_and_secrets_are_not_shown() -> None:
+    text = LEAST + "kafka: {security: {protocol: SASL_SSL, username: u, password: '${PASSWORD}'}}"
+    config = parse_config(text, "f", {"PASSWORD": "hunter2"})
+    assert config.kafka.security.password is not None
+    assert config.kafka.security.password.get_secret_value() == "hunter2"
+    assert "hunter2" not in repr(config)
+
+
+def test_a_wrong_password_type_is_not_shown() -> None:
+    with pytest.raises(ConfigError) as error:
+        parse_config(LEAST + "kafka: {security: {password: 123456}}", "f", {})
+    assert "123456" not in str(error.value)
+
+
+def test_a_file_that_is_not_there_is_an_error(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match=r"nowhere\.yaml: cannot be read"):
+        load_config(tmp_path / "nowhere.yaml")
+
+
+def test_a_detector_watches_by_pattern() -> None:
+    text = LEAST.replace("name: hosts", "name: hosts, entities: ['host/*', db1]")
+    detector = parse_config(text, "f", {}).detectors[0]
+    assert detector.watches("host/pc1")
+    assert detector.watches("db1")
+    assert not detector.watches("db12")
+    assert not detector.watches("Host/pc1")

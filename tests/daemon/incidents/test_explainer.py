@@ -1,0 +1,347 @@
+"""Incident -> Report: every report with evidence is explained, or says why not, whatever happens between."""
+
+from __future__ import annotations
+
+import json
+import threading
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from prometheus_client import CollectorRegistry
+
+from anomalyd.daemon.config.config import ExplainConfig
+from anomalyd.daemon.incidents.evidence import testify as evidence_of  # pytest would collect a name in test-
+from anomalyd.daemon.incidents.explainer import Explainer
+from anomalyd.daemon.stages import Sample, Scored
+from anomalyd.daemon.telemetry.telemetry import Telemetry
+from anomalyd.detectors.detector import Stretch
+from anomalyd.detectors.detector_pair import Pair
+from anomalyd.detectors.library import ModelLibrary
+from anomalyd.errors import ModelError, StoreError
+from anomalyd.interpret.explain import explain
+from anomalyd.reports.queries import Queries
+from anomalyd.reports.report import Evidence, Incident, SeenBy, Severity, Status
+from anomalyd.reports.step import Finding, Step
+from anomalyd.reports.store import Store
+
+METHODS = ("occlusion", "integrated-gradients")
+PNG = b"\x89PNG\r\n\x1a\n"
+
+
+@dataclass
+class Desk:
+    """A report store with an explainer at it; `begin` starts one anew, as after a restart."""
+
+    path: Path
+    store: Store
+    queries: Queries
+    library: ModelLibrary
+    registry: CollectorRegistry = field(default_factory=CollectorRegistry)
+    explained: list[str] = field(default_factory=list)
+    clock: Callable[[], float] = lambda: 0.0
+
+    def begin(self, **config: Any) -> Explainer:
+        self.registry = CollectorRegistry()
+        return Explainer(
+            self.store,
+            self.queries,
+            self.library,
+            ExplainConfig(**config),
+            Telemetry(self.registry, explain_methods=METHODS),
+            output_topic="reports",
+            clock=self.clock,
+            on_explained=lambda report_id: self.explained.append(report_id),
+        )
+
+    def put(self, incident: Incident, evidence: Evidence | None) -> None:
+        self.store.commit(Step(group="g", findings=(Finding(incident, f"about {incident.id}", evidence),)))
+
+    def methods(self, report_id: str) -> list[str]:
+        return [e.method for e in self.queries.explanations(report_id)]
+
+    def events(self) -> list[tuple[str, str]]:
+        sent = [json.loads(o.entry.value or b"") for o in self.store.unsent(100)]
+        assert all(event["narrative"] == f"about {event['id']}" for event in sent)
+        return [(event["event"], event["id"]) for event in sent]
+
+    def counted(self, **labels: str) -> float:
+        return self.registry.get_sample_value("anomalyd_explanations_total", labels) or 0.0
+
+
+@pytest.fixture
+def desk(tmp_path: Path, library: ModelLibrary) -> Iterator[Desk]:
+    path = tmp_path / "reports.db"
+    store = Store.open(f"sqlite:///{path}")
+    queries = Queries.open(f"sqlite:///{path}")
+    yield Desk(path, store, queries, library)
+    queries.close()
+    store.close()
+
+
+@pytest.fixture
+def host_model(experiment: Any, library: ModelLibrary) -> str:
+    return library.publish("hosts", experiment.host_pair)
+
+
+def report(
+    pair: Pair, samples: list[Sample], model: str, detector: str = "hosts", **changes: Any
+) -> tuple[Incident, Evidence]:
+    """An incident whose worst sample is the last of these, and its evidence."""
+    entity = samples[0].entity
+    first = samples[0]
+    assert first.map is not None or first.values is not None
+    values = np.stack([s.map if s.map is not None else list((s.values or {}).values()) for s in samples])
+    times = np.array([s.time for s in samples])
+    stretch = Stretch(entity, times, values.astype(np.float32))
+    (scores,) = pair.score([stretch])
+    found = Scored(detector, model, tuple(samples), stretch, scores, times[:0], stretch.values[:0])
+    evidence, causes = evidence_of(pair, found, len(samples) - 1)
+    incident = Incident(
+        id=f"{entity}-{first.time:.0f}".replace("/", "-"),
+        detector=detector,
+        entity=entity,
+        sample_kind=pair.sample_kind,
+        severity=Severity.ERROR,
+        status=Status.CLOSED,
+        onset=evidence.time,
+        last=evidence.time,
+        closed=evidence.time + 3,
+        samples=1,
+        peak=float(scores.either[-1]),
+        peak_time=evidence.time,
+        autoencoder=float(scores.autoencoder.score[-1]),
+        classical=float(scores.classical.score[-1]),
+        seen_by=SeenBy.BOTH,
+        causes=causes,
+        model=model,
+    )
+    return replace(incident, **changes), evidence
+
+
+def of_host(experiment: Any, model: str, second: int = 5, **changes: Any) -> tuple[Incident, Evidence]:
+    samples = [experiment.sample("host/a", second + s, 15.0 if s == 4 else 0.0) for s in range(5)]
+    return report(experiment.host_pair, samples, model, **changes)
+
+
+def test_a_waiting_report_gets_its_explanations_and_says_so(
+    desk: Desk, experiment: Any, host_model: str
+) -> None:
+    incident, evidence = of_host(experiment, host_model)
+    desk.put(incident, evidence)
+    explainer = desk.begin()
+    assert explainer.work() == 1
+    explanations = desk.queries.explanations(incident.id)
+    assert tuple(e.method for e in explanations) == METHODS
+    for each in explanations:
+        assert each.values.shape == (4,)
+        assert evidence.features[int(np.nanargmax(each.values))] == "memory"
+        assert each.png.startswith(PNG)
+        assert (each.evidence_time, each.complete) == (evidence.time, True)
+    found = desk.queries.report(incident.id)
+    assert (set(found.explained_by), found.explain_error) == (set(METHODS), "")
+    assert desk.events() == [("explained", incident.id)]
+    assert desk.explained == [incident.id]
+    assert [desk.counted(method=m, outcome="complete") for m in METHODS] == [1, 1]
+
+    assert explainer.work() == 0  # once
+    assert desk.begin().work() == 0
+    assert desk.events() == [("explained", incident.id)]
+
+
+def test_what_came_before_the_sample_is_taken_into_account(
+    desk: Desk, experiment: Any, host_model: str
+) -> None:
+    incident, evidence = of_host(experiment, host_model)
+    desk.put(incident, evidence)
+    desk.begin(methods=["occlusion"]).work()
+    (stored,) = desk.queries.explanations(incident.id)
+    rows = [list(experiment.row("host/a", 5 + s, 15.0 if s == 4 else 0.0).values()) for s in range(5)]
+    whole = Stretch("host/a", np.arange(5.0), np.array(rows, dtype=np.float32))
+    detector = experiment.host_pair.autoencoder.detector
+    (expected,) = explain(detector, whole, ["occlusion"], shape=(4,), budget_s=60.0, clock=lambda: 0.0)
+    np.testing.assert_allclose(stored.values, expected.values, rtol=1e-4, atol=1e-6)
+
+
+def test_a_map_is_explained_cell_by_cell(desk: Desk, experiment: Any) -> None:
+    model = desk.library.publish("chambers", experiment.chamber_pair)
+    sample = experiment.sample(experiment.chambers[0], 5, 1.0)
+    incident, evidence = report(experiment.chamber_pair, [sample], model, "chambers")
+    desk.put(incident, evidence)
+    assert desk.begin().work() == 1
+    for each in desk.queries.explanations(incident.id):
+        assert each.values.shape == (12, 57)
+        broken = np.zeros((12, 57), dtype=bool)
+        broken[:4, :25] = True
+        assert np.nansum(each.values[broken]) > 5 * np.nansum(np.abs(each.values[~broken]))
+        assert each.png.startswith(PNG)
+
+
+def test_what_a_killed_daemon_left_is_done_by_the_next(desk: Desk, experiment: Any, host_model: str) -> None:
+    reports = [of_host(experiment, host_model, second) for second in (5, 20, 35)]
+    for each in reports:
+        desk.put(*each)
+
+    explainer = desk.begin()
+    after_one = Killed()
+    desk.explained = after_one
+    with pytest.raises(Killed.Now):
+        explainer.work()
+    desk.explained = []
+    assert desk.begin().work() == 2
+    assert {len(desk.methods(incident.id)) for incident, _ in reports} == {2}
+    assert sorted(desk.events()) == sorted(("explained", incident.id) for incident, _ in reports)
+
+
+class Killed(list[str]):
+    """Ends the daemon as soon as the first explanation is stored."""
+
+    class Now(BaseException):
+        pass
+
+    def append(self, report_id: str) -> None:
+        raise self.Now
+
+
+def test_a_model_that_is_gone_is_said_in_the_report_and_stops_nobody_else(
+    desk: Desk, experiment: Any, host_model: str
+) -> None:
+    gone, evidence = of_host(experiment, "20200101T000000Z-00000000", 20)
+    good, good_evidence = of_host(experiment, host_model, 5)
+    desk.put(gone, evidence)
+    desk.put(good, good_evidence)
+    explainer = desk.begin()
+    assert explainer.work() == 2
+    found = desk.queries.report(gone.id)
+    assert found.explained_by == ()
+    assert found.explain_error.startswith("ModelMissing: ")
+    assert "20200101T000000Z-00000000" in found.explain_error
+    assert desk.methods(good.id) == list(METHODS)
+    assert [desk.counted(method=m, outcome="failed") for m in METHODS] == [1, 1]
+    assert explainer.work() == 0  # it would fail again
+
+
+def test_whatever_goes_wrong_is_said_in_the_report(
+    desk: Desk, experiment: Any, host_model: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    incident, evidence = of_host(experiment, host_model)
+    desk.put(incident, evidence)
+
+    def fail(*_: object) -> bytes:
+        raise ZeroDivisionError("no ink")
+
+    monkeypatch.setattr("anomalyd.daemon.incidents.explainer.draw_vector", fail)
+    assert desk.begin().work() == 1
+    assert desk.queries.report(incident.id).explain_error == "ZeroDivisionError: no ink"
+    assert desk.events() == [("explained", incident.id)]
+
+
+def test_what_only_the_classical_test_saw_is_shown_as_it_saw_it(
+    desk: Desk, experiment: Any, host_model: str
+) -> None:
+    incident, evidence = of_host(experiment, host_model, seen_by=SeenBy.CLASSICAL)
+    desk.put(incident, evidence)
+    desk.begin().work()
+    first, *others = desk.queries.explanations(incident.id)
+    assert first.method == "classical-contribution"
+    np.testing.assert_array_equal(first.values, evidence.contribution)
+    assert first.png.startswith(PNG)
+    assert [e.method for e in others] == list(METHODS)
+
+
+def test_what_the_classical_test_saw_stands_where_the_autoencoder_cannot_score(
+    desk: Desk, experiment: Any, host_model: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: object, **__: object) -> None:
+        raise ModelError("the detector gives no score for this sample")
+
+    monkeypatch.setattr("anomalyd.daemon.incidents.explainer.explain", refuse)
+    classical, evidence = of_host(experiment, host_model, seen_by=SeenBy.CLASSICAL)
+    both, evidence_of_both = of_host(experiment, host_model, 20)
+    desk.put(classical, evidence)
+    desk.put(both, evidence_of_both)
+    desk.begin().work()
+    assert desk.methods(classical.id) == ["classical-contribution"]
+    assert desk.queries.report(classical.id).explain_error == ""
+    assert desk.methods(both.id) == []
+    assert desk.queries.report(both.id).explain_error.startswith("ModelError: ")
+
+
+def test_a_budget_that_runs_out_gives_what_there_is(desk: Desk, experiment: Any) -> None:
+    ticking = iter(range(0, 10**6, 3600))
+    desk.clock = lambda: float(next(ticking))
+    model = desk.library.publish("chambers", experiment.chamber_pair)
+    sample = experiment.sample(experiment.chambers[0], 5, 1.0)
+    incident, evidence = report(experiment.chamber_pair, [sample], model, "chambers")
+    desk.put(incident, evidence)
+    desk.begin(budget_s=1.0).work()
+    found = desk.queries.explanations(incident.id)
+    assert tuple(e.method for e in found) == METHODS
+    partial = sum(not e.complete for e in found)
+    assert partial >= 1
+    assert sum(desk.counted(method=m, outcome="partial") for m in METHODS) == partial
+
+
+def test_only_the_methods_asked_for_are_made(desk: Desk, experiment: Any, host_model: str) -> None:
+    incident, evidence = of_host(experiment, host_model)
+    desk.put(incident, evidence)
+    desk.begin(methods=["occlusion"]).work()
+    assert desk.methods(incident.id) == ["occlusion"]
+
+
+def test_a_report_without_evidence_waits_for_none(desk: Desk, experiment: Any, host_model: str) -> None:
+    incident, _ = of_host(experiment, host_model)
+    desk.put(incident, None)
+    assert desk.begin().work() == 0
+
+
+def test_the_thread_does_what_waits_at_the_start_and_what_comes_later(
+    desk: Desk, experiment: Any, host_model: str, eventually: Callable[..., None]
+) -> None:
+    first, second = (of_host(experiment, host_model, s) for s in (5, 20))
+    desk.put(*first)
+    explainer = desk.begin()
+    explainer.start()
+    try:
+        eventually(lambda: desk.methods(first[0].id), within_s=20)
+        desk.put(*second)
+        explainer.wake()
+        eventually(lambda: desk.methods(second[0].id), within_s=20)
+    finally:
+        assert explainer.stop(10.0)
+
+
+def test_the_thread_outlives_a_store_that_fails(
+    desk: Desk, experiment: Any, host_model: str, eventually: Callable[..., None]
+) -> None:
+    incident, evidence = of_host(experiment, host_model)
+    desk.put(incident, evidence)
+    asked = threading.Event()
+    real = desk.store
+
+    class Away:
+        def unexplained(self, limit: int) -> list[str]:
+            if not asked.is_set():
+                asked.set()
+                raise StoreError("the database is away")
+            return real.unexplained(limit)
+
+        def __getattr__(self, name: str) -> Any:
+            return getattr(real, name)
+
+    desk.store = Away()  # type: ignore[assignment]
+    explainer = desk.begin()
+    explainer.start()
+    try:
+        assert asked.wait(5.0)
+        explainer.wake()
+        eventually(lambda: desk.methods(incident.id), within_s=20)
+    finally:
+        assert explainer.stop(10.0)
+
+
+def test_one_that_was_never_started_stops_at_once(desk: Desk) -> None:
+    assert desk.begin().stop(0.0)

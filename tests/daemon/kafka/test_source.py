@@ -1,0 +1,501 @@
+"""The source: where it starts, what it tells, and that nothing is lost or doubled whatever happens."""
+
+from __future__ import annotations
+
+import itertools
+import logging
+import random
+import threading
+import time
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import pytest
+from kafka import KafkaConsumer, KafkaProducer
+from kafka.errors import KafkaConnectionError, KafkaError, KafkaTimeoutError, SaslAuthenticationFailedError
+from pydantic import SecretStr
+
+from anomalyd.daemon.broker import LocalBroker
+from anomalyd.daemon.broker.ports import reserve_port
+from anomalyd.daemon.config.config import KafkaConfig, Security
+from anomalyd.daemon.kafka.connection import client_settings, connect
+from anomalyd.daemon.kafka.source import Delivery, KafkaSource
+from anomalyd.errors import BrokerError, StoreError
+
+Partition = tuple[str, int]
+
+
+class Taker:
+    """A service loop in small: its store knows what it has read, and refuses a gap or a repetition."""
+
+    def __init__(self, kafka: Any, source: KafkaSource, stored: dict[Partition, int]) -> None:
+        self.kafka, self.source, self.stored = kafka, source, stored
+        self.values: list[bytes] = []
+        self.news: list[Delivery] = []
+        self.owned: frozenset[Partition] = frozenset()
+
+    def take(self, timeout_s: float = 0.02) -> Delivery | None:
+        delivery = self.source.take(timeout_s)
+        if delivery is None:
+            return None
+        if delivery.assigned or delivery.revoked:
+            assert not delivery.batches
+            assert delivery.revoked <= self.owned
+            self.owned = self.owned - delivery.revoked | delivery.assigned
+            self.news.append(delivery)
+        for batch in delivery.batches:
+            place = (batch.topic, batch.partition)
+            assert place in self.owned
+            assert batch.records[0].offset == self.stored.get(place, batch.records[0].offset)
+            self.stored[place] = batch.next_offset
+            self.values += [record.value for record in batch.records if record.value is not None]
+        return delivery
+
+    def take_until(self, condition: Callable[[], Any], within_s: float = 5.0) -> None:
+        deadline = time.monotonic() + within_s
+        while not condition():
+            assert time.monotonic() < deadline, f"not in time; last error: {self.source.last_error}"
+            self.take()
+
+
+@pytest.fixture
+def start(kafka: Any, stopping: Any, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Taker]:
+    """Start a source on the fake: start(stored=..., start="latest", ...) -> its taker."""
+    kafka.create("in", 2)
+    monkeypatch.setattr("anomalyd.daemon.kafka.source.POLL_MS", 5)
+
+    def starting(stored: dict[Partition, int] | None = None, **settings: Any) -> Taker:
+        offsets = {} if stored is None else stored
+        ticks = itertools.count(step=10)  # every look at the clock is 10 s later: nothing is put off
+        source = stopping(
+            KafkaSource(
+                KafkaConfig(**settings),
+                ["in"],
+                lambda: dict(offsets),
+                clock=lambda: float(next(ticks)),
+                consumer_factory=kafka.consumer,
+                retry_s=(0.01, 0.05),
+            )
+        )
+        source.start()
+        return Taker(kafka, source, offsets)
+
+    return starting
+
+
+def test_records_come_as_they_are(kafka: Any, start: Any) -> None:
+    taker = start()
+    kafka.produce("in", b"a", None, key=b"k", headers=[("h", b"1")])
+    records: list[Any] = []
+    while len(records) < 2:
+        records += getattr(taker.take(), "records", [])
+    first, second = records
+    assert (first.topic, first.partition, first.offset, first.value) == ("in", 0, 0, b"a")
+    assert (first.timestamp, first.key, first.headers) == (1_795_288_499.5, b"k", (("h", b"1"),))
+    assert (second.offset, second.value) == (1, None)
+
+
+def test_starts_at_the_stored_offset_and_not_where_kafka_says(kafka: Any, start: Any) -> None:
+    kafka.produce("in", *[b"%d" % i for i in range(10)])
+    kafka.committed["in", 0] = 9
+    taker = start({("in", 0): 4})
+    taker.take_until(lambda: len(taker.values) >= 6)
+    assert taker.values == [b"4", b"5", b"6", b"7", b"8", b"9"]
+
+
+@pytest.mark.parametrize(
+    ("settings", "committed", "expected"),
+    [({"start": "earliest"}, None, 0), ({"start": "latest"}, None, 3), ({"start": "latest"}, 2, 2)],
+)
+def test_without_a_stored_offset_kafka_says_where_to_start(
+    kafka: Any, start: Any, settings: dict[str, Any], committed: int | None, expected: int
+) -> None:
+    kafka.produce("in", b"0", b"1", b"2")
+    if committed is not None:
+        kafka.committed["in", 0] = committed
+    taker = start(**settings)
+    taker.take_until(lambda: len(taker.source.assigned()) == 2)
+    kafka.produce("in", b"3")
+    taker.take_until(lambda: b"3" in taker.values)
+    assert taker.values == [b"0", b"1", b"2", b"3"][expected:]
+
+
+def test_what_retention_deleted_is_passed_over_with_a_word(kafka: Any, start: Any, caplog: Any) -> None:
+    kafka.produce("in", *[b"%d" % i for i in range(10)])
+    kafka.delete_before("in", 7)
+    taker = start(start="latest", stored={("in", 0): 4})
+    records: list[Any] = []
+    while len(records) < 3:
+        records += getattr(taker.source.take(5), "records", [])
+    assert [r.value for r in records] == [b"7", b"8", b"9"]
+    assert "records 4 to 6 are gone" in caplog.text
+
+
+def test_latest_skips_nothing_during_an_outage_before_the_first_record(
+    kafka: Any, start: Any, eventually: Any
+) -> None:
+    kafka.produce("in", b"old")
+    taker = start(start="latest")
+    taker.take_until(lambda: len(taker.source.assigned()) == 2)
+    polls = kafka.polls
+    eventually(lambda: kafka.polls > polls + 2)
+    kafka.down = True
+    eventually(lambda: not taker.source.connected)
+    kafka.produce("in", b"new")
+    kafka.down = False
+    taker.take_until(lambda: taker.values)
+    assert taker.values == [b"new"]
+
+
+def test_rewind_drops_the_queue_and_starts_again_at_the_stored_offsets(
+    kafka: Any, start: Any, eventually: Any
+) -> None:
+    taker = start()
+    taker.take_until(lambda: len(taker.source.assigned()) == 2)
+    kafka.produce("in", *[b"%d" % i for i in range(5)])
+    eventually(lambda: taker.source.queued == 5)
+    taker.stored["in", 0] = 3  # another daemon has done three of them
+    taker.source.rewind()
+    assert taker.source.queued == 0
+    news = taker.take()
+    assert news is not None
+    assert news.revoked == news.assigned == {("in", 0), ("in", 1)}
+    taker.take_until(lambda: len(taker.values) >= 2)
+    assert taker.values == [b"3", b"4"]
+
+
+def test_a_rewind_without_stored_offsets_starts_where_reading_began(kafka: Any, start: Any) -> None:
+    kafka.produce("in", b"0", b"1")
+    kafka.committed["in", 0] = 1
+    source = start().source
+    records: list[Any] = []
+    while not records:
+        records += getattr(source.take(5), "records", [])
+    source.rewind()  # what was taken was not stored
+    while len(records) < 2:
+        records += getattr(source.take(5), "records", [])
+    assert [r.value for r in records] == [b"1", b"1"]
+
+
+def test_offsets_read_before_a_rebalance_do_not_count_after_it(
+    kafka: Any, stopping: Any, eventually: Any
+) -> None:
+    kafka.create("in")
+    kafka.produce("in", *[b"%d" % i for i in range(5)])
+    stored: dict[Partition, int] = {("in", 0): 0}
+
+    def read_slowly() -> Mapping[Partition, int]:
+        before = dict(stored)
+        if not stored["in", 0]:
+            kafka.assign(("in", 0))
+            polls = kafka.polls
+            eventually(lambda: kafka.polls > polls + 2)
+            stored["in", 0] = 3  # who had it in between has done three
+        return before
+
+    source = stopping(KafkaSource(KafkaConfig(), ["in"], read_slowly, consumer_factory=kafka.consumer))
+    source.start()
+    taker = Taker(kafka, source, {("in", 0): 3})
+    taker.take_until(lambda: taker.values)
+    assert taker.values == [b"3", b"4"]
+
+
+def test_a_rewind_while_a_seek_is_under_way_counts(kafka: Any, stopping: Any) -> None:
+    kafka.create("in")
+    kafka.produce("in", *[b"%d" % i for i in range(5)])
+    stored: dict[Partition, int] = {("in", 0): 0}
+    source = stopping(
+        KafkaSource(KafkaConfig(), ["in"], lambda: dict(stored), consumer_factory=kafka.consumer)
+    )
+    taker = Taker(kafka, source, {("in", 0): 3})
+
+    def rewind() -> None:
+        kafka.during_round_trip = lambda: None
+        stored["in", 0] = 3
+        source.rewind()
+        assert source.take(0) is not None  # the news
+        assert source.take(0) is None  # asks for the new offsets
+
+    kafka.during_round_trip = rewind
+    source.start()
+    taker.take_until(lambda: taker.values)
+    assert taker.values == [b"3", b"4"]
+
+
+def test_revoked_partitions_are_told_and_their_queue_dropped(kafka: Any, start: Any, eventually: Any) -> None:
+    taker = start()
+    taker.take_until(lambda: len(taker.source.assigned()) == 2)
+    kafka.produce("in", b"lost", partition=0)
+    kafka.produce("in", b"kept", partition=1)
+    eventually(lambda: taker.source.queued == 2)
+    kafka.revoke(("in", 0))
+    eventually(lambda: taker.source.queued == 1)
+    news = taker.take()
+    assert news is not None
+    assert (news.revoked, news.assigned) == ({("in", 0)}, frozenset())
+    assert news.generation == taker.news[0].generation + 1
+    taker.take_until(lambda: taker.values)
+    assert taker.values == [b"kept"]
+
+
+def test_a_full_queue_pauses_the_partitions_and_polls_on(kafka: Any, start: Any, eventually: Any) -> None:
+    taker = start(queue_records=100, max_poll_records=10)
+    taker.take_until(lambda: len(taker.source.assigned()) == 2)
+    kafka.produce("in", *[b"%d" % i for i in range(1000)])
+    eventually(lambda: taker.source.queued > 100)
+    polls = kafka.polls
+    eventually(lambda: kafka.polls > polls + 3)
+    assert taker.source.queued <= 110
+    assert kafka.members()[0].paused()
+    while taker.source.queued > 60:
+        taker.source.take(1, max_records=10)
+    polls, left = kafka.polls, taker.source.queued
+    eventually(lambda: kafka.polls > polls + 3)
+    assert taker.source.queued == left, "it resumes below half, not at every record taken"
+    taker.stored["in", 0] = 0
+    taker.source.rewind()
+    taker.take_until(lambda: len(taker.values) == 1000)
+    assert taker.values == [b"%d" % i for i in range(1000)]
+
+
+def test_take_hands_out_no_more_than_asked(kafka: Any, start: Any, eventually: Any) -> None:
+    taker = start(max_poll_records=10)
+    taker.take_until(lambda: len(taker.source.assigned()) == 2)
+    kafka.produce("in", *[b"%d" % i for i in range(100)])
+    eventually(lambda: taker.source.queued == 100)
+    delivery = taker.source.take(1, max_records=35)
+    assert delivery is not None
+    assert [len(batch.records) for batch in delivery.batches] == [10, 10, 10]
+    assert taker.source.queued == 70
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_nothing_is_lost_or_doubled_whatever_happens(kafka: Any, start: Any, seed: int) -> None:
+    rng = random.Random(seed)
+    taker = start(max_poll_records=7, queue_records=20)
+    produced: list[bytes] = []
+    both = (("in", 0), ("in", 1))
+    verbs: list[Callable[[], None]] = [
+        kafka.drop_connection,
+        taker.source.rewind,
+        lambda: kafka.revoke(both[rng.randrange(2)]),
+        lambda: kafka.assign(*both),
+        lambda: kafka.assign(both[rng.randrange(2)]),
+    ]
+    for _ in range(60):
+        values = [b"%d" % (len(produced) + i) for i in range(rng.randrange(20))]
+        kafka.produce("in", *values, partition=rng.randrange(2))
+        produced += values
+        if rng.random() < 0.4:
+            rng.choice(verbs)()
+        for _ in range(rng.randrange(4)):
+            taker.take(0.002)  # refuses gaps and repetitions by itself
+    while not kafka.members():  # being connected again
+        taker.take()
+    kafka.assign(*both)
+    taker.take_until(lambda: len(taker.values) >= len(produced))
+    assert sorted(taker.values, key=int) == produced
+
+
+def test_comes_back_after_an_outage_and_says_what_is_wrong(kafka: Any, start: Any, eventually: Any) -> None:
+    kafka.down = True
+    taker = start()
+    eventually(lambda: taker.source.errors >= 2)
+    assert "cannot reach Kafka at localhost:9092" in str(taker.source.last_error)
+    assert taker.source.alive()
+    assert not taker.source.connected
+    kafka.down = False
+    kafka.produce("in", b"a")
+    taker.take_until(lambda: taker.values)
+    assert taker.source.connected
+    assert taker.source.last_error is None
+
+
+def test_stop_leaves_the_group_commits_and_ends_the_thread(kafka: Any, start: Any) -> None:
+    kafka.produce("in", b"a", b"b")
+    taker = start()
+    taker.take_until(lambda: len(taker.values) == 2)
+    taker.source.committed(taker.stored)
+    assert taker.source.stop()
+    assert not taker.source.alive()
+    assert kafka.consumers[-1].closed
+    assert kafka.committed == {("in", 0): 2}
+
+
+def test_a_refused_commit_is_counted_and_nothing_else(kafka: Any, start: Any, eventually: Any) -> None:
+    kafka.commit_error = KafkaError("not now")
+    taker = start()
+    taker.take_until(lambda: len(taker.source.assigned()) == 2)
+    taker.source.committed({("in", 0): 0})
+    eventually(lambda: taker.source.errors == 1)
+    kafka.produce("in", b"a")
+    taker.take_until(lambda: taker.values)
+    assert len(kafka.consumers) == 1
+
+
+def test_lag_counts_what_waits_in_kafka_and_in_the_queue(kafka: Any, start: Any, eventually: Any) -> None:
+    taker = start(queue_records=10, max_poll_records=10)
+    taker.take_until(lambda: len(taker.source.assigned()) == 2)
+    kafka.produce("in", *[b"x"] * 100)
+    eventually(lambda: taker.source.lag() == {("in", 0): 100, ("in", 1): 0})
+    assert taker.source.behind() == {("in", 0)}
+    taker.take_until(lambda: len(taker.values) == 100)
+    eventually(lambda: taker.source.lag() == {("in", 0): 0, ("in", 1): 0})
+    assert taker.source.behind() == frozenset()
+
+
+def test_stored_offsets_are_read_in_the_takers_thread_and_a_failure_is_its_own(
+    kafka: Any, stopping: Any
+) -> None:
+    kafka.create("in")
+    kafka.produce("in", b"a")
+    threads: list[threading.Thread] = []
+
+    def stored() -> Mapping[Partition, int]:
+        threads.append(threading.current_thread())
+        if len(threads) == 1:
+            raise StoreError("the disk is full")
+        return {}
+
+    source = stopping(KafkaSource(KafkaConfig(), ["in"], stored, consumer_factory=kafka.consumer))
+    source.start()
+    news = source.take(5)
+    assert news is not None
+    assert news.assigned
+    assert not threads, "stored offsets are read when the news has been dealt with"
+    with pytest.raises(StoreError):
+        source.take(5)
+    delivery = source.take(5)
+    assert delivery is not None
+    assert [r.value for r in delivery.records] == [b"a"]
+    assert set(threads) == {threading.current_thread()}
+
+
+def test_client_settings_carry_login_and_tls() -> None:
+    security = Security(
+        protocol="SASL_SSL", username="u", password=SecretStr("p"), ca_file="ca.pem", check_hostname=False
+    )
+    settings = client_settings(KafkaConfig(bootstrap_servers=["a:1", "b:2"], security=security))
+    assert settings["bootstrap_servers"] == ["a:1", "b:2"]
+    assert settings["security_protocol"] == "SASL_SSL"
+    assert (settings["sasl_mechanism"], settings["sasl_plain_username"]) == ("SCRAM-SHA-512", "u")
+    assert (settings["sasl_plain_password"], settings["ssl_cafile"]) == ("p", "ca.pem")
+    assert settings["ssl_check_hostname"] is False
+    assert not any(key.startswith(("ssl", "sasl")) for key in client_settings(KafkaConfig()))
+
+
+def test_a_login_that_fails_is_not_called_a_timeout(kafka: Any) -> None:
+    kafka.down = True
+    security = Security(protocol="SASL_PLAINTEXT", username="u", password=SecretStr("secret"))
+    with pytest.raises(
+        BrokerError, match="cannot reach Kafka at localhost:9092 or log in as user 'u'"
+    ) as caught:
+        connect(kafka.consumer, KafkaConfig(security=security))
+    assert "secret" not in str(caught.value)
+
+
+def test_the_cause_is_found_in_kafka_pythons_log(kafka: Any) -> None:
+    refusal = SaslAuthenticationFailedError("wrong password")
+
+    def factory(**settings: Any) -> Any:
+        log = logging.getLogger("kafka.net.manager")
+        log.warning("Bootstrap connection to %s failed: %s", "bootstrap-0", refusal)
+        log.warning("Connection failed: %s", KafkaConnectionError("closed"))
+        raise KafkaTimeoutError("Unable to bootstrap")
+
+    security = Security(protocol="SASL_PLAINTEXT", username="u", password=SecretStr("secret"))
+    before = logging.getLogger("kafka.net.manager").handlers[:]
+    with pytest.raises(BrokerError, match=r"refuses the login of user 'u'.*wrong password"):
+        connect(factory, KafkaConfig(security=security))
+    assert logging.getLogger("kafka.net.manager").handlers == before
+
+
+def test_a_constructor_that_fails_leaves_no_thread(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("anomalyd.daemon.kafka.connection.BOOTSTRAP_TIMEOUT_MS", 50)
+    config = KafkaConfig(bootstrap_servers=[f"127.0.0.1:{reserve_port()}"])
+    before = threading.active_count()
+    for _ in range(3):
+        with pytest.raises(BrokerError, match="cannot reach"):
+            connect(KafkaConsumer, config)
+    assert threading.active_count() == before
+
+
+def test_a_real_broker(broker: LocalBroker, make_topic: Callable[..., str], stopping: Any) -> None:
+    """Every compression, a start at stored offsets, a rewind, lag, and a quick stop."""
+    topic = make_topic(broker, partitions=2)
+    values = []
+    for codec in (None, "gzip", "lz4", "zstd", "snappy"):
+        producer = KafkaProducer(
+            bootstrap_servers=broker.bootstrap_servers, compression_type=codec, linger_ms=50
+        )
+        for i in range(20):
+            values.append(f"{codec}-{i}".encode())
+            producer.send(topic, value=values[-1], key=b"k", partition=i % 2, headers=[("h", b"1")])
+        producer.close()
+    stored: dict[Partition, int] = {(topic, 0): 10}
+    config = KafkaConfig(
+        bootstrap_servers=[broker.bootstrap_servers], group=f"group-{topic}", session_timeout_s=6.0
+    )
+    source = stopping(KafkaSource(config, [topic], lambda: dict(stored)))
+    source.start()
+    taker = Taker(None, source, stored)
+    taker.take_until(lambda: len(taker.values) >= 90, within_s=30)
+    source.rewind()
+    taker.take_until(lambda: len(taker.news) == 2 and len(source.assigned()) == 2, within_s=30)
+    taker.take_until(lambda: source.lag() == {(topic, 0): 0, (topic, 1): 0}, within_s=30)
+    assert sorted(taker.values) == sorted(values[20::2] + values[1::2])
+    source.committed(stored)
+    began = time.monotonic()
+    assert source.stop()
+    assert time.monotonic() - began < 4
+    assert (source.errors, source.last_error) == (0, None)
+
+
+def test_a_static_member_that_comes_back_gets_all_that_is_configured_now(
+    apache_kafka: LocalBroker, make_topic: Callable[..., str], stopping: Any
+) -> None:
+    """Killed, and started again with one topic more, within its session: Kafka would give it what it had."""
+    old, new = make_topic(apache_kafka), make_topic(apache_kafka)
+    config = KafkaConfig(
+        bootstrap_servers=[apache_kafka.bootstrap_servers],
+        group=f"group-{old}",
+        instance_id="daemon-1",
+        session_timeout_s=30.0,
+    )
+    killed = connect(KafkaConsumer, config, group_id=config.group, group_instance_id=config.instance_id)
+    try:
+        killed.subscribe([old])
+        deadline = time.monotonic() + 20
+        while not killed.assignment():
+            assert time.monotonic() < deadline
+            killed.poll(timeout_ms=50)
+        stored: dict[Partition, int] = {}
+        source = stopping(KafkaSource(config, [old, new], lambda: dict(stored)))
+        source.start()
+        taker = Taker(None, source, stored)
+        taker.take_until(lambda: source.assigned() == {(old, 0), (new, 0)}, within_s=15)
+    finally:
+        killed.close(autocommit=False, timeout_ms=1_000)
+
+
+def test_a_join_that_outlasts_many_polls_is_completed(
+    apache_kafka: LocalBroker,
+    make_topic: Callable[..., str],
+    stopping: Any,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The group's first join finds no partitions, for nobody has asked for them yet; a second one follows."""
+    monkeypatch.setattr("anomalyd.daemon.kafka.source.POLL_MS", 1)
+    topic = make_topic(apache_kafka)
+    for n in range(3):
+        config = KafkaConfig(
+            bootstrap_servers=[apache_kafka.bootstrap_servers],
+            group=f"group-{topic}-{n}",
+            session_timeout_s=6.0,
+        )
+        stored: dict[Partition, int] = {}
+        source = stopping(KafkaSource(config, [topic], lambda: {}))
+        source.start()
+        taker = Taker(None, source, stored)
+        taker.take_until(lambda source=source: source.assigned() == {(topic, 0)}, within_s=15)
+        assert source.stop()

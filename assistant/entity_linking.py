@@ -231,5 +231,5 @@ def _wheel(number: str) -> str:
 
 
 def _blank(text: str, start: int, end: int) -> str:
-    """Blank a stretch, so that places in the text stay what they are."""
+    """Blank a window, so that places in the text stay what they are."""
     return text[:start] + " " * (end - start) + text[end:]

@@ -16,7 +16,7 @@ from collections.abc import Callable
 import numpy as np
 import torch
 
-from anomalyd.detectors.detector import Detector, Series, State, Stretch, TrainingSet
+from anomalyd.detectors.detector import Detector, Series, SeriesWindow, State, TrainingSet
 from anomalyd.detectors.maps.autoencoder.network import MapNetwork
 from anomalyd.detectors.maps.geometries.known import shipped
 from anomalyd.detectors.maps.simulate.elements import elements_of, name_of, training_set
@@ -76,7 +76,7 @@ def vectors(rows: int, quick: bool) -> None:
         for start in range(0, len(test), BATCH):
             part = test[start : start + BATCH]
             times = (len(train) + start + np.arange(len(part))) * 60.0
-            state = found[0].score([Stretch("machine", times, part, state)])[0].state
+            state = found[0].score([SeriesWindow("machine", times, part, state)])[0].state
         each = (time.perf_counter() - begun) / len(test) * 1e6
         held = sum(array.nbytes for array in state.values()) / 1e3
         print(f"{kind:<20} {trained:>8.1f} {each:>9.1f} {each / plain:>7.1f} {held:>9.1f}")
@@ -94,12 +94,12 @@ def maps(number: int, quick: bool) -> None:
         earlier, news = elements.maps(40.0, 20, rng), elements.maps(40.0, 5 if quick else 20, rng)
         names = [name_of(elements.geometry, k) for k in range(len(earlier))]
         times = np.arange(40) * 23.3
-        before = model.score([Stretch(n, times[:20], m) for n, m in zip(names, earlier, strict=True)])
-        stretches = [
-            Stretch(n, times[20 : 20 + len(m)], m, b.state)
+        before = model.score([SeriesWindow(n, times[:20], m) for n, m in zip(names, earlier, strict=True)])
+        windows = [
+            SeriesWindow(n, times[20 : 20 + len(m)], m, b.state)
             for n, m, b in zip(names, news, before, strict=True)
         ]
-        scan = news.shape[0] * news.shape[1] / seconds(lambda s=stretches, d=model: d.score(s))
+        scan = news.shape[0] * news.shape[1] / seconds(lambda s=windows, d=model: d.score(s))
         speeds = []
         for precision in (torch.float32, torch.bfloat16):
             network = MapNetwork(16).eval().to(precision)

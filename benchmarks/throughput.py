@@ -29,11 +29,11 @@ from prometheus_client import CollectorRegistry
 from anomalyd.daemon.broker import EmbeddedBroker, LocalBroker, create_topics, start_broker
 from anomalyd.daemon.config.config import Config, DetectorConfig, InputConfig, KafkaConfig
 from anomalyd.daemon.intake.decode import Decoder
-from anomalyd.daemon.kafka.source import Delivery, KafkaSource
+from anomalyd.daemon.kafka.source import KafkaSource, PollResult
 from anomalyd.daemon.learning.history import training_set
 from anomalyd.daemon.producers.chambers import ChamberStream
 from anomalyd.daemon.producers.sender import Message, Sender
-from anomalyd.daemon.scoring.active_model import Watch
+from anomalyd.daemon.scoring.active_model import ActiveModel
 from anomalyd.daemon.service import Service
 from anomalyd.daemon.stages import Record
 from anomalyd.daemon.telemetry.telemetry import Telemetry
@@ -140,12 +140,12 @@ class TimedSource(KafkaSource):
 
     first: float | None = None
 
-    def take(self, timeout_s: float, max_records: int | None = None) -> Delivery | None:
+    def take(self, timeout_s: float, max_records: int | None = None) -> PollResult | None:
         """Take, as the service does."""
-        delivery = super().take(timeout_s, max_records)
-        if self.first is None and delivery is not None and delivery.batches:
+        polled = super().take(timeout_s, max_records)
+        if self.first is None and polled is not None and polled.batches:
             self.first = time.perf_counter()
-        return delivery
+        return polled
 
 
 def daemon(broker: LocalBroker, stream: Stream, folder: Path, group: str) -> float:
@@ -171,7 +171,7 @@ def daemon(broker: LocalBroker, stream: Stream, folder: Path, group: str) -> flo
         if time.perf_counter() - began > GIVE_UP_S:
             service.stop()
 
-    watches = [Watch(stream.detector, library)]
+    watches = [ActiveModel(stream.detector, library)]
     service = Service(config, source, store, watches, telemetry, on_step=after_step, on_turn=after_turn)
     source.start()
     service.run()

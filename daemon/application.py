@@ -16,7 +16,7 @@ from anomalyd.daemon.incidents.explainer import Explainer
 from anomalyd.daemon.kafka.connection import nobody_listens
 from anomalyd.daemon.kafka.outbox import Publisher
 from anomalyd.daemon.kafka.source import KafkaSource
-from anomalyd.daemon.scoring.active_model import Watch
+from anomalyd.daemon.scoring.active_model import ActiveModel
 from anomalyd.daemon.service import Found, Service
 from anomalyd.daemon.telemetry.telemetry import Telemetry
 from anomalyd.detectors.library import ModelLibrary
@@ -54,7 +54,7 @@ class Daemon:
         self._store = Store.open(url)
         self._queries = Queries.open(url)
         library = ModelLibrary(Path(config.store.models))
-        self._watches = [Watch(detector, library, self._refused) for detector in config.detectors]
+        self._active_models = [ActiveModel(detector, library, self._refused) for detector in config.detectors]
         self._source = KafkaSource(
             config.kafka, [i.topic for i in config.inputs], lambda: self._service.stored_offsets()
         )
@@ -73,7 +73,7 @@ class Daemon:
             config,
             self._source,
             self._store,
-            self._watches,
+            self._active_models,
             self._telemetry,
             on_found=on_found or _say,
             on_step=self._after_step,
@@ -181,7 +181,9 @@ class Daemon:
         return None
 
     def _models_missing(self) -> str | None:
-        untrained = [watch.config.name for watch in self._watches if watch.loaded is None]
+        untrained = [
+            active_model.config.name for active_model in self._active_models if active_model.loaded is None
+        ]
         if not untrained:
             return None
         return f"no usable model of {', '.join(untrained)}; run `anomalyd train`"

@@ -25,22 +25,22 @@ import numpy as np
 from anomalyd.daemon.config.config import Config
 from anomalyd.daemon.incidents.activity import activity
 from anomalyd.daemon.incidents.coverage import coverage
-from anomalyd.daemon.incidents.evidence import testify
-from anomalyd.daemon.incidents.operator_feedback import Settler
-from anomalyd.daemon.incidents.stored_changes import event_entries, finding
+from anomalyd.daemon.incidents.evidence import evidence_of
+from anomalyd.daemon.incidents.operator_feedback import FeedbackApplier
+from anomalyd.daemon.incidents.stored_changes import event_entries, stored_change
 from anomalyd.daemon.incidents.tracking import Change, Event, IncidentTracker
 from anomalyd.daemon.intake.decode import Decoder
 from anomalyd.daemon.intake.intake import Arrivals, Intake
 from anomalyd.daemon.kafka.messages import adapted_entry, dead_letter_entry
-from anomalyd.daemon.kafka.source import Batch, Delivery
-from anomalyd.daemon.learning.sample_retention import SampleKeeper
-from anomalyd.daemon.scoring.active_model import Watch
+from anomalyd.daemon.kafka.source import Batch, PollResult
+from anomalyd.daemon.learning.sample_retention import SampleRetention
+from anomalyd.daemon.scoring.active_model import ActiveModel
 from anomalyd.daemon.scoring.adaptations import adaptations_of, notes_on
 from anomalyd.daemon.scoring.alert_policy import Judgement
-from anomalyd.daemon.scoring.entity_state import Memories, encode
-from anomalyd.daemon.scoring.realised_rate import Realised
+from anomalyd.daemon.scoring.entity_state import EntityStates, encode
+from anomalyd.daemon.scoring.realised_rate import RealisedRate
 from anomalyd.daemon.scoring.score import Scorer
-from anomalyd.daemon.stages import DeadLetter, Scored
+from anomalyd.daemon.stages import DeadLetter, Partition, Scored
 from anomalyd.daemon.telemetry.telemetry import Telemetry
 from anomalyd.errors import StoreConflict, StoreError
 from anomalyd.reports.adaptation import Adapted
@@ -49,8 +49,6 @@ from anomalyd.reports.step import OutboxEntry, Step
 from anomalyd.reports.store import Store
 
 _log = logging.getLogger(__name__)
-
-Partition = tuple[str, int]
 
 _TAKE_S = 0.25
 """Longest wait for records: how late the loop notices a stop, a new model, or samples to be flushed."""
@@ -65,7 +63,7 @@ _RETRY_S = 1.0
 class Source(Protocol):
     """Where records come from: `source.KafkaSource`, or one that behaves like it."""
 
-    def take(self, timeout_s: float) -> Delivery | None:
+    def take(self, timeout_s: float) -> PollResult | None:
         """Wait for what comes next."""
 
     def rewind(self) -> None:
@@ -98,7 +96,7 @@ class Service:
         config: Config,
         source: Source,
         store: Store,
-        watches: Sequence[Watch],
+        watches: Sequence[ActiveModel],
         telemetry: Telemetry,
         *,
         clock: Callable[[], float] = time.time,
@@ -111,7 +109,7 @@ class Service:
         self._config = config
         self._source = source
         self._store = store
-        self._watches = {watch.config.name: watch for watch in watches}
+        self._active_models = {active_model.config.name: active_model for active_model in watches}
         self._telemetry = telemetry
         self._clock = clock
         self._stopwatch = stopwatch
@@ -120,14 +118,20 @@ class Service:
         self._on_step = on_step
         self._on_turn = on_turn
         self._intake = Intake(config.inputs, Decoder(config.inputs, clock=clock), telemetry)
-        self._memories = Memories(store)
-        self._keeper = SampleKeeper(config, store, clock=clock)
-        self._scorer = Scorer(watches, self._memories, telemetry)
-        self._settler = Settler(
-            config, store, self._memories, self._watches, telemetry, clock=clock, stopwatch=stopwatch
+        self._entity_states = EntityStates(store)
+        self._retention = SampleRetention(config, store, clock=clock)
+        self._scorer = Scorer(watches, self._entity_states, telemetry)
+        self._feedback = FeedbackApplier(
+            config,
+            store,
+            self._entity_states,
+            self._active_models,
+            telemetry,
+            clock=clock,
+            stopwatch=stopwatch,
         )
         self._trackers = {w.config.name: IncidentTracker(w.config.alert) for w in watches}
-        self._realised = {w.config.name: Realised() for w in watches}
+        self._realised = {w.config.name: RealisedRate() for w in watches}
         self._stored: dict[Partition, int] = {}
         self._read: dict[Partition, int] = {}
         self._newest: dict[Partition, float] = {}
@@ -176,16 +180,16 @@ class Service:
         """
         self._on_turn()
         self._refresh()
-        delivery = self._source.take(timeout_s)
-        if delivery is not None and (delivery.assigned or delivery.revoked):
-            if self._read.keys() - delivery.assigned - delivery.revoked:
+        polled = self._source.take(timeout_s)
+        if polled is not None and (polled.assigned or polled.revoked):
+            if self._read.keys() - polled.assigned - polled.revoked:
                 # What waits of the partitions that stay is forgotten with the rest: read it again.
                 self._source.rewind()
             self._forget()
-        batches = delivery.batches if delivery is not None else ()
+        batches = polled.batches if polled is not None else ()
         arrivals = self._intake.take(batches, self._stored, self._clock(), self._source.behind())
         if not batches and not arrivals.samples:
-            return delivery is not None
+            return polled is not None
         self._process(batches, arrivals)
         return True
 
@@ -194,17 +198,17 @@ class Service:
             return
         windows = self._store.maintenance.windows()
         self._next_refresh = self._stopwatch() + _REFRESH_S
-        for name, watch in self._watches.items():
-            watch.maintain(windows)
-            if watch.refresh() and watch.loaded is not None:
-                self._telemetry.model(name, watch.loaded.version, watch.config.kind)
-                self._telemetry.wanted(name, watch.loaded.pair.false_alarm_rate)
-            if watch.loaded is not None:
-                wanted = watch.loaded.pair.alarms_per_day
+        for name, active_model in self._active_models.items():
+            active_model.maintain(windows)
+            if active_model.refresh() and active_model.loaded is not None:
+                self._telemetry.model(name, active_model.loaded.version, active_model.config.kind)
+                self._telemetry.wanted(name, active_model.loaded.pair.false_alarm_rate)
+            if active_model.loaded is not None:
+                wanted = active_model.loaded.pair.alarms_per_day
                 self._telemetry.realised(name, self._realised[name].figures(), wanted)
-        self._keeper.prune()
+        self._retention.prune()
         ours = {place: (at, at) for place, at in self._stored.items() if place in self._read}
-        settled = self._settler.settle(ours)
+        settled = self._feedback.apply_pending(ours)
         for change in settled:
             self._on_found(Found(change.incident, change.events))
         if settled:
@@ -228,12 +232,12 @@ class Service:
                 Step(
                     group=self._config.kafka.group,
                     moves=moves,
-                    findings=tuple(map(finding, changes)),
+                    stored_changes=tuple(map(stored_change, changes)),
                     states=self._states(scored),
                     outbox=tuple(self._outgoing(changes, adaptations, arrivals.dead)),
                     activity=activity(arrivals.samples),
                     adaptations=tuple(adaptations),
-                    samples=self._keeper.keep(arrivals.samples),
+                    samples=self._retention.keep(arrivals.samples),
                     lumisections=coverage(
                         arrivals.samples,
                         [(some, j.anomalous) for some, j in zip(scored, judgements, strict=True)],
@@ -248,20 +252,20 @@ class Service:
         self._tell(batches, arrivals, scored, changes)
 
     def _judge(self, scored: Scored) -> Judgement:
-        watch = self._watches[scored.detector]
-        assert watch.loaded is not None  # it has just scored
-        return watch.policy.judge(scored, watch.loaded.pair.features)
+        active_model = self._active_models[scored.detector]
+        assert active_model.loaded is not None  # it has just scored
+        return active_model.policy.judge(scored, active_model.loaded.pair.features)
 
     def _track(self, scored: Scored, judgement: Judgement, adapted: Sequence[Adapted]) -> list[Change]:
-        """Follow one entity through a stretch, and remember how it stands."""
-        watch = self._watches[scored.detector]
-        assert watch.loaded is not None  # it has just scored
-        pair = watch.loaded.pair
-        memory = self._memories.get(scored.detector, scored.entity)
+        """Follow one entity through a window, and remember how it stands."""
+        active_model = self._active_models[scored.detector]
+        assert active_model.loaded is not None  # it has just scored
+        pair = active_model.loaded.pair
+        entity_state = self._entity_states.get(scored.detector, scored.entity)
         track, changes = self._trackers[scored.detector].follow(
-            memory.track, scored, judgement, lambda k: testify(pair, scored, k), notes_on(adapted)
+            entity_state.track, scored, judgement, lambda k: evidence_of(pair, scored, k), notes_on(adapted)
         )
-        self._memories.put(scored.detector, scored.entity, replace(memory, track=track))
+        self._entity_states.put(scored.detector, scored.entity, replace(entity_state, track=track))
         self._count_alerts(scored)
         for reason, samples in judgement.suppressed.items():
             self._telemetry.suppressed(scored.detector, reason, samples)
@@ -294,7 +298,7 @@ class Service:
 
     def _states(self, scored: Sequence[Scored]) -> dict[tuple[str, str], bytes]:
         touched = {(some.detector, some.entity) for some in scored if not some.late}
-        states = {key: encode(self._memories.get(*key)) for key in touched}
+        states = {key: encode(self._entity_states.get(*key)) for key in touched}
         return states | self._intake.states(self._read)
 
     def _outgoing(
@@ -326,7 +330,7 @@ class Service:
             if sample.time > self._newest.get(place, -np.inf):
                 self._newest[place] = sample.time
         for some in scored:
-            self._realised[some.detector].scored(some.entity, some.stretch.times, some.scores.either)
+            self._realised[some.detector].scored(some.entity, some.window.times, some.scores.either)
         for change in changes:
             if "opened" in change.events:
                 self._realised[change.incident.detector].opened(change.incident.onset)
@@ -340,8 +344,8 @@ class Service:
 
     def _forget(self) -> None:
         """Drop all that is not in the store: partitions came or went, or a step was not kept."""
-        self._memories.forget_all()
-        self._keeper.forget()
+        self._entity_states.forget_all()
+        self._retention.forget()
         self._read.clear()
         self._newest.clear()
         self._recall()

@@ -14,8 +14,11 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from anomalyd.detectors.detector import Stretch
+from anomalyd.detectors.detector import SeriesWindow
 from anomalyd.detectors.detector_pair import PairScores
+
+Partition = tuple[str, int]
+"""Topic and number of a partition."""
 
 
 # gc=False: they can hold no cycle, and thousands alive at once would make the collector run often.
@@ -64,9 +67,9 @@ class DeadLetter:
 
 @dataclass(frozen=True, slots=True)
 class Scored:
-    """A stretch of samples of one entity with what one detector pair says of it.
+    """A window of samples of one entity with what one detector pair says of it.
 
-    `samples` and `stretch` hold the same n samples, as they came and as the detectors saw them; `recent`
+    `samples` and `window` hold the same n samples, as they came and as the detectors saw them; `recent`
     (h, ...) with `recent_times` (h,) is what the entity sent just before. `late`: the samples are older than
     what was scored before them; they are scored on their own and nothing is remembered of them.
     """
@@ -74,7 +77,7 @@ class Scored:
     detector: str
     model: str
     samples: tuple[Sample, ...]
-    stretch: Stretch
+    window: SeriesWindow
     scores: PairScores
     recent_times: NDArray[np.float64]
     recent: NDArray[np.float32]
@@ -83,4 +86,4 @@ class Scored:
     @property
     def entity(self) -> str:
         """The entity whose samples these are."""
-        return self.stretch.entity
+        return self.window.entity

@@ -14,7 +14,7 @@ from anomalyd.assistant.phrasing import duration
 from anomalyd.dashboard.incident_rows import moment, score
 from anomalyd.detectors.maps.geometry import Geometry
 from anomalyd.reports.adaptation import Adaptation
-from anomalyd.reports.feedback import OperatorWord
+from anomalyd.reports.feedback import OperatorFeedback
 from anomalyd.reports.report import Evidence, Report
 from anomalyd.reports.step import Point
 
@@ -100,7 +100,7 @@ def adaptations(found: Sequence[Adaptation], entity: str) -> list[dict[str, Any]
     ]
 
 
-def words(found: Sequence[OperatorWord], entity: str) -> list[dict[str, Any]]:
+def words(found: Sequence[OperatorFeedback], entity: str) -> list[dict[str, Any]]:
     """Give a row for each word on an entity; times are UTC."""
     return [
         {

@@ -5,7 +5,6 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from enum import StrEnum
 from typing import Any, ClassVar, Literal, Protocol, Self, runtime_checkable
 
 import numpy as np
@@ -13,6 +12,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from anomalyd.detectors.maps.geometry import Geometry
+from anomalyd.verdict import Verdict
 
 SampleKind = Literal["vector", "map"]
 
@@ -48,7 +48,7 @@ class TrainingSet:
 
 
 @dataclass(frozen=True, slots=True)
-class Stretch:
+class SeriesWindow:
     """Consecutive samples of one entity, in event-time order, and what was remembered of it before them.
 
     `times` (n,) seconds since the epoch; `values` (n, F) or (n, R, C) with NaN as in `Series`.
@@ -58,15 +58,6 @@ class Stretch:
     times: NDArray[np.float64]
     values: NDArray[np.float32]
     state: State = field(default_factory=dict)
-
-
-class Word(StrEnum):
-    """What an operator says of an entity: it settles what a detector can only assume."""
-
-    NORMAL = "normal"
-    """What it does now is normal: learn it, and stop alerting."""
-    BROKEN = "broken"
-    """What it does now is a fault: keep alerting while it lasts, and learn nothing of it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,7 +76,7 @@ class Adaptation:
 
 @dataclass(frozen=True, slots=True)
 class RawScores:
-    """What a detector says of a stretch, before calibration. `...` is F or R, C, as in the stretch.
+    """What a detector says of a window, before calibration. `...` is F or R, C, as in the window.
 
     `raw` (n,): the higher, the stranger; NaN where it cannot tell (a warm-up, nothing but missing values).
     `error` (n, ...): observed less expected in units of the usual scatter, signed; NaN where missing.
@@ -117,10 +108,10 @@ def silent(what: str, step: int, total: int, figures: Mapping[str, float] | None
 
 
 class Detector(ABC):
-    """A detector: fitted once, then scoring stretches causally (a score uses nothing later than its sample).
+    """A detector: fitted once, then scoring windows causally (a score uses nothing later than its sample).
 
-    Scores do not depend on how a stream is cut into stretches: one stretch of ten samples gives what ten
-    stretches of one give, each started from the state that the one before returned.
+    Scores do not depend on how a stream is cut into windows: one window of ten samples gives what ten
+    windows of one give, each started from the state that the one before returned.
     """
 
     kind: ClassVar[str]
@@ -150,8 +141,8 @@ class Detector(ABC):
         """
 
     @abstractmethod
-    def score(self, stretches: Sequence[Stretch]) -> list[RawScores]:
-        """Score stretches of different entities in one batch, one `RawScores` for each, in order.
+    def score(self, windows: Sequence[SeriesWindow]) -> list[RawScores]:
+        """Score windows of different entities in one batch, one `RawScores` for each, in order.
 
         Raises:
             ModelMismatch: values of a shape this detector was not fitted for.
@@ -181,7 +172,7 @@ class Detector(ABC):
 class Adaptive(Protocol):
     """A detector whose idea of normal follows the entity: an operator can settle a case and undo a change."""
 
-    def told(self, state: State, word: Word, since: float, now: float) -> State:
+    def apply_feedback(self, state: State, word: Verdict, since: float, now: float) -> State:
         """Take an operator's word of what an entity does from event time `since` to `now`: the new state."""
 
     def undo(self, state: State, before: State) -> State:
@@ -234,8 +225,8 @@ class Encoded:
 class Explainable(Protocol):
     """A detector whose raw score is a differentiable function of its inputs: what `interpret` works on."""
 
-    def encode(self, stretch: Stretch) -> Encoded:
-        """Encode the last sample of a stretch, with what the state and the samples before it say."""
+    def encode(self, window: SeriesWindow) -> Encoded:
+        """Encode the last sample of a window, with what the state and the samples before it say."""
 
     def forward(self, inputs: Tensor, *context: Tensor) -> Tensor:
         """Give the raw score (N,) of inputs (N, *shape); `forward(e.inputs, *e.context)` is the sample's."""

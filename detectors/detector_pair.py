@@ -1,4 +1,4 @@
-"""An autoencoder and its classical peer, trained on the same data: the unit that the daemon loads."""
+"""An autoencoder and its classical baseline, trained on the same data: the unit that the daemon loads."""
 
 from __future__ import annotations
 
@@ -14,23 +14,23 @@ from anomalyd.detectors.detector import (
     Graded,
     Progress,
     SampleKind,
+    SeriesWindow,
     State,
-    Stretch,
     TrainingSet,
-    Word,
     silent,
 )
 from anomalyd.detectors.false_alarm_target import AlarmTarget
 from anomalyd.detectors.model import Model, Scores
-from anomalyd.detectors.registry import classical_peer, detector_class
+from anomalyd.detectors.registry import classical_baseline, detector_class
 from anomalyd.detectors.training import train_model
+from anomalyd.verdict import Verdict
 
 MEMBERS = ("autoencoder", "classical")
 
 
 @dataclass(frozen=True, slots=True)
 class PairScores:
-    """What both models say of a stretch; `state` holds what both remember, under a prefix for each."""
+    """What both models say of a window; `state` holds what both remember, under a prefix for each."""
 
     autoencoder: Scores
     classical: Scores
@@ -43,8 +43,8 @@ class PairScores:
 
     def forgetting(self, state: State) -> PairScores:
         """Give the same scores as if nothing had been learnt: `state` is what is remembered."""
-        own, peer = (replace(scores, adaptations=()) for scores in (self.autoencoder, self.classical))
-        return PairScores(own, peer, state)
+        own, baseline = (replace(scores, adaptations=()) for scores in (self.autoencoder, self.classical))
+        return PairScores(own, baseline, state)
 
     @property
     def adaptations(self) -> tuple[Adaptation, ...]:
@@ -58,7 +58,7 @@ class PairScores:
 
 
 @dataclass(frozen=True, slots=True)
-class Pair:
+class DetectorPair:
     """Two models that look at the same samples side by side."""
 
     autoencoder: Model
@@ -95,17 +95,17 @@ class Pair:
         for model in (self.autoencoder, self.classical):
             model.check(features=features, sample_kind=sample_kind)
 
-    def score(self, stretches: Sequence[Stretch]) -> list[PairScores]:
-        """Score stretches of different entities in one batch, one `PairScores` for each, in order.
+    def score(self, windows: Sequence[SeriesWindow]) -> list[PairScores]:
+        """Score windows of different entities in one batch, one `PairScores` for each, in order.
 
-        The state of a stretch is the `state` of the `PairScores` before it, or empty.
+        The state of a window is the `state` of the `PairScores` before it, or empty.
 
         Raises:
             ModelMismatch: values of a shape the models were not trained for.
 
         """
-        autoencoder = self.autoencoder.score([_with_state_of(s, "autoencoder") for s in stretches])
-        classical = self.classical.score([_with_state_of(s, "classical") for s in stretches])
+        autoencoder = self.autoencoder.score([_with_state_of(s, "autoencoder") for s in windows])
+        classical = self.classical.score([_with_state_of(s, "classical") for s in windows])
         return [
             PairScores(a, c, {**_prefixed("autoencoder", a.state), **_prefixed("classical", c.state)})
             for a, c in zip(autoencoder, classical, strict=True)
@@ -116,9 +116,9 @@ class Pair:
         """Whether an operator's word changes what either model holds for normal."""
         return self.autoencoder.adaptive or self.classical.adaptive
 
-    def told(self, state: State, word: Word, since: float, now: float) -> State:
+    def apply_feedback(self, state: State, word: Verdict, since: float, now: float) -> State:
         """Take an operator's word of what an entity does from event time `since` to `now`: the new state."""
-        return self._each(state, lambda model, own, _: model.told(own, word, since, now))
+        return self._each(state, lambda model, own, _: model.apply_feedback(own, word, since, now))
 
     def undo(self, state: State, before: State) -> State:
         """Put back what was held for normal before an adaptation, in the model whose adaptation it was."""
@@ -154,8 +154,8 @@ def train_pair(
     code_version: str = "",
     created: float = 0.0,
     progress: Progress = silent,
-) -> Pair:
-    """Train an autoencoder and its classical peer (the default one of the kind unless `classical` is given).
+) -> DetectorPair:
+    """Train an autoencoder and its baseline (the default one of the kind unless `classical` is given).
 
     `false_alarm_rate` is for "either of both alerts": each gets its part of it (Bonferroni), which holds
     however much the two agree; where they do, there are fewer false alarms than asked for. So it is with an
@@ -166,7 +166,7 @@ def train_pair(
         TrainingError: as `train_model`; also if `kind` is not an autoencoder's.
 
     """
-    peer = classical if classical is not None else classical_peer(kind)
+    baseline = classical if classical is not None else classical_baseline(kind)
     own = 0.9 if issubclass(detector_class(kind), Graded) else 0.5
 
     def train(kind: str, parameters: Mapping[str, Any] | None, part: float) -> Model:
@@ -181,11 +181,11 @@ def train_pair(
             progress=progress,
         )
 
-    return Pair(train(kind, parameters, own), train(peer, classical_parameters, 1.0 - own))
+    return DetectorPair(train(kind, parameters, own), train(baseline, classical_parameters, 1.0 - own))
 
 
-def _with_state_of(stretch: Stretch, member: str) -> Stretch:
-    return replace(stretch, state=member_state(stretch.state, member))
+def _with_state_of(window: SeriesWindow, member: str) -> SeriesWindow:
+    return replace(window, state=member_state(window.state, member))
 
 
 def _prefixed(member: str, state: State) -> dict[str, Any]:

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from anomalyd.detectors.calibration import Calibration
-from anomalyd.detectors.detector_pair import MEMBERS, Pair
+from anomalyd.detectors.detector_pair import MEMBERS, DetectorPair
 from anomalyd.detectors.model import CARD, Card, load_model, read_card, save_model
 from anomalyd.errors import ModelDamaged, ModelError, ModelMismatch, ModelMissing
 
@@ -33,7 +33,7 @@ class LoadedPair:
 
     name: str
     version: str
-    pair: Pair
+    pair: DetectorPair
     refused: tuple[str, ...]
 
 
@@ -51,7 +51,7 @@ class ModelLibrary:
     def __init__(self, root: Path) -> None:
         self._root = root
 
-    def publish(self, name: str, pair: Pair) -> str:
+    def publish(self, name: str, pair: DetectorPair) -> str:
         """Keep a pair as the newest version and give the version; the newest five are kept.
 
         It appears as a whole or not at all: written beside its place, forced to the disk, then renamed. The
@@ -139,9 +139,9 @@ class ModelLibrary:
             return False
         return True
 
-    def _load(self, name: str, version: str) -> Pair:
+    def _load(self, name: str, version: str) -> DetectorPair:
         folder = self._shelf(name) / version
-        pair = Pair(load_model(folder / "autoencoder"), load_model(folder / "classical"))
+        pair = DetectorPair(load_model(folder / "autoencoder"), load_model(folder / "classical"))
         pair.classical.check(features=pair.features, sample_kind=pair.sample_kind)
         return pair
 

@@ -28,12 +28,12 @@ from anomalyd.detectors.detector import (
     Adaptive,
     Detector,
     SampleKind,
+    SeriesWindow,
     State,
-    Stretch,
-    Word,
 )
 from anomalyd.detectors.registry import detector_class, kinds
 from anomalyd.errors import ModelDamaged, ModelMismatch, ModelMissing
+from anomalyd.verdict import Verdict
 
 FORMAT = 1
 """Version of the folder's layout; another one is refused."""
@@ -78,7 +78,7 @@ class Card:
 
 @dataclass(frozen=True, slots=True)
 class Scores:
-    """What one model says of a stretch of n samples; `...` is F or R, C.
+    """What one model says of a window of n samples; `...` is F or R, C.
 
     `score` (n,): calibrated, above 1 is an alert, NaN where it cannot tell. `raw`, `error`, `expectation`,
     `contribution`, `state`, `adaptations`, `signed`: as in `RawScores`, `signed` is always there.
@@ -102,20 +102,20 @@ class Model:
     detector: Detector
     calibration: Calibration
 
-    def score(self, stretches: Sequence[Stretch]) -> list[Scores]:
-        """Score stretches of different entities in one batch, one `Scores` for each, in order.
+    def score(self, windows: Sequence[SeriesWindow]) -> list[Scores]:
+        """Score windows of different entities in one batch, one `Scores` for each, in order.
 
         Raises:
             ModelMismatch: values of a shape this model was not trained for.
 
         """
         found = []
-        own = [_own(stretch) for stretch in stretches] if self.calibration.follows else stretches
-        for stretch, raw in zip(stretches, self.detector.score(own), strict=True):
+        own = [_own(window) for window in windows] if self.calibration.follows else windows
+        for window, raw in zip(windows, self.detector.score(own), strict=True):
             level: NDArray[np.float64] | float = 1.0
             followed: State = {}
             if self.calibration.follows:
-                level, followed = threshold.follow(self.calibration, stretch.times, raw.raw, stretch.state)
+                level, followed = threshold.follow(self.calibration, window.times, raw.raw, window.state)
             found.append(
                 Scores(
                     self.calibration(raw.raw, level),
@@ -135,16 +135,20 @@ class Model:
         """Whether its idea of normal or its threshold follows the entity: `told` and `undo` change them."""
         return self.calibration.follows or isinstance(self.detector, Adaptive)
 
-    def told(self, state: State, word: Word, since: float, now: float) -> State:
-        """Take an operator's word, as `Adaptive.told`, with the detector and with the threshold.
+    def apply_feedback(self, state: State, word: Verdict, since: float, now: float) -> State:
+        """Take an operator's word, as `Adaptive.apply_feedback`, with the detector and with the threshold.
 
         What a detector learns as normal its threshold need not learn, too.
         """
         own, followed = threshold.parted(state)
         itself = isinstance(self.detector, Adaptive)
-        if self.calibration.follows and followed and not (itself and word is Word.NORMAL):
-            followed = threshold.told(self.calibration, followed, word)
-        told = self.detector.told(own, word, since, now) if isinstance(self.detector, Adaptive) else own
+        if self.calibration.follows and followed and not (itself and word is Verdict.NORMAL):
+            followed = threshold.apply_feedback(self.calibration, followed, word)
+        told = (
+            self.detector.apply_feedback(own, word, since, now)
+            if isinstance(self.detector, Adaptive)
+            else own
+        )
         return {**told, **followed}
 
     def undo(self, state: State, before: State) -> State:
@@ -180,9 +184,9 @@ class Model:
             )
 
 
-def _own(stretch: Stretch) -> Stretch:
-    """Give a stretch as its detector knows it: with nothing remembered but what the detector itself does."""
-    return replace(stretch, state=threshold.parted(stretch.state)[0])
+def _own(window: SeriesWindow) -> SeriesWindow:
+    """Give a window as its detector knows it: with nothing remembered but what the detector itself does."""
+    return replace(window, state=threshold.parted(window.state)[0])
 
 
 def save_model(model: Model, folder: Path) -> None:

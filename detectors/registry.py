@@ -54,11 +54,11 @@ def detector_class(kind: str) -> type[Detector]:
 
 
 def autoencoder_kinds() -> tuple[str, ...]:
-    """Name the kinds that have a classical peer: those that a pair can be built around."""
+    """Name the kinds that have a classical baseline: those that a pair can be built around."""
     return tuple(_CLASSICAL_PEERS)
 
 
-def classical_peer(kind: str) -> str:
+def classical_baseline(kind: str) -> str:
     """Name the classical detector that runs beside an autoencoder kind unless another is asked for.
 
     Raises:

@@ -23,7 +23,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from anomalyd.detectors.calibration import Calibration, exceeded_by
-from anomalyd.detectors.detector import State, Word
+from anomalyd.detectors.detector import State
+from anomalyd.verdict import Verdict
 
 _PREFIX = "threshold."
 _SLOT_S = 307.0
@@ -141,7 +142,7 @@ def follow(
     return factors, course.state()
 
 
-def told(calibration: Calibration, state: State, word: Word) -> dict[str, NDArray[Any]]:
+def apply_feedback(calibration: Calibration, state: State, word: Verdict) -> dict[str, NDArray[Any]]:
     """Take an operator's word on the alarm that goes on: the new state of the threshold.
 
     Normal: what it showed is learnt after all, and the threshold is fitted at once; of the days before so few
@@ -150,7 +151,7 @@ def told(calibration: Calibration, state: State, word: Word) -> dict[str, NDArra
     course = _Course.of(state)
     own = int(course.counted)
     before = np.delete(course.kept, np.flatnonzero(course.kept < 0)[-own:]) if own else course.kept
-    if word is Word.BROKEN:
+    if word is Verdict.BROKEN:
         course.kept, course.broken = before, 1.0
     elif course.aside:
         course.kept = _joined(before[-4 * len(course.aside) :], course.aside)

@@ -19,15 +19,15 @@ from anomalyd.detectors.detector import (
     Primed,
     Progress,
     Series,
+    SeriesWindow,
     State,
-    Stretch,
     TrainingSet,
     silent,
 )
 from anomalyd.detectors.false_alarm_target import AlarmTarget, usual_interval
 from anomalyd.detectors.model import Card, Model
 from anomalyd.detectors.registry import detector_class
-from anomalyd.detectors.training_log import Course
+from anomalyd.detectors.training_log import TrainingLog
 from anomalyd.errors import TrainingError
 
 _HELD_OUT_SHARE = 0.25
@@ -72,7 +72,7 @@ def train_model(
     chosen = detector_class(kind)
     graded = issubclass(chosen, Graded)
     fitted_on = training.series if graded else _heads(training)
-    begun, course = stopwatch(), Course(progress)
+    begun, course = stopwatch(), TrainingLog(progress)
     detector = chosen.fit(replace(training, series=fitted_on), parameters, seed=seed, progress=course)
     if isinstance(detector, Graded):
         detector = detector.at(_onsets(false_alarm_rate, training))
@@ -130,7 +130,7 @@ def stream_scores(
         raw = [np.empty(0)]
         for start in range(0, len(series.times), _CHUNK_ROWS):
             part = slice(start, start + _CHUNK_ROWS)
-            (scored,) = detector.score([Stretch(entity, series.times[part], series.values[part], state)])
+            (scored,) = detector.score([SeriesWindow(entity, series.times[part], series.values[part], state)])
             raw.append(scored.raw)
             state = scored.state
         if left is not None:

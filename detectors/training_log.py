@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from anomalyd.detectors.detector import Progress
 
 
-class Course:
+class TrainingLog:
     """A `Progress` that remembers the figures of the weights that training keeps.
 
     Where a step reports a "validation", those of the lowest one are kept (early stopping keeps its weights),

@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from anomalyd.detectors.detector import Encoded, Explainable, Stretch
+from anomalyd.detectors.detector import Encoded, Explainable, SeriesWindow
 from anomalyd.errors import ConfigError, ModelError, ModelMismatch
 from anomalyd.interpret import gradients, occlusion
 from anomalyd.interpret.attribution import Attribution
@@ -27,14 +27,14 @@ METHODS: Mapping[str, Method] = {
 
 def explain(
     detector: Explainable,
-    stretch: Stretch,
+    window: SeriesWindow,
     methods: Sequence[str],
     *,
     shape: tuple[int, ...],
     budget_s: float,
     clock: Callable[[], float],
 ) -> list[Attribution]:
-    """Say what raised the raw score of the last sample of a stretch, by each of the methods, in their order.
+    """Say what raised the raw score of the last sample of a window, by each of the methods, in their order.
 
     `shape` is (F,) or (R, C), that of a sample; the attributions have it, with NaN for missing metrics and
     masked cells. `budget_s` is for all methods together, in seconds of `clock` (never backwards); each may
@@ -49,10 +49,10 @@ def explain(
     """
     _check_methods(methods)
     total = Budget(budget_s, clock)
-    _check_sample(stretch, shape)
-    encoded = detector.encode(stretch)
-    _check_encoded(detector, stretch, encoded, shape)
-    present = np.isfinite(stretch.values[-1])
+    _check_sample(window, shape)
+    encoded = detector.encode(window)
+    _check_encoded(detector, window, encoded, shape)
+    present = np.isfinite(window.values[-1])
     found = []
     for done, name in enumerate(methods):
         share = Budget(total.left() / (len(methods) - done), clock)
@@ -66,26 +66,28 @@ def _check_methods(methods: Sequence[str]) -> None:
             raise ConfigError(f"explain.methods: unknown method {name!r}; known: {', '.join(METHODS)}")
 
 
-def _check_sample(stretch: Stretch, shape: tuple[int, ...]) -> None:
-    if not len(stretch.values) or stretch.values.shape[1:] != shape:
+def _check_sample(window: SeriesWindow, shape: tuple[int, ...]) -> None:
+    if not len(window.values) or window.values.shape[1:] != shape:
         raise ModelMismatch(
-            f"{stretch.entity}: a stretch of shape {stretch.values.shape} holds no sample of shape {shape};"
+            f"{window.entity}: a window of shape {window.values.shape} holds no sample of shape {shape};"
             " give at least one sample of the shape that was scored"
         )
-    if not np.isfinite(stretch.values[-1]).any():
-        raise ModelError(f"{stretch.entity}: nothing observed in this sample, so there is nothing to explain")
+    if not np.isfinite(window.values[-1]).any():
+        raise ModelError(f"{window.entity}: nothing observed in this sample, so there is nothing to explain")
 
 
-def _check_encoded(detector: Explainable, stretch: Stretch, encoded: Encoded, shape: tuple[int, ...]) -> None:
+def _check_encoded(
+    detector: Explainable, window: SeriesWindow, encoded: Encoded, shape: tuple[int, ...]
+) -> None:
     if int(encoded.feature.max()) >= int(np.prod(shape)):
         raise ModelMismatch(
-            f"{stretch.entity}: the detector's inputs point at metric or cell {int(encoded.feature.max())},"
+            f"{window.entity}: the detector's inputs point at metric or cell {int(encoded.feature.max())},"
             f" a sample of shape {shape} has fewer; the model was trained for another kind of input"
         )
     with torch.no_grad():
         score = float(detector.forward(encoded.inputs, *encoded.context))
     if not np.isfinite(score):
         raise ModelError(
-            f"{stretch.entity}: the detector gives no score for this sample, so there is nothing to explain;"
+            f"{window.entity}: the detector gives no score for this sample, so there is nothing to explain;"
             " explain a sample that was scored, with the state the entity had before it"
         )

@@ -3,20 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from enum import StrEnum
 
-
-class Verdict(StrEnum):
-    """What an operator says that an entity does."""
-
-    NORMAL = "normal"
-    """What it does now is normal: learn it, and stop alerting."""
-    BROKEN = "broken"
-    """What it does now is a fault: keep alerting while it lasts, and learn nothing of it."""
+from anomalyd.verdict import Verdict
 
 
 @dataclass(frozen=True, slots=True)
-class OperatorWord:
+class OperatorFeedback:
     """What somebody said of an entity, for one detector.
 
     It holds for event times `since` to `until`, in seconds since the epoch; until it is `applied`, `since`
@@ -38,7 +30,7 @@ class OperatorWord:
 
 
 @dataclass(frozen=True, slots=True)
-class AppliedWord:
+class AppliedFeedback:
     """That a word was applied: for which event times (None: nothing was scored yet), and what came of it."""
 
     id: int

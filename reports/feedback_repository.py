@@ -12,7 +12,8 @@ from anomalyd.errors import QuestionError, StoreConflict, StoreError
 from anomalyd.reports import tables as t
 from anomalyd.reports.adaptation import UNDOABLE, Adaptation, Adapted, AnsweredUndo
 from anomalyd.reports.database import Database
-from anomalyd.reports.feedback import AppliedWord, OperatorWord, Verdict
+from anomalyd.reports.feedback import AppliedFeedback, OperatorFeedback
+from anomalyd.verdict import Verdict
 
 _a = t.adaptations.c
 
@@ -67,7 +68,7 @@ class Ledger:
             number: int = connection.execute(insert(t.words).values(row).returning(t.words.c.id)).scalar_one()
         return number
 
-    def pending_words(self) -> list[OperatorWord]:
+    def pending_feedback(self) -> list[OperatorFeedback]:
         """Give the words that no daemon has applied yet, in the order they were said."""
         query = select(t.words).where(t.words.c.applied.is_(None)).order_by(t.words.c.id)
         with self._database.reading() as connection:
@@ -168,7 +169,7 @@ def _forget_the_oldest(connection: Connection, detector: str, entity: str) -> No
         connection.execute(delete(t.states_before).where(t.states_before.c.adaptation.in_(oldest)))
 
 
-def mark_applied(connection: Connection, words: Sequence[AppliedWord], now: float) -> None:
+def mark_applied(connection: Connection, words: Sequence[AppliedFeedback], now: float) -> None:
     """Note what came of words.
 
     Raises:
@@ -201,9 +202,9 @@ def mark_undone(connection: Connection, answers: Sequence[AnsweredUndo], now: fl
             connection.execute(update(t.adaptations).where(_a.id == each).values(told))
 
 
-def word_of(row: Row[Any]) -> OperatorWord:
+def word_of(row: Row[Any]) -> OperatorFeedback:
     """Read a word from a row of `words`."""
-    return OperatorWord(**row._mapping)
+    return OperatorFeedback(**row._mapping)
 
 
 def adaptation_of(row: Any) -> Adaptation:

@@ -6,8 +6,9 @@ import math
 from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 
-from anomalyd.reports.feedback import OperatorWord, Verdict
+from anomalyd.reports.feedback import OperatorFeedback
 from anomalyd.reports.report import Evidence, Incident, SeenBy, Status
+from anomalyd.verdict import Verdict
 
 
 def narrate(incident: Incident, evidence: Evidence | None, notes: Sequence[str] = ()) -> str:
@@ -31,7 +32,7 @@ def assumed(text: str, time: float, adaptation_id: str) -> str:
     )
 
 
-def said(word: OperatorWord) -> str:
+def said(word: OperatorFeedback) -> str:
     """Tell whose word it was, and when it was said."""
     what = "normal" if word.word is Verdict.NORMAL else "still broken"
     return f"{word.who} said at {_moment(word.recorded)} UTC that this is {what}{_because(word.reason)}."

@@ -18,7 +18,7 @@ from anomalyd.reports import tables as t
 from anomalyd.reports.adaptation import Adaptation
 from anomalyd.reports.database import Database
 from anomalyd.reports.evidence import decode
-from anomalyd.reports.feedback import OperatorWord
+from anomalyd.reports.feedback import OperatorFeedback
 from anomalyd.reports.feedback_repository import adaptation_columns, adaptation_of, find_adaptation, word_of
 from anomalyd.reports.flag_repository import read_flags
 from anomalyd.reports.maintenance import Window, read_windows
@@ -219,7 +219,7 @@ class Queries:
         with self._database.reading() as connection:
             return [name for name in connection.execute(query).scalars() if not name.startswith("@")]
 
-    def words(self, selection: Selection, limit: int = 100) -> list[OperatorWord]:
+    def words(self, selection: Selection, limit: int = 100) -> list[OperatorFeedback]:
         """Give what operators said, the latest first.
 
         Of the selection entities, detectors and ids count; `since` and `until` bound the wall-clock time

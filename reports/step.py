@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from anomalyd.reports.adaptation import Adapted, AnsweredUndo
-from anomalyd.reports.feedback import AppliedWord
+from anomalyd.reports.feedback import AppliedFeedback
 from anomalyd.reports.quality import Look
 from anomalyd.reports.report import Evidence, Incident
 from anomalyd.reports.samples import Piece
@@ -22,7 +22,7 @@ class Point:
 
 
 @dataclass(frozen=True, slots=True)
-class Finding:
+class StoredChange:
     """An incident as it stands after this step.
 
     `evidence` None keeps what is stored; `points` are added to the stored ones.
@@ -76,12 +76,12 @@ class Step:
 
     group: str
     moves: Mapping[tuple[str, int], tuple[int | None, int]] = field(default_factory=dict)
-    findings: tuple[Finding, ...] = ()
+    stored_changes: tuple[StoredChange, ...] = ()
     states: Mapping[tuple[str, str], bytes | None] = field(default_factory=dict)
     outbox: tuple[OutboxEntry, ...] = ()
     activity: Mapping[str, Activity] = field(default_factory=dict)
     adaptations: tuple[Adapted, ...] = ()
-    words: tuple[AppliedWord, ...] = ()
+    words: tuple[AppliedFeedback, ...] = ()
     undos: tuple[AnsweredUndo, ...] = ()
     samples: tuple[Piece, ...] = ()
     lumisections: Mapping[tuple[int, str, int], Mapping[str, Look]] = field(default_factory=dict)

@@ -36,9 +36,9 @@ from anomalyd.reports.rows import explanation_row, incident_columns, incident_of
 from anomalyd.reports.samples import SampleShelf, keep_pieces
 from anomalyd.reports.schema import migrate
 from anomalyd.reports.score_history import MAX_POINTS, superfluous
-from anomalyd.reports.step import Activity, Finding, OutboxEntry, Outgoing, Point, Step
+from anomalyd.reports.step import Activity, OutboxEntry, Outgoing, Point, Step, StoredChange
 
-__all__ = ["Activity", "Finding", "OutboxEntry", "Outgoing", "Point", "Step", "Store"]
+__all__ = ["Activity", "OutboxEntry", "Outgoing", "Point", "Step", "Store", "StoredChange"]
 
 _Headers = tuple[tuple[str, bytes], ...]
 
@@ -128,7 +128,7 @@ class Store:
         """
         evidence = [
             {"report": found.incident.id, "blob": encode(found.evidence)}
-            for found in step.findings
+            for found in step.stored_changes
             if found.evidence is not None
         ]
         with self._database.writing() as connection:
@@ -139,10 +139,10 @@ class Store:
             mark_applied(connection, step.words, now)
             mark_undone(connection, step.undos, now)
             keep_pieces(connection, step.samples)
-            self._keep_findings(connection, step.findings)
+            self._keep_findings(connection, step.stored_changes)
             if evidence:
                 connection.execute(self._database.upsert(t.evidence), evidence)
-            self._keep_points(connection, step.findings)
+            self._keep_points(connection, step.stored_changes)
             if step.activity:
                 connection.execute(self._upsert_activity, _activity_rows(step.activity))
             keep_looks(connection, self._database, step.lumisections)
@@ -281,7 +281,7 @@ class Store:
         if forgotten:
             connection.execute(delete(table).where(tuple_(table.c.detector, table.c.entity).in_(forgotten)))
 
-    def _keep_findings(self, connection: Connection, findings: Sequence[Finding]) -> None:
+    def _keep_findings(self, connection: Connection, stored_changes: Sequence[StoredChange]) -> None:
         now = self._clock()
         rows = [
             {
@@ -293,12 +293,12 @@ class Store:
                 "explained_for": None,
                 "explain_error": "",
             }
-            for found in sorted(findings, key=lambda found: found.incident.id)
+            for found in sorted(stored_changes, key=lambda found: found.incident.id)
         ]
         if rows:
             connection.execute(self._upsert_report, rows)
 
-    def _keep_points(self, connection: Connection, findings: Sequence[Finding]) -> None:
+    def _keep_points(self, connection: Connection, stored_changes: Sequence[StoredChange]) -> None:
         table = t.points
         rows = [
             {
@@ -307,7 +307,7 @@ class Store:
                 "autoencoder": point.autoencoder,
                 "classical": point.classical,
             }
-            for found in findings
+            for found in stored_changes
             for point in found.points
         ]
         if not rows:

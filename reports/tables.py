@@ -24,8 +24,8 @@ from sqlalchemy import (
 )
 from sqlalchemy.types import TypeDecorator, TypeEngine
 
-from anomalyd.reports.feedback import Verdict
 from anomalyd.reports.report import SeenBy, Severity, Status
+from anomalyd.verdict import Verdict
 
 
 class Real(TypeDecorator[float]):
@@ -65,7 +65,7 @@ class Whole(TypeDecorator[int]):
         return None if value is None else int(value)
 
 
-class Word(TypeDecorator[StrEnum]):
+class EnumText(TypeDecorator[StrEnum]):
     """A member of a StrEnum, stored as its value."""
 
     impl = Text
@@ -132,8 +132,8 @@ reports = Table(
     Column("detector", Text, nullable=False),
     Column("entity", Text, nullable=False, index=True),
     Column("sample_kind", Text, nullable=False),
-    Column("severity", Word(Severity), nullable=False),
-    Column("status", Word(Status), nullable=False, index=True),
+    Column("severity", EnumText(Severity), nullable=False),
+    Column("status", EnumText(Status), nullable=False, index=True),
     Column("onset", Real, nullable=False, index=True),
     Column("last", Real, nullable=False),
     Column("closed", Real),
@@ -142,7 +142,7 @@ reports = Table(
     Column("peak_time", Real, nullable=False),
     Column("autoencoder", Score),
     Column("classical", Score),
-    Column("seen_by", Word(SeenBy), nullable=False),
+    Column("seen_by", EnumText(SeenBy), nullable=False),
     Column("causes", Lines, nullable=False),
     Column("model", Text, nullable=False),
     Column("run", Whole),
@@ -270,7 +270,7 @@ words = Table(
     Column("id", BigInteger().with_variant(Integer, "sqlite"), primary_key=True),
     Column("detector", Text, nullable=False),
     Column("entity", Text, nullable=False),
-    Column("word", Word(Verdict), nullable=False),
+    Column("word", EnumText(Verdict), nullable=False),
     Column("who", Text, nullable=False),
     Column("reason", Text, nullable=False),
     Column("since", Real),

@@ -12,7 +12,7 @@ import typer
 from anomalyd.daemon.cli.options import log_to_stderr
 
 if TYPE_CHECKING:
-    from anomalyd.detectors.evaluation.metrics.competitor import Contender
+    from anomalyd.detectors.evaluation.metrics.competitor import Competitor
 
 Kind = Annotated[
     str,
@@ -91,21 +91,21 @@ def metrics(
         systematics_table,
     )
 
-    contender = _contender(kind, parameters, seed)
+    competitor = _contender(kind, parameters, seed)
     with showing() as progress:
-        measured = evaluate_metrics(data, out, contender, interval_s=interval, jobs=jobs, progress=progress)
+        measured = evaluate_metrics(data, out, competitor, interval_s=interval, jobs=jobs, progress=progress)
         _show(out / "results.md", figures_table(measured.rows))
         if systematics:
             strained = measure_systematics(
-                data, out, contender, interval_s=interval, jobs=jobs, progress=progress
+                data, out, competitor, interval_s=interval, jobs=jobs, progress=progress
             )
             draw_systematics(strained, out / "systematics.png")
             _show(out / "systematics.md", systematics_table(strained))
         if rates:
-            realised = measure_rates(data, out, contender, interval_s=interval, jobs=jobs, progress=progress)
+            realised = measure_rates(data, out, competitor, interval_s=interval, jobs=jobs, progress=progress)
             _show(out / "rates.md", rates_table(realised))
         if ablate:
-            found = measure_ablation(data, out, contender, interval_s=interval, jobs=jobs, progress=progress)
+            found = measure_ablation(data, out, competitor, interval_s=interval, jobs=jobs, progress=progress)
             _show(out / "ablation.md", ablation_table(found))
     _end(measured.failed)
 
@@ -125,9 +125,9 @@ def cases(
     from anomalyd.detectors.evaluation.metrics.case_results import evaluate_cases
     from anomalyd.detectors.evaluation.tables import cases_table
 
-    contender = _contender(kind, parameters, seed)
+    competitor = _contender(kind, parameters, seed)
     with showing() as progress:
-        rows = evaluate_cases(out, contender, machines=machines, jobs=jobs, progress=progress)
+        rows = evaluate_cases(out, competitor, machines=machines, jobs=jobs, progress=progress)
     _show(out / "cases.md", cases_table(rows))
 
 
@@ -234,8 +234,8 @@ def _levels(text: str) -> tuple[float, ...]:
     return levels
 
 
-def _contender(kind: str, parameters: str, seed: int) -> Contender:
-    from anomalyd.detectors.evaluation.metrics.competitor import Contender
+def _contender(kind: str, parameters: str, seed: int) -> Competitor:
+    from anomalyd.detectors.evaluation.metrics.competitor import Competitor
 
     try:
         given: Any = json.loads(parameters)
@@ -245,7 +245,7 @@ def _contender(kind: str, parameters: str, seed: int) -> Contender:
         raise typer.BadParameter(
             f'expected an object as {{"epochs": 20}}, found {parameters}', param_hint="--parameters"
         )
-    return Contender(kind, given, seed=seed)
+    return Competitor(kind, given, seed=seed)
 
 
 def _show(file: Path, text: str) -> None:

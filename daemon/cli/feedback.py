@@ -17,9 +17,10 @@ from anomalyd.daemon.cli.options import DEFAULT_CONFIG, MaybeConfig, StoreUrl, s
 from anomalyd.daemon.cli.read import Json, print_json
 from anomalyd.errors import AnomalydError, QuestionError
 from anomalyd.reports.adaptation import Adaptation
-from anomalyd.reports.feedback import OperatorWord, Verdict
+from anomalyd.reports.feedback import OperatorFeedback
 from anomalyd.reports.queries import Queries, Selection
 from anomalyd.reports.store import Store
+from anomalyd.verdict import Verdict
 
 Who = Annotated[str | None, typer.Option(help="Whose word it is; the login name by default.")]
 Reason = Annotated[str, typer.Option(help="Why: it stands in the report.")]
@@ -155,7 +156,7 @@ def adaptation_line(adaptation: Adaptation) -> str:
     )
 
 
-def word_line(word: OperatorWord) -> str:
+def word_line(word: OperatorFeedback) -> str:
     """Say a word in one line: when, of whom, for which detector, whose word, why, what came of it."""
     reason = f" ({word.reason})" if word.reason else ""
     return (
@@ -164,7 +165,7 @@ def word_line(word: OperatorWord) -> str:
     )
 
 
-def _word_outcome(word: OperatorWord) -> str:
+def _word_outcome(word: OperatorFeedback) -> str:
     return word.outcome if word.applied is not None else "waits; a running daemon takes it within seconds"
 
 

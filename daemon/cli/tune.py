@@ -16,7 +16,7 @@ from anomalyd.daemon.config.config import Config, DetectorConfig, load_config
 if TYPE_CHECKING:
     from anomalyd.daemon.learning.training import History
     from anomalyd.detectors.detector import Progress
-    from anomalyd.detectors.evaluation.metrics.competitor import Contender
+    from anomalyd.detectors.evaluation.metrics.competitor import Competitor
     from anomalyd.detectors.tuning.folds import Fold
     from anomalyd.detectors.tuning.study import Tuned
 
@@ -67,18 +67,18 @@ def tune(
         raise typer.BadParameter("--data and --kind go together", param_hint="--data")
     with showing() as progress:
         if data is not None and kind is not None:
-            contender, folds = _labelled(data, kind, interval, seed)
+            competitor, folds = _labelled(data, kind, interval, seed)
             name = None
         else:
             found = load_config(config)
             chosen = _one(found, detector)
             history = history_of(found, csv, parquet, entity, from_store)
-            contender, folds = _unlabelled(found, chosen, history, classical, seed, progress)
+            competitor, folds = _unlabelled(found, chosen, history, classical, seed, progress)
             name = chosen.name
         from anomalyd.detectors.tuning.study import tune as search
 
-        tuned = search(contender, folds, study, trials=trials, jobs=jobs, seed=seed, progress=progress)
-    typer.echo(_told(name, contender.kind, classical, contender.parameters, tuned))
+        tuned = search(competitor, folds, study, trials=trials, jobs=jobs, seed=seed, progress=progress)
+    typer.echo(_reported(name, competitor.kind, classical, competitor.parameters, tuned))
 
 
 def _one(config: Config, name: str | None) -> DetectorConfig:
@@ -91,14 +91,14 @@ def _one(config: Config, name: str | None) -> DetectorConfig:
     return chosen[0]
 
 
-def _labelled(data: Path, kind: str, interval_s: float, seed: int) -> tuple[Contender, list[Fold]]:
-    from anomalyd.detectors.evaluation.metrics.competitor import Contender
+def _labelled(data: Path, kind: str, interval_s: float, seed: int) -> tuple[Competitor, list[Fold]]:
+    from anomalyd.detectors.evaluation.metrics.competitor import Competitor
     from anomalyd.detectors.evaluation.metrics.labelled import files_of, read_labelled
     from anomalyd.detectors.tuning.folds import folds_with_labels
 
-    contender = Contender(kind, seed=seed)
-    contender.check()
-    return contender, folds_with_labels([read_labelled(file, interval_s) for file in files_of(data)])
+    competitor = Competitor(kind, seed=seed)
+    competitor.check()
+    return competitor, folds_with_labels([read_labelled(file, interval_s) for file in files_of(data)])
 
 
 def _unlabelled(
@@ -108,25 +108,25 @@ def _unlabelled(
     classical: bool,
     seed: int,
     progress: Progress,
-) -> tuple[Contender, list[Fold]]:
+) -> tuple[Competitor, list[Fold]]:
     from anomalyd.daemon.learning.history import read_history
     from anomalyd.daemon.scoring.alert_policy import Policy
-    from anomalyd.detectors.evaluation.metrics.competitor import Contender
+    from anomalyd.detectors.evaluation.metrics.competitor import Competitor
     from anomalyd.detectors.tuning.folds import folds_without_labels
 
     if classical:
-        contender = Contender(detector.classical_kind, detector.classical_parameters, seed=seed)
+        competitor = Competitor(detector.classical_kind, detector.classical_parameters, seed=seed)
     else:
-        contender = Contender(detector.kind, detector.parameters, seed=seed)
-    contender.check()
+        competitor = Competitor(detector.kind, detector.parameters, seed=seed)
+    competitor.check()
     if history is None:
         training = read_history(config, [detector], progress=progress)[detector.name]
     else:
         training = history([detector])[detector.name]
-    return contender, folds_without_labels(Policy.of(detector).learnable(training), seed=seed)
+    return competitor, folds_without_labels(Policy.of(detector).learnable(training), seed=seed)
 
 
-def _told(name: str | None, kind: str, classical: bool, given: Mapping[str, Any], tuned: Tuned) -> str:
+def _reported(name: str | None, kind: str, classical: bool, given: Mapping[str, Any], tuned: Tuned) -> str:
     """Say what was found as YAML to be put into the configuration."""
     best = {**given, **{n: _short(value) for n, value in tuned.best.items()}}
     setting = "classical_parameters" if classical else "parameters"

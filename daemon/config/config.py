@@ -14,7 +14,7 @@ from pydantic import BaseModel, Field, SecretStr, ValidationError, model_validat
 
 from anomalyd.daemon.config.alert_config import AlertPolicy
 from anomalyd.daemon.config.section import STRICT, Count, Name, Seconds
-from anomalyd.detectors.registry import autoencoder_kinds, classical_peer, detector_class, kinds
+from anomalyd.detectors.registry import autoencoder_kinds, classical_baseline, detector_class, kinds
 from anomalyd.errors import ConfigError
 
 
@@ -92,7 +92,7 @@ class TrainingConfig(_Section):
 
 
 class DetectorConfig(_Section):
-    """One detector pair: an autoencoder and its classical peer on the same samples."""
+    """One detector pair: an autoencoder and its classical baseline on the same samples."""
 
     name: Name
     kind: Name
@@ -120,7 +120,7 @@ class DetectorConfig(_Section):
     @property
     def classical_kind(self) -> str:
         """The classical detector that runs beside it: the one named, or the kind's own."""
-        return self.classical if self.classical is not None else classical_peer(self.kind)
+        return self.classical if self.classical is not None else classical_baseline(self.kind)
 
     def watches(self, entity: str) -> bool:
         """Say whether this detector watches the entity (shell patterns, case matters)."""

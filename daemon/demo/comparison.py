@@ -19,7 +19,7 @@ class Injected:
 
 
 @dataclass(frozen=True, slots=True)
-class Verdict:
+class Comparison:
     """What was injected and found by which report, what was missed, and the reports that nothing explains."""
 
     found: tuple[tuple[Injected, Incident], ...]
@@ -27,7 +27,7 @@ class Verdict:
     false_alarms: tuple[Incident, ...]
 
 
-def judge(injected: Sequence[Injected], incidents: Sequence[Incident], tolerance_s: float) -> Verdict:
+def judge(injected: Sequence[Injected], incidents: Sequence[Incident], tolerance_s: float) -> Comparison:
     """Match incidents to what was injected: the same entity, and times that touch within a tolerance.
 
     The tolerance is for what the machine still does when a load has ended, and for the last map of a fault.
@@ -50,4 +50,4 @@ def judge(injected: Sequence[Injected], incidents: Sequence[Incident], tolerance
         else:
             missed.append(each)
     false_alarms = tuple(incident for incident in incidents if incident.id not in explained)
-    return Verdict(tuple(found), tuple(missed), false_alarms)
+    return Comparison(tuple(found), tuple(missed), false_alarms)

@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 from anomalyd.daemon.config.config import Config
 from anomalyd.daemon.demo.comparison import Injected
 from anomalyd.daemon.learning.history import read_history
-from anomalyd.detectors.detector import Stretch, TrainingSet
-from anomalyd.detectors.detector_pair import Pair
+from anomalyd.detectors.detector import SeriesWindow, TrainingSet
+from anomalyd.detectors.detector_pair import DetectorPair
 from anomalyd.detectors.evaluation.figures import events_of
 from anomalyd.detectors.library import ModelLibrary
 from anomalyd.errors import AnomalydError
@@ -78,7 +78,7 @@ def look_again(config: Config, missed: Injected, tolerance_s: float) -> str:
         return f"why is not known: {error}"
 
 
-def reached(pair: Pair, history: TrainingSet, missed: Injected, tolerance_s: float) -> Reached:
+def reached(pair: DetectorPair, history: TrainingSet, missed: Injected, tolerance_s: float) -> Reached:
     """Score what an entity sent since the models were trained, and see what the fault came to."""
     series = history.series.get(missed.entity)
     nothing = Reached(0, np.nan, np.nan, 0, 0)
@@ -91,7 +91,7 @@ def reached(pair: Pair, history: TrainingSet, missed: Injected, tolerance_s: flo
     under = (times >= missed.first) & (times <= missed.last + tolerance_s)
     if not under.any():
         return nothing
-    (scores,) = pair.score([Stretch(missed.entity, times, series.values[since])])
+    (scores,) = pair.score([SeriesWindow(missed.entity, times, series.values[since])])
     above = np.nan_to_num(scores.either[under]) > 1
     busy = None
     if BUSY in history.features and learnt.any():

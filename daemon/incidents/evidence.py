@@ -8,8 +8,8 @@ import numpy as np
 
 from anomalyd.daemon.scoring.entity_state import RECENT_ROWS
 from anomalyd.daemon.stages import Scored
-from anomalyd.detectors.detector import Stretch
-from anomalyd.detectors.detector_pair import Pair
+from anomalyd.detectors.detector import SeriesWindow
+from anomalyd.detectors.detector_pair import DetectorPair
 from anomalyd.detectors.maps.geometries.known import geometry_of
 from anomalyd.detectors.maps.regions import describe_region
 from anomalyd.reports.report import Evidence
@@ -18,27 +18,27 @@ _CAUSES = 3
 """Metrics named as causes: more than three are not read at 3 a.m.; the attribution has them all."""
 
 
-def testify(pair: Pair, scored: Scored, k: int) -> tuple[Evidence, tuple[str, ...]]:
-    """Give the evidence of the k-th sample of a scored stretch, and its causes, worst first."""
-    stretch = scored.stretch
+def evidence_of(pair: DetectorPair, scored: Scored, k: int) -> tuple[Evidence, tuple[str, ...]]:
+    """Give the evidence of the k-th sample of a scored window, and its causes, worst first."""
+    window = scored.window
     autoencoder, classical = scored.scores.autoencoder, scored.scores.classical
     # The autoencoder's view, unless only the classical test saw anything.
     view = classical if classical.score[k] > 1 and not autoencoder.score[k] > 1 else autoencoder
-    before = Stretch(stretch.entity, stretch.times[:k], stretch.values[:k], stretch.state)
-    # A stretch read after an outage holds thousands of rows; only the last ones are drawn.
+    before = SeriesWindow(window.entity, window.times[:k], window.values[:k], window.state)
+    # A window read after an outage holds thousands of rows; only the last ones are drawn.
     drawn = slice(-RECENT_ROWS, None) if pair.sample_kind == "vector" else slice(0, 0)
     evidence = Evidence(
-        time=float(stretch.times[k]),
+        time=float(window.times[k]),
         features=pair.features,
-        values=stretch.values[k],
+        values=window.values[k],
         expectation=view.expectation[k],
         error=view.error[k],
         contribution=view.contribution[k],
         history_times=np.concatenate([scored.recent_times, before.times])[drawn],
         history=np.concatenate([scored.recent, before.values])[drawn],
-        state=pair.score([before])[0].state if k else stretch.state,
+        state=pair.score([before])[0].state if k else window.state,
     )
-    return evidence, _causes(stretch.entity, evidence)
+    return evidence, _causes(window.entity, evidence)
 
 
 def _causes(entity: str, evidence: Evidence) -> tuple[str, ...]:

@@ -17,8 +17,8 @@ import numpy as np
 from anomalyd.daemon.config.config import ExplainConfig
 from anomalyd.daemon.kafka.messages import report_entry
 from anomalyd.daemon.telemetry.telemetry import Telemetry
-from anomalyd.detectors.detector import Explainable, Stretch
-from anomalyd.detectors.detector_pair import Pair, member_state
+from anomalyd.detectors.detector import Explainable, SeriesWindow
+from anomalyd.detectors.detector_pair import DetectorPair, member_state
 from anomalyd.detectors.library import ModelLibrary
 from anomalyd.detectors.maps.geometries.known import geometry_of
 from anomalyd.detectors.threshold import parted
@@ -61,7 +61,7 @@ class Explainer:
         self._output_topic = output_topic
         self._clock = clock
         self._on_explained = on_explained
-        self._pairs: dict[tuple[str, str], Pair] = {}
+        self._pairs: dict[tuple[str, str], DetectorPair] = {}
         self._wake = threading.Event()
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._run, name="explainer", daemon=True)
@@ -140,7 +140,7 @@ class Explainer:
             # The autoencoder saw nothing to attribute; the classical test says itself what it saw.
             attributions.append(Attribution("classical-contribution", evidence.contribution, 0.0))
         if isinstance(detector, Explainable):
-            stretch = Stretch(
+            window = SeriesWindow(
                 incident.entity,
                 np.array([evidence.time]),
                 evidence.values[None],
@@ -149,7 +149,7 @@ class Explainer:
             try:
                 attributions += explain(
                     detector,
-                    stretch,
+                    window,
                     self._config.methods,
                     shape=evidence.values.shape,
                     budget_s=self._config.budget_s,
@@ -172,7 +172,7 @@ class Explainer:
             for each in attributions
         ]
 
-    def _pair(self, detector: str, version: str) -> Pair:
+    def _pair(self, detector: str, version: str) -> DetectorPair:
         """Load the very version that scored the evidence; a handful stay in memory."""
         pair = self._pairs.get((detector, version))
         if pair is None:

@@ -17,19 +17,20 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from anomalyd.daemon.config.config import Config
-from anomalyd.daemon.incidents.stored_changes import event_entries, finding
-from anomalyd.daemon.incidents.tracking import Change, annotate, settle_as_normal
-from anomalyd.daemon.kafka.messages import adapted_entry, undone_entry, word_entry
-from anomalyd.daemon.scoring.active_model import Watch
-from anomalyd.daemon.scoring.entity_state import Memories, Memory, decode_state, encode, encode_state
+from anomalyd.daemon.incidents.stored_changes import event_entries, stored_change
+from anomalyd.daemon.incidents.tracking import Change, annotate, close_as_normal
+from anomalyd.daemon.kafka.messages import adapted_entry, feedback_entry, undone_entry
+from anomalyd.daemon.scoring.active_model import ActiveModel
+from anomalyd.daemon.scoring.entity_state import EntityState, EntityStates, decode_state, encode, encode_state
 from anomalyd.daemon.telemetry.telemetry import Telemetry
-from anomalyd.detectors.detector import State, Word
+from anomalyd.detectors.detector import State
 from anomalyd.detectors.library import LoadedPair
 from anomalyd.reports.adaptation import Adaptation, Adapted, AnsweredUndo, adaptation_id
-from anomalyd.reports.feedback import AppliedWord, OperatorWord, Verdict
+from anomalyd.reports.feedback import AppliedFeedback, OperatorFeedback
 from anomalyd.reports.narrative import said, taken_back
 from anomalyd.reports.step import Step
 from anomalyd.reports.store import Store
+from anomalyd.verdict import Verdict
 
 _log = logging.getLogger(__name__)
 
@@ -52,15 +53,15 @@ class _Lesson:
     taken_back: tuple[Adaptation, ...] = ()
 
 
-class Settler:
+class FeedbackApplier:
     """Applies what operators said to what is remembered of their entities."""
 
     def __init__(
         self,
         config: Config,
         store: Store,
-        memories: Memories,
-        watches: Mapping[str, Watch],
+        entity_states: EntityStates,
+        watches: Mapping[str, ActiveModel],
         telemetry: Telemetry,
         *,
         clock: Callable[[], float],
@@ -68,15 +69,15 @@ class Settler:
     ) -> None:
         self._config = config
         self._store = store
-        self._memories = memories
-        self._watches = watches
+        self._entity_states = entity_states
+        self._active_models = watches
         self._telemetry = telemetry
         self._clock = clock
         self._stopwatch = stopwatch
         self._waiting_since: dict[tuple[str, str], float] = {}
         self._next_clean = 0.0
 
-    def settle(self, unmoved: Moves) -> list[Change]:
+    def apply_pending(self, unmoved: Moves) -> list[Change]:
         """Apply all that waits; gives the incidents that changed, which are stored then.
 
         `unmoved`: the stored offsets of the partitions that are ours, as moves that go nowhere: the
@@ -89,7 +90,7 @@ class Settler:
         """
         changes: list[Change] = []
         waiting: set[tuple[str, str]] = set()
-        for word in self._store.ledger.pending_words():
+        for word in self._store.ledger.pending_feedback():
             waiting.add((word.detector, word.entity))
             if self._is_ours(word.detector, word.entity):
                 changes += self._apply(word, unmoved)
@@ -102,29 +103,29 @@ class Settler:
         return changes
 
     def _is_ours(self, detector: str, entity: str) -> bool:
-        if detector not in self._watches:
+        if detector not in self._active_models:
             return False  # of a daemon with another configuration
         since = self._waiting_since.setdefault((detector, entity), self._stopwatch())
-        return self._memories.holds(detector, entity) or self._stopwatch() - since >= _NOBODYS_S
+        return self._entity_states.holds(detector, entity) or self._stopwatch() - since >= _NOBODYS_S
 
-    def _apply(self, word: OperatorWord, unmoved: Moves) -> list[Change]:
-        held = self._memories.holds(word.detector, word.entity)
-        memory = self._memories.get(word.detector, word.entity)
-        now = memory.track.newest
+    def _apply(self, word: OperatorFeedback, unmoved: Moves) -> list[Change]:
+        held = self._entity_states.holds(word.detector, word.entity)
+        entity_state = self._entity_states.get(word.detector, word.entity)
+        now = entity_state.track.newest
         if not np.isfinite(now):
             outcome = f"detector {word.detector} has not scored {word.entity} yet: there is nothing to settle"
-            lesson, since, until = _Lesson(memory.state, outcome), None, None
+            lesson, since, until = _Lesson(entity_state.state, outcome), None, None
         else:
-            onset = memory.track.incident.onset if memory.track.incident is not None else now
+            onset = entity_state.track.incident.onset if entity_state.track.incident is not None else now
             since, until = min(word.since if word.since is not None else onset, now), now
-            lesson = self._teach(word, memory, since, now)
-        settle = settle_as_normal if word.word is Verdict.NORMAL else annotate
-        track, change = settle(memory.track, said(word))
+            lesson = self._teach(word, entity_state, since, now)
+        apply_pending = close_as_normal if word.word is Verdict.NORMAL else annotate
+        track, change = apply_pending(entity_state.track, said(word))
         outcome = lesson.outcome
         if change is not None:
             how = "is closed" if word.word is Verdict.NORMAL else "says so"
             outcome += f"; report {change.incident.id} {how}"
-        applied = AppliedWord(word.id, since, until, outcome)
+        applied = AppliedFeedback(word.id, since, until, outcome)
         about = replace(word, since=since, until=until, applied=self._clock(), outcome=outcome)
         step = Step(
             self._config.kafka.group,
@@ -134,7 +135,7 @@ class Settler:
                 entry
                 for topic in self._topics()
                 for entry in (
-                    word_entry(about, topic),
+                    feedback_entry(about, topic),
                     *(adapted_entry(each, topic) for each in lesson.adapted),
                 )
             ),
@@ -142,7 +143,7 @@ class Settler:
         self._commit(
             step,
             (word.detector, word.entity),
-            replace(memory, state=lesson.state, track=track),
+            replace(entity_state, state=lesson.state, track=track),
             change,
             unmoved,
             held,
@@ -153,52 +154,54 @@ class Settler:
         _log.info("word %d of %s on %s: %s", word.id, word.who, word.entity, outcome)
         return [] if change is None else [change]
 
-    def _teach(self, word: OperatorWord, memory: Memory, since: float, now: float) -> _Lesson:
+    def _teach(self, word: OperatorFeedback, entity_state: EntityState, since: float, now: float) -> _Lesson:
         """Let the detectors learn from a word, if they can."""
-        loaded = self._watches[word.detector].loaded
+        loaded = self._active_models[word.detector].loaded
         if loaded is None:
-            return _Lesson(memory.state, "no model is at work, so none learns from it")
+            return _Lesson(entity_state.state, "no model is at work, so none learns from it")
         if not loaded.pair.adaptive:
             again = "; a new incident opens if the scores stay above 1" if word.word is Verdict.NORMAL else ""
             kind = loaded.pair.autoencoder.card.kind
-            return _Lesson(memory.state, f"this kind of detector ({kind}) does not learn from it{again}")
-        if memory.model != loaded.version or not memory.state:
             return _Lesson(
-                memory.state,
+                entity_state.state, f"this kind of detector ({kind}) does not learn from it{again}"
+            )
+        if entity_state.model != loaded.version or not entity_state.state:
+            return _Lesson(
+                entity_state.state,
                 f"model {loaded.version} has not scored it yet, so it learns nothing from this; "
                 "say it again if it alerts",
             )
         try:
-            state = loaded.pair.told(memory.state, Word(word.word), since, now)
+            state = loaded.pair.apply_feedback(entity_state.state, word.word, since, now)
         except Exception as error:
             # A fault must not bring the daemon down: the word would wait in the store and do it again.
             _log.exception("word %d cannot be learnt", word.id)
             return _Lesson(
-                memory.state, f"the detectors could not learn it ({error!r}); please report this fault"
+                entity_state.state, f"the detectors could not learn it ({error!r}); please report this fault"
             )
         what = f"told-{word.word}"
         adapted = Adapted(
             adaptation_id(word.detector, word.entity, now, what, {f"word {word.id}"}),
             word.detector,
             word.entity,
-            memory.model,
+            entity_state.model,
             now,
             what,
             said(word),
-            encode_state(memory.state),
+            encode_state(entity_state.state),
         )
         learnt = "learnt as normal" if word.word is Verdict.NORMAL else "kept out of what is learnt as normal"
         return _Lesson(state, f"{learnt}; undo with `anomalyd adaptations undo {adapted.id}`", (adapted,))
 
     def _undo(self, asked: Adaptation, unmoved: Moves) -> list[Change]:
-        held = self._memories.holds(asked.detector, asked.entity)
-        memory = self._memories.get(asked.detector, asked.entity)
-        lesson = self._unlearn(asked, memory)
-        track, change = memory.track, None
+        held = self._entity_states.holds(asked.detector, asked.entity)
+        entity_state = self._entity_states.get(asked.detector, asked.entity)
+        lesson = self._unlearn(asked, entity_state)
+        track, change = entity_state.track, None
         if lesson.taken_back:
             assert asked.undo_asked is not None
             note = taken_back(asked.id, asked.undo_by, asked.undo_asked, asked.undo_reason)
-            track, change = annotate(memory.track, note)
+            track, change = annotate(entity_state.track, note)
         answer = AnsweredUndo(asked.id, lesson.outcome, tuple(each.id for each in lesson.taken_back))
         step = Step(
             self._config.kafka.group,
@@ -212,7 +215,7 @@ class Settler:
         self._commit(
             step,
             (asked.detector, asked.entity),
-            replace(memory, state=lesson.state, track=track),
+            replace(entity_state, state=lesson.state, track=track),
             change,
             unmoved,
             held,
@@ -222,26 +225,26 @@ class Settler:
         _log.info("undo of %s, asked by %s: %s", asked.id, asked.undo_by, lesson.outcome)
         return [] if change is None else [change]
 
-    def _unlearn(self, asked: Adaptation, memory: Memory) -> _Lesson:
+    def _unlearn(self, asked: Adaptation, entity_state: EntityState) -> _Lesson:
         """Take an adaptation back, and before it those after it: newest first, so that each fits."""
-        loaded = self._watches[asked.detector].loaded
+        loaded = self._active_models[asked.detector].loaded
         if loaded is None:
-            return _Lesson(memory.state, "refused: no model is at work; ask again once there is one")
-        if not asked.model == memory.model == loaded.version:
+            return _Lesson(entity_state.state, "refused: no model is at work; ask again once there is one")
+        if not asked.model == entity_state.model == loaded.version:
             return _Lesson(
-                memory.state,
+                entity_state.state,
                 f"refused: it was of model {asked.model}, and model {loaded.version} is at work now, which "
                 "began without it",
             )
         chain = self._store.ledger.undo_chain(asked.id)
         if not chain or chain[-1][1] is None:
-            return _Lesson(memory.state, "refused: the state before it is no longer kept")
+            return _Lesson(entity_state.state, "refused: the state before it is no longer kept")
         try:
-            state = _take_back(loaded, memory.state, [blob for _, blob in chain if blob is not None])
+            state = _take_back(loaded, entity_state.state, [blob for _, blob in chain if blob is not None])
         except Exception as error:
             _log.exception("adaptation %s cannot be undone", asked.id)
             return _Lesson(
-                memory.state, f"refused: it could not be undone ({error!r}); please report this fault"
+                entity_state.state, f"refused: it could not be undone ({error!r}); please report this fault"
             )
         later = len(chain) - 1
         more = f", with {later} that came after it" if later else ""
@@ -251,7 +254,7 @@ class Settler:
         self,
         step: Step,
         key: tuple[str, str],
-        memory: Memory,
+        entity_state: EntityState,
         change: Change | None,
         unmoved: Moves,
         held: bool,
@@ -262,16 +265,16 @@ class Settler:
             replace(
                 step,
                 moves=unmoved,
-                findings=tuple(map(finding, changes)),
-                states={key: encode(memory)} if np.isfinite(memory.track.newest) else {},
+                stored_changes=tuple(map(stored_change, changes)),
+                states={key: encode(entity_state)} if np.isfinite(entity_state.track.newest) else {},
                 outbox=(*step.outbox, *events),
             )
         )
         if held:
-            self._memories.put(*key, memory)
+            self._entity_states.put(*key, entity_state)
         else:
             # Nobody's: the next daemon that scores it may be another one.
-            self._memories.forget(*key)
+            self._entity_states.forget(*key)
 
     def _topics(self) -> Sequence[str]:
         return [] if self._config.output.topic is None else [self._config.output.topic]

@@ -7,12 +7,12 @@ from collections.abc import Iterable
 from anomalyd.daemon.incidents.tracking import Change
 from anomalyd.daemon.kafka.messages import report_entry
 from anomalyd.reports.narrative import narrate
-from anomalyd.reports.step import Finding, OutboxEntry
+from anomalyd.reports.step import OutboxEntry, StoredChange
 
 
-def finding(change: Change) -> Finding:
+def stored_change(change: Change) -> StoredChange:
     """Give what the store keeps of a change; the evidence only where it is new."""
-    return Finding(
+    return StoredChange(
         incident=change.incident,
         narrative=_narrative(change),
         evidence=change.evidence if change.fresh or "opened" in change.events else None,

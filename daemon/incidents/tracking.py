@@ -24,15 +24,15 @@ from anomalyd.reports.step import Point
 Event = Literal["opened", "escalated", "updated", "closed"]
 
 Witness = Callable[[int], tuple[Evidence, tuple[str, ...]]]
-"""Gives the evidence of the k-th sample of a stretch, and its causes, worst first."""
+"""Gives the evidence of the k-th sample of a window, and its causes, worst first."""
 
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """What a stretch did to an incident.
+    """What a window did to an incident.
 
     `events`: what happened, in order; "updated" only if nothing else did. `evidence` is the
-    incident's worst sample so far, `fresh` says whether it is new. `points` is its course in this stretch.
+    incident's worst sample so far, `fresh` says whether it is new. `points` is its course in this window.
     `notes`: sentences on what was assumed of it, and what people said.
     """
 
@@ -77,7 +77,7 @@ class IncidentTracker:
         witness: Witness,
         notes: Sequence[Note] = (),
     ) -> tuple[Track, list[Change]]:
-        """Take a stretch into account: the entity's course after it, and what changed.
+        """Take a window into account: the entity's course after it, and what changed.
 
         `judgement` says what the policy makes of its samples. An anomalous one that may open no incident goes
         on with one that is open, and is quiet otherwise. `notes` go to the incident that goes on at their
@@ -86,12 +86,12 @@ class IncidentTracker:
         if scored.late:
             return track, []
         autoencoder, classical = scored.scores.autoencoder.score, scored.scores.classical.score
-        newest = float(scored.stretch.times[-1])
+        newest = float(scored.window.times[-1])
         if track.incident is None and not judgement.opens.any():
             return replace(track, newest=newest), []
         course = _Course(self._policy, track, scored, witness)
         judged = np.isfinite(autoencoder) | np.isfinite(classical)
-        told = _by_row(notes, scored.stretch.times)
+        told = _by_row(notes, scored.window.times)
         for k in range(len(judged)):
             # Before the sample that may close it, else with the one that may begin it.
             noted = course.note(told.get(k, ()))
@@ -104,7 +104,7 @@ class IncidentTracker:
         return course.end(newest)
 
 
-def settle_as_normal(track: Track, note: str) -> tuple[Track, Change | None]:
+def close_as_normal(track: Track, note: str) -> tuple[Track, Change | None]:
     """End what goes on at the newest sample, because somebody said that it is normal."""
     if track.incident is None or not track.opened:
         return Track(newest=track.newest), None
@@ -132,7 +132,7 @@ def _by_row(notes: Sequence[Note], times: NDArray[np.float64]) -> dict[int, tupl
 
 
 class _Course:
-    """The course of one entity through one stretch."""
+    """The course of one entity through one window."""
 
     def __init__(self, policy: AlertPolicy, track: Track, scored: Scored, witness: Witness) -> None:
         self._policy = policy
@@ -204,7 +204,7 @@ class _Course:
         return True
 
     def end(self, newest: float) -> tuple[Track, list[Change]]:
-        """Give the course after the stretch, and what changed."""
+        """Give the course after the window, and what changed."""
         if self._incident is not None:
             if self._opened:
                 self._emit("updated")
@@ -283,7 +283,7 @@ class _Course:
         self._points = []
 
     def _look(self) -> bool:
-        """Fetch the evidence of the worst sample of this stretch, if it is the incident's worst."""
+        """Fetch the evidence of the worst sample of this window, if it is the incident's worst."""
         if self._worst is None or self._incident is None:
             return False
         self._evidence, causes = self._witness(self._worst)

@@ -19,11 +19,11 @@ from anomalyd.daemon.intake.align import STATE_NAME as ALIGN
 from anomalyd.daemon.intake.alignment import alignments
 from anomalyd.daemon.intake.decode import Decoder
 from anomalyd.daemon.intake.metric_presence import STATE_NAME as PRESENCE
-from anomalyd.daemon.intake.metric_presence import Change, Presence
+from anomalyd.daemon.intake.metric_presence import Change, MetricPresence
 from anomalyd.daemon.intake.reported_offsets import STATE_NAME as TOLD
-from anomalyd.daemon.intake.reported_offsets import Told
-from anomalyd.daemon.kafka.poll_result import Batch, Partition
-from anomalyd.daemon.stages import DeadLetter, Sample
+from anomalyd.daemon.intake.reported_offsets import ReportedOffsets
+from anomalyd.daemon.kafka.poll_result import Batch
+from anomalyd.daemon.stages import DeadLetter, Partition, Sample
 from anomalyd.daemon.telemetry.telemetry import Telemetry
 from anomalyd.reports.store import Store
 
@@ -53,8 +53,8 @@ class Intake:
         self._decoder = decoder
         self._telemetry = telemetry
         self._aligner = Aligner(alignments(inputs), SETTLE_S)
-        self._presence = Presence()
-        self._told = Told()
+        self._presence = MetricPresence()
+        self._reported = ReportedOffsets()
 
     @property
     def holds_back(self) -> bool:
@@ -86,7 +86,9 @@ class Intake:
         with self._telemetry.stage("align"):
             aligned = self._aligner.add(decoded, now, behind) + self._aligner.flush(now)
             late = Counter(
-                s.topic for s in self._aligner.take_late() if self._told.fresh(s.topic, s.partition, s.offset)
+                s.topic
+                for s in self._aligner.take_late()
+                if self._reported.fresh(s.topic, s.partition, s.offset)
             )
             changes = self._presence.look(aligned)
         return Arrivals(tuple(aligned), tuple(dead), late, tuple(changes))
@@ -96,7 +98,7 @@ class Intake:
         states = {(ALIGN, entity): blob for entity, blob in self._aligner.state().items()}
         states |= {(PRESENCE, entity): blob for entity, blob in self._presence.state().items()}
         if self.holds_back:
-            states |= {(TOLD, place): blob for place, blob in self._told.state(read).items()}
+            states |= {(TOLD, place): blob for place, blob in self._reported.state(read).items()}
         return states
 
     def restore(self, store: Store) -> None:
@@ -108,7 +110,7 @@ class Intake:
         """
         self._aligner.restore(store.entity_states(ALIGN))
         self._presence.restore(store.entity_states(PRESENCE))
-        self._told.restore(store.entity_states(TOLD))
+        self._reported.restore(store.entity_states(TOLD))
 
     def tell(self, arrivals: Arrivals) -> None:
         """Tell those who watch what is stored now."""
@@ -139,8 +141,8 @@ class Intake:
             samples += decoded
             place = (batch.topic, batch.partition)
             if batch.records[0].offset < stored.get(place, 0):
-                self._told.begin_anew(*place)
-            dead += [letter for letter in refused if self._told.fresh(*place, letter.record.offset)]
+                self._reported.begin_anew(*place)
+            dead += [letter for letter in refused if self._reported.fresh(*place, letter.record.offset)]
             self._telemetry.consumed(batch.topic, len(batch.records))
             self._telemetry.decoded(batch.topic, len(decoded))
         return samples, dead

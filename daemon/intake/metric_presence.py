@@ -90,7 +90,7 @@ class _Entity:
 
     def look(self, values: Mapping[str, float | None]) -> tuple[list[str], list[str]]:
         """Count any vector: the metrics that appeared with it, and those that vanished."""
-        self.settle()
+        self.apply_pending()
         self.count += 1
         present = [name for name, value in values.items() if value is not None]
         appeared = []
@@ -110,7 +110,7 @@ class _Entity:
         )
         return (appeared if self.count > FIRST else []), vanished
 
-    def settle(self) -> None:
+    def apply_pending(self) -> None:
         """Bring the metrics up to date with the run of like vectors."""
         if self.run:
             for name in self.steady:
@@ -121,7 +121,7 @@ class _Entity:
             self.run = 0
 
 
-class Presence:
+class MetricPresence:
     """Looks at the vectors of all entities."""
 
     def __init__(self) -> None:
@@ -156,7 +156,7 @@ class Presence:
         out = {}
         for name in changed:
             entity = self._entities[name]
-            entity.settle()
+            entity.apply_pending()
             out[name] = msgspec.msgpack.encode(_Kept(entity.count, entity.metrics))
         return out
 

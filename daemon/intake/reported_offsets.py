@@ -4,19 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from anomalyd.daemon.stages import Partition
+
 STATE_NAME = "@told"  # no detector can have this name: the store keeps both side by side
 
-_Partition = tuple[str, int]
 
-
-class Told:
+class ReportedOffsets:
     """Tells what is read for the first time from what is read again after a restart.
 
     The stored offsets stop where `align` holds something back; its neighbours have been dealt with already.
     """
 
     def __init__(self) -> None:
-        self._before: dict[_Partition, int] = {}
+        self._before: dict[Partition, int] = {}
 
     def fresh(self, topic: str, partition: int, offset: int) -> bool:
         """Say whether a record was never told of before."""
@@ -26,7 +26,7 @@ class Told:
         """Note that a topic was deleted and made again."""
         self._before.pop((topic, partition), None)
 
-    def state(self, read: Mapping[_Partition, int]) -> dict[str, bytes]:
+    def state(self, read: Mapping[Partition, int]) -> dict[str, bytes]:
         """Give what to store once everything before these offsets is told."""
         # Reading again, it may be killed again before it is where it was: never back.
         return {

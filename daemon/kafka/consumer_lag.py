@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping
 
-from anomalyd.daemon.kafka.poll_result import Partition
+from anomalyd.daemon.stages import Partition
 
 
-class Backlog:
+class ConsumerLag:
     """The consumer lag of each partition as it was last measured."""
 
     def __init__(self) -> None:

@@ -8,7 +8,7 @@ import msgspec
 
 from anomalyd.daemon.stages import DeadLetter
 from anomalyd.reports.adaptation import Adaptation, Adapted
-from anomalyd.reports.feedback import OperatorWord
+from anomalyd.reports.feedback import OperatorFeedback
 from anomalyd.reports.report import Incident
 from anomalyd.reports.step import OutboxEntry
 
@@ -64,7 +64,7 @@ def undone_entry(adaptation: Adaptation, topic: str, who: str, outcome: str) -> 
     return _event("undone", topic, adaptation.id, {**_fields(adaptation), "who": who, "outcome": outcome})
 
 
-def word_entry(word: OperatorWord, topic: str) -> OutboxEntry:
+def feedback_entry(word: OperatorFeedback, topic: str) -> OutboxEntry:
     """Make the message of an operator's word that was applied ("word"): whose it was, what came of it."""
     return _event("word", topic, f"word-{word.id}", msgspec.to_builtins(word))
 

@@ -21,12 +21,12 @@ from kafka.errors import MessageSizeTooLargeError, RecordListTooLargeError
 from anomalyd.daemon.config.config import KafkaConfig
 from anomalyd.daemon.kafka.connection import connect
 from anomalyd.daemon.kafka.messages import PREFIX
+from anomalyd.daemon.stages import Partition
 from anomalyd.errors import BrokerError
 from anomalyd.reports.step import Outgoing
 
 log = logging.getLogger(__name__)
 
-Partition = tuple[str, int]
 
 ID_HEADER = PREFIX + "id"
 BATCH = 500

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from anomalyd.daemon.stages import Record
-
-Partition = tuple[str, int]
+from anomalyd.daemon.stages import Partition, Record
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,7 +22,7 @@ class Batch:
 
 
 @dataclass(frozen=True, slots=True)
-class Delivery:
+class PollResult:
     """What `take` hands out: records, or partitions that came or went (then `batches` is empty).
 
     A partition in both `revoked` and `assigned` starts again at its stored offset. `generation` counts the

@@ -7,7 +7,7 @@ from typing import Any
 
 from kafka import ConsumerRebalanceListener
 
-from anomalyd.daemon.kafka.poll_result import Partition
+from anomalyd.daemon.stages import Partition
 
 
 class RebalanceListener(ConsumerRebalanceListener):  # type: ignore[misc]

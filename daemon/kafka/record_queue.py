@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections import Counter, deque
 from collections.abc import Set
 
-from anomalyd.daemon.kafka.poll_result import Batch, Partition
+from anomalyd.daemon.kafka.poll_result import Batch
+from anomalyd.daemon.stages import Partition
 
 
-class Waiting:
+class RecordQueue:
     """A queue of batches that knows how many records it holds; whoever shares it holds a lock."""
 
     def __init__(self) -> None:

@@ -28,15 +28,15 @@ from typing import Any
 from kafka import KafkaConsumer, OffsetAndMetadata, TopicPartition
 
 from anomalyd.daemon.config.config import KafkaConfig
-from anomalyd.daemon.kafka.consumer_lag import Backlog
+from anomalyd.daemon.kafka.consumer_lag import ConsumerLag
 from anomalyd.daemon.kafka.membership import end_earlier_membership, group_consumer
-from anomalyd.daemon.kafka.poll_result import Batch, Delivery, Partition
+from anomalyd.daemon.kafka.poll_result import Batch, PollResult
 from anomalyd.daemon.kafka.rebalance import RebalanceListener
-from anomalyd.daemon.kafka.record_queue import Waiting
-from anomalyd.daemon.kafka.start_offsets import Beginnings
-from anomalyd.daemon.stages import Record
+from anomalyd.daemon.kafka.record_queue import RecordQueue
+from anomalyd.daemon.kafka.start_offsets import StartOffsets
+from anomalyd.daemon.stages import Partition, Record
 
-__all__ = ["Batch", "Delivery", "KafkaSource", "Partition"]
+__all__ = ["Batch", "KafkaSource", "PollResult"]
 
 log = logging.getLogger(__name__)
 
@@ -82,7 +82,7 @@ class KafkaSource:
 
         # Shared by the two threads, under the lock.
         self._changed = threading.Condition()
-        self._waiting = Waiting()
+        self._queue = RecordQueue()
         self._owned: set[Partition] = set()  # assigned by Kafka
         self._placed: set[Partition] = set()  # ... and sought: their records count
         self._known: set[Partition] = set()  # ... and the taker has been told
@@ -90,13 +90,13 @@ class KafkaSource:
         self._seeks: dict[Partition, int | None] = {}
         self._commits: dict[Partition, int] = {}
         self._generation = 0
-        self._backlog = Backlog()
+        self._lag = ConsumerLag()
         self._errors = 0
         self._last_error: str | None = None
         self._connected = False
 
         # Of the source's thread alone.
-        self._beginnings = Beginnings(config.start)
+        self._start_offsets = StartOffsets(config.start)
         self._rebalances: deque[tuple[bool, set[Partition]]] = deque()
         self._next_lag = self._next_commit = 0.0
 
@@ -106,7 +106,7 @@ class KafkaSource:
         """Start reading; returns at once, also when no broker can be reached yet."""
         self._thread.start()
 
-    def take(self, timeout_s: float, max_records: int | None = None) -> Delivery | None:
+    def take(self, timeout_s: float, max_records: int | None = None) -> PollResult | None:
         """Wait for what comes next; None when nothing did. Calling it says: the last delivery is dealt with.
 
         At most `max_records` (by default `max_poll_records`) are handed out, save that a batch stays whole.
@@ -118,11 +118,11 @@ class KafkaSource:
         self._place_news()
         limit = max_records or self._config.max_poll_records
         with self._changed:
-            self._changed.wait_for(lambda: self._waiting or self._news(), timeout_s)
+            self._changed.wait_for(lambda: self._queue or self._news(), timeout_s)
             if self._news():
                 return self._tell()
-            batches = self._waiting.take(limit)
-            return Delivery(batches, generation=self._generation) if batches else None
+            batches = self._queue.take(limit)
+            return PollResult(batches, generation=self._generation) if batches else None
 
     def rewind(self) -> None:
         """Start every partition again at its stored offset: another daemon has moved the offsets on.
@@ -141,12 +141,12 @@ class KafkaSource:
     def lag(self) -> Mapping[Partition, int]:
         """Give the consumer lag of each placed partition: messages in Kafka that nobody has taken yet."""
         with self._changed:
-            return self._backlog.lag(self._waiting.by_partition())
+            return self._lag.lag(self._queue.by_partition())
 
     def behind(self) -> frozenset[Partition]:
         """Give the placed partitions of which there may be more to take right now."""
         with self._changed:
-            return self._backlog.behind(self._placed, self._waiting.by_partition())
+            return self._lag.behind(self._placed, self._queue.by_partition())
 
     def assigned(self) -> frozenset[Partition]:
         """Give the partitions whose records are being read."""
@@ -165,7 +165,7 @@ class KafkaSource:
     @property
     def queued(self) -> int:
         """How many records wait to be taken."""
-        return self._waiting.records
+        return self._queue.records
 
     @property
     def errors(self) -> int:
@@ -187,14 +187,14 @@ class KafkaSource:
     def _news(self) -> bool:
         return bool(self._lost or self._owned - self._known)
 
-    def _tell(self) -> Delivery:
+    def _tell(self) -> PollResult:
         revoked = frozenset(self._lost)
         self._known -= self._lost
         assigned = frozenset(self._owned - self._known)
         self._known |= assigned
         self._lost.clear()
         self._generation += 1
-        return Delivery((), assigned, revoked, self._generation)
+        return PollResult((), assigned, revoked, self._generation)
 
     def _place_news(self) -> None:
         """Ask the store where the partitions start that the last delivery announced."""
@@ -210,12 +210,12 @@ class KafkaSource:
 
     def _forget(self, places: set[Partition]) -> None:
         """Drop what is queued of these partitions, and what was known of their place."""
-        self._waiting.forget(places)
+        self._queue.forget(places)
         self._placed -= places
         for place in places:
             self._seeks.pop(place, None)
             self._commits.pop(place, None)
-            self._backlog.forget(place)
+            self._lag.forget(place)
         self._changed.notify_all()
 
     # ---- the source's thread
@@ -285,7 +285,7 @@ class KafkaSource:
         with self._changed:
             seeks = self._seeks.copy()
         # Round trips outside the lock; a rewind meanwhile asks anew, and then this placing does not count.
-        self._beginnings.seek(consumer, seeks)
+        self._start_offsets.seek(consumer, seeks)
         with self._changed:
             for place, stored in seeks.items():
                 if place in self._seeks and self._seeks[place] == stored:
@@ -297,9 +297,9 @@ class KafkaSource:
         assigned, paused = consumer.assignment(), consumer.paused()
         with self._changed:
             ready = {place for place in assigned if tuple(place) in self._placed}
-        if self._waiting.records > self._config.queue_records:
+        if self._queue.records > self._config.queue_records:
             ready = set()
-        elif self._waiting.records > self._config.queue_records // 2:
+        elif self._queue.records > self._config.queue_records // 2:
             ready -= paused
         consumer.pause(*(assigned - ready - paused))
         consumer.resume(*(ready & paused))
@@ -315,8 +315,8 @@ class KafkaSource:
             ]
             with self._changed:
                 if (topic, partition) in self._placed:
-                    self._beginnings.began((topic, partition), records[0].offset)
-                    self._waiting.put(Batch(topic, partition, records))
+                    self._start_offsets.began((topic, partition), records[0].offset)
+                    self._queue.put(Batch(topic, partition, records))
                     self._changed.notify_all()
 
     def _measure(self, consumer: Any) -> None:
@@ -330,11 +330,11 @@ class KafkaSource:
                 continue
             # Also of a partition that is silent so far: with `start: latest` a new connection must not skip
             # what arrives during an outage.
-            self._beginnings.began(tuple(place), position)
+            self._start_offsets.began(tuple(place), position)
             if highwater is not None:
                 lag[tuple(place)] = max(0, highwater - position)
         with self._changed:
-            self._backlog.measure({place: behind for place, behind in lag.items() if place in self._placed})
+            self._lag.measure({place: behind for place, behind in lag.items() if place in self._placed})
 
     def _commits_for_kafka(self) -> dict[Any, Any]:
         with self._changed:

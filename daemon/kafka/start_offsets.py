@@ -8,14 +8,14 @@ from typing import Any
 
 from kafka import TopicPartition
 
-from anomalyd.daemon.kafka.poll_result import Partition
+from anomalyd.daemon.stages import Partition
 
 log = logging.getLogger(__name__)
 
 ROUND_TRIP_MS = 5_000
 
 
-class Beginnings:
+class StartOffsets:
     """Seeks partitions to their stored offsets; else where this process, the group, or `start` begins.
 
     `start` is `earliest` or `latest`. Where this process began counts before the group: what is not in the

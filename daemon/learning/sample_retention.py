@@ -39,7 +39,7 @@ class _Open:
     ids: list[str] = field(default_factory=list)
 
 
-class SampleKeeper:
+class SampleRetention:
     """Turns the samples of a step into pieces for the same transaction.
 
     The samples of an entity that no detector watches are not kept. What is open in memory is in the store

@@ -62,7 +62,7 @@ def switches(reading: Reading) -> None:
     reading.counters["soft_interrupts_per_s", ""] = stats.soft_interrupts
 
 
-def memory(reading: Reading) -> None:
+def entity_state(reading: Reading) -> None:
     """Memory and swap."""
     ram, swap = psutil.virtual_memory(), psutil.swap_memory()
     reading.gauges["memory_used_percent"] = ram.percent
@@ -165,7 +165,7 @@ READERS: tuple[Reader, ...] = (
     cpu,
     load,
     switches,
-    memory,
+    entity_state,
     disks,
     filesystem,
     network,

@@ -15,7 +15,7 @@ from anomalyd.reports.maintenance import Window
 _log = logging.getLogger(__name__)
 
 
-class Watch:
+class ActiveModel:
     """One detector pair at work. A model published while the daemon runs is taken at the next `refresh`.
 
     `on_refused` is told of every version that was refused; the last good one stays at work.
@@ -34,7 +34,7 @@ class Watch:
         self._library = library
         self._on_refused = on_refused
         self._seen: tuple[str, ...] = ()
-        self._told: set[str] = set()
+        self._reported: set[str] = set()
 
     def refresh(self) -> bool:
         """Load the newest model if there is a newer one; say whether another is at work now."""
@@ -75,8 +75,8 @@ class Watch:
 
     def _refuse(self, why: str) -> None:
         # A look at the library names all that it passes over; each is told of once.
-        if why in self._told:
+        if why in self._reported:
             return
-        self._told.add(why)
+        self._reported.add(why)
         _log.error("detector %s: model refused: %s", self.config.name, why)
         self._on_refused(self.config.name, why)

@@ -12,7 +12,7 @@ from anomalyd.reports.narrative import assumed
 
 
 def adaptations_of(scored: Scored) -> tuple[Adapted, ...]:
-    """Give what the detectors adapted to on a stretch; nothing is remembered of a late one."""
+    """Give what the detectors adapted to on a window; nothing is remembered of a late one."""
     if scored.late:
         return ()
     return tuple(

@@ -40,7 +40,7 @@ class Suppression(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Judgement:
-    """What the policy says of the n samples of a stretch.
+    """What the policy says of the n samples of a window.
 
     `anomalous` (n,): it belongs into an incident that goes on; `opens` (n,): and may open one.
     `suppressed` counts the others that score above 1, by reason.
@@ -69,7 +69,7 @@ class Policy:
         return cls(detector.alert, (*planned, *ours))
 
     def judge(self, scored: Scored, features: tuple[str, ...] = ()) -> Judgement:
-        """Judge a stretch; `features` names its metrics (F,), and is empty for maps."""
+        """Judge a window; `features` names its metrics (F,), and is empty for maps."""
         autoencoder, classical = scored.scores.autoencoder, scored.scores.classical
         seen = self._believed(autoencoder.score > 1, classical.score > 1)
         rows = np.flatnonzero(seen)
@@ -80,8 +80,8 @@ class Policy:
             anomalous, suppressed = self._by_metrics(scored, rows, features)
         opens = anomalous.copy()
         for reason, muted in (
-            (Suppression.MAINTENANCE, self._in_maintenance(scored.entity, scored.stretch.times)),
-            (Suppression.QUIET_HOURS, self._in_quiet_hours(scored.stretch.times, rows)),
+            (Suppression.MAINTENANCE, self._in_maintenance(scored.entity, scored.window.times)),
+            (Suppression.QUIET_HOURS, self._in_quiet_hours(scored.window.times, rows)),
         ):
             suppressed[reason] = int(np.count_nonzero(opens & muted))
             opens &= ~muted
@@ -137,7 +137,7 @@ class Policy:
             believed.append(above & ~direction & ~deviation)
             small |= above & deviation
         left = self._believed(*believed)
-        anomalous = np.zeros(len(scored.stretch.times), dtype=bool)
+        anomalous = np.zeros(len(scored.window.times), dtype=bool)
         anomalous[rows] = left
         return anomalous, {
             Suppression.DIRECTION: int(np.count_nonzero(~left & ~small)),
@@ -162,7 +162,7 @@ class Policy:
 def _refused(
     rules: DeviationRules, scored: Scored, scores: Scores, rows: NDArray[np.int64]
 ) -> tuple[Flags, Flags]:
-    return rules.refused(scored.stretch.values[rows], scores.expectation[rows], scores.contribution[rows])
+    return rules.refused(scored.window.values[rows], scores.expectation[rows], scores.contribution[rows])
 
 
 @lru_cache(maxsize=64)

@@ -47,7 +47,7 @@ class Track:
 
 
 @dataclass(frozen=True, slots=True)
-class Memory:
+class EntityState:
     """All that is remembered of one entity under one detector pair.
 
     `model` is the version that `state` belongs to. `recent` (h, ...) and `recent_times` (h,) are only for the
@@ -60,30 +60,30 @@ class Memory:
     recent_times: NDArray[np.float64] = field(default_factory=lambda: np.empty(0))
     recent: NDArray[np.float32] | None = None
 
-    def for_model(self, version: str) -> Memory:
+    def for_model(self, version: str) -> EntityState:
         """Give the memory for another model version: the course goes on, the state begins anew."""
         return self if version == self.model else replace(self, model=version, state={})
 
 
-class Memories:
+class EntityStates:
     """The memories of every (detector, entity), fetched from the store when first asked for."""
 
     def __init__(self, store: Store) -> None:
         self._store = store
-        self._held: dict[tuple[str, str], Memory] = {}
+        self._held: dict[tuple[str, str], EntityState] = {}
 
-    def get(self, detector: str, entity: str) -> Memory:
+    def get(self, detector: str, entity: str) -> EntityState:
         """Recall an entity; an unknown one has an empty memory."""
         held = self._held.get((detector, entity))
         if held is None:
             blob = self._store.entity_state(detector, entity)
-            held = Memory() if blob is None else decode(blob)
+            held = EntityState() if blob is None else decode(blob)
             self._held[detector, entity] = held
         return held
 
-    def put(self, detector: str, entity: str, memory: Memory) -> None:
+    def put(self, detector: str, entity: str, entity_state: EntityState) -> None:
         """Remember an entity."""
-        self._held[detector, entity] = memory
+        self._held[detector, entity] = entity_state
 
     def holds(self, detector: str, entity: str) -> bool:
         """Say whether an entity was asked for since the last `forget_all`."""
@@ -98,14 +98,14 @@ class Memories:
         self._held.clear()
 
 
-def encode(memory: Memory) -> bytes:
+def encode(entity_state: EntityState) -> bytes:
     """Turn a memory into bytes (safetensors, its metadata holds the rest as JSON)."""
-    track = memory.track
-    arrays = {f"state.{name}": np.asarray(array, order="C") for name, array in memory.state.items()}
+    track = entity_state.track
+    arrays = {f"state.{name}": np.asarray(array, order="C") for name, array in entity_state.state.items()}
     if track.evidence is not None:
         arrays["evidence"] = np.frombuffer(evidence_bytes.encode(track.evidence), dtype=np.uint8)
     about = {
-        "model": memory.model,
+        "model": entity_state.model,
         "newest": track.newest if np.isfinite(track.newest) else None,
         "opened": track.opened,
         "quiet": track.quiet,
@@ -116,7 +116,7 @@ def encode(memory: Memory) -> bytes:
     return bytes(save(arrays, metadata={"json": json.dumps(about)}))
 
 
-def decode(blob: bytes) -> Memory:
+def decode(blob: bytes) -> EntityState:
     """Give the memory that `encode` was given (but for `recent`).
 
     Raises:
@@ -137,7 +137,7 @@ def decode(blob: bytes) -> Memory:
             points=tuple(Point(*p) for p in about["points"]),
             notes=tuple(map(str, about.get("notes", ()))),  # none in what an earlier version wrote
         )
-        return Memory(
+        return EntityState(
             model=about["model"],
             state={name.removeprefix("state."): array for name, array in arrays.items()},
             track=track,

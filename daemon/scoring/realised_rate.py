@@ -26,7 +26,7 @@ class Figures:
     entities: int
 
 
-class Realised:
+class RealisedRate:
     """Counts of one detector by event time; the newest event time is where the last day ends."""
 
     def __init__(self) -> None:
@@ -43,7 +43,7 @@ class Realised:
             return
         slots = (times // _SLOT_S).astype(np.int64)
         newest = int(slots.max())
-        # Nearly every stretch lies within one slot.
+        # Nearly every window lies within one slot.
         for slot in [newest] if slots.min() == newest else np.unique(slots).tolist():
             here = judged & (slots == slot)
             self._samples[slot] += int(np.count_nonzero(here))

@@ -18,8 +18,8 @@ from anomalyd.daemon.scoring.alert_policy import Suppression
 from anomalyd.daemon.scoring.realised_rate import Figures
 from anomalyd.daemon.telemetry.batch_histogram import BatchHistogram
 from anomalyd.detectors.detector import Floats
-from anomalyd.reports.feedback import Verdict
 from anomalyd.reports.report import SeenBy, Severity
+from anomalyd.verdict import Verdict
 
 STAGES = ("decode", "align", "score", "track", "commit", "explain")
 UNSCORED = ("untrained", "mismatch")

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from anomalyd.detectors.detector import Floats, RawScores, Stretch
+from anomalyd.detectors.detector import Floats, RawScores, SeriesWindow
 from anomalyd.detectors.maps.reference import Origin, Reference, References
 from anomalyd.detectors.maps.simulate.luminosity import Cells, Counts, isolated_zeros, luminosity
 
@@ -79,15 +79,15 @@ class MapScores:
 
 
 def score_by_shape(
-    stretches: Sequence[Stretch], references: References, score: Callable[[MapBatch], MapScores]
+    windows: Sequence[SeriesWindow], references: References, score: Callable[[MapBatch], MapScores]
 ) -> list[RawScores]:
-    """Score stretches of different elements in batches of one shape, and put the scores back in order.
+    """Score windows of different elements in batches of one shape, and put the scores back in order.
 
     Raises:
         ModelMismatch: values that are no maps, or of a shape that was not trained on.
 
     """
-    expected = [references.of(s.entity, s.values.shape[1:]) for s in stretches]
+    expected = [references.of(s.entity, s.values.shape[1:]) for s in windows]
     scores = [
         RawScores(
             raw=np.full(len(s.values), np.nan),
@@ -96,16 +96,16 @@ def score_by_shape(
             contribution=np.full(s.values.shape, np.nan, dtype=np.float32),
             state={},
         )
-        for s in stretches
+        for s in windows
     ]
     by_shape: dict[tuple[int, ...], list[tuple[int, int]]] = {}
-    for i, stretch in enumerate(stretches):
-        by_shape.setdefault(stretch.values.shape[1:], []).extend((i, t) for t in range(len(stretch.values)))
+    for i, window in enumerate(windows):
+        by_shape.setdefault(window.values.shape[1:], []).extend((i, t) for t in range(len(window.values)))
     for (rows, columns), places in by_shape.items():
         chunk = max(1, _CHUNK_CELLS // max(1, rows * columns))
         for start in range(0, len(places), chunk):
             part = places[start : start + chunk]
-            maps = np.stack([stretches[i].values[t] for i, t in part])
+            maps = np.stack([windows[i].values[t] for i, t in part])
             scored = score(batch_of(maps, [expected[i] for i, _ in part]))
             for k, (i, t) in enumerate(part):
                 scores[i].raw[t] = scored.raw[k]

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from anomalyd.detectors.detector import Series, TrainingSet
 from anomalyd.detectors.evaluation.figures import auprc
-from anomalyd.detectors.evaluation.metrics.competitor import Contender, stream
+from anomalyd.detectors.evaluation.metrics.competitor import Competitor, stream
 from anomalyd.detectors.evaluation.metrics.labelled import Labelled
 from anomalyd.detectors.tuning.injection import KINDS, LEAST_ROWS, inject
 from anomalyd.errors import TrainingError
@@ -47,18 +47,18 @@ class Fold:
     scenes: tuple[Scene, ...]
 
 
-def judge(contender: Contender, fold: Fold) -> float:
+def judge(competitor: Competitor, fold: Fold) -> float:
     """Give the mean area under the precision-recall curve over the scenes of a fold and their labels.
 
     Raises:
         TrainingError: it cannot be trained on this fold.
 
     """
-    trained = contender.train(fold.training)
+    trained = competitor.train(fold.training)
     areas = []
     for scene in fold.scenes:
         found = stream(trained, scene.entity, scene.times, scene.values)
-        score, _ = found[contender.detectors[-1]]
+        score, _ = found[competitor.detectors[-1]]
         for label in scene.labels:
             counted = label >= 0
             areas.append(auprc(score[counted], label[counted].astype(np.uint8)))

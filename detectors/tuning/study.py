@@ -18,7 +18,7 @@ import numpy as np
 
 from anomalyd.detectors.detector import Progress, silent
 from anomalyd.detectors.evaluation.jobs import spread
-from anomalyd.detectors.evaluation.metrics.competitor import Contender
+from anomalyd.detectors.evaluation.metrics.competitor import Competitor
 from anomalyd.detectors.training import data_sha256
 from anomalyd.detectors.tuning.folds import Fold, judge
 from anomalyd.detectors.tuning.space import Dimension, search_space
@@ -55,13 +55,13 @@ class _Task:
     """All that a process needs for a trial."""
 
     file: Path
-    contender: Contender
+    competitor: Competitor
     folds: Sequence[Fold]
     space: tuple[Dimension, ...]
 
 
 def tune(
-    contender: Contender,
+    competitor: Competitor,
     folds: Sequence[Fold],
     file: Path,
     *,
@@ -70,22 +70,22 @@ def tune(
     seed: int = 0,
     progress: Progress = silent,
 ) -> Tuned:
-    """Look for the parameters of the contender's kind with the highest mean area over the folds.
+    """Look for the parameters of the competitor's kind with the highest mean area over the folds.
 
     The study is kept in `file`; where there is one already, it goes on until it has `trials`. The first trial
-    is the contender's own parameters, so that what is found is never worse on these folds. With one job the
+    is the competitor's own parameters, so that what is found is never worse on these folds. With one job the
     same seed gives the same trials.
 
     Raises:
         TrainingError: Optuna is not installed, the kind declares nothing to tune, the file belongs to other
-            data or another kind, or the contender cannot be trained on the folds.
+            data or another kind, or the competitor cannot be trained on the folds.
 
     """
-    task = _Task(file, replace(contender, alone=True), folds, _space_around(contender))
+    task = _Task(file, replace(competitor, alone=True), folds, _space_around(competitor))
     study = _open(task)
     _refuse_another(study, task)
     if not _with_state(study, "COMPLETE"):
-        study.enqueue_trial({d.name: contender.parameters.get(d.name, d.default) for d in task.space})
+        study.enqueue_trial({d.name: competitor.parameters.get(d.name, d.default) for d in task.space})
         # Alone: an error that every trial would have is one error, and there is something to compare with.
         _trial(seed, task=task, first=True)
     done = len(_with_state(study, *_ENDED))
@@ -98,12 +98,12 @@ def tune(
     return Tuned(dict(study.best_params), study.best_value, given, len(_with_state(study, *_ENDED)))
 
 
-def _space_around(contender: Contender) -> tuple[Dimension, ...]:
-    """Give the kind's search space, wide enough for what the contender was given."""
+def _space_around(competitor: Competitor) -> tuple[Dimension, ...]:
+    """Give the kind's search space, wide enough for what the competitor was given."""
     return tuple(
         replace(d, least=min(d.least, given), most=max(d.most, given))
-        for d in search_space(contender.kind)
-        for given in (contender.parameters.get(d.name, d.default),)
+        for d in search_space(competitor.kind)
+        for given in (competitor.parameters.get(d.name, d.default),)
     )
 
 
@@ -114,10 +114,10 @@ def _trial(seed: int, *, task: _Task, first: bool = False) -> None:
     study = _open(task, seed)
 
     def objective(trial: optuna.Trial) -> float:
-        given = {**task.contender.parameters, **{d.name: _suggest(trial, d) for d in task.space}}
+        given = {**task.competitor.parameters, **{d.name: _suggest(trial, d) for d in task.space}}
         areas: list[float] = []
         for step, fold in enumerate(task.folds):
-            areas.append(judge(replace(task.contender, parameters=given), fold))
+            areas.append(judge(replace(task.competitor, parameters=given), fold))
             trial.report(float(np.mean(areas)), step)
             if trial.should_prune():
                 raise optuna.TrialPruned
@@ -149,7 +149,7 @@ def _open(task: _Task, seed: int | None = None) -> optuna.Study:
     try:
         return optuna.create_study(
             storage=optuna.storages.JournalStorage(JournalFileBackend(str(task.file))),
-            study_name=task.contender.kind,
+            study_name=task.competitor.kind,
             direction="maximize",
             load_if_exists=True,
             sampler=optuna.samplers.TPESampler(seed=seed, n_startup_trials=_RANDOM),
@@ -172,8 +172,8 @@ def _refuse_another(study: optuna.Study, task: _Task) -> None:
         for scene in fold.scenes:
             digest.update(scene.values.tobytes())
     tuned = {d.name for d in task.space}
-    fixed = {name: value for name, value in sorted(task.contender.parameters.items()) if name not in tuned}
-    about = json.dumps({"data": digest.hexdigest(), "fixed": fixed, "seed": task.contender.seed})
+    fixed = {name: value for name, value in sorted(task.competitor.parameters.items()) if name not in tuned}
+    about = json.dumps({"data": digest.hexdigest(), "fixed": fixed, "seed": task.competitor.seed})
     if study.user_attrs.setdefault("about", about) != about:
         raise TrainingError(
             f"{task.file}: holds a study of other data or settings; name another file, or remove it"

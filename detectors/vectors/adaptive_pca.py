@@ -22,16 +22,16 @@ from anomalyd.detectors.detector import (
     Progress,
     RawScores,
     SampleKind,
+    SeriesWindow,
     State,
-    Stretch,
     TrainingSet,
-    Word,
     silent,
 )
 from anomalyd.detectors.parameters import number, read_parameters
 from anomalyd.detectors.vectors.energy import energy
 from anomalyd.detectors.vectors.scaling import Scaling
 from anomalyd.errors import ModelDamaged
+from anomalyd.verdict import Verdict
 
 _BLOCK = 60
 """Rows after which mean and plane are taken anew: an eigenvalue problem a row would cost the most."""
@@ -53,7 +53,7 @@ class Parameters:
     """
 
     explained: float = number(0.9, 0.1, 0.999, tune=(0.7, 0.98))
-    memory: int = number(10_000, 100, 10_000_000, tune=(1000, 50_000), log=True)
+    entity_state: int = number(10_000, 100, 10_000_000, tune=(1000, 50_000), log=True)
     accept: int = number(1_080, 10, 1_000_000)
     clip: float = number(30.0, 1.0, 1e4, tune=(5.0, 200.0), log=True)
     top: int = number(3, 1, 1000, tune=(1, 10))
@@ -117,7 +117,7 @@ class AdaptivePca(Detector):
         scaling = Scaling.fit(training, checked.warmup, checked.floor)
         rows = np.concatenate(
             [
-                _squashed(scaling.join([Stretch(e, s.times, s.values)], 0).deviations)
+                _squashed(scaling.join([SeriesWindow(e, s.times, s.values)], 0).deviations)
                 for e, s in training.series.items()
                 if scaling.knows(e)
             ]
@@ -135,11 +135,11 @@ class AdaptivePca(Detector):
         parts = (torch.from_numpy(np.asarray(a, dtype=np.float32)) for a in (mean, covariance, scatter))
         return cls(checked, scaling, *parts)
 
-    def score(self, stretches: Sequence[Stretch]) -> list[RawScores]:
+    def score(self, windows: Sequence[SeriesWindow]) -> list[RawScores]:
         """Score rows against the plane of the blocks before theirs; as `Detector.score`."""
-        if not stretches:
+        if not windows:
             return []
-        plain = [replace(s, state=_without(s.state)) for s in stretches]
+        plain = [replace(s, state=_without(s.state)) for s in windows]
         batch = self._scaling.join(plain, 0)
         seen = batch.observed()
         seen[~batch.ready] = np.nan
@@ -150,17 +150,17 @@ class AdaptivePca(Detector):
         raw = np.full(len(rows), np.nan)
         ends = np.cumsum(batch.counts)
         states, adaptations = [], []
-        for stretch, count, end in zip(stretches, batch.counts, ends, strict=True):
+        for window, count, end in zip(windows, batch.counts, ends, strict=True):
             part = slice(end - count, end)
-            followed = self._followed(stretch.state)
+            followed = self._followed(window.state)
             news = self._follow(
-                followed, rows[part], missing[part], residual[part], usual[part], raw[part], stretch
+                followed, rows[part], missing[part], residual[part], usual[part], raw[part], window
             )
             states.append(followed.state())
             adaptations.append(news)
         error = np.where(missing, np.nan, residual / self._scatter.numpy()).astype(np.float32)
-        expectation = np.sinh(np.clip(usual, -20, 20)) * batch.scale.width[batch.stretch]
-        expectation = (expectation + batch.scale.centre[batch.stretch]).astype(np.float32)
+        expectation = np.sinh(np.clip(usual, -20, 20)) * batch.scale.width[batch.window]
+        expectation = (expectation + batch.scale.centre[batch.window]).astype(np.float32)
         found = batch.results(raw, error, expectation, np.abs(error))
         return [
             replace(scores, state={**scores.state, **state}, adaptations=news)
@@ -190,7 +190,7 @@ class AdaptivePca(Detector):
         residual: Array,
         usual: Array,
         raw: NDArray[np.float64],
-        stretch: Stretch,
+        window: SeriesWindow,
     ) -> tuple[Adaptation, ...]:
         """Score one entity's rows block by block, into the arrays given; learn at the end of each block."""
         scatter, cap = self._scatter.numpy(), np.float32(self._parameters.clip)
@@ -209,10 +209,10 @@ class AdaptivePca(Detector):
             followed.raw = np.concatenate([followed.raw, raw[part]])
             at += n
             if len(followed.held) == _BLOCK:
-                before = {**stretch.state, **followed.state()}
+                before = {**window.state, **followed.state()}
                 if self._learn(followed):
                     text = f"What it showed for {self._parameters.accept} rows is taken for normal now."
-                    time = float(stretch.times[at - 1])
+                    time = float(window.times[at - 1])
                     news.append(Adaptation(time, "new-normal", text, before))
         return tuple(news)
 
@@ -228,7 +228,7 @@ class AdaptivePca(Detector):
         if accepted:
             followed.mean, followed.alarmed = held.mean(0), 0
         elif trusted.any():
-            rate = np.float32(1 - np.exp(-int(trusted.sum()) / self._parameters.memory))
+            rate = np.float32(1 - np.exp(-int(trusted.sum()) / self._parameters.entity_state))
             off = held[trusted] - followed.mean
             followed.mean = followed.mean + rate * off.mean(0)
             moved = (1 - rate) * followed.covariance + rate * (off.T @ off) / len(off)
@@ -237,12 +237,12 @@ class AdaptivePca(Detector):
         followed.held, followed.raw = held[:0], followed.raw[:0]
         return accepted
 
-    def told(self, state: State, word: Word, since: float, now: float) -> State:
+    def apply_feedback(self, state: State, word: Verdict, since: float, now: float) -> State:
         """Take a word. Normal: the rows of the block begun are the new mean. Broken: until it is over."""
         if "pca.mean" not in state:
             return state
         followed = self._followed(state)
-        if word is Word.BROKEN:
+        if word is Verdict.BROKEN:
             followed.alarmed = -1
         else:
             followed.alarmed = 0

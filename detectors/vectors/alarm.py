@@ -228,7 +228,7 @@ def _follow(
     return over, accepted, after
 
 
-def told(state: State, *, broken: bool, since: float) -> dict[str, NDArray[np.generic]]:
+def apply_feedback(state: State, *, broken: bool, since: float) -> dict[str, NDArray[np.generic]]:
     """Put an alarm on and keep it (`broken`), or end it and take what it was about for normal."""
     alarm = np.array(state["alarm"])
     of = np.asarray(state["of"])

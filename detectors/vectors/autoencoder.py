@@ -20,7 +20,7 @@ from anomalyd.detectors.detector import (
     Progress,
     RawScores,
     SampleKind,
-    Stretch,
+    SeriesWindow,
     TrainingSet,
     silent,
 )
@@ -96,18 +96,18 @@ class VectorAutoencoder(Detector):
         code = checked.code or max(1, min(max(metrics // 10, 4), 16, metrics // 3))
         network = cls.network_class(metrics, checked.window, checked.hidden, code)
         series = [
-            torch.asinh(torch.from_numpy(scaling.join([Stretch(e, s.times, s.values)], 0).deviations))
+            torch.asinh(torch.from_numpy(scaling.join([SeriesWindow(e, s.times, s.values)], 0).deviations))
             for e, s in training.series.items()
             if scaling.knows(e)
         ]
         fit_network(network, series, checked.epochs, seed, lambda *a: progress(cls.kind, *a))
         return cls(checked, scaling, network)
 
-    def score(self, stretches: Sequence[Stretch]) -> list[RawScores]:
-        """Score all rows of all stretches in one pass through the network; as `Detector.score`."""
-        if not stretches:
+    def score(self, series_windows: Sequence[SeriesWindow]) -> list[RawScores]:
+        """Score all rows of all windows in one pass through the network; as `Detector.score`."""
+        if not series_windows:
             return []
-        batch = self._scaling.join(stretches, self._parameters.window - 1)
+        batch = self._scaling.join(series_windows, self._parameters.window - 1)
         windows, missing, cap = self._windows(batch)
         with torch.inference_mode():
             expected = self._network(windows, missing)
@@ -118,17 +118,17 @@ class VectorAutoencoder(Detector):
             error.masked_fill_(absent, torch.nan)
             contribution = error.abs() * (windows[:, -1].abs() + _BLAME_OF_ERROR)
             expectation = torch.sinh(expected).numpy()
-        expectation *= batch.scale.width[batch.stretch]
-        expectation += batch.scale.centre[batch.stretch]
+        expectation *= batch.scale.width[batch.window]
+        expectation += batch.scale.centre[batch.window]
         return batch.results(raw.double().numpy(), error.numpy(), expectation, contribution.numpy())
 
-    def encode(self, stretch: Stretch) -> Encoded:
-        """Encode the last sample of a stretch: inputs (1, window, F), scaled, 0 where missing.
+    def encode(self, series_window: SeriesWindow) -> Encoded:
+        """Encode the last sample of a window: inputs (1, window, F), scaled, 0 where missing.
 
         The baseline is every metric at its own median. Context: what is missing (1, window, F), and the most
         that each metric counts for (1, F).
         """
-        batch = self._scaling.join([stretch], self._parameters.window - 1)
+        batch = self._scaling.join([series_window], self._parameters.window - 1)
         windows, missing, cap = (array[-1:] for array in self._windows(batch))
         feature = torch.arange(windows.shape[2]).expand(windows.shape[1:])
         feature = torch.where(missing[0], -1, feature)
@@ -160,7 +160,7 @@ class VectorAutoencoder(Detector):
 
         windows, nothing = gather(squashed), torch.zeros(1, window, metrics, dtype=torch.bool)
         absent = gather(missing) if bool(missing.any()) else nothing
-        cap = np.minimum(batch.scale.cap, np.float32(self._parameters.clip))[batch.stretch]
+        cap = np.minimum(batch.scale.cap, np.float32(self._parameters.clip))[batch.window]
         return windows, absent, torch.from_numpy(cap)
 
     def tensors(self) -> dict[str, Tensor]:

@@ -1,4 +1,4 @@
-"""Distance from the training median in robust sigmas: the classical peer of the vector autoencoder."""
+"""Distance from the training median in robust sigmas: the classical baseline of the vector autoencoder."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from anomalyd.detectors.detector import (
     Progress,
     RawScores,
     SampleKind,
-    Stretch,
+    SeriesWindow,
     TrainingSet,
     silent,
 )
@@ -66,19 +66,19 @@ class MedianDistance(Detector):
         progress(cls.kind, 1, 1)
         return cls(checked, scaling)
 
-    def score(self, stretches: Sequence[Stretch]) -> list[RawScores]:
+    def score(self, windows: Sequence[SeriesWindow]) -> list[RawScores]:
         """Score rows by themselves; as `Detector.score`."""
-        if not stretches:
+        if not windows:
             return []
-        batch = self._scaling.join(stretches, 0)
+        batch = self._scaling.join(windows, 0)
         error = batch.observed()
         error[~batch.ready] = np.nan
         missing = np.isnan(error)
-        cap = np.minimum(batch.scale.cap, self._parameters.clip)[batch.stretch]
+        cap = np.minimum(batch.scale.cap, self._parameters.clip)[batch.window]
         squared = np.where(missing, np.float32(0), np.minimum(np.abs(error), cap) ** 2)
         raw = energy(torch.from_numpy(squared), torch.from_numpy(~missing), self._parameters.top)
         contribution = np.where(missing, np.float32(np.nan), squared)
-        expectation = batch.scale.centre[batch.stretch]
+        expectation = batch.scale.centre[batch.window]
         return batch.results(raw.double().numpy(), error, expectation, contribution)
 
     def tensors(self) -> dict[str, Tensor]:

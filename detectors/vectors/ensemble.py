@@ -28,10 +28,9 @@ from anomalyd.detectors.detector import (
     Progress,
     RawScores,
     SampleKind,
+    SeriesWindow,
     State,
-    Stretch,
     TrainingSet,
-    Word,
     silent,
 )
 from anomalyd.detectors.parameters import read_parameters
@@ -63,6 +62,7 @@ from anomalyd.detectors.vectors.surroundings import (
 )
 from anomalyd.detectors.vectors.wanted import RATE
 from anomalyd.errors import ModelDamaged, ModelMismatch, TrainingError
+from anomalyd.verdict import Verdict
 
 _SETTLING = 100
 """Rows at the beginning of a series that teach nothing: the means have not settled."""
@@ -134,7 +134,7 @@ class VectorEnsemble(Detector):
         clips: dict[str, Tensor] = {}
         for entity, series in training.series.items():
             if scaling.knows(entity):
-                joined = scaling.join([Stretch(entity, series.times, series.values)], 0)
+                joined = scaling.join([SeriesWindow(entity, series.times, series.values)], 0)
                 clips[entity] = torch.from_numpy(np.minimum(joined.scale.cap[0], np.float32(LARGEST)))
                 followed[entity] = follow(series.times, joined.observed(), {}, clips[entity].numpy())
         settled = {e: slice(min(_SETTLING, len(f.rows) // 4), None) for e, f in followed.items()}
@@ -150,19 +150,19 @@ class VectorEnsemble(Detector):
         return cls(checked, scaling, network, usual)
 
     def prime(self, states: Mapping[str, State]) -> Self:
-        """Give the same detector, which begins an entity's first stretch after training from these states."""
+        """Give the same detector, which begins an entity's first window after training from these states."""
         return type(self)(self._parameters, self._scaling, self._network, self._usual, states, self._rate)
 
-    def score(self, stretches: Sequence[Stretch]) -> list[RawScores]:
-        """Score stretch by stretch; as `Detector.score`."""
-        return [self._score(stretch) for stretch in stretches]
+    def score(self, windows: Sequence[SeriesWindow]) -> list[RawScores]:
+        """Score window by window; as `Detector.score`."""
+        return [self._score(window) for window in windows]
 
-    def _score(self, stretch: Stretch) -> RawScores:
-        state = self._begin(stretch)
-        scaled = self._scaling.join([_for_scaling(stretch, state)], 0)
+    def _score(self, window: SeriesWindow) -> RawScores:
+        state = self._begin(window)
+        scaled = self._scaling.join([_for_scaling(window, state)], 0)
         observed, ready, scale = scaled.observed(), scaled.ready, scaled.scale
         n, metrics = observed.shape
-        usual = self._usual_of(stretch.entity)
+        usual = self._usual_of(window.entity)
         raw = np.full(n, np.nan)
         expectation = np.full((n, metrics), np.nan, dtype=np.float32)
         contribution, error = expectation.copy(), expectation.copy()
@@ -171,14 +171,14 @@ class VectorEnsemble(Detector):
         begin = int(np.argmax(ready)) if ready.any() else n
         if begin < n:
             part, offset = slice(begin, None), offset_of(held, metrics)
-            followed = follow(stretch.times[part], observed[part] - offset, held, usual.clip.numpy())
+            followed = follow(window.times[part], observed[part] - offset, held, usual.clip.numpy())
             seen = views_of(self._network, followed, usual)
             levels = levels_of(seen, held.get("levels"))
             logged = logs(levels)
-            means, shown = self._means(stretch.entity, stretch.times[part], logged, held)
+            means, shown = self._means(window.entity, window.times[part], logged, held)
             believed, lately = alarm.believed(means[:, 0], means[:, 1], held.get("lately"))
             leapt = jolts.leaps_of(followed, usual.clip.numpy(), usual.leap.numpy())
-            leaps, leapt_after = jolts.follow(stretch.times[part], leapt, held, wanted.jolts_at(self._rate))
+            leaps, leapt_after = jolts.follow(window.times[part], leapt, held, wanted.jolts_at(self._rate))
             before = held if "alarm" in held else alarm.start(usual.bulk.numpy())
             last = np.asarray(held.get("recent", np.full((1, metrics), np.nan, np.float32)))[-1]
             runs = repeats(
@@ -193,7 +193,7 @@ class VectorEnsemble(Detector):
             )
             interval = float(usual.interval)
             heights = wanted.heights_at(self._parameters, self._rate, interval)
-            over, accepted, after = alarm.follow(stretch.times[part], shows, before, heights, interval)
+            over, accepted, after = alarm.follow(window.times[part], shows, before, heights, interval)
             raw[part] = over + wanted.open_at(self._parameters, self._rate)
             error[part] = followed.rows - followed.around.median15
             expectation[part] = followed.around.median15 + offset
@@ -201,7 +201,7 @@ class VectorEnsemble(Detector):
             # With the row before: who moves on is to blame rather than who leapt once.
             blamed = (moved + np.concatenate([held.get("moved", moved[:1]), moved[:-1]])) / np.float32(2)
             contribution[part] = np.where(stuck, np.maximum(blamed, np.float32(LARGEST)), blamed)
-            adaptations += [self._accepted(float(stretch.times[begin + row]), held) for row in accepted]
+            adaptations += [self._accepted(float(window.times[begin + row]), held) for row in accepted]
             held = {
                 **followed.state,
                 **after,
@@ -242,17 +242,17 @@ class VectorEnsemble(Detector):
         )
         return (nats @ self._shares[:, :2]).numpy().astype(np.float64), shown
 
-    def told(self, state: State, word: Word, since: float, now: float) -> State:
-        """Take an operator's word; as `Adaptive.told`.
+    def apply_feedback(self, state: State, word: Verdict, since: float, now: float) -> State:
+        """Take an operator's word; as `Adaptive.apply_feedback`.
 
         Normal: the hours and days compared with move to where the metrics are now. Broken: what was learnt
         since `since` is forgotten, nothing is learnt and the alarm stays until it would have ended by itself.
         """
         if "alarm" not in state:
             return state
-        if word is Word.BROKEN:
-            return alarm.told(forget_since(state, since), broken=True, since=since)
-        moved = alarm.told(move_to_present(state, since), broken=False, since=since)
+        if word is Verdict.BROKEN:
+            return alarm.apply_feedback(forget_since(state, since), broken=True, since=since)
+        moved = alarm.apply_feedback(move_to_present(state, since), broken=False, since=since)
         # The views' means begin again: what they hold is of the time before the word.
         nothing = np.full(len(CHANNELS), np.nan, dtype=np.float32)
         return {**moved, "levels": nothing, "lately": np.full_like(state["lately"], -np.inf)}
@@ -263,7 +263,7 @@ class VectorEnsemble(Detector):
             return state
         since = float(np.asarray(before["slot"])[0]) * SLOT_S
         back = {**move_back(state, before), **{name: before[name] for name in ("week", "of", "bulk")}}
-        return alarm.told(back, broken=True, since=since)
+        return alarm.apply_feedback(back, broken=True, since=since)
 
     def heights(self) -> tuple[float, float]:
         """Give the raw scores of a usual row and of the threshold; as `Graded.heights`."""
@@ -282,39 +282,37 @@ class VectorEnsemble(Detector):
             before,
         )
 
-    def _begin(self, stretch: Stretch) -> State:
+    def _begin(self, window: SeriesWindow) -> State:
         """Give what is remembered, or, after training and before anything else, what training left."""
-        state = stretch.state
+        state = window.state
         if not state:
-            primed = self._primed.get(stretch.entity, {})
-            later = "slot" in primed and bool(
-                np.all(stretch.times // SLOT_S >= np.asarray(primed["slot"])[0])
-            )
+            primed = self._primed.get(window.entity, {})
+            later = "slot" in primed and bool(np.all(window.times // SLOT_S >= np.asarray(primed["slot"])[0]))
             return primed if later else {}
         if "recent" in state and np.asarray(state["recent"]).shape[-1] != self._scaling.metrics:
             raise ModelMismatch(
-                f"entity {stretch.entity!r}: its remembered state is of another model; start it without"
+                f"entity {window.entity!r}: its remembered state is of another model; start it without"
             )
         return state
 
     def _usual_of(self, entity: str) -> Usual:
         return self._usual.get(entity) or next(iter(self._usual.values()))
 
-    def encode(self, stretch: Stretch) -> Encoded:
-        """Encode the last sample of a stretch: inputs (1, F), scaled; the baseline is its median before."""
-        if len(stretch.times) > 1:
-            earlier = Stretch(stretch.entity, stretch.times[:-1], stretch.values[:-1], stretch.state)
-            stretch = Stretch(
-                stretch.entity, stretch.times[-1:], stretch.values[-1:], self._score(earlier).state
+    def encode(self, window: SeriesWindow) -> Encoded:
+        """Encode the last sample of a window: inputs (1, F), scaled; the baseline is its median before."""
+        if len(window.times) > 1:
+            earlier = SeriesWindow(window.entity, window.times[:-1], window.values[:-1], window.state)
+            window = SeriesWindow(
+                window.entity, window.times[-1:], window.values[-1:], self._score(earlier).state
             )
-        state = self._begin(stretch)
-        usual = self._usual_of(stretch.entity)
-        rows = self._scaling.join([_for_scaling(stretch, state)], 0).observed()
+        state = self._begin(window)
+        usual = self._usual_of(window.entity)
+        rows = self._scaling.join([_for_scaling(window, state)], 0).observed()
         rows = rows - offset_of(state, rows.shape[1])
-        followed = follow(stretch.times, rows, state, usual.clip.numpy())
+        followed = follow(window.times, rows, state, usual.clip.numpy())
         levels = levels_of(views_of(self._network, followed, usual), state.get("levels"))
-        means, shown = self._means(stretch.entity, stretch.times, logs(levels), state)
-        raw = self._score(stretch).raw
+        means, shown = self._means(window.entity, window.times, logs(levels), state)
+        raw = self._score(window).raw
         before = state.get("levels", levels[0].numpy())
         before = np.where(np.isnan(before), levels[0].numpy(), before)
         height = float(raw[-1]) if math.isfinite(float(raw[-1])) else 0.0
@@ -378,10 +376,10 @@ def _below(tensors: Mapping[str, Tensor], prefix: str) -> dict[str, Tensor]:
     return {name.removeprefix(prefix): t for name, t in tensors.items() if name.startswith(prefix)}
 
 
-def _for_scaling(stretch: Stretch, state: State) -> Stretch:
+def _for_scaling(window: SeriesWindow, state: State) -> SeriesWindow:
     own = {
         name.removeprefix(_STATE_FROM_SCALING): np.asarray(array)
         for name, array in state.items()
         if name.startswith(_STATE_FROM_SCALING)
     }
-    return Stretch(stretch.entity, stretch.times, stretch.values, own)
+    return SeriesWindow(window.entity, window.times, window.values, own)

@@ -124,7 +124,7 @@ def follow(
         kept = kept[-KEPT:]
     if len(times):
         half = max(half, float(halves[-1]))
-    # What was measured is remembered, too: it takes a millisecond, and a stretch may be a single row.
+    # What was measured is remembered, too: it takes a millisecond, and a window may be a single row.
     after: dict[str, NDArray[Any]] = {
         "shown": kept,
         "shown_at": np.array([half, day]),

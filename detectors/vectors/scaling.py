@@ -15,7 +15,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from anomalyd.detectors.detector import RawScores, State, Stretch, TrainingSet
+from anomalyd.detectors.detector import RawScores, SeriesWindow, State, TrainingSet
 from anomalyd.errors import ModelDamaged, ModelMismatch, TrainingError
 
 LARGEST_DEVIATION = 1e4
@@ -49,7 +49,7 @@ def measure(
 
     Centre: median. Width: root mean square of the deviations from it, each at most their `trusted` quantile.
     It sees the bursts that a median absolute deviation ignores, and at 99.5 % half a percent of anomalies,
-    however large, cannot stretch it far. `floor`: the least width, as a share of the centre's size.
+    however large, cannot window it far. `floor`: the least width, as a share of the centre's size.
     """
     metrics = values.shape[1]
     centre, width, cap = np.zeros(metrics), np.ones(metrics), np.full(metrics, np.inf)
@@ -76,18 +76,18 @@ def measure(
 
 @dataclass(frozen=True, slots=True)
 class Joined:
-    """The stretches of a batch as one array, every new row behind the rows remembered before it.
+    """The windows of a batch as one array, every new row behind the rows remembered before it.
 
-    `deviations` (M, F): usual widths from the usual, NaN where missing; of each stretch first exactly
+    `deviations` (M, F): usual widths from the usual, NaN where missing; of each window first exactly
     `history` remembered rows (NaN where there were none), then its n new ones. `rows` (N,) are the places of
-    the new rows in it, `stretch` (N,) which stretch each is of, `counts` (S,) how many each has. `scale` is
-    that of each stretch, stacked (S, F). `ready` (N,) is False in an unknown entity's warm-up. `states` are
-    what is remembered after each stretch.
+    the new rows in it, `window` (N,) which window each is of, `counts` (S,) how many each has. `scale` is
+    that of each window, stacked (S, F). `ready` (N,) is False in an unknown entity's warm-up. `states` are
+    what is remembered after each window.
     """
 
     deviations: Array
     rows: NDArray[np.int64]
-    stretch: NDArray[np.int64]
+    window: NDArray[np.int64]
     counts: tuple[int, ...]
     scale: Scale
     ready: NDArray[np.bool_]
@@ -100,7 +100,7 @@ class Joined:
     def results(
         self, raw: NDArray[np.float64], error: Array, expectation: Array, contribution: Array
     ) -> list[RawScores]:
-        """Cut what was found of the new rows, (N,) and (N, F), into the raw scores of each stretch."""
+        """Cut what was found of the new rows, (N,) and (N, F), into the raw scores of each window."""
         ends = np.cumsum(self.counts)
         return [
             RawScores(raw[part], error[part], expectation[part], contribution[part], state)
@@ -159,8 +159,8 @@ class Scaling:
         measured = [measure(training.series[e].values, floor, trusted=trusted) for e in usable]
         return cls(usable, _stack(measured), warmup, floor, trusted)
 
-    def join(self, stretches: Sequence[Stretch], history: int) -> Joined:
-        """Scale a batch and put `history` remembered rows before each stretch.
+    def join(self, windows: Sequence[SeriesWindow], history: int) -> Joined:
+        """Scale a batch and put `history` remembered rows before each window.
 
         Raises:
             ModelMismatch: rows (or a state) of another number of metrics.
@@ -171,18 +171,18 @@ class Scaling:
         scales: list[Scale] = []
         ready: list[NDArray[np.bool_]] = []
         states: list[dict[str, Array]] = []
-        for stretch in stretches:
-            values = np.asarray(stretch.values, dtype=np.float32)
+        for window in windows:
+            values = np.asarray(window.values, dtype=np.float32)
             if values.ndim != 2 or values.shape[1] != F:
                 raise ModelMismatch(
-                    f"entity {stretch.entity!r}: samples of {values.shape[1:]} values, the model was "
+                    f"entity {window.entity!r}: samples of {values.shape[1:]} values, the model was "
                     f"trained on {F} metrics; train it again for them"
                 )
-            if any(array.shape[-1] != F for array in stretch.state.values()):
+            if any(array.shape[-1] != F for array in window.state.values()):
                 raise ModelMismatch(
-                    f"entity {stretch.entity!r}: its remembered state is of another model; start it without"
+                    f"entity {window.entity!r}: its remembered state is of another model; start it without"
                 )
-            scale, past, is_ready, state = self._remember(stretch.entity, values, stretch.state, history)
+            scale, past, is_ready, state = self._remember(window.entity, values, window.state, history)
             before = np.full((history, F), np.nan, dtype=np.float32)
             if history and len(past):
                 before[-min(len(past), history) :] = past[-history:]
@@ -190,7 +190,7 @@ class Scaling:
             scales.append(scale)
             ready.append(is_ready)
             states.append(state)
-        counts = tuple(len(s.times) for s in stretches)
+        counts = tuple(len(s.times) for s in windows)
         stretch_of = np.repeat(np.arange(len(counts)), counts)
         stacked = _stack(scales)
         of_all = np.repeat(np.arange(len(counts)), np.asarray(counts, dtype=np.int64) + history)

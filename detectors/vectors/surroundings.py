@@ -26,7 +26,7 @@ _SLOTS = _DAY * _DAYS
 _SIX_HOURS = 24
 _RECENT = 15
 _AT_ONCE = 256
-"""Quarter hours whose day is laid out at once: of 38 metrics 4 MB, however long the stretch."""
+"""Quarter hours whose day is laid out at once: of 38 metrics 4 MB, however long the window."""
 
 _LARGEST = 30.0
 """A slot's mean takes no deviation for larger: one spike must not become the profile of its time of day."""
@@ -83,7 +83,7 @@ def look_around(times: NDArray[np.float64], rows: Rows, state: State, *, learn: 
 
 @dataclass(frozen=True, slots=True)
 class _Week:
-    """The quarter hours before each of the stretch's own.
+    """The quarter hours before each of the window's own.
 
     `numbers` (K,): quarter hours that are known, rising, counted since the epoch; `means` (K + 1, F): of
     each, and of one that nobody knows; `own` (P,): the quarter hours that the rows lie in, and how many rows

@@ -16,7 +16,7 @@ from anomalyd.assistant.encoder import Encoder
 from anomalyd.reports.narrative import narrate
 from anomalyd.reports.queries import Queries
 from anomalyd.reports.report import Evidence, Explanation, Incident, SeenBy, Severity, Status
-from anomalyd.reports.step import Activity, Finding, Step
+from anomalyd.reports.step import Activity, Step, StoredChange
 from anomalyd.reports.store import Store
 
 HOUR, DAY = 3600.0, 86400.0
@@ -194,8 +194,8 @@ def store_url(tmp_path_factory: pytest.TempPathFactory) -> str:
     path: Path = tmp_path_factory.mktemp("assistant") / "reports.db"
     url = f"sqlite:///{path}"
     store = Store.open(url, clock=lambda: NOW)
-    findings = tuple(Finding(i, narrate(i, evidence_of(i)), evidence_of(i)) for i in INCIDENTS)
-    store.commit(Step("test", findings=findings))
+    stored_changes = tuple(StoredChange(i, narrate(i, evidence_of(i)), evidence_of(i)) for i in INCIDENTS)
+    store.commit(Step("test", stored_changes=stored_changes))
     for step in activity_steps():
         store.commit(step)
     for i in INCIDENTS[:-1]:  # the newest waits for its explanation

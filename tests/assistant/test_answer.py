@@ -19,7 +19,7 @@ from anomalyd.assistant.answer import Answer, Assistant
 from anomalyd.reports.narrative import narrate
 from anomalyd.reports.queries import Queries
 from anomalyd.reports.report import Incident, Report, SeenBy, Severity, Status
-from anomalyd.reports.step import Activity, Finding, Step
+from anomalyd.reports.step import Activity, Step, StoredChange
 from anomalyd.reports.store import Store
 
 Facts = tuple[Incident, ...]
@@ -423,12 +423,12 @@ def test_entities_with_names_that_are_words(tmp_path: Path, now: float, facts: F
     url = f"sqlite:///{tmp_path / 'words.db'}"
     store = Store.open(url, clock=lambda: now)
     names = ("open", "a[1]", "a1", "ünïcode host")
-    findings = tuple(
-        Finding(i, narrate(i, None))
+    stored_changes = tuple(
+        StoredChange(i, narrate(i, None))
         for i in (replace(facts[0], id=f"id{n}", entity=name) for n, name in enumerate(names))
     )
     activity = {name: Activity("vector", now - 60, now, 60) for name in names}
-    store.commit(Step("test", findings=findings, activity=activity))
+    store.commit(Step("test", stored_changes=stored_changes, activity=activity))
     store.close()
     queries = Queries.open(url)
     assistant = Assistant(queries, clock=lambda: now, encoder=Constant())

@@ -25,7 +25,7 @@ from anomalyd.daemon.config.config import InputConfig
 from anomalyd.daemon.intake.decode import Decoder
 from anomalyd.daemon.stages import Record, Sample
 from anomalyd.detectors.detector import Series, TrainingSet
-from anomalyd.detectors.detector_pair import Pair, train_pair
+from anomalyd.detectors.detector_pair import DetectorPair, train_pair
 from anomalyd.detectors.library import LoadedPair, ModelLibrary
 from anomalyd.detectors.maps.simulate.simulation import ElementSimulator
 
@@ -354,11 +354,11 @@ class Experiment:
     _scatter = np.array([1.0, 10.0, 5.0, 0.1])
 
     @cached_property
-    def host_pair(self) -> Pair:
+    def host_pair(self) -> DetectorPair:
         return self.train_hosts(self.begin)
 
     @cached_property
-    def chamber_pair(self) -> Pair:
+    def chamber_pair(self) -> DetectorPair:
         series = {c: Series(np.arange(40.0), s.maps(range(40))) for c, s in self._simulators.items()}
         return train_pair(
             TrainingSet(series),
@@ -368,7 +368,7 @@ class Experiment:
             created=self.begin + 3600,
         )
 
-    def train_hosts(self, created: float) -> Pair:
+    def train_hosts(self, created: float) -> DetectorPair:
         rows = np.random.default_rng(1).normal(size=(len(self.hosts), 120, len(self.metrics)))
         values = (self._usual + rows * self._scatter).astype(np.float32)
         series = {h: Series(np.arange(120.0), v) for h, v in zip(self.hosts, values, strict=True)}
@@ -385,7 +385,7 @@ class Experiment:
     def _simulators(self) -> dict[str, ElementSimulator]:
         return {chamber: ElementSimulator(chamber, 1, 50.0) for chamber in self.chambers}
 
-    def loaded(self, pair: Pair, version: str = "v1") -> LoadedPair:
+    def loaded(self, pair: DetectorPair, version: str = "v1") -> LoadedPair:
         return LoadedPair("name", version, pair, ())
 
     def row(self, host: str, second: int, jump: float = 0.0) -> dict[str, float]:

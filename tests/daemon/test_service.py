@@ -18,9 +18,9 @@ from hypothesis import strategies as st
 from prometheus_client import CollectorRegistry
 
 from anomalyd.daemon.config.config import Config
-from anomalyd.daemon.kafka.poll_result import Batch, Delivery
+from anomalyd.daemon.kafka.poll_result import Batch, PollResult
 from anomalyd.daemon.learning.sample_retention import decode
-from anomalyd.daemon.scoring.active_model import Watch
+from anomalyd.daemon.scoring.active_model import ActiveModel
 from anomalyd.daemon.service import Found, Service
 from anomalyd.daemon.stages import Record
 from anomalyd.daemon.telemetry.telemetry import Telemetry
@@ -65,7 +65,7 @@ class Replay:
         self.committed_offsets: dict[Partition, int] = {}
         self.rewinds = 0
 
-    def take(self, timeout_s: float) -> Delivery | None:
+    def take(self, timeout_s: float) -> PollResult | None:
         if self._new or self._lost:
             return self._news()
         batches = []
@@ -74,11 +74,11 @@ class Replay:
             if records:
                 batches.append(Batch(*place, records))
                 self._positions[place] += len(records)
-        return Delivery(tuple(batches)) if batches else None
+        return PollResult(tuple(batches)) if batches else None
 
-    def _news(self) -> Delivery:
+    def _news(self) -> PollResult:
         stored = self._stored_offsets()
-        news = Delivery(assigned=frozenset(self._new), revoked=frozenset(self._lost))
+        news = PollResult(assigned=frozenset(self._new), revoked=frozenset(self._lost))
         for place in self._lost:
             del self._positions[place]
         self._positions |= {place: stored.get(place, 0) for place in self._new}
@@ -131,7 +131,7 @@ class Life:
             config,
             self.source,
             store,
-            [Watch(detector, library) for detector in config.detectors],
+            [ActiveModel(detector, library) for detector in config.detectors],
             Telemetry.for_config(config, self.registry),
             clock=lambda: self.now,
             stopwatch=lambda: self.stopwatch,

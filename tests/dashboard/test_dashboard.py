@@ -23,17 +23,17 @@ from anomalyd.daemon.broker.ports import is_taken, reserve_port
 from anomalyd.dashboard import incident_rows, incident_tables, style
 from anomalyd.dashboard.filters import Filters, entity_patterns
 from anomalyd.dashboard.serve import command, environment, serve
-from anomalyd.detectors.detector_pair import Pair
+from anomalyd.detectors.detector_pair import DetectorPair
 from anomalyd.detectors.library import ModelLibrary
 from anomalyd.detectors.maps.geometries.known import geometry_of
 from anomalyd.errors import AnomalydError
 from anomalyd.interpret.attribution import Attribution
 from anomalyd.interpret.drawing import draw_map, draw_vector
 from anomalyd.reports.adaptation import Adapted
-from anomalyd.reports.feedback import Verdict
 from anomalyd.reports.narrative import narrate
 from anomalyd.reports.report import Evidence, Explanation, Incident, Report, SeenBy, Severity, Status
-from anomalyd.reports.store import Activity, Finding, Point, Step, Store
+from anomalyd.reports.store import Activity, Point, Step, Store, StoredChange
+from anomalyd.verdict import Verdict
 
 PAGE = Path(anomalyd.dashboard.__file__).with_name("app.py")
 NOW = time.time()
@@ -125,9 +125,9 @@ def explanation(method, evidence):
 
 def keep(store, incident, evidence=None):
     points = tuple(Point(incident.onset + k, 0.5 * k, None if k == 3 else 0.4) for k in range(8))
-    finding = Finding(incident, narrate(incident, evidence), evidence, points)
+    stored_change = StoredChange(incident, narrate(incident, evidence), evidence, points)
     activity = {incident.entity: Activity(incident.sample_kind, NOW - 9000, NOW - 600, 100)}
-    store.commit(Step("group", findings=(finding,), activity=activity))
+    store.commit(Step("group", stored_changes=(stored_change,), activity=activity))
 
 
 @pytest.fixture(scope="module")
@@ -366,7 +366,7 @@ def library(experiment, tmp_path_factory):
     library = ModelLibrary(folder)
     pair = experiment.host_pair
     for seconds in (0, 60, 120):
-        dated = Pair(
+        dated = DetectorPair(
             *(
                 replace(m, card=replace(m.card, created=m.card.created + seconds))
                 for m in (pair.autoencoder, pair.classical)

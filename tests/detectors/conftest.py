@@ -9,7 +9,7 @@ import pytest
 from numpy.typing import NDArray
 
 from anomalyd.detectors.detector import Series, TrainingSet
-from anomalyd.detectors.detector_pair import Pair, train_pair
+from anomalyd.detectors.detector_pair import DetectorPair, train_pair
 
 METRICS = 6
 FEATURES = tuple(f"m{f}" for f in range(METRICS))
@@ -41,7 +41,7 @@ def training() -> TrainingSet:
 
 
 @pytest.fixture(scope="session")
-def pair(training: TrainingSet) -> Pair:
+def pair(training: TrainingSet) -> DetectorPair:
     return train_pair(
         training,
         kind="vector-autoencoder",

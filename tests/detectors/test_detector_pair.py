@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from anomalyd.detectors.detector import Series, State, Stretch, TrainingSet
-from anomalyd.detectors.detector_pair import Pair, member_state, train_pair
+from anomalyd.detectors.detector import Series, SeriesWindow, State, TrainingSet
+from anomalyd.detectors.detector_pair import DetectorPair, member_state, train_pair
 from anomalyd.detectors.threshold import parted
 from anomalyd.detectors.training import data_sha256
 from anomalyd.errors import ModelMismatch, TrainingError
@@ -15,7 +15,7 @@ from anomalyd.errors import ModelMismatch, TrainingError
 Make = Callable[..., NDArray[np.float32]]
 
 
-def test_a_pair_is_two_models_of_the_same_data(pair: Pair, training: TrainingSet) -> None:
+def test_a_pair_is_two_models_of_the_same_data(pair: DetectorPair, training: TrainingSet) -> None:
     assert (pair.autoencoder.card.kind, pair.classical.card.kind) == ("vector-autoencoder", "median-distance")
     assert pair.sample_kind == "vector"
     assert pair.features == training.features
@@ -28,25 +28,25 @@ def test_a_pair_is_two_models_of_the_same_data(pair: Pair, training: TrainingSet
     assert pair.classical.calibration.false_alarm_rate == 0.005
 
 
-def test_normal_rows_seldom_alert_and_a_jump_does(pair: Pair, make_metrics: Make) -> None:
+def test_normal_rows_seldom_alert_and_a_jump_does(pair: DetectorPair, make_metrics: Make) -> None:
     values = make_metrics(1000, 5)
-    (normal,) = pair.score([Stretch("a", np.arange(1000.0), values)])
+    (normal,) = pair.score([SeriesWindow("a", np.arange(1000.0), values)])
     assert np.mean(normal.either > 1) <= 0.03
     values[500, 1] += 40e6
-    (jump,) = pair.score([Stretch("a", np.arange(1000.0), values)])
+    (jump,) = pair.score([SeriesWindow("a", np.arange(1000.0), values)])
     assert jump.autoencoder.score[500] > 1
     assert jump.classical.score[500] > 1
     assert jump.either[500] == max(jump.autoencoder.score[500], jump.classical.score[500])
 
 
-def test_the_state_of_both_is_one_state(pair: Pair, make_metrics: Make) -> None:
+def test_the_state_of_both_is_one_state(pair: DetectorPair, make_metrics: Make) -> None:
     values = make_metrics(60, 6)
-    (whole,) = pair.score([Stretch("new", np.arange(60.0), values)])
+    (whole,) = pair.score([SeriesWindow("new", np.arange(60.0), values)])
     state: State = {}
     parts = []
     for start in range(0, 60, 7):
         (part,) = pair.score(
-            [Stretch("new", np.arange(60.0)[start : start + 7], values[start : start + 7], state)]
+            [SeriesWindow("new", np.arange(60.0)[start : start + 7], values[start : start + 7], state)]
         )
         state = part.state
         parts.append(part.either)
@@ -57,23 +57,23 @@ def test_the_state_of_both_is_one_state(pair: Pair, make_metrics: Make) -> None:
     assert followed
 
 
-def test_either_is_what_one_says_where_the_other_cannot_tell(pair: Pair, make_metrics: Make) -> None:
+def test_either_is_what_one_says_where_the_other_cannot_tell(pair: DetectorPair, make_metrics: Make) -> None:
     values = make_metrics(20, 7)
-    (scored,) = pair.score([Stretch("new", np.arange(20.0), values)])
+    (scored,) = pair.score([SeriesWindow("new", np.arange(20.0), values)])
     assert np.isnan(scored.either[:12]).all()  # both in their warm-up
     assert np.isfinite(scored.either[12:]).all()
 
 
-def test_metrics_that_do_not_fit_are_refused(pair: Pair) -> None:
+def test_metrics_that_do_not_fit_are_refused(pair: DetectorPair) -> None:
     pair.check(features=pair.features)
     with pytest.raises(ModelMismatch):
         pair.check(features=pair.features[:-1])
     with pytest.raises(ModelMismatch, match="trained on 6 metrics"):
-        pair.score([Stretch("a", np.arange(3.0), np.zeros((3, 5), dtype=np.float32))])
+        pair.score([SeriesWindow("a", np.arange(3.0), np.zeros((3, 5), dtype=np.float32))])
 
 
 def test_the_same_data_and_seed_give_the_same_pair_and_others_another(make_metrics: Make) -> None:
-    def train(seed: int) -> Pair:
+    def train(seed: int) -> DetectorPair:
         training = TrainingSet({"a": Series(np.arange(80.0), make_metrics(80, 1))}, tuple("abcdef"))
         return train_pair(training, kind="vector-autoencoder", parameters={"epochs": 2}, seed=seed)
 
@@ -102,9 +102,9 @@ def test_sixty_rows_of_one_host_are_enough(make_metrics: Make) -> None:
     training = TrainingSet({"host": Series(np.arange(60.0), make_metrics(60, 1))}, tuple("abcdef"))
     pair = train_pair(training, kind="vector-autoencoder")
     values = make_metrics(400, 1)[60:]
-    (normal,) = pair.score([Stretch("host", np.arange(340.0), values)])
+    (normal,) = pair.score([SeriesWindow("host", np.arange(340.0), values)])
     values[200:204, [1, 3]] += np.float32([60e6, 600])
-    (loaded,) = pair.score([Stretch("host", np.arange(340.0), values)])
+    (loaded,) = pair.score([SeriesWindow("host", np.arange(340.0), values)])
     assert np.mean(normal.either > 1) < 0.02
     assert (loaded.either[200:204] > 1).all()
 

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from anomalyd.detectors.calibration import fit_calibration
 from anomalyd.detectors.detector import Series, TrainingSet
-from anomalyd.detectors.detector_pair import Pair, train_pair
+from anomalyd.detectors.detector_pair import DetectorPair, train_pair
 from anomalyd.detectors.false_alarm_target import AlarmTarget, usual_interval
 from anomalyd.detectors.library import ModelLibrary
 from anomalyd.errors import TrainingError
@@ -133,5 +133,5 @@ def test_the_card_keeps_what_was_wanted(training: TrainingSet, tmp_path: Path) -
     assert all(15.0 / 86_400 <= rate <= 0.1 for rate in rates)  # a sample a second
 
 
-def test_a_rate_that_was_wanted_is_no_number_of_alarms(pair: Pair) -> None:
+def test_a_rate_that_was_wanted_is_no_number_of_alarms(pair: DetectorPair) -> None:
     assert pair.alarms_per_day is None

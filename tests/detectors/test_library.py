@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from anomalyd.detectors import library
-from anomalyd.detectors.detector_pair import Pair
+from anomalyd.detectors.detector_pair import DetectorPair
 from anomalyd.detectors.library import ModelLibrary
 from anomalyd.detectors.model import WEIGHTS
 from anomalyd.errors import ModelDamaged, ModelMismatch, ModelMissing
@@ -15,9 +15,9 @@ from anomalyd.errors import ModelDamaged, ModelMismatch, ModelMissing
 T0 = 1_795_468_500.0  # 2026-11-23T21:15:00Z
 
 
-def trained_at(pair: Pair, created: float) -> Pair:
+def trained_at(pair: DetectorPair, created: float) -> DetectorPair:
     """Give the pair as if it had been trained at another time."""
-    return Pair(
+    return DetectorPair(
         *(replace(m, card=replace(m.card, created=created)) for m in (pair.autoencoder, pair.classical))
     )
 
@@ -27,7 +27,7 @@ def shelf(tmp_path: Path) -> ModelLibrary:
     return ModelLibrary(tmp_path / "models")
 
 
-def test_what_was_published_is_loaded(shelf: ModelLibrary, pair: Pair) -> None:
+def test_what_was_published_is_loaded(shelf: ModelLibrary, pair: DetectorPair) -> None:
     version = shelf.publish("hosts", pair)
     assert version.startswith("20261123T211500Z-")
     loaded = shelf.load("hosts")
@@ -36,7 +36,9 @@ def test_what_was_published_is_loaded(shelf: ModelLibrary, pair: Pair) -> None:
     assert loaded.pair.classical.calibration == pair.classical.calibration
 
 
-def test_the_cards_are_read_without_the_weights(shelf: ModelLibrary, pair: Pair, tmp_path: Path) -> None:
+def test_the_cards_are_read_without_the_weights(
+    shelf: ModelLibrary, pair: DetectorPair, tmp_path: Path
+) -> None:
     assert shelf.names() == ()
     version = shelf.publish("hosts", pair)
     (tmp_path / "models" / ".hidden").mkdir()
@@ -50,13 +52,15 @@ def test_the_cards_are_read_without_the_weights(shelf: ModelLibrary, pair: Pair,
         shelf.cards("hosts", "20261123T211500Z-00000000")
 
 
-def test_publishing_the_same_pair_twice_is_publishing_it_once(shelf: ModelLibrary, pair: Pair) -> None:
+def test_publishing_the_same_pair_twice_is_publishing_it_once(
+    shelf: ModelLibrary, pair: DetectorPair
+) -> None:
     assert shelf.publish("hosts", pair) == shelf.publish("hosts", pair)
     assert len(shelf.versions("hosts")) == 1
 
 
 def test_publishing_it_again_repairs_a_damaged_version(
-    shelf: ModelLibrary, pair: Pair, tmp_path: Path
+    shelf: ModelLibrary, pair: DetectorPair, tmp_path: Path
 ) -> None:
     version = shelf.publish("hosts", pair)
     (tmp_path / "models" / "hosts" / version / "classical" / WEIGHTS).unlink()
@@ -64,7 +68,9 @@ def test_publishing_it_again_repairs_a_damaged_version(
     assert shelf.load("hosts").refused == ()
 
 
-def test_the_newest_is_loaded_and_an_older_one_when_asked_for(shelf: ModelLibrary, pair: Pair) -> None:
+def test_the_newest_is_loaded_and_an_older_one_when_asked_for(
+    shelf: ModelLibrary, pair: DetectorPair
+) -> None:
     old, new = (shelf.publish("hosts", trained_at(pair, T0 + s)) for s in (0, 60))
     assert shelf.versions("hosts") == (old, new)
     assert shelf.load("hosts").version == new
@@ -72,7 +78,7 @@ def test_the_newest_is_loaded_and_an_older_one_when_asked_for(shelf: ModelLibrar
 
 
 def test_a_damaged_newest_is_refused_and_the_last_good_one_kept(
-    shelf: ModelLibrary, pair: Pair, tmp_path: Path
+    shelf: ModelLibrary, pair: DetectorPair, tmp_path: Path
 ) -> None:
     good, bad = (shelf.publish("hosts", trained_at(pair, T0 + s)) for s in (0, 60))
     weights = tmp_path / "models" / "hosts" / bad / "classical" / WEIGHTS
@@ -86,7 +92,7 @@ def test_a_damaged_newest_is_refused_and_the_last_good_one_kept(
         shelf.load("hosts", bad)
 
 
-def test_nothing_usable_says_why_for_each(shelf: ModelLibrary, pair: Pair, tmp_path: Path) -> None:
+def test_nothing_usable_says_why_for_each(shelf: ModelLibrary, pair: DetectorPair, tmp_path: Path) -> None:
     versions = [shelf.publish("hosts", trained_at(pair, T0 + s)) for s in (0, 60)]
     for version in versions:
         (tmp_path / "models" / "hosts" / version / "autoencoder" / WEIGHTS).write_bytes(b"")
@@ -95,7 +101,7 @@ def test_nothing_usable_says_why_for_each(shelf: ModelLibrary, pair: Pair, tmp_p
     assert all(version in str(refused.value) for version in versions)
 
 
-def test_none_yet_is_missing(shelf: ModelLibrary, pair: Pair) -> None:
+def test_none_yet_is_missing(shelf: ModelLibrary, pair: DetectorPair) -> None:
     assert shelf.versions("hosts") == ()
     with pytest.raises(ModelMissing, match="anomalyd train"):
         shelf.load("hosts")
@@ -104,13 +110,13 @@ def test_none_yet_is_missing(shelf: ModelLibrary, pair: Pair) -> None:
         shelf.load("hosts", "x")
 
 
-def test_five_versions_are_kept(shelf: ModelLibrary, pair: Pair) -> None:
+def test_five_versions_are_kept(shelf: ModelLibrary, pair: DetectorPair) -> None:
     published = [shelf.publish("hosts", trained_at(pair, T0 + s)) for s in range(7)]
     assert shelf.versions("hosts") == tuple(published[-5:])
 
 
 def test_a_publication_that_fails_leaves_nothing(
-    shelf: ModelLibrary, pair: Pair, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    shelf: ModelLibrary, pair: DetectorPair, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     kept = shelf.publish("hosts", pair)
 
@@ -123,7 +129,7 @@ def test_a_publication_that_fails_leaves_nothing(
     assert os.listdir(tmp_path / "models" / "hosts") == [kept]
 
 
-def test_a_half_written_version_is_not_seen(shelf: ModelLibrary, pair: Pair, tmp_path: Path) -> None:
+def test_a_half_written_version_is_not_seen(shelf: ModelLibrary, pair: DetectorPair, tmp_path: Path) -> None:
     version = shelf.publish("hosts", pair)
     (tmp_path / "models" / "hosts" / ".unfinished-x" / "autoencoder").mkdir(parents=True)
     assert shelf.versions("hosts") == (version,)

@@ -12,14 +12,14 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from anomalyd.detectors.detector import Stretch
-from anomalyd.detectors.detector_pair import Pair
+from anomalyd.detectors.detector import SeriesWindow
+from anomalyd.detectors.detector_pair import DetectorPair
 from anomalyd.detectors.model import CARD, WEIGHTS, Model, load_model, save_model
 from anomalyd.errors import ModelDamaged, ModelMismatch, ModelMissing
 
 
 @pytest.fixture(params=["autoencoder", "classical"])
-def model(request: pytest.FixtureRequest, pair: Pair) -> Model:
+def model(request: pytest.FixtureRequest, pair: DetectorPair) -> Model:
     chosen: Model = getattr(pair, request.param)
     return chosen
 
@@ -46,8 +46,8 @@ def test_a_loaded_model_is_the_saved_one(
     loaded = load_model(folder)
     assert loaded.card == model.card
     assert loaded.calibration == model.calibration
-    stretches = [Stretch(entity, np.arange(30.0), make_metrics(30, 9)) for entity in ("a", "never seen")]
-    for before, after in zip(model.score(stretches), loaded.score(stretches), strict=True):
+    windows = [SeriesWindow(entity, np.arange(30.0), make_metrics(30, 9)) for entity in ("a", "never seen")]
+    for before, after in zip(model.score(windows), loaded.score(windows), strict=True):
         np.testing.assert_array_equal(before.score, after.score)
         np.testing.assert_array_equal(before.expectation, after.expectation)
         np.testing.assert_array_equal(before.contribution, after.contribution)
@@ -109,7 +109,7 @@ def test_an_unknown_kind_and_an_unknown_format_are_refused(folder: Path) -> None
         load_model(folder)
 
 
-def test_the_weights_of_another_kind_are_refused(pair: Pair, tmp_path: Path) -> None:
+def test_the_weights_of_another_kind_are_refused(pair: DetectorPair, tmp_path: Path) -> None:
     for member in ("autoencoder", "classical"):
         save_model(getattr(pair, member), tmp_path / member)
     weights = (tmp_path / "classical" / WEIGHTS).read_bytes()

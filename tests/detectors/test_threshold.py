@@ -13,10 +13,11 @@ from numpy.typing import NDArray
 from safetensors.numpy import load, save
 
 from anomalyd.detectors.calibration import Calibration, fit_calibration
-from anomalyd.detectors.detector import Series, State, Stretch, TrainingSet, Word
+from anomalyd.detectors.detector import Series, SeriesWindow, State, TrainingSet
 from anomalyd.detectors.model import Model, Scores
-from anomalyd.detectors.threshold import follow, parted, told
+from anomalyd.detectors.threshold import apply_feedback, follow, parted
 from anomalyd.detectors.training import train_model
+from anomalyd.verdict import Verdict
 
 RATE = 0.002
 DAY = 288
@@ -139,13 +140,15 @@ def test_told_normal_it_learns_what_it_left_out(
     calibration: Calibration, alarmed: dict[str, NDArray[Any]]
 ) -> None:
     assert after(calibration, alarmed, 100.0)[1].all()
-    assert np.mean(after(calibration, told(calibration, alarmed, Word.NORMAL), 100.0)[1]) < 5 * RATE
+    assert (
+        np.mean(after(calibration, apply_feedback(calibration, alarmed, Verdict.NORMAL), 100.0)[1]) < 5 * RATE
+    )
 
 
 def test_told_broken_it_keeps_nothing_of_it(
     calibration: Calibration, alarmed: dict[str, NDArray[Any]]
 ) -> None:
-    state = told(calibration, alarmed, Word.BROKEN)
+    state = apply_feedback(calibration, alarmed, Verdict.BROKEN)
     assert np.count_nonzero(alarmed["threshold.kept"] < 0) - 3 == np.count_nonzero(
         state["threshold.kept"] < 0
     )
@@ -159,8 +162,8 @@ def test_told_broken_it_keeps_nothing_of_it(
 
 def test_a_word_without_an_alarm_changes_nothing(calibration: Calibration) -> None:
     _, state = follow(calibration, times(3 * DAY), np.minimum(scores(3 * DAY, 9), 6.0), {})
-    for word in Word:
-        same = told(calibration, state, word)
+    for word in Verdict:
+        same = apply_feedback(calibration, state, word)
         assert np.array_equal(same["threshold.kept"], state["threshold.kept"])
 
 
@@ -181,7 +184,7 @@ def seen(model: Model) -> tuple[Scores, Floats, NDArray[np.float32]]:
     """What a model says of a day and a half, and of six hours of an anomaly; the times and rows after it."""
     values = np.random.default_rng(1).normal(size=(2 * DAY, 4)).astype(np.float32)
     values[-72:, 0] += 60.0
-    (scored,) = model.score([Stretch("a", times(2 * DAY), values)])
+    (scored,) = model.score([SeriesWindow("a", times(2 * DAY), values)])
     return scored, times(40, 2 * DAY * 300.0), values[-40:]
 
 
@@ -192,10 +195,10 @@ def test_a_model_follows_and_a_word_on_it_is_undone() -> None:
     assert model.adaptive
     assert (scored.score[-72:] > 1).all()
     (quiet,) = model.score(
-        [Stretch("a", later, values, model.told(scored.state, Word.NORMAL, 0.0, later[0]))]
+        [SeriesWindow("a", later, values, model.apply_feedback(scored.state, Verdict.NORMAL, 0.0, later[0]))]
     )
     assert np.mean(quiet.score > 1) < 0.1
-    (again,) = model.score([Stretch("a", later, values, model.undo(quiet.state, scored.state))])
+    (again,) = model.score([SeriesWindow("a", later, values, model.undo(quiet.state, scored.state))])
     assert (again.score > 1).all()
 
 
@@ -203,7 +206,7 @@ def test_what_the_detector_learns_as_normal_the_threshold_does_not_learn_again()
     model = trained("adaptive-pca", {})
     scored, later, _ = seen(model)
     before = parted(scored.state)
-    after = parted(model.told(scored.state, Word.NORMAL, 0.0, later[0]))
+    after = parted(model.apply_feedback(scored.state, Verdict.NORMAL, 0.0, later[0]))
     assert not np.array_equal(before[0]["pca.mean"], after[0]["pca.mean"])
     assert all(np.array_equal(before[1][name], array) for name, array in after[1].items())
     # An adaptation of its own knows nothing of the threshold, which stays.
@@ -214,6 +217,6 @@ def test_what_the_detector_learns_as_normal_the_threshold_does_not_learn_again()
 def test_where_the_threshold_is_known_it_stays() -> None:
     model = trained("vector-ensemble", {"steps": 5, "hidden": 4, "code": 2})
     values = np.random.default_rng(1).normal(size=(50, 4)).astype(np.float32)
-    (scored,) = model.score([Stretch("a", times(50, 1e6), values)])
+    (scored,) = model.score([SeriesWindow("a", times(50, 1e6), values)])
     assert not model.calibration.follows
     assert not parted(scored.state)[1]

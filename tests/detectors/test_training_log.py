@@ -13,13 +13,13 @@ import pytest
 from anomalyd.detectors.detector import Series, TrainingSet
 from anomalyd.detectors.model import CARD, Model, load_model, read_card, save_model
 from anomalyd.detectors.training import train_model
-from anomalyd.detectors.training_log import Course
+from anomalyd.detectors.training_log import TrainingLog
 from anomalyd.errors import ModelDamaged, ModelMissing
 
 
 def test_everything_is_passed_on_and_the_best_is_kept() -> None:
     told: list[tuple[Any, ...]] = []
-    course = Course(lambda *what: told.append(what))
+    course = TrainingLog(lambda *what: told.append(what))
     steps: list[tuple[str, int, int, Mapping[str, float] | None]] = [
         ("fit", 1, 9, {"loss": 3.0, "validation": 2.0}),
         ("fit", 2, 9, {"loss": 2.0, "validation": 1.0}),
@@ -42,7 +42,7 @@ def test_everything_is_passed_on_and_the_best_is_kept() -> None:
 
 
 def test_without_figures_there_are_none() -> None:
-    assert Course(lambda *_: None).figures() == {}
+    assert TrainingLog(lambda *_: None).figures() == {}
 
 
 @pytest.fixture(scope="module")

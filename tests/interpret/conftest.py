@@ -10,7 +10,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from anomalyd.detectors.detector import Encoded, Stretch
+from anomalyd.detectors.detector import Encoded, SeriesWindow
 
 
 class Clock:
@@ -36,8 +36,8 @@ class Quadratic:
         self.batches: list[int] = []
         self.clock, self.cost = Clock(), 0.0
 
-    def encode(self, stretch: Stretch) -> Encoded:
-        values = torch.from_numpy(stretch.values[-self.window :])
+    def encode(self, series_window: SeriesWindow) -> Encoded:
+        values = torch.from_numpy(series_window.values[-self.window :])
         missing = torch.isnan(values)
         inputs = torch.where(missing, self.normal, values)[None]
         feature = torch.where(missing, -1, torch.arange(values.shape[1]).expand(values.shape))
@@ -58,8 +58,8 @@ class Worst(Quadratic):
         super().__init__([1.0])
         self.expected, self.run = expected, run
 
-    def encode(self, stretch: Stretch) -> Encoded:
-        cells = torch.from_numpy(stretch.values[-1])
+    def encode(self, series_window: SeriesWindow) -> Encoded:
+        cells = torch.from_numpy(series_window.values[-1])
         missing = torch.isnan(cells)
         inputs = torch.where(missing, self.expected, cells)[None]
         feature = torch.where(missing, -1, torch.arange(cells.numel()).reshape(cells.shape))
@@ -84,10 +84,10 @@ def worst() -> Worst:
 
 
 @pytest.fixture
-def stretch() -> Callable[[NDArray[np.float32]], Stretch]:
-    """Make a stretch of one entity from values (n, ...), a second apart."""
+def series_window() -> Callable[[NDArray[np.float32]], SeriesWindow]:
+    """Make a window of one entity from values (n, ...), a second apart."""
 
-    def make(values: NDArray[np.float32]) -> Stretch:
-        return Stretch("host/a", 1.8e9 + np.arange(len(values)), np.asarray(values, dtype=np.float32))
+    def make(values: NDArray[np.float32]) -> SeriesWindow:
+        return SeriesWindow("host/a", 1.8e9 + np.arange(len(values)), np.asarray(values, dtype=np.float32))
 
     return make

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 
-from anomalyd.detectors.detector import Series, Stretch, TrainingSet
+from anomalyd.detectors.detector import Series, SeriesWindow, TrainingSet
 from anomalyd.detectors.maps.autoencoder.autoencoder import MapAutoencoder
 from anomalyd.detectors.maps.simulate.faults import DeadBlock, HotWires, LowVoltage
 from anomalyd.detectors.maps.simulate.simulation import ElementSimulator
@@ -19,13 +19,13 @@ METHODS = ["occlusion", "integrated-gradients"]
 METRICS = 12
 
 
-def explained(detector, stretch):
-    shape = stretch.values.shape[1:]
-    return explain(detector, stretch, METHODS, shape=shape, budget_s=60, clock=time.monotonic)
+def explained(detector, window):
+    shape = window.values.shape[1:]
+    return explain(detector, window, METHODS, shape=shape, budget_s=60, clock=time.monotonic)
 
 
-def adds_up(detector, stretch, attribution):
-    encoded = detector.encode(stretch)
+def adds_up(detector, window, attribution):
+    encoded = detector.encode(window)
     with torch.no_grad():
         observed = detector.forward(encoded.inputs, *encoded.context)
         normal = detector.forward(encoded.baseline, *encoded.context)
@@ -51,8 +51,8 @@ def test_the_metric_that_jumped_comes_first(host, jumped):
     values = values[600:640].copy()
     values[-1, jumped] += 60
     values[-1, (jumped + 1) % METRICS] = np.nan
-    stretch = Stretch("host", times[600:640], values)
-    for found in explained(detector, stretch):
+    window = SeriesWindow("host", times[600:640], values)
+    for found in explained(detector, window):
         assert found.complete
         assert np.nanargmax(found.values) == jumped, found.method
         assert np.array_equal(np.isnan(found.values), np.isnan(values[-1]))
@@ -62,8 +62,8 @@ def test_integrated_gradients_of_a_vector_add_up(host):
     detector, times, values = host
     values = values[600:640].copy()
     values[-3:, 4] += 60
-    stretch = Stretch("host", times[600:640], values)
-    assert adds_up(detector, stretch, explained(detector, stretch)[1])
+    window = SeriesWindow("host", times[600:640], values)
+    assert adds_up(detector, window, explained(detector, window)[1])
 
 
 @pytest.fixture(scope="module")
@@ -88,11 +88,11 @@ def test_the_faulty_cells_of_a_chamber_are_highlighted(chamber, fault):
     detector, simulator = chamber
     counts = simulator.map(100, fault)
     truth = fault.cells(simulator.chamber)
-    stretch = Stretch(simulator.chamber.entity, np.array([0.0]), counts[None])
-    for found in explained(detector, stretch):
+    window = SeriesWindow(simulator.chamber.entity, np.array([0.0]), counts[None])
+    for found in explained(detector, window):
         assert found.complete
         assert np.array_equal(np.isnan(found.values), np.isnan(counts))
         lit = np.nan_to_num(found.values) >= np.nanmax(found.values) / 4
         assert (lit & truth).sum() / lit.sum() > 0.9, found.method
         assert (lit & truth).sum() / truth.sum() > 0.5, found.method
-    assert adds_up(detector, stretch, found)
+    assert adds_up(detector, window, found)

@@ -13,7 +13,7 @@ from anomalyd.errors import StoreConflict
 from anomalyd.reports.database import Database
 from anomalyd.reports.queries import Queries, Selection
 from anomalyd.reports.report import Incident
-from anomalyd.reports.store import Finding, Step, Store
+from anomalyd.reports.store import Step, Store, StoredChange
 
 MakeIncident = Callable[..., Incident]
 
@@ -21,7 +21,7 @@ MakeIncident = Callable[..., Incident]
 def test_a_reader_waits_for_no_writer(
     url: str, store: Store, queries: Queries, incident: MakeIncident
 ) -> None:
-    store.commit(Step("g", findings=(Finding(incident("a"), "odd"),)))
+    store.commit(Step("g", stored_changes=(StoredChange(incident("a"), "odd"),)))
     database = Database.open(url)
     with database.writing() as connection:
         connection.execute(text("DELETE FROM reports"))
@@ -40,9 +40,9 @@ def test_writers_share_one_database(url: str, store: Store, queries: Queries, in
         mine, conflicts, taken = (store, other)[number % 2], 0, 0
         while taken < turns:
             here = mine.offsets("g").get(("t", 0))
-            finding = Finding(incident(f"report-{here or 0}", entity=f"host/{number}"), "odd")
+            stored_change = StoredChange(incident(f"report-{here or 0}", entity=f"host/{number}"), "odd")
             try:
-                mine.commit(Step("g", {("t", 0): (here, (here or 0) + 1)}, (finding,)))
+                mine.commit(Step("g", {("t", 0): (here, (here or 0) + 1)}, (stored_change,)))
                 taken += 1
             except StoreConflict:
                 conflicts += 1

@@ -13,11 +13,12 @@ from anomalyd.errors import QuestionError, StoreConflict, StoreError
 from anomalyd.reports import schema
 from anomalyd.reports.adaptation import UNDOABLE, Adapted, AnsweredUndo, adaptation_id
 from anomalyd.reports.database import Database
-from anomalyd.reports.feedback import AppliedWord, Verdict
+from anomalyd.reports.feedback import AppliedFeedback
 from anomalyd.reports.queries import Queries, Selection
 from anomalyd.reports.report import Incident, Status
-from anomalyd.reports.step import Finding, Step
+from anomalyd.reports.step import Step, StoredChange
 from anomalyd.reports.store import Store
+from anomalyd.verdict import Verdict
 
 WALL_CLOCK = 1_795_500_000.0
 
@@ -47,9 +48,9 @@ def say(store: Store, entity: str = "host/pc1", word: Verdict = Verdict.NORMAL, 
 def test_a_word_waits_until_it_is_applied_and_stays_to_be_read(store: Store, queries: Queries) -> None:
     first = say(store, since=1000.0, reason="new firmware")
     second = say(store, "host/pc2", Verdict.BROKEN)
-    assert [word.id for word in store.ledger.pending_words()] == [first, second]
-    store.commit(Step("g", words=(AppliedWord(first, 1000.0, 1060.0, "learnt"),)))
-    assert [word.id for word in store.ledger.pending_words()] == [second]
+    assert [word.id for word in store.ledger.pending_feedback()] == [first, second]
+    store.commit(Step("g", words=(AppliedFeedback(first, 1000.0, 1060.0, "learnt"),)))
+    assert [word.id for word in store.ledger.pending_feedback()] == [second]
     waiting, done = queries.words(Selection())
     assert (waiting.word, waiting.since, waiting.applied, waiting.outcome) == (Verdict.BROKEN, None, None, "")
     assert (done.who, done.reason, done.recorded) == ("anna", "new firmware", WALL_CLOCK)
@@ -58,12 +59,12 @@ def test_a_word_waits_until_it_is_applied_and_stays_to_be_read(store: Store, que
 
 def test_a_word_is_applied_once_and_its_step_is_refused_as_a_whole(store: Store) -> None:
     number = say(store)
-    store.commit(Step("g", {("t", 0): (None, 3)}, words=(AppliedWord(number, None, None, "done"),)))
+    store.commit(Step("g", {("t", 0): (None, 3)}, words=(AppliedFeedback(number, None, None, "done"),)))
     again = Step(
         "g",
         {("t", 0): (3, 5)},
         states={("hosts", "host/pc1"): b"state"},
-        words=(AppliedWord(number, None, None, "done again"),),
+        words=(AppliedFeedback(number, None, None, "done again"),),
     )
     with pytest.raises(StoreConflict, match=f"word {number} was applied by another daemon"):
         store.commit(again)
@@ -125,7 +126,9 @@ def test_a_report_names_what_was_assumed_while_it_went_on(
     store: Store, queries: Queries, incident: Callable[..., Incident]
 ) -> None:
     closed = incident("closed", status=Status.CLOSED, closed=1070.0)  # from 1000 on
-    store.commit(Step("g", findings=(Finding(closed, ""), Finding(incident("open", onset=2000.0), ""))))
+    store.commit(
+        Step("g", stored_changes=(StoredChange(closed, ""), StoredChange(incident("open", onset=2000.0), "")))
+    )
     keep(
         store,
         adapted("early", 999.0),
@@ -249,6 +252,6 @@ def test_a_store_of_the_first_schema_is_upgraded_with_all_that_is_in_it(
     keep(store, adapted("a", 1010.0))
     say(store)
     assert queries.report("old").adaptations == ("a",)
-    assert len(store.ledger.pending_words()) == 1
+    assert len(store.ledger.pending_feedback()) == 1
     queries.close()
     store.close()

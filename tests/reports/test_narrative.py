@@ -7,9 +7,10 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 
-from anomalyd.reports.feedback import OperatorWord, Verdict
+from anomalyd.reports.feedback import OperatorFeedback
 from anomalyd.reports.narrative import assumed, narrate, said, taken_back
 from anomalyd.reports.report import Evidence, Incident, SeenBy, Severity, Status
+from anomalyd.verdict import Verdict
 
 MakeIncident = Callable[..., Incident]
 
@@ -118,9 +119,9 @@ def test_numbers(incident: MakeIncident, value: float, told: str) -> None:
 def test_what_was_assumed_and_said_stands_at_the_end(incident: MakeIncident) -> None:
     notes = (
         assumed("the level is the new normal after 6 h.", AT, "ab12"),
-        said(OperatorWord(1, "hosts", "host/pc1", Verdict.BROKEN, "anna", "", None, None, AT, None, "")),
+        said(OperatorFeedback(1, "hosts", "host/pc1", Verdict.BROKEN, "anna", "", None, None, AT, None, "")),
         said(
-            OperatorWord(
+            OperatorFeedback(
                 2, "hosts", "host/pc1", Verdict.NORMAL, "bob", "as planned. ", None, None, AT, None, ""
             )
         ),

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from anomalyd.errors import QuestionError
 from anomalyd.reports.queries import Group, Order, Queries, Selection
 from anomalyd.reports.report import Incident, SeenBy, Severity, Status
-from anomalyd.reports.store import Activity, Finding, Step, Store
+from anomalyd.reports.store import Activity, Step, Store, StoredChange
 
 MakeIncident = Callable[..., Incident]
 
@@ -56,7 +56,7 @@ def population(store: Store, incident: MakeIncident) -> Population:
                 run=None if k % 3 == 0 else 321900 + k % 4,
             )
         )
-    store.commit(Step("g", findings=tuple(Finding(each, f"It was {each.id}.") for each in made)))
+    store.commit(Step("g", stored_changes=tuple(StoredChange(each, f"It was {each.id}.") for each in made)))
     return Population(made)
 
 
@@ -152,7 +152,9 @@ def test_a_report_is_found_by_id_or_its_beginning(queries: Queries, population: 
 
 
 def test_an_id_that_begins_another_is_itself(store: Store, queries: Queries, incident: MakeIncident) -> None:
-    store.commit(Step("g", findings=(Finding(incident("ab"), "odd"), Finding(incident("abc"), "odd"))))
+    store.commit(
+        Step("g", stored_changes=(StoredChange(incident("ab"), "odd"), StoredChange(incident("abc"), "odd")))
+    )
     assert queries.report("ab").incident.id == "ab"
 
 
@@ -193,7 +195,7 @@ def test_names_are_those_that_sent_or_were_reported(
     store.commit(
         Step(
             "g",
-            findings=(Finding(incident(entity="b", detector="y"), "odd"),),
+            stored_changes=(StoredChange(incident(entity="b", detector="y"), "odd"),),
             states={("x", "a"): b"", ("y", "b"): b""},
             activity={name: Activity("vector", 1.0, 2.0, 1) for name in ("c", "b")},
         )

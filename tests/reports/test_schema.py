@@ -17,7 +17,7 @@ from anomalyd.errors import SchemaError, StoreError
 from anomalyd.reports.database import Database
 from anomalyd.reports.queries import Queries, Selection
 from anomalyd.reports.report import Incident
-from anomalyd.reports.store import Finding, Step, Store
+from anomalyd.reports.store import Step, Store, StoredChange
 from anomalyd.reports.tables import metadata
 
 
@@ -54,7 +54,7 @@ def test_the_migrations_lead_to_the_tables_to_the_letter(tmp_path: Path) -> None
 def test_a_store_is_there_again(url: str, incident: Callable[..., Incident]) -> None:
     for name in ("first", "second"):
         store = Store.open(url)
-        store.commit(Step("g", findings=(Finding(incident(name), "odd"),)))
+        store.commit(Step("g", stored_changes=(StoredChange(incident(name), "odd"),)))
         store.close()
     queries = Queries.open(url)
     assert queries.count(Selection()) == 2

@@ -14,7 +14,7 @@ from anomalyd.errors import StoreConflict, StoreError
 from anomalyd.reports.queries import Queries, Selection
 from anomalyd.reports.report import Evidence, Explanation, Incident, SeenBy, Severity, Status
 from anomalyd.reports.score_history import MAX_POINTS
-from anomalyd.reports.store import Activity, Finding, OutboxEntry, Point, Step, Store
+from anomalyd.reports.store import Activity, OutboxEntry, Point, Step, Store, StoredChange
 
 MakeIncident = Callable[..., Incident]
 MakeEvidence = Callable[[float], Evidence]
@@ -30,7 +30,9 @@ on_either = settings(
 
 
 def found(incident: Incident, evidence: Evidence | None = None, points: tuple[Point, ...] = ()) -> Step:
-    return Step("g", findings=(Finding(incident, f"{incident.entity} was odd.", evidence, points),))
+    return Step(
+        "g", stored_changes=(StoredChange(incident, f"{incident.entity} was odd.", evidence, points),)
+    )
 
 
 def explanation(method: str, evidence_time: float) -> Explanation:
@@ -68,7 +70,7 @@ incidents = st.builds(
 @on_either
 @given(incidents, text)
 def test_an_incident_survives(store: Store, queries: Queries, incident: Incident, narrative: str) -> None:
-    store.commit(Step("g", findings=(Finding(incident, narrative),)))
+    store.commit(Step("g", stored_changes=(StoredChange(incident, narrative),)))
     report = queries.report(incident.id)
     assert (report.incident, report.narrative) == (incident, narrative)
     assert incident in store.open_incidents()
@@ -162,7 +164,7 @@ def test_a_conflict_keeps_nothing(
         "g",
         # The first partition could move, the second is in conflict.
         {("a", 0): (None, 5), ("t", 0): (expected, 25)},
-        (Finding(incident(), "odd", evidence(1030.0), (Point(1.0, 1.0, 1.0),)),),
+        (StoredChange(incident(), "odd", evidence(1030.0), (Point(1.0, 1.0, 1.0),)),),
         {("hosts", "host/pc1"): b"state"},
         (OutboxEntry("reports", b"k", b"v"),),
         {"host/pc1": Activity("vector", 1.0, 2.0, 2)},
@@ -186,7 +188,7 @@ def test_an_exception_in_the_middle_keeps_nothing(
     step = Step(
         "g",
         {("t", 0): (None, 5)},
-        (Finding(incident(), "odd"),),
+        (StoredChange(incident(), "odd"),),
         activity=Breaking(a=Activity("map", 1, 1, 1)),
     )
     with pytest.raises(RuntimeError, match="a bug"):

@@ -10,7 +10,7 @@ from zipfile import BadZipFile
 import numpy as np
 from numpy.typing import NDArray
 
-from anomalyd.detectors.detector import Progress, Series, Stretch, TrainingSet, silent
+from anomalyd.detectors.detector import Progress, Series, SeriesWindow, TrainingSet, silent
 from anomalyd.detectors.evaluation.maps.faults import ANY, MapRow
 from anomalyd.detectors.evaluation.maps.figures import auc, fdr_at_99
 from anomalyd.detectors.maps.classical.statistics import TESTS, Beside, tests_of
@@ -194,14 +194,14 @@ def _judge(model: Model, data: LabelledMaps) -> Judged:
     cells = np.zeros(data.maps.shape, dtype=np.float32)
     expectation = np.full(data.maps.shape, np.nan, dtype=np.float32)
     known = set(data.trained)
-    stretches: list[tuple[NDArray[np.int64], Stretch]] = []
+    windows: list[tuple[NDArray[np.int64], SeriesWindow]] = []
     for name in dict.fromkeys(data.element):
         places = np.flatnonzero([e == name for e in data.element])
         for part in places[:, None] if name in known else [places]:
             times = 1e9 + part.astype(np.float64) * LUMISECTION_S
-            stretches.append((part, Stretch(name, times, data.maps[part])))
-    for start in range(0, len(stretches), 200):
-        chunk = stretches[start : start + 200]
+            windows.append((part, SeriesWindow(name, times, data.maps[part])))
+    for start in range(0, len(windows), 200):
+        chunk = windows[start : start + 200]
         result: Scores
         for (places, _), result in zip(chunk, model.score([s for _, s in chunk]), strict=True):
             score[places] = np.nan_to_num(result.score)

@@ -9,7 +9,7 @@ from functools import partial
 import numpy as np
 from numpy.typing import NDArray
 
-from anomalyd.detectors.detector import Progress, State, Stretch, silent
+from anomalyd.detectors.detector import Progress, SeriesWindow, State, silent
 from anomalyd.detectors.evaluation.jobs import spread
 from anomalyd.detectors.evaluation.maps.figures import auc, fdr_at_99, localisation
 from anomalyd.detectors.maps.classical.statistics import TESTS, Beside, tests_of
@@ -198,8 +198,8 @@ def _states(model: Model, elements: Elements, earlier: NDArray[np.float32]) -> l
         return [{} for _ in earlier]
     times = np.arange(earlier.shape[1], dtype=np.float64) * LUMISECTION_S
     for chunk in _chunks(len(earlier)):
-        stretches = [Stretch(name_of(elements.geometry, k), times, earlier[k]) for k in chunk]
-        states += [scores.state for scores in model.score(stretches)]
+        windows = [SeriesWindow(name_of(elements.geometry, k), times, earlier[k]) for k in chunk]
+        states += [scores.state for scores in model.score(windows)]
     return states
 
 
@@ -210,8 +210,10 @@ def _scored(
     shown = np.zeros(maps.shape, dtype=np.bool_)
     time = np.array([1e9])
     for chunk in _chunks(len(maps)):
-        stretches = [Stretch(name_of(elements.geometry, k), time, maps[k : k + 1], states[k]) for k in chunk]
-        for k, result in zip(chunk, model.score(stretches), strict=True):
+        windows = [
+            SeriesWindow(name_of(elements.geometry, k), time, maps[k : k + 1], states[k]) for k in chunk
+        ]
+        for k, result in zip(chunk, model.score(windows), strict=True):
             scores[k] = result.score[0]
             shown[k] = highlighted(result.contribution[0])
     return scores, shown

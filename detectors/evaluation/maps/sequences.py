@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from anomalyd.detectors.detector import Stretch
+from anomalyd.detectors.detector import SeriesWindow
 from anomalyd.detectors.evaluation.maps.faults import MapTask, train_on_simulation
 from anomalyd.detectors.maps.geometries.known import load_type
 from anomalyd.detectors.maps.simulate.elements import elements_of, name_of
@@ -56,7 +56,7 @@ def measure_sequences(task: MapTask, false_alarm_rate: float = 0.001) -> list[Se
     rows: list[SequenceRow] = []
     for kind in task.kinds:
         model = train_on_simulation(kind, task, false_alarm_rate)
-        streams = [Stretch(n, times[: len(m)], m) for n, m in zip(names, usual, strict=True)]
+        streams = [SeriesWindow(n, times[: len(m)], m) for n, m in zip(names, usual, strict=True)]
         scored = model.score(streams)
         normal = np.stack([s.score[task.history :] for s in scored])
         for recipe in kind_of.faults:
@@ -73,7 +73,7 @@ def measure_sequences(task: MapTask, false_alarm_rate: float = 0.001) -> list[Se
                     axis=1,
                 )
                 broken = [
-                    Stretch(n, times[usual.shape[1] :], m, s.state)
+                    SeriesWindow(n, times[usual.shape[1] :], m, s.state)
                     for n, m, s in zip(names, maps, scored, strict=True)
                 ]
                 alerts = np.stack([s.score for s in model.score(broken)]) > 1

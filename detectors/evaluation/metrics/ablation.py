@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from anomalyd.detectors.detector import Progress, silent
-from anomalyd.detectors.evaluation.metrics.competitor import Contender, stream
+from anomalyd.detectors.evaluation.metrics.competitor import Competitor, stream
 from anomalyd.detectors.evaluation.metrics.evaluate import (
     FIGURES,
     LESS_IS_BETTER,
@@ -61,7 +61,7 @@ _OfFile = dict[tuple[str, int], dict[str, float]]
 def measure_ablation(
     data: Path,
     out: Path,
-    contender: Contender | None = None,
+    competitor: Competitor | None = None,
     *,
     interval_s: float = 60.0,
     seeds: int = SEEDS,
@@ -70,44 +70,44 @@ def measure_ablation(
 ) -> Ablation:
     """Train and stream every series with all parts and without each, and write OUT/ablation.json.
 
-    An autoencoder is measured alone, without its classical peer.
+    An autoencoder is measured alone, without its classical baseline.
 
     Raises:
         TrainingError: as `evaluate_metrics`; or the kind of detector names no parts.
 
     """
-    contender = replace(contender or Contender("vector-ensemble"), alone=True)
-    files = prepare(data, out, contender)
-    parts = detector_class(contender.kind).parts
+    competitor = replace(competitor or Competitor("vector-ensemble"), alone=True)
+    files = prepare(data, out, competitor)
+    parts = detector_class(competitor.kind).parts
     if not parts:
-        raise TrainingError(f"{contender.kind!r} has no parts that can be left out; try vector-ensemble")
+        raise TrainingError(f"{competitor.kind!r} has no parts that can be left out; try vector-ensemble")
     told = progress if jobs == 1 else silent
-    work = partial(_measure, contender=contender, interval_s=interval_s, seeds=seeds, progress=told)
+    work = partial(_measure, competitor=competitor, interval_s=interval_s, seeds=seeds, progress=told)
     measured, failed = measure_files("ablation", work, files, jobs, progress)
     result = Ablation(tuple(_summed_up(measured, ("", *parts), seeds)), failed)
     rows = [asdict(row) | {"figures": plain(row.figures), "spread": plain(row.spread)} for row in result.rows]
     write_json(
         out / "ablation.json",
-        {"kind": contender.kind, "parameters": dict(contender.parameters), "rows": rows, "failed": failed},
+        {"kind": competitor.kind, "parameters": dict(competitor.parameters), "rows": rows, "failed": failed},
     )
     return result
 
 
 def _measure(
-    file: Path, *, contender: Contender, interval_s: float, seeds: int, progress: Progress
+    file: Path, *, competitor: Competitor, interval_s: float, seeds: int, progress: Progress
 ) -> _OfFile | str:
     """Measure one series with and without each part; or say why it cannot be."""
     figures: _OfFile = {}
     try:
         series = read_labelled(file, interval_s)
-        for part, value in {"": 0.0, **detector_class(contender.kind).parts}.items():
-            given = {**contender.parameters, **({part: value} if part else {})}
+        for part, value in {"": 0.0, **detector_class(competitor.kind).parts}.items():
+            given = {**competitor.parameters, **({part: value} if part else {})}
             for seed in range(seeds):
-                less = replace(contender, parameters=given, seed=contender.seed + seed)
+                less = replace(competitor, parameters=given, seed=competitor.seed + seed)
                 streamed = stream(
                     less.train(series.training, progress), series.name, series.times, series.test
                 )
-                figures[part, seed] = measure(series, *streamed[contender.kind])
+                figures[part, seed] = measure(series, *streamed[competitor.kind])
     except TrainingError as error:
         return reason_of(file, error)
     return figures

@@ -14,7 +14,7 @@ from anomalyd.detectors.detector import Progress, Series, TrainingSet, silent
 from anomalyd.detectors.evaluation.figures import false_alarms_per_day
 from anomalyd.detectors.evaluation.jobs import spread
 from anomalyd.detectors.evaluation.metrics.cases import CASES, START, TOLD_AFTER, Case
-from anomalyd.detectors.evaluation.metrics.competitor import Contender, Told, stream
+from anomalyd.detectors.evaluation.metrics.competitor import Competitor, Feedback, stream
 from anomalyd.detectors.evaluation.metrics.evaluate import plain, write_json
 from anomalyd.detectors.evaluation.metrics.machines import DAY, HOUR, INTERVAL_S, TRAINING_ROWS, make_machine
 
@@ -45,7 +45,7 @@ class CaseRow:
 
 def evaluate_cases(
     out: Path,
-    contender: Contender | None = None,
+    competitor: Competitor | None = None,
     *,
     machines: int = 5,
     jobs: int = 1,
@@ -53,21 +53,21 @@ def evaluate_cases(
 ) -> list[CaseRow]:
     """Lay every case on several made-up machines, and write OUT/cases.json; the rows in the order of `CASES`.
 
-    The seeds of the machines are 0, 1, ...; the contender is trained on each, and once for all its cases.
+    The seeds of the machines are 0, 1, ...; the competitor is trained on each, and once for all its cases.
 
     Raises:
         TrainingError: the kind or a parameter is unknown.
 
     """
-    contender = contender or Contender()
-    contender.check()
+    competitor = competitor or Competitor()
+    competitor.check()
     out.mkdir(parents=True, exist_ok=True)
     sizes = sorted({case.metrics for case in CASES}, reverse=True)  # what takes longest first
     items = [(seed, size) for size in sizes for seed in range(machines)]
     told = progress if jobs == 1 else silent
     found: dict[tuple[str, str], list[dict[str, float]]] = {}
     for step, (_, outcome) in enumerate(
-        spread(partial(_on_machine, contender=contender, progress=told), items, jobs), 1
+        spread(partial(_on_machine, competitor=competitor, progress=told), items, jobs), 1
     ):
         progress("cases", step, len(items))
         for key, figures in outcome:
@@ -75,7 +75,7 @@ def evaluate_cases(
     rows = [
         CaseRow(case.name, case.wanted, detector, _mean(found[case.name, detector]))
         for case in CASES
-        for detector in contender.detectors
+        for detector in competitor.detectors
     ]
     write_json(
         out / "cases.json",
@@ -89,7 +89,7 @@ def evaluate_cases(
 
 
 def _on_machine(
-    item: tuple[int, int], *, contender: Contender, progress: Progress
+    item: tuple[int, int], *, competitor: Competitor, progress: Progress
 ) -> list[tuple[tuple[str, str], dict[str, float]]]:
     """Train on one machine, and give the figures of each of its cases, by case and detector."""
     seed, metrics = item
@@ -98,12 +98,12 @@ def _on_machine(
     times = np.arange(TRAINING_ROWS + len(machine.test), dtype=np.float64) * INTERVAL_S
     features = tuple(f"metric {f}" for f in range(metrics))
     series = Series(times[:TRAINING_ROWS], machine.train.astype(np.float32))
-    trained = contender.train(TrainingSet({entity: series}, features), progress)
+    trained = competitor.train(TrainingSet({entity: series}, features), progress)
     found = []
     for case in (c for c in CASES if c.metrics == metrics):
-        told = None if case.word is None else Told(START + TOLD_AFTER, case.word, START)
+        told = None if case.word is None else Feedback(START + TOLD_AFTER, case.word, START)
         scored = stream(trained, entity, times[TRAINING_ROWS:], case.laid_on(machine), told)
-        found += [((case.name, name), _figures(case, scored[name][0])) for name in contender.detectors]
+        found += [((case.name, name), _figures(case, scored[name][0])) for name in competitor.detectors]
     return found
 
 

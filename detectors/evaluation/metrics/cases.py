@@ -12,8 +12,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from anomalyd.detectors.detector import Word
 from anomalyd.detectors.evaluation.metrics.machines import DAY, HOUR, Machine
+from anomalyd.verdict import Verdict
 
 START = 3 * DAY
 """The row of the test half at which every case begins: three days tell what is false."""
@@ -38,7 +38,7 @@ class Case:
     lay: Lay
     rows: int | None = None
     metrics: int = 20
-    word: Word | None = None
+    word: Verdict | None = None
 
     def laid_on(self, machine: Machine) -> NDArray[np.float32]:
         """Give the machine's test half (U, F) with the case in it."""
@@ -99,9 +99,9 @@ CASES = (
     Case("nothing", "quiet", _nothing),
     Case("slow drift: 8 metrics, 4 sigma in 7 days", "quiet", _drift),
     Case("step that stays: 6 metrics, 8 sigma", "alert, then accept it", _displaced),
-    Case("... told normal after 2 h", "quiet from then on", _displaced, word=Word.NORMAL),
+    Case("... told normal after 2 h", "quiet from then on", _displaced, word=Verdict.NORMAL),
     Case("two-day anomaly: 6 metrics, 8 sigma", "alert to its end", _displaced, rows=2 * DAY),
-    Case("... told broken after 2 h", "alert to its end", _displaced, rows=2 * DAY, word=Word.BROKEN),
+    Case("... told broken after 2 h", "alert to its end", _displaced, rows=2 * DAY, word=Verdict.BROKEN),
     Case("daily cycle 8 h later", "alert, then accept it", _phase),
     Case("a metric becomes constant", "alert", _freezes),
     Case("a metric disappears", "quiet on the others", _disappears),

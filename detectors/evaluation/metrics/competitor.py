@@ -10,18 +10,19 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from anomalyd.detectors.detector import Progress, State, Stretch, TrainingSet, Word, silent
-from anomalyd.detectors.detector_pair import Pair, PairScores, train_pair
+from anomalyd.detectors.detector import Progress, SeriesWindow, State, TrainingSet, silent
+from anomalyd.detectors.detector_pair import DetectorPair, PairScores, train_pair
 from anomalyd.detectors.false_alarm_target import AlarmTarget
 from anomalyd.detectors.model import Model, Scores
 from anomalyd.detectors.registry import autoencoder_kinds, detector_class
 from anomalyd.detectors.training import train_model
 from anomalyd.errors import TrainingError
+from anomalyd.verdict import Verdict
 
 OF_A_PAIR = ("autoencoder", "classical", "either")
 """What a pair is measured as: each of its models, and the higher score of both."""
 
-Trained = Pair | Model
+Trained = DetectorPair | Model
 
 Streamed = Mapping[str, tuple[NDArray[np.float64], NDArray[np.float32]]]
 """By detector: the score (U,), 0 where it cannot tell, and the contribution (U, F)."""
@@ -30,8 +31,8 @@ _CHUNK_ROWS = 512
 
 
 @dataclass(frozen=True, slots=True)
-class Contender:
-    """A kind of detector and its settings: an autoencoder beside its classical peer, or any other kind alone.
+class Competitor:
+    """A kind of detector and its settings: an autoencoder beside its baseline, or any other kind alone.
 
     `false_alarm_rate` is the wanted share of normal rows that alert, or a number of alarms a day: of a pair
     by either of both. `alone`: an autoencoder, too, without its peer.
@@ -45,7 +46,7 @@ class Contender:
 
     @property
     def detectors(self) -> tuple[str, ...]:
-        """What it is measured as: `OF_A_PAIR`, or the kind itself where it has no classical peer."""
+        """What it is measured as: `OF_A_PAIR`, or the kind itself where it has no classical baseline."""
         return OF_A_PAIR if self._is_pair else (self.kind,)
 
     @property
@@ -95,11 +96,11 @@ class Contender:
 
 
 @dataclass(frozen=True, slots=True)
-class Told:
+class Feedback:
     """An operator's word, said just before row `row` of what has been so since row `since`."""
 
     row: int
-    word: Word
+    word: Verdict
     since: int
 
 
@@ -108,7 +109,7 @@ def stream(
     entity: str,
     times: NDArray[np.float64],
     values: NDArray[np.float32],
-    told: Told | None = None,
+    told: Feedback | None = None,
 ) -> Streamed:
     """Stream rows (U, F) causally, beginning with nothing remembered but what the model itself holds."""
     state: State = {}
@@ -116,8 +117,10 @@ def stream(
     cuts = sorted({*range(0, len(values), _CHUNK_ROWS), len(values), *([told.row] if told else ())})
     for start, end in itertools.pairwise(cuts):
         if told is not None and start == told.row:
-            state = trained.told(state, told.word, float(times[told.since]), float(times[told.row - 1]))
-        (scored,) = trained.score([Stretch(entity, times[start:end], values[start:end], state)])
+            state = trained.apply_feedback(
+                state, told.word, float(times[told.since]), float(times[told.row - 1])
+            )
+        (scored,) = trained.score([SeriesWindow(entity, times[start:end], values[start:end], state)])
         state = scored.state
         for name, part in _views(trained, scored).items():
             parts.setdefault(name, []).append(part)

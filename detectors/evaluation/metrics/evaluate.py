@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from anomalyd.detectors.detector import Progress, silent
 from anomalyd.detectors.evaluation import figures
 from anomalyd.detectors.evaluation.jobs import spread
-from anomalyd.detectors.evaluation.metrics.competitor import Contender, stream
+from anomalyd.detectors.evaluation.metrics.competitor import Competitor, stream
 from anomalyd.detectors.evaluation.metrics.labelled import Labelled, files_of, read_labelled
 from anomalyd.errors import TrainingError
 
@@ -50,7 +50,7 @@ class Measured:
 def evaluate_metrics(
     data: Path,
     out: Path,
-    contender: Contender | None = None,
+    competitor: Competitor | None = None,
     *,
     interval_s: float = 60.0,
     jobs: int = 1,
@@ -61,35 +61,35 @@ def evaluate_metrics(
     OUT/NAME.npz holds `score` (U,), of a pair the higher of both detectors' (0 where none can tell), and
     `contribution` (U, F), each row's from the autoencoder unless the classical test alerts higher.
     OUT/results.json holds the rows that are returned: for each series, and last for their macro mean, a row
-    for each of the contender's `detectors`. OUT/failed.json says of each series that could not be read or
+    for each of the competitor's `detectors`. OUT/failed.json says of each series that could not be read or
     trained on why; the others are measured. The test half begins as the daemon begins with a new model.
 
     Raises:
         TrainingError: there is no file, not one could be measured, or the kind of detector is unknown.
 
     """
-    contender = contender or Contender()
-    files = prepare(data, out, contender)
+    competitor = competitor or Competitor()
+    files = prepare(data, out, competitor)
     told = progress if jobs == 1 else silent  # what shows progress stays in this process
-    work = partial(_measure_file, contender=contender, out=out, interval_s=interval_s, progress=told)
+    work = partial(_measure_file, competitor=competitor, out=out, interval_s=interval_s, progress=told)
     found: dict[str, list[Row] | str] = {}
     for step, (place, outcome) in enumerate(spread(work, files, jobs), 1):
         found[files[place].stem] = outcome
         progress("evaluate", step, len(files))
-        measured = _measured({f.stem: found[f.stem] for f in files if f.stem in found}, contender)
+        measured = _measured({f.stem: found[f.stem] for f in files if f.stem in found}, competitor)
         _write(out, measured)
     refuse_if_all_failed(measured.failed, files)
     return measured
 
 
-def prepare(data: Path, out: Path, contender: Contender) -> list[Path]:
+def prepare(data: Path, out: Path, competitor: Competitor) -> list[Path]:
     """Give the files to measure, and make the folder for what is found.
 
     Raises:
         TrainingError: there is no file, OUT is the folder of the data, or the kind of detector is unknown.
 
     """
-    contender.check()
+    competitor.check()
     files = files_of(data)
     if out.resolve() == files[0].parent.resolve():
         raise TrainingError(f"{out}: holds the data, and results would take their place; name another folder")
@@ -170,28 +170,28 @@ def plain(figures_of: Mapping[str, float]) -> dict[str, float | None]:
 
 
 def _measure_file(
-    file: Path, *, contender: Contender, out: Path, interval_s: float, progress: Progress
+    file: Path, *, competitor: Competitor, out: Path, interval_s: float, progress: Progress
 ) -> list[Row] | str:
     """Measure one series and keep its scores: its rows, or why there are none."""
     kept = out / f"{file.stem}.npz"
     kept.unlink(missing_ok=True)
     try:
         series = read_labelled(file, interval_s)
-        trained = contender.train(series.training, progress)
+        trained = competitor.train(series.training, progress)
     except TrainingError as error:
         return reason_of(file, error)
     found = stream(trained, series.name, series.times, series.test)
-    score, contribution = found[contender.detectors[-1]]
+    score, contribution = found[competitor.detectors[-1]]
     np.savez_compressed(kept, score=score, contribution=contribution)
-    return [Row(series.name, name, measure(series, *found[name])) for name in contender.detectors]
+    return [Row(series.name, name, measure(series, *found[name])) for name in competitor.detectors]
 
 
-def _measured(found: Mapping[str, list[Row] | str], contender: Contender) -> Measured:
+def _measured(found: Mapping[str, list[Row] | str], competitor: Competitor) -> Measured:
     """Put the rows of all series together, the means last."""
     rows = [row for outcome in found.values() if isinstance(outcome, list) for row in outcome]
     means = [
         Row("mean", detector, mean_figures([row.figures for row in rows if row.detector == detector]))
-        for detector in contender.detectors
+        for detector in competitor.detectors
         if rows
     ]
     return Measured(

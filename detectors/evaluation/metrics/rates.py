@@ -12,7 +12,7 @@ import numpy as np
 from anomalyd.detectors.detector import Progress, silent
 from anomalyd.detectors.evaluation.figures import ALARM_GAP, false_alarms_per_day
 from anomalyd.detectors.evaluation.jobs import spread
-from anomalyd.detectors.evaluation.metrics.competitor import Contender, stream
+from anomalyd.detectors.evaluation.metrics.competitor import Competitor, stream
 from anomalyd.detectors.evaluation.metrics.evaluate import (
     prepare,
     reason_of,
@@ -68,7 +68,7 @@ class Rates:
 def measure_rates(
     data: Path,
     out: Path,
-    contender: Contender | None = None,
+    competitor: Competitor | None = None,
     *,
     interval_s: float = 60.0,
     wanted: Sequence[float] = WANTED,
@@ -84,10 +84,10 @@ def measure_rates(
         TrainingError: as `evaluate_metrics`.
 
     """
-    contender = contender or Contender()
-    files = prepare(data, out, contender)
+    competitor = competitor or Competitor()
+    files = prepare(data, out, competitor)
     told = progress if jobs == 1 else silent
-    work = partial(_measure, contender=contender, interval_s=interval_s, progress=told)
+    work = partial(_measure, competitor=competitor, interval_s=interval_s, progress=told)
     items = [(file, per_day) for file in files for per_day in wanted]
     found: dict[int, list[RealisedRate] | str] = {}
     for step, (place, outcome) in enumerate(spread(work, items, jobs), 1):
@@ -107,8 +107,8 @@ def measure_rates(
     write_json(
         out / "rates.json",
         {
-            "kind": contender.kind,
-            "parameters": dict(contender.parameters),
+            "kind": competitor.kind,
+            "parameters": dict(competitor.parameters),
             "rows": [asdict(row) for row in rows],
             "summaries": [asdict(summary) for summary in summaries],
             "failed": dict(failed),
@@ -118,11 +118,11 @@ def measure_rates(
 
 
 def _measure(
-    item: tuple[Path, float], *, contender: Contender, interval_s: float, progress: Progress
+    item: tuple[Path, float], *, competitor: Competitor, interval_s: float, progress: Progress
 ) -> list[RealisedRate] | str:
     """Measure one series at one wanted rate: a row for each detector, or why there is none."""
     file, per_day = item
-    asked = replace(contender, false_alarm_rate=AlarmTarget(per_day, close_after=ALARM_GAP))
+    asked = replace(competitor, false_alarm_rate=AlarmTarget(per_day, close_after=ALARM_GAP))
     try:
         series = read_labelled(file, interval_s)
         trained = asked.train(series.training, progress)

@@ -11,7 +11,7 @@ from zlib import crc32
 import numpy as np
 
 from anomalyd.detectors.detector import Progress, silent
-from anomalyd.detectors.evaluation.metrics.competitor import OF_A_PAIR, Contender, Streamed, Trained, stream
+from anomalyd.detectors.evaluation.metrics.competitor import OF_A_PAIR, Competitor, Streamed, Trained, stream
 from anomalyd.detectors.evaluation.metrics.evaluate import (
     FIGURES,
     LESS_IS_BETTER,
@@ -85,7 +85,7 @@ _OfFile = tuple[dict[_Key, dict[str, dict[str, float]]], list[FoundEvent], dict[
 def measure_systematics(
     data: Path,
     out: Path,
-    contender: Contender | None = None,
+    competitor: Competitor | None = None,
     *,
     interval_s: float = 60.0,
     jobs: int = 1,
@@ -102,47 +102,49 @@ def measure_systematics(
         TrainingError: as `evaluate_metrics`.
 
     """
-    contender = contender or Contender()
-    files = prepare(data, out, contender)
+    competitor = competitor or Competitor()
+    files = prepare(data, out, competitor)
     told = progress if jobs == 1 else silent
-    work = partial(_strain_file, contender=contender, interval_s=interval_s, progress=told)
+    work = partial(_strain_file, competitor=competitor, interval_s=interval_s, progress=told)
     measured, failed = measure_files("systematics", work, files, jobs, progress)
     for _, _, partly in measured:
         failed |= partly
-    rows = _summed_up([figures for figures, _, _ in measured], contender.detectors)
+    rows = _summed_up([figures for figures, _, _ in measured], competitor.detectors)
     events = [event for _, of_file, _ in measured for event in of_file]
-    judges = _judges(contender.detectors)
+    judges = _judges(competitor.detectors)
     found_by = dict.fromkeys(("both", *judges, "neither") if len(judges) > 1 else (*judges, "neither"), 0)
     for event in events:
         found_by[event.found_by] += 1
     result = Systematics(tuple(rows), tuple(events), found_by, failed)
-    _write(out / "systematics.json", result, contender)
+    _write(out / "systematics.json", result, competitor)
     return result
 
 
-def _strain_file(file: Path, *, contender: Contender, interval_s: float, progress: Progress) -> _OfFile | str:
+def _strain_file(
+    file: Path, *, competitor: Competitor, interval_s: float, progress: Progress
+) -> _OfFile | str:
     """Measure one series under every strain: figures by condition and detector; or why it cannot be."""
     figures: dict[_Key, dict[str, dict[str, float]]] = {}
     partly: dict[str, str] = {}
 
     def record(key: _Key, series: Labelled, found: Streamed) -> None:
-        figures[key] = {name: measure(series, *found[name]) for name in contender.detectors}
+        figures[key] = {name: measure(series, *found[name]) for name in competitor.detectors}
 
     try:
         series = read_labelled(file, interval_s)
-        first = contender.train(series.training, progress)
+        first = competitor.train(series.training, progress)
     except TrainingError as error:
         return reason_of(file, error)
     found = _stream(first, series)
-    events = _who_found(series, found, contender.detectors)
+    events = _who_found(series, found, competitor.detectors)
     record((UNSTRAINED, "none", 0.0, 0), series, found)
     for seed in range(1, SEEDS):
-        trained = replace(contender, seed=contender.seed + seed).train(series.training, progress)
+        trained = replace(competitor, seed=competitor.seed + seed).train(series.training, progress)
         record((UNSTRAINED, "none", 0.0, seed), series, _stream(trained, series))
     for share in TRAINING_SHARES:
         less = replace(series, train=series.train[-max(1, round(share * len(series.train))) :])
         try:
-            trained = contender.train(less.training, progress)
+            trained = competitor.train(less.training, progress)
         except TrainingError as error:
             partly[f"{series.name}, {share:.0%} of the training data"] = str(error)
         else:
@@ -229,7 +231,7 @@ def _worst(several: Sequence[Mapping[str, float]]) -> dict[str, float]:
     return found
 
 
-def _write(path: Path, result: Systematics, contender: Contender) -> None:
+def _write(path: Path, result: Systematics, competitor: Competitor) -> None:
     rows = [
         {"condition": r.condition, "axis": r.axis, "level": r.level, "detector": r.detector}
         | {"figures": plain(r.figures), "spread": plain(r.spread)}
@@ -241,8 +243,8 @@ def _write(path: Path, result: Systematics, contender: Contender) -> None:
     write_json(
         path,
         {
-            "kind": contender.kind,
-            "parameters": dict(contender.parameters),
+            "kind": competitor.kind,
+            "parameters": dict(competitor.parameters),
             "rows": rows,
             "events_found_by": dict(result.found_by),
             "events": events,

@@ -17,7 +17,7 @@ from anomalyd.detectors.detector import (
     Progress,
     RawScores,
     SampleKind,
-    Stretch,
+    SeriesWindow,
     TrainingSet,
     silent,
 )
@@ -116,26 +116,26 @@ class MapAutoencoder(Detector):
         detector.scan = Scan(detector._measure_price(normal))
         return detector
 
-    def score(self, stretches: Sequence[Stretch]) -> list[RawScores]:
+    def score(self, windows: Sequence[SeriesWindow]) -> list[RawScores]:
         """Score maps; each for itself, so that there is no state.
 
         Raises:
             ModelMismatch: no maps, or of a shape that was not trained on.
 
         """
-        return score_by_shape(stretches, self.references, self._score_batch)
+        return score_by_shape(windows, self.references, self._score_batch)
 
-    def encode(self, stretch: Stretch) -> Encoded:
+    def encode(self, series_window: SeriesWindow) -> Encoded:
         """Encode the last map: its counts, and the expected ones as the baseline.
 
         Raises:
             ModelMismatch: no map, or of a shape that was not trained on.
 
         """
-        if not len(stretch.values):
-            raise ModelMismatch(f"{stretch.entity}: there is no map to encode")
-        shape = stretch.values.shape[1:]
-        batch = batch_of(stretch.values[-1:], [self.references.of(stretch.entity, shape)])
+        if not len(series_window.values):
+            raise ModelMismatch(f"{series_window.entity}: there is no map to encode")
+        shape = series_window.values.shape[1:]
+        batch = batch_of(series_window.values[-1:], [self.references.of(series_window.entity, shape)])
         lit, weight = self._light_up(batch)
         with torch.no_grad():
             expected = self._expect(lit.counts, lit.expected, lit.weight, lit.error)

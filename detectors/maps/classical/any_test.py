@@ -17,7 +17,7 @@ from anomalyd.detectors.detector import (
     Progress,
     RawScores,
     SampleKind,
-    Stretch,
+    SeriesWindow,
     TrainingSet,
     silent,
 )
@@ -94,21 +94,21 @@ class MapTests(Detector):
         usual_values, levels = (torch.from_numpy(np.array(a)) for a in (scale, centres))
         return cls(usual_values, levels, training.geometries)
 
-    def score(self, stretches: Sequence[Stretch]) -> list[RawScores]:
+    def score(self, windows: Sequence[SeriesWindow]) -> list[RawScores]:
         """Score maps one after another, each against those before it.
 
         Raises:
             ModelMismatch: values that are no maps.
 
         """
-        return [self._stream(stretch) for stretch in stretches]
+        return [self._stream(window) for window in windows]
 
-    def _stream(self, stretch: Stretch) -> RawScores:
-        maps = stretch.values
+    def _stream(self, window: SeriesWindow) -> RawScores:
+        maps = window.values
         if maps.ndim != 3:
-            raise ModelMismatch(f"{stretch.entity}: {maps.shape[1:]} is not the shape of a map")
-        geometry = _geometry(stretch.entity, maps.shape[1:], self.geometries)
-        history = History.of(stretch.state, maps.shape[1:])
+            raise ModelMismatch(f"{window.entity}: {maps.shape[1:]} is not the shape of a map")
+        geometry = _geometry(window.entity, maps.shape[1:], self.geometries)
+        history = History.of(window.state, maps.shape[1:])
         raw = np.full(len(maps), np.nan)
         error, expectation, blame = (np.full(maps.shape, np.nan, dtype=np.float32) for _ in range(3))
         for k, drawn in enumerate(maps):

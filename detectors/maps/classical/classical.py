@@ -17,7 +17,7 @@ from anomalyd.detectors.detector import (
     Progress,
     RawScores,
     SampleKind,
-    Stretch,
+    SeriesWindow,
     TrainingSet,
     silent,
 )
@@ -138,14 +138,14 @@ class _ClassicalMapDetector(Detector):
         # Both tests scatter by 1 where the counts are Poisson; more where shapes move, never less.
         return cls(references, torch.from_numpy(np.hstack([middle, np.maximum(scatter, 1.0)])))
 
-    def score(self, stretches: Sequence[Stretch]) -> list[RawScores]:
+    def score(self, windows: Sequence[SeriesWindow]) -> list[RawScores]:
         """Score maps; each for itself, so that there is no state.
 
         Raises:
             ModelMismatch: no maps, or of a shape that was not trained on.
 
         """
-        return score_by_shape(stretches, self.references, self._score_batch)
+        return score_by_shape(windows, self.references, self._score_batch)
 
     def _score_batch(self, batch: MapBatch) -> MapScores:
         compared = _compare(batch)

@@ -16,10 +16,9 @@ from anomalyd.detectors.detector import (
     Progress,
     RawScores,
     SampleKind,
+    SeriesWindow,
     State,
-    Stretch,
     TrainingSet,
-    Word,
     silent,
 )
 from anomalyd.detectors.maps.geometry import Geometry
@@ -40,6 +39,7 @@ from anomalyd.detectors.maps.likelihood.population import (
 from anomalyd.detectors.maps.likelihood.reference_test import Profile
 from anomalyd.detectors.parameters import number, read_parameters
 from anomalyd.errors import ModelDamaged, ModelMismatch, TrainingError
+from anomalyd.verdict import Verdict
 
 _TRUSTED = 1.0
 """Raw score up to which a map joins the history: one in a hundred normal maps lies above."""
@@ -136,14 +136,14 @@ class MapScan(Detector):
         """Give the same detector that begins an entity's stream with the history that training left of it."""
         return type(self)(self.parameters, self.populations, self.expectation, states, self.geometries)
 
-    def score(self, stretches: Sequence[Stretch]) -> list[RawScores]:
+    def score(self, windows: Sequence[SeriesWindow]) -> list[RawScores]:
         """Score maps of different elements side by side, each causally.
 
         Raises:
             ModelMismatch: values that are no maps.
 
         """
-        streams = [self._begin(stretch) for stretch in stretches]
+        streams = [self._begin(window) for window in windows]
         while any(not s.done for s in streams):
             jobs = [job for s in streams if not s.done for job in s.look_ahead()]
             alike: dict[tuple[int, bool], list[_Job]] = {}
@@ -155,23 +155,23 @@ class MapScan(Detector):
                 s.accept()
         return [s.scores() for s in streams]
 
-    def _begin(self, stretch: Stretch) -> _Stream:
-        if stretch.values.ndim != 3:
-            raise ModelMismatch(f"{stretch.entity}: {stretch.values.shape[1:]} is not the shape of a map")
-        shape: Shape = (stretch.values.shape[1], stretch.values.shape[2])
-        population = self.populations.get(shape) or stranger(stretch.entity, shape, self.geometries)
-        state = stretch.state or self._primed.get(stretch.entity, {})
-        places = layout_of(stretch.entity, shape, self.geometries)
+    def _begin(self, window: SeriesWindow) -> _Stream:
+        if window.values.ndim != 3:
+            raise ModelMismatch(f"{window.entity}: {window.values.shape[1:]} is not the shape of a map")
+        shape: Shape = (window.values.shape[1], window.values.shape[2])
+        population = self.populations.get(shape) or stranger(window.entity, shape, self.geometries)
+        state = window.state or self._primed.get(window.entity, {})
+        places = layout_of(window.entity, shape, self.geometries)
         if len(population.drift) != len(places.names):
             raise ModelMismatch(
-                f"{stretch.entity}: the model knows {len(population.drift)} kinds of places, this version "
+                f"{window.entity}: the model knows {len(population.drift)} kinds of places, this version "
                 f"looks at {len(places.names)}; train it again"
             )
-        return _Stream(stretch, places, population, History.of(state, shape))
+        return _Stream(window, places, population, History.of(state, shape))
 
-    def told(self, state: State, word: Word, since: float, now: float) -> State:
+    def apply_feedback(self, state: State, word: Verdict, since: float, now: float) -> State:
         """Take a word. Normal: the newest maps replace the history. Broken ones never enter it."""
-        if word is Word.BROKEN or "total" not in state:
+        if word is Verdict.BROKEN or "total" not in state:
             return state
         return History.of(state, state["total"].shape).only_pending().state()
 
@@ -262,15 +262,17 @@ def _scan(jobs: list[_Job], expectation: Expectation | None) -> None:
 
 
 class _Stream:
-    """One stretch on its way through the scan.
+    """One window on its way through the scan.
 
     What enters the history depends on the scores before, so maps could only be scored one after another. A
     normal map hardly ever changes sides: a few are scored together on the guess that they all stay on the
     side of the last one, and those behind a wrong guess again.
     """
 
-    def __init__(self, stretch: Stretch, places: Places, population: Population, history: History) -> None:
-        self._stretch = stretch
+    def __init__(
+        self, window: SeriesWindow, places: Places, population: Population, history: History
+    ) -> None:
+        self._window = window
         self._places = places
         self._population = population
         self._history = history
@@ -278,7 +280,7 @@ class _Stream:
         self._at = 0
         self._guess = True
         self._jobs: list[tuple[_Job, _Job | None]] = []
-        n, *shape = stretch.values.shape
+        n, *shape = window.values.shape
         self._raw = np.full(n, np.nan)
         self._blame = np.zeros((n, *shape), dtype=np.float32)
         self._expected = np.zeros((n, *shape), dtype=np.float32)
@@ -286,13 +288,13 @@ class _Stream:
     @property
     def done(self) -> bool:
         """Whether every map is scored."""
-        return self._at >= len(self._stretch.values)
+        return self._at >= len(self._window.values)
 
     def look_ahead(self) -> Iterator[_Job]:
         """Lay out the next maps, on the guess that all of them are like the last one."""
         self._jobs = []
         history = self._history
-        for drawn in self._stretch.values[self._at : self._at + _AHEAD]:
+        for drawn in self._window.values[self._at : self._at + _AHEAD]:
             single = self._job(drawn, history.reference(), history.alone)
             together = history.three(drawn)
             three = None
@@ -347,8 +349,8 @@ class _Stream:
         self._jobs = []
 
     def scores(self) -> RawScores:
-        """Give all scores of the stretch."""
-        values = self._stretch.values
+        """Give all scores of the window."""
+        values = self._window.values
         missing = np.isnan(values)
         error = (values - self._expected) / np.sqrt(np.maximum(self._expected, _LEAST_EXPECTED))
         return RawScores(

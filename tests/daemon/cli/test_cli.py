@@ -26,7 +26,7 @@ from anomalyd.reports.report import (
     Severity,
     Status,
 )
-from anomalyd.reports.step import Finding, Step
+from anomalyd.reports.step import Step, StoredChange
 from anomalyd.reports.store import Store
 
 PNG = b"\x89PNG\r\n\x1a\n"
@@ -267,11 +267,11 @@ def store(tmp_path: Path) -> str:
         incident("bbbb2222bbbb2222", severity=Severity.CRITICAL, peak=9.5, entity="host/b", **later),
         incident("bbbb3333bbbb3333", status=Status.OPEN, closed=None, causes=(), entity="DT/W0", **later),
     )
-    findings = (
-        Finding(first, "host/a was anomalous.", evidence),
-        *(Finding(i, "So was it.") for i in others),
+    stored_changes = (
+        StoredChange(first, "host/a was anomalous.", evidence),
+        *(StoredChange(i, "So was it.") for i in others),
     )
-    store.commit(Step(group="g", findings=findings))
+    store.commit(Step(group="g", stored_changes=stored_changes))
     attribution = Explanation("occlusion", evidence.time, values, 0.125, True, PNG + b"one")
     other = replace(attribution, method="integrated-gradients", complete=False, png=PNG + b"two")
     store.explain(first.id, evidence.time, [attribution, other])

@@ -14,7 +14,7 @@ import yaml
 
 from anomalyd.daemon.cli import main
 from anomalyd.daemon.config.config import load_config
-from anomalyd.daemon.learning.sample_retention import SampleKeeper
+from anomalyd.daemon.learning.sample_retention import SampleRetention
 from anomalyd.daemon.stages import Sample
 from anomalyd.detectors.library import ModelLibrary
 from anomalyd.reports.step import Step
@@ -98,13 +98,13 @@ def test_train_on_csv_and_parquet_files(
 
 def test_train_on_what_the_store_kept(run: Run, config: Path, values: np.ndarray, tmp_path: Path) -> None:
     store = Store.open(f"sqlite:///{tmp_path}/store.db")
-    keeper = SampleKeeper(load_config(config), store)
+    retention = SampleRetention(load_config(config), store)
     names = ("cpu", "net", "disk")
     samples = [
         Sample("host/a", BEGIN + n, "metrics", 0, n, values=dict(zip(names, row.tolist(), strict=True)))
         for n, row in enumerate(values)
     ]
-    store.commit(Step("g", samples=keeper.keep(samples)))
+    store.commit(Step("g", samples=retention.keep(samples)))
     store.close()
     code, out, err = run("train", "hosts", "-c", config, "--from-store")
     assert code == 0, err

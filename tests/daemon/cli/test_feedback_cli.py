@@ -12,11 +12,12 @@ from typing import Any
 import pytest
 
 from anomalyd.daemon.cli import feedback, main
-from anomalyd.daemon.scoring.entity_state import Memory, Track, encode
+from anomalyd.daemon.scoring.entity_state import EntityState, Track, encode
 from anomalyd.reports.adaptation import Adapted, AnsweredUndo
-from anomalyd.reports.feedback import AppliedWord, Verdict
+from anomalyd.reports.feedback import AppliedFeedback
 from anomalyd.reports.step import Activity, Step
 from anomalyd.reports.store import Store
+from anomalyd.verdict import Verdict
 
 AT = 1_795_288_500.0
 
@@ -31,7 +32,7 @@ def url(tmp_path: Path) -> str:
     """A store of two entities that detectors score, one that none does, and two adaptations."""
     url = f"sqlite:///{tmp_path}/reports.db"
     store = Store.open(url, clock=lambda: AT + 60)
-    blob = encode(Memory("v1", track=Track(newest=AT)))
+    blob = encode(EntityState("v1", track=Track(newest=AT)))
     scored = [("hosts", "host/a"), ("levels", "host/a"), ("hosts", "host/b"), ("@aligned", "host/a")]
     store.commit(
         Step(
@@ -76,7 +77,7 @@ def test_a_word_goes_to_every_detector_that_scores_the_entity(
     code, out, _ = anomalyd("tell", "host/a", "normal", "--reason", "new firmware", "--wait", 0)
     assert code == 0
     assert out.count("waits; a running daemon takes it") == 2
-    found = store.ledger.pending_words()
+    found = store.ledger.pending_feedback()
     assert [(w.detector, w.entity, w.word) for w in found] == [
         ("hosts", "host/a", Verdict.NORMAL),
         ("levels", "host/a", Verdict.NORMAL),
@@ -88,7 +89,7 @@ def test_a_word_for_one_detector_since_a_time(anomalyd: Callable[..., Any], stor
     when = "2026-11-21T20:05:00+01:00"
     options = ("--detector", "hosts", "--since", when, "--who", "bob", "--wait", 0)
     assert anomalyd("tell", "host/a", "broken", *options)[0] == 0
-    (word,) = store.ledger.pending_words()
+    (word,) = store.ledger.pending_feedback()
     assert (word.detector, word.word, word.who, word.since) == ("hosts", Verdict.BROKEN, "bob", AT - 600)
 
 
@@ -101,8 +102,8 @@ def test_what_came_of_it_is_said_as_soon_as_the_daemon_says_it(
         nonlocal looks
         looks += 1
         if looks == 2:
-            (word,) = store.ledger.pending_words()
-            store.commit(Step("g", words=(AppliedWord(word.id, AT, AT, "learnt as normal"),)))
+            (word,) = store.ledger.pending_feedback()
+            store.commit(Step("g", words=(AppliedFeedback(word.id, AT, AT, "learnt as normal"),)))
 
     # Of this command only: threads of others sleep, too.
     monkeypatch.setattr(feedback, "sleep", daemon)
@@ -127,7 +128,7 @@ def test_what_cannot_be_meant_is_refused(
     code, out, err = anomalyd("tell", *arguments)
     assert (code, out) == (2, "")
     assert said in err
-    assert store.ledger.pending_words() == []
+    assert store.ledger.pending_feedback() == []
 
 
 def test_where_the_login_has_no_name_it_is_asked_for(

@@ -16,7 +16,7 @@ from anomalyd.daemon.demo.burst import load
 from anomalyd.daemon.demo.comparison import Injected, judge
 from anomalyd.daemon.demo.missed_fault import Reached, look_again, reached
 from anomalyd.detectors.detector import Series, TrainingSet
-from anomalyd.detectors.detector_pair import Pair, train_pair
+from anomalyd.detectors.detector_pair import DetectorPair, train_pair
 from anomalyd.reports.report import Incident, SeenBy, Severity, Status
 
 
@@ -96,7 +96,7 @@ def test_nothing_injected_and_nothing_found_is_nothing() -> None:
 FEATURES = ("cpu_percent", "memory")
 
 
-def learnt(busy: float) -> tuple[Pair, Callable[[float, float], TrainingSet]]:
+def learnt(busy: float) -> tuple[DetectorPair, Callable[[float, float], TrainingSet]]:
     """A pair trained on 90 s of a host that is so busy, and what the topics hold after a load of 12 s."""
     chance = np.random.default_rng(0)
     values = chance.normal([busy, 40.0], [1.5, 1.0], (200, 2)).astype(np.float32)

@@ -24,7 +24,7 @@ from anomalyd.daemon.application import Daemon
 from anomalyd.daemon.broker import EmbeddedBroker, LocalBroker
 from anomalyd.daemon.config.config import Config, load_config
 from anomalyd.detectors.detector import Series, TrainingSet
-from anomalyd.detectors.detector_pair import Pair, train_pair
+from anomalyd.detectors.detector_pair import DetectorPair, train_pair
 from anomalyd.detectors.library import ModelLibrary
 from anomalyd.detectors.maps.simulate.faults import random_fault
 from anomalyd.detectors.maps.simulate.simulation import ElementSimulator
@@ -106,7 +106,7 @@ class Stream:
         found = []
         for row in rows:
             for i, entity in enumerate(HOSTS):
-                message = Message("hosts", entity.encode(), self._told(entity, row, METRICS))
+                message = Message("hosts", entity.encode(), self._reported(entity, row, METRICS))
                 found += [message] * (2 if (row + i) % 10 == 0 else 1)
         return found
 
@@ -114,7 +114,7 @@ class Stream:
         """Two messages for each host and row, out of order by two rows at most."""
         chance = random.Random(rows.start)
         found = [
-            (row + chance.uniform(0, 2), Message("parts", entity.encode(), self._told(entity, row, part)))
+            (row + chance.uniform(0, 2), Message("parts", entity.encode(), self._reported(entity, row, part)))
             for row in rows
             for entity in PARTED
             for part in (METRICS[:3], METRICS[3:])
@@ -125,7 +125,7 @@ class Stream:
         """A map of each chamber for each lumisection, in the format npy."""
         return [self._map(entity, row) for row in rows for entity in CHAMBERS]
 
-    def _told(self, entity: str, row: int, metrics: Sequence[str]) -> bytes:
+    def _reported(self, entity: str, row: int, metrics: Sequence[str]) -> bytes:
         values = dict(zip(METRICS, self._rows[entity][row].tolist(), strict=True))
         told: dict[str, Any] = {"entity": entity, "time": self.begin + row}
         told["values"] = {name: values[name] for name in metrics}
@@ -327,7 +327,7 @@ class World:
 
 
 @pytest.fixture(scope="session")
-def pairs() -> dict[str, Pair]:
+def pairs() -> dict[str, DetectorPair]:
     """Small trained pairs of the detectors `hosts` and `chambers`."""
     times = np.arange(400, dtype=np.float64)
     rows = {e: Series(times, host_rows(400, i)) for i, e in enumerate((*HOSTS, *PARTED))}
@@ -352,7 +352,7 @@ def pairs() -> dict[str, Pair]:
 
 
 @pytest.fixture(scope="session")
-def models(pairs: dict[str, Pair], tmp_path_factory: pytest.TempPathFactory) -> Path:
+def models(pairs: dict[str, DetectorPair], tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A model library with both pairs; nobody adds to it."""
     root = tmp_path_factory.mktemp("models")
     for name, pair in pairs.items():

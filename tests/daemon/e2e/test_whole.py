@@ -17,7 +17,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from anomalyd.assistant.answer import Assistant
 from anomalyd.daemon.broker import ApacheKafka
 from anomalyd.daemon.config.config import load_config
-from anomalyd.detectors.detector_pair import Pair
+from anomalyd.detectors.detector_pair import DetectorPair
 from anomalyd.detectors.library import ModelLibrary
 from anomalyd.reports.queries import Queries
 from anomalyd.reports.report import Status
@@ -105,7 +105,7 @@ def test_models_come_while_it_runs(
     plant: Any,
     eventually: Any,
     figure: Any,
-    pairs: dict[str, Pair],
+    pairs: dict[str, DetectorPair],
     tmp_path: Path,
 ) -> None:
     world = make_world(embedded_broker)
@@ -155,12 +155,12 @@ def test_models_come_while_it_runs(
     ]
 
 
-def redated(pair: Pair) -> Pair:
+def redated(pair: DetectorPair) -> DetectorPair:
     """The same pair, trained an hour later."""
     later = replace(
         pair.autoencoder, card=replace(pair.autoencoder.card, created=pair.autoencoder.card.created + 3600)
     )
-    return Pair(later, pair.classical)
+    return DetectorPair(later, pair.classical)
 
 
 @pytest.mark.slow

@@ -8,36 +8,34 @@ from typing import Any
 import numpy as np
 import pytest
 
-from anomalyd.daemon.incidents.evidence import testify as evidence_of  # pytest would collect a name in test-
+from anomalyd.daemon.incidents.evidence import evidence_of
 from anomalyd.daemon.scoring.entity_state import RECENT_ROWS
 from anomalyd.daemon.stages import Sample, Scored
-from anomalyd.detectors.detector import Stretch
-from anomalyd.detectors.detector_pair import Pair, PairScores
+from anomalyd.detectors.detector import SeriesWindow
+from anomalyd.detectors.detector_pair import DetectorPair, PairScores
 from anomalyd.detectors.model import Scores
 
 
-def scored(pair: Pair, samples: list[Sample], before: Stretch | None = None) -> Scored:
+def scored(pair: DetectorPair, samples: list[Sample], before: SeriesWindow | None = None) -> Scored:
     """Samples of one entity as the scorer hands them on, after what came `before`."""
     values = np.stack(
         [list(s.values.values()) if s.values is not None else s.map for s in samples]  # type: ignore[list-item]
     ).astype(np.float32)
     entity, times = samples[0].entity, np.array([s.time for s in samples])
     if before is None:
-        before = Stretch(entity, np.empty(0), values[:0])
+        before = SeriesWindow(entity, np.empty(0), values[:0])
         state = {}
     else:
         state = pair.score([before])[0].state
-    stretch = Stretch(entity, times, values, state)
-    return Scored(
-        "name", "v1", tuple(samples), stretch, pair.score([stretch])[0], before.times, before.values
-    )
+    window = SeriesWindow(entity, times, values, state)
+    return Scored("name", "v1", tuple(samples), window, pair.score([window])[0], before.times, before.values)
 
 
-def again(pair: Pair, found: Scored, k: int) -> float:
+def again(pair: DetectorPair, found: Scored, k: int) -> float:
     """What the evidence of the k-th sample alone is scored."""
     evidence, _ = evidence_of(pair, found, k)
-    stretch = Stretch(found.entity, np.array([evidence.time]), evidence.values[None], evidence.state)
-    return float(pair.score([stretch])[0].either[0])
+    window = SeriesWindow(found.entity, np.array([evidence.time]), evidence.values[None], evidence.state)
+    return float(pair.score([window])[0].either[0])
 
 
 # host/new was never trained on: its state is a scale that it learns from its first ten rows.
@@ -52,7 +50,7 @@ def test_the_evidence_scores_what_the_sample_scored(
         return Sample(entity, sample.time, "metrics", 0, second, values=sample.values)
 
     pair = experiment.host_pair
-    earlier = scored(pair, [row(s, 0) for s in range(12)]).stretch if after_others else None
+    earlier = scored(pair, [row(s, 0) for s in range(12)]).window if after_others else None
     found = scored(pair, [row(20 + s, 15.0 if s == k else 0.3 * s) for s in range(15)], earlier)
     np.testing.assert_allclose(again(pair, found, k), found.scores.either[k], rtol=1e-5)
     if entity == "host/a":
@@ -122,13 +120,13 @@ def test_the_classical_view_is_shown_only_where_the_autoencoder_saw_nothing(
 
 def test_a_minute_of_the_past_is_kept_however_long_the_stretch(experiment: Any) -> None:
     pair = experiment.host_pair
-    earlier = scored(pair, [experiment.sample("host/a", s) for s in range(40)]).stretch
+    earlier = scored(pair, [experiment.sample("host/a", s) for s in range(40)]).window
     found = scored(pair, [experiment.sample("host/a", 40 + s) for s in range(50)], earlier)
     brief, _ = evidence_of(pair, found, 5)
     assert brief.history_times.tolist() == [experiment.begin + s for s in range(45)]
     long, _ = evidence_of(pair, found, 45)
     assert long.history_times.tolist() == [experiment.begin + s for s in range(85 - RECENT_ROWS, 85)]
-    np.testing.assert_array_equal(long.history[-45:], found.stretch.values[:45])
+    np.testing.assert_array_equal(long.history[-45:], found.window.values[:45])
     np.testing.assert_array_equal(long.history[:15], earlier.values[-15:])
 
 
@@ -148,7 +146,7 @@ def test_a_map_names_its_region_and_keeps_no_past(experiment: Any, k: int) -> No
 
 def test_a_map_nobody_can_blame_has_no_cause(experiment: Any) -> None:
     found = scored(experiment.chamber_pair, [experiment.sample(experiment.chambers[0], 0)])
-    nothing = np.zeros_like(found.stretch.values)
+    nothing = np.zeros_like(found.window.values)
     autoencoder = replace(found.scores.autoencoder, contribution=nothing)
     classical = replace(found.scores.classical, contribution=nothing)
     found = replace(found, scores=replace(found.scores, autoencoder=autoencoder, classical=classical))

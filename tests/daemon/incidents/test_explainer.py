@@ -14,18 +14,18 @@ import pytest
 from prometheus_client import CollectorRegistry
 
 from anomalyd.daemon.config.config import ExplainConfig
-from anomalyd.daemon.incidents.evidence import testify as evidence_of  # pytest would collect a name in test-
+from anomalyd.daemon.incidents.evidence import evidence_of
 from anomalyd.daemon.incidents.explainer import Explainer
 from anomalyd.daemon.stages import Sample, Scored
 from anomalyd.daemon.telemetry.telemetry import Telemetry
-from anomalyd.detectors.detector import Stretch
-from anomalyd.detectors.detector_pair import Pair
+from anomalyd.detectors.detector import SeriesWindow
+from anomalyd.detectors.detector_pair import DetectorPair
 from anomalyd.detectors.library import ModelLibrary
 from anomalyd.errors import ModelError, StoreError
 from anomalyd.interpret.explain import explain
 from anomalyd.reports.queries import Queries
 from anomalyd.reports.report import Evidence, Incident, SeenBy, Severity, Status
-from anomalyd.reports.step import Finding, Step
+from anomalyd.reports.step import Step, StoredChange
 from anomalyd.reports.store import Store
 
 METHODS = ("occlusion", "integrated-gradients")
@@ -58,7 +58,9 @@ class Desk:
         )
 
     def put(self, incident: Incident, evidence: Evidence | None) -> None:
-        self.store.commit(Step(group="g", findings=(Finding(incident, f"about {incident.id}", evidence),)))
+        self.store.commit(
+            Step(group="g", stored_changes=(StoredChange(incident, f"about {incident.id}", evidence),))
+        )
 
     def methods(self, report_id: str) -> list[str]:
         return [e.method for e in self.queries.explanations(report_id)]
@@ -88,7 +90,7 @@ def host_model(experiment: Any, library: ModelLibrary) -> str:
 
 
 def report(
-    pair: Pair, samples: list[Sample], model: str, detector: str = "hosts", **changes: Any
+    pair: DetectorPair, samples: list[Sample], model: str, detector: str = "hosts", **changes: Any
 ) -> tuple[Incident, Evidence]:
     """An incident whose worst sample is the last of these, and its evidence."""
     entity = samples[0].entity
@@ -96,9 +98,9 @@ def report(
     assert first.map is not None or first.values is not None
     values = np.stack([s.map if s.map is not None else list((s.values or {}).values()) for s in samples])
     times = np.array([s.time for s in samples])
-    stretch = Stretch(entity, times, values.astype(np.float32))
-    (scores,) = pair.score([stretch])
-    found = Scored(detector, model, tuple(samples), stretch, scores, times[:0], stretch.values[:0])
+    window = SeriesWindow(entity, times, values.astype(np.float32))
+    (scores,) = pair.score([window])
+    found = Scored(detector, model, tuple(samples), window, scores, times[:0], window.values[:0])
     evidence, causes = evidence_of(pair, found, len(samples) - 1)
     incident = Incident(
         id=f"{entity}-{first.time:.0f}".replace("/", "-"),
@@ -160,7 +162,7 @@ def test_what_came_before_the_sample_is_taken_into_account(
     desk.begin(methods=["occlusion"]).work()
     (stored,) = desk.queries.explanations(incident.id)
     rows = [list(experiment.row("host/a", 5 + s, 15.0 if s == 4 else 0.0).values()) for s in range(5)]
-    whole = Stretch("host/a", np.arange(5.0), np.array(rows, dtype=np.float32))
+    whole = SeriesWindow("host/a", np.arange(5.0), np.array(rows, dtype=np.float32))
     detector = experiment.host_pair.autoencoder.detector
     (expected,) = explain(detector, whole, ["occlusion"], shape=(4,), budget_s=60.0, clock=lambda: 0.0)
     np.testing.assert_allclose(stored.values, expected.values, rtol=1e-4, atol=1e-6)

@@ -14,21 +14,21 @@ from numpy.typing import NDArray
 from prometheus_client import CollectorRegistry
 
 from anomalyd.daemon.config.config import Config
-from anomalyd.daemon.kafka.poll_result import Batch, Delivery
-from anomalyd.daemon.scoring.active_model import Watch
+from anomalyd.daemon.kafka.poll_result import Batch, PollResult
+from anomalyd.daemon.scoring.active_model import ActiveModel
 from anomalyd.daemon.service import Found, Service
 from anomalyd.daemon.stages import Record
 from anomalyd.daemon.telemetry.telemetry import Telemetry
-from anomalyd.detectors.detector import Adaptation, RawScores, State, Stretch, Word
-from anomalyd.detectors.detector_pair import Pair
+from anomalyd.detectors.detector import Adaptation, RawScores, SeriesWindow, State
+from anomalyd.detectors.detector_pair import DetectorPair
 from anomalyd.detectors.library import LoadedPair, ModelLibrary
 from anomalyd.detectors.model import Model
 from anomalyd.errors import StoreConflict, StoreError
-from anomalyd.reports.feedback import Verdict
 from anomalyd.reports.queries import Queries, Selection
 from anomalyd.reports.report import Report, Status
 from anomalyd.reports.step import Step
 from anomalyd.reports.store import Store
+from anomalyd.verdict import Verdict
 
 BEGIN = 1_795_288_500.0
 WALL = BEGIN + 500
@@ -50,23 +50,23 @@ class Plain:
     def level(self, state: State) -> float:
         return float(state["level"][0]) if "level" in state else 0.0
 
-    def score(self, stretches: Sequence[Stretch]) -> list[RawScores]:
-        return [self._one(stretch) for stretch in stretches]
+    def score(self, windows: Sequence[SeriesWindow]) -> list[RawScores]:
+        return [self._one(window) for window in windows]
 
-    def _one(self, stretch: Stretch) -> RawScores:
-        level, away = self.level(stretch.state), int(stretch.state.get("away", [0])[0])
-        broken = bool(stretch.state.get("broken", [False])[0])
+    def _one(self, window: SeriesWindow) -> RawScores:
+        level, away = self.level(window.state), int(window.state.get("away", [0])[0])
+        broken = bool(window.state.get("broken", [False])[0])
         raw, found = [], []
-        for time, value in zip(stretch.times, stretch.values[:, 0], strict=True):
+        for time, value in zip(window.times, window.values[:, 0], strict=True):
             away = away + 1 if abs(value - level) > 1 else 0
             if self.adapts and away >= PATIENCE and not broken:
                 before = {"level": np.array([level]), "away": np.array([away])}
                 found.append(Adaptation(float(time), "new-normal", f"{value:g} is the new normal.", before))
                 level, away = float(value), 0
             raw.append(abs(float(value) - level))
-        last = stretch.values[-1:, 0].astype(float) if len(stretch.values) else np.zeros(1)
+        last = window.values[-1:, 0].astype(float) if len(window.values) else np.zeros(1)
         arrays = {"level": np.array([level]), "away": np.array([away]), "last": last}
-        error = stretch.values.astype(np.float32)
+        error = window.values.astype(np.float32)
         return RawScores(
             np.array(raw), error, error, np.abs(error), arrays | {"broken": np.array([broken])}, tuple(found)
         )
@@ -78,14 +78,14 @@ class Adapting(Plain):
     """Its level moves after `PATIENCE` rows away from it, or at a word."""
 
     adapts = True
-    told_of: list[tuple[Word, float, float]]
+    told_of: list[tuple[Verdict, float, float]]
 
     def __init__(self) -> None:
         self.told_of = []
 
-    def told(self, state: State, word: Word, since: float, now: float) -> State:
+    def apply_feedback(self, state: State, word: Verdict, since: float, now: float) -> State:
         self.told_of.append((word, since - BEGIN, now - BEGIN))
-        if word is Word.BROKEN:
+        if word is Verdict.BROKEN:
             return {**state, "broken": np.array([True])}
         return {**state, "level": state["last"], "away": np.array([0])}
 
@@ -103,7 +103,9 @@ def loaded(detector: Any, version: str = "v1") -> LoadedPair:
     same: Any = Uncalibrated(0.0)
     quiet: Any = Plain()
     about: Any = card
-    return LoadedPair("hosts", version, Pair(Model(about, detector, same), Model(about, quiet, silent)), ())
+    return LoadedPair(
+        "hosts", version, DetectorPair(Model(about, detector, same), Model(about, quiet, silent)), ()
+    )
 
 
 class Uncalibrated:
@@ -126,13 +128,13 @@ class Source:
         self._offsets = offsets
         self._position: int | None = None
 
-    def take(self, timeout_s: float) -> Delivery | None:
+    def take(self, timeout_s: float) -> PollResult | None:
         if self._position is None:
             self._position = self._offsets().get(PLACE, 0)
-            return Delivery(assigned=frozenset({PLACE}))
+            return PollResult(assigned=frozenset({PLACE}))
         records = self._log[self._position :]
         self._position += len(records)
-        return Delivery((Batch(*PLACE, records),)) if records else None
+        return PollResult((Batch(*PLACE, records),)) if records else None
 
     def rewind(self) -> None:
         self._position = None
@@ -173,14 +175,14 @@ class Life:
         self.stopwatch = 0.0
         self.wall = WALL
         self.found: list[Found] = []
-        self.watch = Watch(CONFIG.detectors[0], ModelLibrary(folder / "no models"))
-        self.watch.loaded = pair
+        self.active_model = ActiveModel(CONFIG.detectors[0], ModelLibrary(folder / "no models"))
+        self.active_model.loaded = pair
         self.source = Source(log, lambda: self.service.stored_offsets())
         self.service = Service(
             CONFIG,
             self.source,
             store,
-            [self.watch],
+            [self.active_model],
             Telemetry.for_config(CONFIG, self.registry),
             clock=lambda: self.wall,
             stopwatch=lambda: self.stopwatch,
@@ -255,7 +257,7 @@ def test_normal_settles_the_case_at_once(desk: Desk) -> None:
     assert report.narrative.endswith(
         "anna said at 2026-11-21 19:23:20 UTC that this is normal: new firmware."
     )
-    assert desk.detector.told_of == [(Word.NORMAL, 2, 4)]
+    assert desk.detector.told_of == [(Verdict.NORMAL, 2, 4)]
     (word,) = desk.queries.words(Selection())
     assert (word.since, word.until, word.applied) == (BEGIN + 2, BEGIN + 4, WALL)
     (adaptation,) = desk.queries.adaptations(Selection())
@@ -314,7 +316,7 @@ def test_without_an_incident_it_holds_from_when_it_is_said_to(
     life.turn()
     desk.tell(Verdict.NORMAL, since=since)
     life.turn()
-    assert desk.detector.told_of == [(Word.NORMAL, reached, 4)]
+    assert desk.detector.told_of == [(Verdict.NORMAL, reached, 4)]
     desk.send(5, 5, 5)
     life.turn()
     assert desk.reports() == []
@@ -349,12 +351,12 @@ def test_a_new_model_has_nothing_to_learn_with_yet(desk: Desk) -> None:
     desk.send(5, 5, 5)
     life = desk.life()
     life.turn()
-    life.watch.loaded = loaded(desk.detector, "v2")
+    life.active_model.loaded = loaded(desk.detector, "v2")
     desk.tell(Verdict.NORMAL)
     life.turn()
     assert "model v2 has not scored it yet" in desk.queries.words(Selection())[0].outcome
     assert desk.reports()[0].incident.status is Status.CLOSED
-    life.watch.loaded = None
+    life.active_model.loaded = None
     desk.tell(Verdict.BROKEN)
     life.turn()
     assert "no model is at work" in desk.queries.words(Selection())[0].outcome
@@ -367,11 +369,11 @@ def test_a_fault_of_a_detector_does_not_come_back_for_ever(desk: Desk) -> None:
     desk.send(5, 5, 5)
     life = desk.life()
     life.turn()
-    desk.detector.told = fail
+    desk.detector.apply_feedback = fail
     desk.tell(Verdict.NORMAL)
     life.turn()
     assert "out of bounds" in desk.queries.words(Selection())[0].outcome
-    assert desk.store.ledger.pending_words() == []
+    assert desk.store.ledger.pending_feedback() == []
 
 
 # ---- adaptations and their undoing
@@ -447,15 +449,15 @@ def test_an_undo_that_cannot_be_is_refused_with_the_reason(desk: Desk) -> None:
         assert found.undone is None
         return found.undo_outcome
 
-    life.watch.loaded = None
+    life.active_model.loaded = None
     assert "no model is at work" in answer()
-    life.watch.loaded = loaded(desk.detector, "v2")
+    life.active_model.loaded = loaded(desk.detector, "v2")
     assert "it was of model v1, and model v2 is at work now" in answer()
-    life.watch.loaded = loaded(desk.detector)
+    life.active_model.loaded = loaded(desk.detector)
     desk.detector.undo = None
     assert "please report this fault" in answer()
     desk.detector = Adapting()
-    life.watch.loaded = loaded(desk.detector)
+    life.active_model.loaded = loaded(desk.detector)
     desk.store.ledger.request_undo(adaptation.id, who="bob")
     desk.store.ledger.forget_before(WALL + 1)
     life.turn()
@@ -495,7 +497,7 @@ def test_a_word_is_applied_once_whenever_the_daemon_is_killed(desk: Desk, when: 
     again.turn()
     assert len(desk.queries.adaptations(Selection())) == 1
     assert [event["event"] for event in desk.events()].count("word") == 1
-    assert desk.store.ledger.pending_words() == []
+    assert desk.store.ledger.pending_feedback() == []
     first = desk.reports()[-1]
     assert first.narrative.count("anna said") == 1
     assert first.incident.status is (Status.CLOSED if word is Verdict.NORMAL else Status.OPEN)
@@ -557,9 +559,9 @@ def test_a_word_waits_for_the_daemon_that_scores_the_entity(desk: Desk) -> None:
     desk.tell(Verdict.NORMAL)
     for _ in range(4):
         other.turn()
-    assert len(desk.store.ledger.pending_words()) == 1
+    assert len(desk.store.ledger.pending_feedback()) == 1
     owner.turn()
-    assert desk.store.ledger.pending_words() == []
+    assert desk.store.ledger.pending_feedback() == []
     desk.send(5, 5, 5)
     owner.turn()
     assert len(desk.reports()) == 1
@@ -572,7 +574,7 @@ def test_a_silent_entity_is_anybody_s_after_a_while_and_is_not_kept_in_memory(de
     desk.tell(Verdict.BROKEN)
     for _ in range(7):
         other.turn()
-    assert desk.store.ledger.pending_words() == []
+    assert desk.store.ledger.pending_feedback() == []
     owner = desk.life()
     desk.send(0, 0, 0)
     owner.turn()
@@ -589,7 +591,7 @@ def test_a_word_for_a_detector_of_another_configuration_is_left_alone(desk: Desk
     life = desk.life()
     for _ in range(7):
         life.turn()
-    assert len(desk.store.ledger.pending_words()) == 1
+    assert len(desk.store.ledger.pending_feedback()) == 1
 
 
 def test_where_another_daemon_went_on_nothing_is_applied(desk: Desk) -> None:
@@ -600,7 +602,7 @@ def test_where_another_daemon_went_on_nothing_is_applied(desk: Desk) -> None:
     desk.tell(Verdict.NORMAL)
     with pytest.raises(StoreConflict, match="another daemon"):
         slow.turn()
-    assert len(desk.store.ledger.pending_words()) == 1
+    assert len(desk.store.ledger.pending_feedback()) == 1
     assert desk.reports()[0].incident.status is Status.OPEN
 
 
@@ -609,11 +611,11 @@ def test_two_daemons_cannot_apply_the_same_word(desk: Desk) -> None:
     desk.life().turn()
     one, other = (Life(desk.store, [], loaded(desk.detector), desk.folder) for _ in range(2))
     desk.tell(Verdict.NORMAL)
-    stale = desk.store.ledger.pending_words()
+    stale = desk.store.ledger.pending_feedback()
     for _ in range(7):
         one.turn()
     other.service._store.ledger = SimpleNamespace(  # type: ignore[assignment]
-        pending_words=lambda: stale, pending_undos=list, forget_before=lambda recorded: 0
+        pending_feedback=lambda: stale, pending_undos=list, forget_before=lambda recorded: 0
     )
     for _ in range(5):
         other.turn()

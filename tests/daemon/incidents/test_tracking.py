@@ -17,13 +17,13 @@ from anomalyd.daemon.incidents.tracking import (
     IncidentTracker,
     Note,
     annotate,
+    close_as_normal,
     report_id,
-    settle_as_normal,
 )
 from anomalyd.daemon.scoring.alert_policy import Policy
-from anomalyd.daemon.scoring.entity_state import Memory, Track, decode, encode
+from anomalyd.daemon.scoring.entity_state import EntityState, Track, decode, encode
 from anomalyd.daemon.stages import Sample, Scored
-from anomalyd.detectors.detector import Stretch
+from anomalyd.detectors.detector import SeriesWindow
 from anomalyd.detectors.detector_pair import PairScores
 from anomalyd.detectors.model import Scores
 from anomalyd.reports.report import Evidence, SeenBy, Severity, Status
@@ -33,7 +33,7 @@ NAN = float("nan")
 
 
 def scored(autoencoder: Sequence[float], classical: Sequence[float] | None = None, start: int = 0) -> Scored:
-    """A stretch with these scores, a sample a second from `start` on."""
+    """A window with these scores, a sample a second from `start` on."""
     n = len(autoencoder)
     classical = [0.0] * n if classical is None else classical
     times = np.arange(start, start + n, dtype=float)
@@ -46,7 +46,7 @@ def scored(autoencoder: Sequence[float], classical: Sequence[float] | None = Non
         "hosts",
         "v1",
         tuple(Sample("pc1", t, "metrics", 0, int(t), values={"cpu": 0.0}) for t in times.tolist()),
-        Stretch("pc1", times, values),
+        SeriesWindow("pc1", times, values),
         PairScores(one(autoencoder), one(classical), {}),
         np.empty(0),
         np.empty((0, 1), dtype=np.float32),
@@ -58,12 +58,12 @@ def evidence(time: float) -> Evidence:
     return Evidence(time, ("cpu",), nothing, nothing, nothing, nothing, np.empty(0), nothing[None][:0])
 
 
-def follow(track: Track, stretch: Scored, policy: AlertPolicy = POLICY) -> tuple[Track, list[Change]]:
+def follow(track: Track, window: Scored, policy: AlertPolicy = POLICY) -> tuple[Track, list[Change]]:
     return IncidentTracker(policy).follow(
         track,
-        stretch,
-        Policy(policy).judge(stretch),
-        lambda k: (evidence(stretch.samples[k].time), (f"cause at {stretch.samples[k].time:g}",)),
+        window,
+        Policy(policy).judge(window),
+        lambda k: (evidence(window.samples[k].time), (f"cause at {window.samples[k].time:g}",)),
     )
 
 
@@ -112,11 +112,9 @@ def test_a_sample_nobody_can_judge_is_neither_anomalous_nor_quiet() -> None:
 
 def noted(*times: float, scores: Sequence[float], track: Track = Track()) -> tuple[Track, list[Change]]:
     notes = [Note(time, f"at {time:g}") for time in times]
-    stretch = scored(scores)
-    judgement = Policy(POLICY).judge(stretch)
-    return IncidentTracker(POLICY).follow(
-        track, stretch, judgement, lambda k: (evidence(float(k)), ()), notes
-    )
+    window = scored(scores)
+    judgement = Policy(POLICY).judge(window)
+    return IncidentTracker(POLICY).follow(track, window, judgement, lambda k: (evidence(float(k)), ()), notes)
 
 
 @pytest.mark.parametrize(
@@ -138,7 +136,7 @@ def test_a_note_goes_to_what_goes_on_at_its_time(times: list[float], told: list[
 def test_a_note_stays_with_the_incident_and_not_with_the_next() -> None:
     track, changes = noted(0, scores=[2])
     assert (changes, track.notes) == ([], ("at 0",))
-    track, (change,) = follow(decode(encode(Memory(track=track))).track, scored([2, 0], start=1))
+    track, (change,) = follow(decode(encode(EntityState(track=track))).track, scored([2, 0], start=1))
     assert change.notes == track.notes == ("at 0",)
     track, changes = follow(track, scored([0, 2, 2], start=3))
     assert [change.notes for change in changes] == [("at 0",), ()]
@@ -162,7 +160,7 @@ def test_what_is_normal_closes_and_what_is_told_is_added() -> None:
         ("Anna said so.",),
     )
     assert annotated == replace(track, notes=("Anna said so.",))
-    settled, change = settle_as_normal(annotated, "Bob, too.")
+    settled, change = close_as_normal(annotated, "Bob, too.")
     assert change is not None
     assert (change.events, change.notes) == (("closed",), ("Anna said so.", "Bob, too."))
     assert (change.incident.status, change.incident.closed, change.incident.last) == (Status.CLOSED, 2, 1)
@@ -172,7 +170,7 @@ def test_what_is_normal_closes_and_what_is_told_is_added() -> None:
 def test_what_is_no_incident_yet_is_forgotten_when_it_is_normal() -> None:
     track, _ = follow(Track(), scored([2]))
     assert track.incident is not None
-    assert settle_as_normal(track, "Anna said so.") == (Track(newest=0), None)
+    assert close_as_normal(track, "Anna said so.") == (Track(newest=0), None)
     assert annotate(track, "Anna said so.") == (track, None)
 
 
@@ -244,13 +242,13 @@ def test_it_does_not_matter_how_the_stream_is_cut_or_that_it_is_restarted(
     whole = scored(scores, scores[::-1])
     _, expected = follow(Track(), whole)
     cuts = sorted(data.draw(st.sets(st.integers(1, len(scores)))) | {0, len(scores)})
-    memory = Memory()
+    entity_state = EntityState()
     last = {}
     points: dict[str, list[float]] = {}
     for begin, end in itertools.pairwise(cuts):
-        stretch = scored(scores[begin:end], scores[::-1][begin:end], start=begin)
-        track, changes = follow(decode(encode(memory)).track, stretch)
-        memory = Memory(track=track)
+        window = scored(scores[begin:end], scores[::-1][begin:end], start=begin)
+        track, changes = follow(decode(encode(entity_state)).track, window)
+        entity_state = EntityState(track=track)
         for change in changes:
             last[change.incident.id] = change
             points.setdefault(change.incident.id, []).extend(p.time for p in change.points)

@@ -45,7 +45,11 @@ def test_only_topics_with_lateness_wait(aligner: Aligner) -> None:
 
 
 def test_parts_of_one_time_become_one_vector(aligner: Aligner) -> None:
-    parts = [part(10, 1, cpu=1.0), part(10, 0, partition=1, load=2.0), part(10, 2, memory=3.0, swap=None)]
+    parts = [
+        part(10, 1, cpu=1.0),
+        part(10, 0, partition=1, load=2.0),
+        part(10, 2, memory=3.0, swap=None),
+    ]
     assert aligner.add(parts, 0.0) == []
     (vector,) = aligner.add([part(15.5, 3)], 0.0)
     assert vector.values == {"cpu": 1.0, "load": 2.0, "memory": 3.0, "swap": None}

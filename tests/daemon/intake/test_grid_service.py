@@ -15,10 +15,10 @@ from kafka import TopicPartition
 from prometheus_client import CollectorRegistry
 
 from anomalyd.daemon.config.config import Config
-from anomalyd.daemon.kafka.poll_result import Batch, Delivery
+from anomalyd.daemon.kafka.poll_result import Batch, PollResult
 from anomalyd.daemon.learning.sample_retention import decode
 from anomalyd.daemon.learning.training import train_detectors
-from anomalyd.daemon.scoring.active_model import Watch
+from anomalyd.daemon.scoring.active_model import ActiveModel
 from anomalyd.daemon.service import Service
 from anomalyd.daemon.stages import Record
 from anomalyd.daemon.telemetry.telemetry import Telemetry
@@ -129,17 +129,17 @@ class Source:
         self._size = size
         self._at: dict[Partition, int] | None = None
 
-    def take(self, timeout_s: float) -> Delivery | None:
+    def take(self, timeout_s: float) -> PollResult | None:
         if self._at is None:
             stored = self._stored_offsets()
             self._at = {place: stored.get(place, 0) for place in self._logs}
-            return Delivery(assigned=frozenset(self._at))
+            return PollResult(assigned=frozenset(self._at))
         if not (behind := self.behind()):
             return None
         place = min(behind, key=lambda p: (self._at or {})[p])
         records = self._logs[place][self._at[place] :][: self._size]
         self._at[place] += len(records)
-        return Delivery((Batch(*place, records),))
+        return PollResult((Batch(*place, records),))
 
     def rewind(self) -> None:
         raise AssertionError("nothing goes wrong here")
@@ -190,7 +190,7 @@ class Case:
             self.config,
             Source(self.logs, lambda: service.stored_offsets(), size),
             store,
-            [Watch(detector, library) for detector in self.config.detectors],
+            [ActiveModel(detector, library) for detector in self.config.detectors],
             Telemetry.for_config(self.config, registry),
             clock=lambda: now,
             stopwatch=lambda: 0.0,

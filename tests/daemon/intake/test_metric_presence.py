@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from anomalyd.daemon.intake.metric_presence import FIRST, Change, Presence
+from anomalyd.daemon.intake.metric_presence import FIRST, Change, MetricPresence
 from anomalyd.daemon.stages import Sample
 from anomalyd.errors import StoreError
 
@@ -17,7 +17,7 @@ def vector(n: int, *metrics: str, missing: tuple[str, ...] = (), entity: str = "
 
 
 def test_what_an_entity_sends_at_first_is_not_new() -> None:
-    presence = Presence()
+    presence = MetricPresence()
     assert (
         presence.look([vector(0, "a"), vector(1, "a", "b"), *(vector(n, "a", "b") for n in range(2, 30))])
         == []
@@ -26,7 +26,7 @@ def test_what_an_entity_sends_at_first_is_not_new() -> None:
 
 
 def test_a_metric_that_appears_is_told_once() -> None:
-    presence = Presence()
+    presence = MetricPresence()
     presence.look([vector(n, "a") for n in range(FIRST)])
     found = presence.look([vector(n, "a", "b") for n in range(FIRST, 3 * FIRST)])
     assert found == [Change("e", "t", ("b",), ())]
@@ -34,7 +34,7 @@ def test_a_metric_that_appears_is_told_once() -> None:
 
 @pytest.mark.parametrize("how", ["absent", "missing"])
 def test_a_metric_that_vanishes_is_told_after_ten_vectors(how: str) -> None:
-    presence = Presence()
+    presence = MetricPresence()
     presence.look([vector(n, "a", "b") for n in range(50)])
     missing = ("b",) if how == "missing" else ()
     told = [n for n in range(50, 100) if presence.look([vector(n, "a", missing=missing)])]
@@ -42,7 +42,7 @@ def test_a_metric_that_vanishes_is_told_after_ten_vectors(how: str) -> None:
 
 
 def test_a_slow_metric_is_not_gone_between_its_readings() -> None:
-    presence = Presence()
+    presence = MetricPresence()
     stream = [vector(n, "a", *(["slow"] if n % 6 == 0 else [])) for n in range(300)]
     assert presence.look(stream) == []
     last = 294
@@ -52,7 +52,7 @@ def test_a_slow_metric_is_not_gone_between_its_readings() -> None:
 
 
 def test_a_silent_entity_loses_nothing_and_others_are_their_own() -> None:
-    presence = Presence()
+    presence = MetricPresence()
     presence.look([vector(n, "a", "b") for n in range(20)])
     assert presence.look([vector(n, "a", entity="f") for n in range(100)]) == []
     assert set(presence.known("e")) == {"a", "b"}
@@ -60,7 +60,7 @@ def test_a_silent_entity_loses_nothing_and_others_are_their_own() -> None:
 
 
 def test_a_name_used_once_does_not_stay_for_ever() -> None:
-    presence = Presence()
+    presence = MetricPresence()
     presence.look([vector(0, "a", "once"), *(vector(n, "a") for n in range(1, 1000))])
     assert "once" in presence.known("e")
     presence.look([vector(n, "a") for n in range(1000, 1010)])
@@ -69,7 +69,7 @@ def test_a_name_used_once_does_not_stay_for_ever() -> None:
 
 def test_a_damaged_state_is_refused() -> None:
     with pytest.raises(StoreError, match="metrics of e is damaged"):
-        Presence().restore({"e": b"\xc1"})
+        MetricPresence().restore({"e": b"\xc1"})
 
 
 streams = st.lists(st.sets(st.sampled_from("abcd"), min_size=1), max_size=120)
@@ -79,12 +79,12 @@ streams = st.lists(st.sets(st.sampled_from("abcd"), min_size=1), max_size=120)
 def test_a_restart_that_stored_every_vector_changes_nothing(
     stream: list[set[str]], restarts: set[int]
 ) -> None:
-    undisturbed, presence = Presence(), Presence()
+    undisturbed, presence = MetricPresence(), MetricPresence()
     for n, metrics in enumerate(stream):
         sample = vector(n, *sorted(metrics))
         assert presence.look([sample]) == undisturbed.look([sample])
         if n in restarts:
             presence._changed.add("e")
             states = presence.state()
-            presence = Presence()
+            presence = MetricPresence()
             presence.restore(states)

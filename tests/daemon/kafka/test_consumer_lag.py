@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from anomalyd.daemon.kafka.consumer_lag import Backlog
+from anomalyd.daemon.kafka.consumer_lag import ConsumerLag
 
 PLACES = {("t", 0), ("t", 1)}
 
 
 def test_what_was_never_measured_may_have_more() -> None:
-    backlog = Backlog()
+    backlog = ConsumerLag()
     assert backlog.behind(PLACES, {}) == PLACES
     backlog.measure({("t", 0): 0, ("t", 1): 3})
     assert backlog.behind(PLACES, {}) == {("t", 1)}
@@ -17,7 +17,7 @@ def test_what_was_never_measured_may_have_more() -> None:
 
 
 def test_what_waits_in_the_queue_is_lag() -> None:
-    backlog = Backlog()
+    backlog = ConsumerLag()
     backlog.measure({("t", 0): 0, ("t", 1): 3})
     assert backlog.lag({("t", 0): 7, ("u", 0): 1}) == {("t", 0): 7, ("t", 1): 3}
     assert backlog.behind(PLACES, {("t", 0): 7}) == PLACES

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from anomalyd.daemon.kafka.poll_result import Batch
-from anomalyd.daemon.kafka.record_queue import Waiting
+from anomalyd.daemon.kafka.record_queue import RecordQueue
 from anomalyd.daemon.stages import Record
 
 sizes = st.lists(st.tuples(st.integers(0, 2), st.integers(1, 9)), max_size=12)
@@ -16,8 +16,8 @@ def batch(partition: int, size: int) -> Batch:
     return Batch("t", partition, [Record("t", partition, k, 0.0, None, b"", ()) for k in range(size)])
 
 
-def filled(some: list[tuple[int, int]]) -> tuple[Waiting, list[Batch]]:
-    waiting, batches = Waiting(), [batch(*each) for each in some]
+def filled(some: list[tuple[int, int]]) -> tuple[RecordQueue, list[Batch]]:
+    waiting, batches = RecordQueue(), [batch(*each) for each in some]
     for each in batches:
         waiting.put(each)
     return waiting, batches

@@ -19,7 +19,7 @@ from anomalyd.daemon.broker import LocalBroker
 from anomalyd.daemon.broker.ports import reserve_port
 from anomalyd.daemon.config.config import KafkaConfig, Security
 from anomalyd.daemon.kafka.connection import client_settings, connect
-from anomalyd.daemon.kafka.source import Delivery, KafkaSource
+from anomalyd.daemon.kafka.source import KafkaSource, PollResult
 from anomalyd.errors import BrokerError, StoreError
 
 Partition = tuple[str, int]
@@ -31,25 +31,25 @@ class Taker:
     def __init__(self, kafka: Any, source: KafkaSource, stored: dict[Partition, int]) -> None:
         self.kafka, self.source, self.stored = kafka, source, stored
         self.values: list[bytes] = []
-        self.news: list[Delivery] = []
+        self.news: list[PollResult] = []
         self.owned: frozenset[Partition] = frozenset()
 
-    def take(self, timeout_s: float = 0.02) -> Delivery | None:
-        delivery = self.source.take(timeout_s)
-        if delivery is None:
+    def take(self, timeout_s: float = 0.02) -> PollResult | None:
+        polled = self.source.take(timeout_s)
+        if polled is None:
             return None
-        if delivery.assigned or delivery.revoked:
-            assert not delivery.batches
-            assert delivery.revoked <= self.owned
-            self.owned = self.owned - delivery.revoked | delivery.assigned
-            self.news.append(delivery)
-        for batch in delivery.batches:
+        if polled.assigned or polled.revoked:
+            assert not polled.batches
+            assert polled.revoked <= self.owned
+            self.owned = self.owned - polled.revoked | polled.assigned
+            self.news.append(polled)
+        for batch in polled.batches:
             place = (batch.topic, batch.partition)
             assert place in self.owned
             assert batch.records[0].offset == self.stored.get(place, batch.records[0].offset)
             self.stored[place] = batch.next_offset
             self.values += [record.value for record in batch.records if record.value is not None]
-        return delivery
+        return polled
 
     def take_until(self, condition: Callable[[], Any], within_s: float = 5.0) -> None:
         deadline = time.monotonic() + within_s
@@ -263,9 +263,9 @@ def test_take_hands_out_no_more_than_asked(kafka: Any, start: Any, eventually: A
     taker.take_until(lambda: len(taker.source.assigned()) == 2)
     kafka.produce("in", *[b"%d" % i for i in range(100)])
     eventually(lambda: taker.source.queued == 100)
-    delivery = taker.source.take(1, max_records=35)
-    assert delivery is not None
-    assert [len(batch.records) for batch in delivery.batches] == [10, 10, 10]
+    polled = taker.source.take(1, max_records=35)
+    assert polled is not None
+    assert [len(batch.records) for batch in polled.batches] == [10, 10, 10]
     assert taker.source.queued == 70
 
 
@@ -365,9 +365,9 @@ def test_stored_offsets_are_read_in_the_takers_thread_and_a_failure_is_its_own(
     assert not threads, "stored offsets are read when the news has been dealt with"
     with pytest.raises(StoreError):
         source.take(5)
-    delivery = source.take(5)
-    assert delivery is not None
-    assert [r.value for r in delivery.records] == [b"a"]
+    polled = source.take(5)
+    assert polled is not None
+    assert [r.value for r in polled.records] == [b"a"]
     assert set(threads) == {threading.current_thread()}
 
 

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from anomalyd.daemon.config.config import Config
 from anomalyd.daemon.learning import sample_retention
-from anomalyd.daemon.learning.sample_retention import SampleKeeper, decode, kept_history
+from anomalyd.daemon.learning.sample_retention import SampleRetention, decode, kept_history
 from anomalyd.daemon.stages import Sample
 from anomalyd.errors import StoreError, TrainingError
 from anomalyd.reports.samples import Piece
@@ -45,16 +45,16 @@ def store(tmp_path: Path) -> Iterator[Store]:
     store.close()
 
 
-def keeper(store: Store, config: Config | None = None, now: float = BEGIN + 100) -> SampleKeeper:
-    return SampleKeeper(config or configured(), store, clock=lambda: now)
+def retention(store: Store, config: Config | None = None, now: float = BEGIN + 100) -> SampleRetention:
+    return SampleRetention(config or configured(), store, clock=lambda: now)
 
 
 def vector(entity: str, second: float, **values: float | None) -> Sample:
     return Sample(entity, BEGIN + second, "metrics", 0, int(second), values=values)
 
 
-def step(store: Store, keeper: SampleKeeper, *samples: Sample) -> tuple[Piece, ...]:
-    pieces = keeper.keep(samples)
+def step(store: Store, retention: SampleRetention, *samples: Sample) -> tuple[Piece, ...]:
+    pieces = retention.keep(samples)
     store.commit(Step("g", samples=pieces))
     return pieces
 
@@ -64,7 +64,7 @@ def rows(store: Store) -> int:
 
 
 def test_what_is_kept_is_what_is_trained_on(store: Store, experiment: Any) -> None:
-    keeping = keeper(store)
+    keeping = retention(store)
     for second in range(5):
         step(
             store, keeping, *(experiment.sample(e, second) for e in (*experiment.hosts, *experiment.chambers))
@@ -83,19 +83,19 @@ def test_what_is_kept_is_what_is_trained_on(store: Store, experiment: Any) -> No
 
 
 def test_a_missing_metric_stays_missing(store: Store) -> None:
-    step(store, keeper(store), vector("host/a", 0, x=1.0, y=None), vector("host/a", 1, y=2.0))
+    step(store, retention(store), vector("host/a", 0, x=1.0, y=None), vector("host/a", 1, y=2.0))
     series = kept_history(store, configured().detectors[:1], BEGIN + 5)["hosts"].series["host/a"]
     np.testing.assert_array_equal(series.values, np.float32([[1, np.nan], [np.nan, 2]]))
 
 
 def test_what_nobody_watches_is_not_kept(store: Store) -> None:
-    assert step(store, keeper(store), vector("db/1", 0, x=1.0)) == ()
+    assert step(store, retention(store), vector("db/1", 0, x=1.0)) == ()
     assert rows(store) == 0
 
 
 def test_nothing_is_kept_unless_asked_for(store: Store) -> None:
-    step(store, keeper(store), vector("host/a", 0, x=1.0))
-    off = keeper(store, configured(0.0))
+    step(store, retention(store), vector("host/a", 0, x=1.0))
+    off = retention(store, configured(0.0))
     assert off.keep([vector("host/a", 1, x=1.0)]) == ()
     off.prune()
     assert rows(store) == 0  # and what was kept is dropped
@@ -105,7 +105,7 @@ def test_nothing_is_kept_unless_asked_for(store: Store) -> None:
 
 def test_small_pieces_become_one(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sample_retention, "_PIECE_PARTS", 4)
-    keeping, seconds = keeper(store), itertools.count()
+    keeping, seconds = retention(store), itertools.count()
     lengths = []
     for _ in range(9):
         step(store, keeping, vector("host/a", next(seconds), x=1.0), vector("host/b", next(seconds), x=1.0))
@@ -115,7 +115,7 @@ def test_small_pieces_become_one(store: Store, monkeypatch: pytest.MonkeyPatch) 
 
 
 def test_a_large_step_is_a_piece_of_its_own(store: Store) -> None:
-    (piece,) = step(store, keeper(store), *(vector("host/a", s, x=1.0) for s in range(20_000)))
+    (piece,) = step(store, retention(store), *(vector("host/a", s, x=1.0) for s in range(20_000)))
     assert (piece.samples, piece.replaces) == (20_000, ())
     assert (piece.first, piece.last) == (BEGIN, BEGIN + 19_999)
 
@@ -139,7 +139,7 @@ def test_each_sample_is_there_once_whatever_happens(
     seconds = itertools.count()
     parts, sample_retention._PIECE_PARTS = sample_retention._PIECE_PARTS, 3
     try:
-        keeping = keeper(store)
+        keeping = retention(store)
         sent: dict[str, list[float]] = {}
         for some, fate in steps:
             samples = [
@@ -152,7 +152,7 @@ def test_each_sample_is_there_once_whatever_happens(
             for sample in samples:
                 sent.setdefault(sample.entity, []).append(sample.time)
             if fate == "killed":
-                keeping = keeper(store)
+                keeping = retention(store)
         found: dict[str, list[float]] = {}
         for piece in store.samples.pieces():
             found.setdefault(piece.entity, []).extend(decode(piece).times.tolist())
@@ -164,7 +164,7 @@ def test_each_sample_is_there_once_whatever_happens(
 
 def test_what_is_old_is_dropped_now_and_then(store: Store) -> None:
     now = BEGIN + 100
-    keeping = SampleKeeper(configured(50.0), store, clock=lambda: now)
+    keeping = SampleRetention(configured(50.0), store, clock=lambda: now)
     keeping.prune()
     step(store, keeping, vector("host/a", 10, x=1.0))
     step(store, keeping, vector("host/a", 60, x=1.0))
@@ -177,7 +177,7 @@ def test_what_is_old_is_dropped_now_and_then(store: Store) -> None:
 
 
 def test_each_detector_is_trained_on_its_own_history(store: Store) -> None:
-    step(store, keeper(store), *(vector("host/a", s, x=1.0) for s in range(100)))
+    step(store, retention(store), *(vector("host/a", s, x=1.0) for s in range(100)))
     detectors = configured(history_s=10.0).detectors[:1]
     series = kept_history(store, detectors, BEGIN + 100)["hosts"].series["host/a"]
     assert series.times.tolist() == [BEGIN + s for s in range(90, 100)]

@@ -18,7 +18,7 @@ from anomalyd.daemon.scoring.alert_policy import Judgement, Policy, Suppression
 from anomalyd.daemon.scoring.deviation import DeviationRules
 from anomalyd.daemon.scoring.entity_state import Track
 from anomalyd.daemon.stages import Sample, Scored
-from anomalyd.detectors.detector import Series, Stretch, TrainingSet
+from anomalyd.detectors.detector import Series, SeriesWindow, TrainingSet
 from anomalyd.detectors.detector_pair import PairScores
 from anomalyd.detectors.model import Scores
 from anomalyd.errors import TrainingError
@@ -54,7 +54,7 @@ def scored(
         "hosts",
         "v1",
         tuple(Sample("pc1", t, "metrics", 0, k, values={}) for k, t in enumerate(times.tolist())),
-        Stretch("pc1", times, rows),
+        SeriesWindow("pc1", times, rows),
         PairScores(
             one([2.0] * n if autoencoder is None else autoencoder, contribution),
             one([0.0] * n if classical is None else classical, classical_contribution or contribution),
@@ -65,8 +65,8 @@ def scored(
     )
 
 
-def judged(stretch: Scored, **alert: Any) -> Judgement:
-    return Policy(AlertPolicy.model_validate(alert)).judge(stretch, FEATURES)
+def judged(window: Scored, **alert: Any) -> Judgement:
+    return Policy(AlertPolicy.model_validate(alert)).judge(window, FEATURES)
 
 
 UP = {"direction": {"cpu": "up"}}
@@ -173,14 +173,14 @@ def test_in_maintenance_and_quiet_hours_nothing_opens_and_it_is_counted_once() -
 
 def follow(track: Track, policy: Policy, scores: Sequence[float], start: float) -> tuple[Track, list[Any]]:
     n = len(scores)
-    stretch = scored([(10, 10, 10)] * n, [(1, 0, 0)] * n, autoencoder=scores, start=start)
+    window = scored([(10, 10, 10)] * n, [(1, 0, 0)] * n, autoencoder=scores, start=start)
 
     def witness(k: int) -> tuple[Evidence, tuple[str, ...]]:
-        row = stretch.stretch.values[k]
+        row = window.window.values[k]
         return Evidence(start + k, FEATURES, row, row, row, row, np.empty(0), row[None][:0]), ()
 
     tracker = IncidentTracker(policy.alert)
-    return tracker.follow(track, stretch, policy.judge(stretch, FEATURES), witness)
+    return tracker.follow(track, window, policy.judge(window, FEATURES), witness)
 
 
 def test_an_anomaly_that_outlasts_quiet_hours_opens_behind_them() -> None:

@@ -14,8 +14,8 @@ from prometheus_client import CollectorRegistry
 
 from anomalyd.daemon.cli import main
 from anomalyd.daemon.config.config import Config
-from anomalyd.daemon.kafka.poll_result import Batch, Delivery
-from anomalyd.daemon.scoring.active_model import Watch
+from anomalyd.daemon.kafka.poll_result import Batch, PollResult
+from anomalyd.daemon.scoring.active_model import ActiveModel
 from anomalyd.daemon.service import Found, Service
 from anomalyd.daemon.telemetry.telemetry import Telemetry
 from anomalyd.detectors.library import ModelLibrary
@@ -31,9 +31,9 @@ class Source:
     """Gives what it was handed, one delivery a `take`."""
 
     def __init__(self) -> None:
-        self.waiting: list[Delivery] = [Delivery(assigned=frozenset({PLACE}))]
+        self.waiting: list[PollResult] = [PollResult(assigned=frozenset({PLACE}))]
 
-    def take(self, timeout_s: float) -> Delivery | None:
+    def take(self, timeout_s: float) -> PollResult | None:
         return self.waiting.pop(0) if self.waiting else None
 
     def rewind(self) -> None:
@@ -78,7 +78,7 @@ class Bench:
             config,
             self.source,
             store,
-            [Watch(detector, ModelLibrary(models)) for detector in config.detectors],
+            [ActiveModel(detector, ModelLibrary(models)) for detector in config.detectors],
             Telemetry.for_config(config, self.registry),
             clock=lambda: self._begin + 100,
             stopwatch=lambda: self.stopwatch,
@@ -99,7 +99,7 @@ class Bench:
                 self.offset += 1
         if refresh:
             self.stopwatch += 10.0
-        self.source.waiting.append(Delivery((Batch(*PLACE, records),)))
+        self.source.waiting.append(PollResult((Batch(*PLACE, records),)))
         self.service.step(0.0)
 
     @property

@@ -17,8 +17,8 @@ from hypothesis.extra import numpy as hnp
 from safetensors.numpy import load, save
 
 from anomalyd.daemon.scoring.entity_state import (
-    Memories,
-    Memory,
+    EntityState,
+    EntityStates,
     Track,
     decode,
     decode_state,
@@ -80,8 +80,8 @@ def _evidence(draw: st.DrawFn) -> Evidence:
     )
 
 
-_memories = st.builds(
-    Memory,
+_entity_states = st.builds(
+    EntityState,
     model=_names,
     state=st.dictionaries(_names, _arrays, max_size=3),
     track=st.builds(
@@ -109,27 +109,27 @@ def _same_evidence(one: Evidence | None, other: Evidence | None) -> bool:
 
 
 @settings(deadline=None)
-@given(_memories)
-def test_what_is_encoded_comes_back(memory: Memory) -> None:
-    found = decode(encode(memory))
-    assert found.model == memory.model
-    assert found.state.keys() == memory.state.keys()
-    for name, array in memory.state.items():
+@given(_entity_states)
+def test_what_is_encoded_comes_back(entity_state: EntityState) -> None:
+    found = decode(encode(entity_state))
+    assert found.model == entity_state.model
+    assert found.state.keys() == entity_state.state.keys()
+    for name, array in entity_state.state.items():
         assert found.state[name].dtype == array.dtype
         np.testing.assert_array_equal(found.state[name], array)
         assert found.state[name].flags.writeable  # torch warns of those that are not
-    assert _same_evidence(found.track.evidence, memory.track.evidence)
-    assert replace(found.track, evidence=None) == replace(memory.track, evidence=None)
+    assert _same_evidence(found.track.evidence, entity_state.track.evidence)
+    assert replace(found.track, evidence=None) == replace(entity_state.track, evidence=None)
 
 
 def test_an_array_that_lies_askew_in_memory_comes_back_straight() -> None:
     array = np.arange(6.0).reshape(2, 3).T
-    np.testing.assert_array_equal(decode(encode(Memory(state={"a": array}))).state["a"], array)
+    np.testing.assert_array_equal(decode(encode(EntityState(state={"a": array}))).state["a"], array)
 
 
 def _with_text(change: Callable[[dict[str, Any]], Any]) -> bytes:
     """A memory's bytes whose JSON was changed."""
-    blob = encode(Memory("v1", {"a": np.ones(2)}))
+    blob = encode(EntityState("v1", {"a": np.ones(2)}))
     about = json.loads(json.loads(blob[8 : 8 + int.from_bytes(blob[:8], "little")])["__metadata__"]["json"])
     return bytes(save(load(blob), metadata={"json": json.dumps(change(about))}))
 
@@ -139,7 +139,7 @@ def _with_text(change: Callable[[dict[str, Any]], Any]) -> bytes:
     [
         b"",
         b"no safetensors at all",
-        encode(Memory(state={"a": np.ones(9)}))[:-1],
+        encode(EntityState(state={"a": np.ones(9)}))[:-1],
         bytes(save({"a": np.ones(2)})),
         bytes(save({"a": np.ones(2)}, metadata={"json": "{"})),
         _with_text(lambda about: [about]),
@@ -175,7 +175,7 @@ def test_a_state_alone_comes_back_or_is_refused() -> None:
 @given(st.data())
 def test_any_damage_is_refused_or_does_not_matter(data: st.DataObject) -> None:
     blob = bytearray(
-        encode(Memory("v1", {"a": np.ones(4)}, Track(newest=3.0, points=(Point(1.0, 2.0, None),))))
+        encode(EntityState("v1", {"a": np.ones(4)}, Track(newest=3.0, points=(Point(1.0, 2.0, None),))))
     )
     where = data.draw(st.integers(0, len(blob) - 1))
     blob[where] = data.draw(st.integers(0, 255))
@@ -185,11 +185,13 @@ def test_any_damage_is_refused_or_does_not_matter(data: st.DataObject) -> None:
 
 
 def test_another_model_begins_anew_and_the_course_goes_on() -> None:
-    memory = Memory("v1", {"a": np.ones(2)}, Track(newest=5.0, quiet=1), np.arange(2.0), np.ones((2, 1)))
-    assert memory.for_model("v1") is memory
-    moved = memory.for_model("v2")
-    assert (moved.model, dict(moved.state), moved.track) == ("v2", {}, memory.track)
-    assert moved.recent is memory.recent
+    entity_state = EntityState(
+        "v1", {"a": np.ones(2)}, Track(newest=5.0, quiet=1), np.arange(2.0), np.ones((2, 1))
+    )
+    assert entity_state.for_model("v1") is entity_state
+    moved = entity_state.for_model("v2")
+    assert (moved.model, dict(moved.state), moved.track) == ("v2", {}, entity_state.track)
+    assert moved.recent is entity_state.recent
 
 
 @pytest.fixture
@@ -212,25 +214,25 @@ class Counting:
 
 
 def test_memories_are_fetched_when_asked_for_and_forgotten_when_told(store: Store) -> None:
-    kept = Memory("v1", track=Track(newest=5.0))
+    kept = EntityState("v1", track=Track(newest=5.0))
     store.commit(Step(group="g", states={("hosts", "a"): encode(kept)}))
     counting = Counting(store)
-    memories = Memories(counting)  # type: ignore[arg-type]
+    entity_states = EntityStates(counting)  # type: ignore[arg-type]
     assert counting.asked == []
-    assert memories.get("hosts", "a").track == kept.track
-    assert memories.get("hosts", "a").track == kept.track
-    unknown = memories.get("hosts", "unknown")
+    assert entity_states.get("hosts", "a").track == kept.track
+    assert entity_states.get("hosts", "a").track == kept.track
+    unknown = entity_states.get("hosts", "unknown")
     assert (unknown.model, dict(unknown.state), unknown.track) == ("", {}, Track())
-    assert memories.get("other", "a").model == ""
+    assert entity_states.get("other", "a").model == ""
     assert counting.asked == [("hosts", "a"), ("hosts", "unknown"), ("other", "a")]
 
-    assert memories.holds("hosts", "a")
-    memories.forget("hosts", "a")
-    assert not memories.holds("hosts", "a")
-    assert memories.get("hosts", "a").track == kept.track
+    assert entity_states.holds("hosts", "a")
+    entity_states.forget("hosts", "a")
+    assert not entity_states.holds("hosts", "a")
+    assert entity_states.get("hosts", "a").track == kept.track
     assert counting.asked[3:] == [("hosts", "a")]
 
-    memories.put("hosts", "a", Memory("v2"))
-    assert memories.get("hosts", "a").model == "v2"
-    memories.forget_all()
-    assert memories.get("hosts", "a").track == kept.track
+    entity_states.put("hosts", "a", EntityState("v2"))
+    assert entity_states.get("hosts", "a").model == "v2"
+    entity_states.forget_all()
+    assert entity_states.get("hosts", "a").track == kept.track

@@ -16,8 +16,8 @@ from hypothesis import strategies as st
 from prometheus_client import CollectorRegistry
 
 from anomalyd.daemon.config.config import DetectorConfig
-from anomalyd.daemon.scoring.active_model import Watch
-from anomalyd.daemon.scoring.entity_state import RECENT_ROWS, Memories
+from anomalyd.daemon.scoring.active_model import ActiveModel
+from anomalyd.daemon.scoring.entity_state import RECENT_ROWS, EntityStates
 from anomalyd.daemon.scoring.score import Scorer, vectors
 from anomalyd.daemon.stages import Sample, Scored
 from anomalyd.daemon.telemetry.telemetry import Telemetry
@@ -88,24 +88,24 @@ class Bench:
 
     def __init__(self, **watched: tuple[LoadedPair | None, Sequence[str]]) -> None:
         self.registry = CollectorRegistry()
-        self.memories = Memories(Nothing())  # type: ignore[arg-type]
+        self.entity_states = EntityStates(Nothing())  # type: ignore[arg-type]
         self.watches = {}
         for name, (loaded, entities) in watched.items():
             kind = "vector-autoencoder" if loaded is None else loaded.pair.autoencoder.card.kind
             config = DetectorConfig(name=name, kind=kind, entities=list(entities))
-            watch = Watch(config, library=None)  # type: ignore[arg-type]
-            watch.loaded = loaded
-            self.watches[name] = watch
-        self.scorer = Scorer(list(self.watches.values()), self.memories, Telemetry(self.registry))
+            active_model = ActiveModel(config, library=None)  # type: ignore[arg-type]
+            active_model.loaded = loaded
+            self.watches[name] = active_model
+        self.scorer = Scorer(list(self.watches.values()), self.entity_states, Telemetry(self.registry))
 
     def score(self, samples: Sequence[Sample]) -> list[Scored]:
         """Score, and note the newest sample of each entity, as the service does by its incident trackers."""
         found = self.scorer.score(samples)
         for scored in found:
             if not scored.late:
-                memory = self.memories.get(scored.detector, scored.entity)
-                newest = replace(memory.track, newest=float(scored.stretch.times[-1]))
-                self.memories.put(scored.detector, scored.entity, replace(memory, track=newest))
+                entity_state = self.entity_states.get(scored.detector, scored.entity)
+                newest = replace(entity_state.track, newest=float(scored.window.times[-1]))
+                self.entity_states.put(scored.detector, scored.entity, replace(entity_state, track=newest))
         return found
 
     def counted(self, name: str, **labels: str) -> float:
@@ -125,7 +125,7 @@ def chambers(experiment: Any) -> Bench:
 def course(found: list[Scored], entity: str) -> dict[float, float]:
     """Event time -> the higher score, of what was scored in time."""
     scored = [s for s in found if s.entity == entity and not s.late]
-    times = [float(t) for s in scored for t in s.stretch.times]
+    times = [float(t) for s in scored for t in s.window.times]
     assert times == sorted(set(times))
     return dict(zip(times, (float(v) for s in scored for v in s.scores.either), strict=True))
 
@@ -140,8 +140,8 @@ def test_each_entity_is_a_stretch_in_event_time_order_whatever_the_order_of_arri
     found = hosts.score(some)
     assert sorted(s.entity for s in found) == list(experiment.hosts)
     for scored in found:
-        assert scored.stretch.times.tolist() == [experiment.begin + s for s in range(10)]
-        assert [s.time for s in scored.samples] == scored.stretch.times.tolist()
+        assert scored.window.times.tolist() == [experiment.begin + s for s in range(10)]
+        assert [s.time for s in scored.samples] == scored.window.times.tolist()
         assert scored.scores.either.argmax() == 5
         assert (scored.detector, scored.model, scored.late) == ("hosts", "v1", False)
     assert hosts.counted("scored", detector="hosts") == 30
@@ -179,12 +179,12 @@ def test_late_and_doubled_samples_are_scored_on_their_own_and_not_remembered(
     hosts: Bench, experiment: Any
 ) -> None:
     hosts.score([experiment.sample("host/a", s) for s in range(10)])
-    before = hosts.memories.get("hosts", "host/a")
+    before = hosts.entity_states.get("hosts", "host/a")
     late = [experiment.sample("host/a", s, 15.0) for s in (4, 9)]
     found = hosts.score(late)
     assert [(s.late, len(s.samples)) for s in found] == [(True, 1), (True, 1)]
     assert all(s.scores.either[0] > 1 for s in found)
-    assert hosts.memories.get("hosts", "host/a") is before
+    assert hosts.entity_states.get("hosts", "host/a") is before
     assert hosts.counted("late", topic="metrics") == 2
     assert hosts.counted("scored", detector="hosts") == 12
 
@@ -194,9 +194,9 @@ def test_a_sample_that_comes_twice_in_a_step_is_once_in_time_and_once_late(
 ) -> None:
     twice = [experiment.sample("host/a", s) for s in (0, 1, 1, 2)]
     in_time, late = hosts.score(twice)
-    assert in_time.stretch.times.tolist() == [experiment.begin + s for s in (0, 1, 2)]
+    assert in_time.window.times.tolist() == [experiment.begin + s for s in (0, 1, 2)]
     assert late.late
-    assert late.stretch.times.tolist() == [experiment.begin + 1]
+    assert late.window.times.tolist() == [experiment.begin + 1]
     assert hosts.counted("late", topic="metrics") == 1
 
 
@@ -204,11 +204,11 @@ def test_what_was_sent_before_is_handed_on_to_be_drawn(hosts: Bench, experiment:
     (first,) = hosts.score([experiment.sample("host/a", s) for s in range(5)])
     assert len(first.recent) == 0
     (second,) = hosts.score([experiment.sample("host/a", s) for s in range(5, 80)])
-    assert second.recent_times.tolist() == first.stretch.times.tolist()
-    np.testing.assert_array_equal(second.recent, first.stretch.values)
+    assert second.recent_times.tolist() == first.window.times.tolist()
+    np.testing.assert_array_equal(second.recent, first.window.values)
     (third,) = hosts.score([experiment.sample("host/a", 80)])
     assert third.recent_times.tolist() == [experiment.begin + s for s in range(80 - RECENT_ROWS, 80)]
-    np.testing.assert_array_equal(third.recent, second.stretch.values[-RECENT_ROWS:])
+    np.testing.assert_array_equal(third.recent, second.window.values[-RECENT_ROWS:])
 
 
 def test_a_detector_without_a_model_counts_what_it_could_not_score(experiment: Any) -> None:
@@ -232,7 +232,7 @@ def test_two_detectors_on_one_entity_each_remember_their_own(experiment: Any) ->
         ("other", "v7", False, 6),
         ("other", "v7", True, 1),
     ]
-    assert [bench.memories.get(name, "host/a").model for name in ("one", "other")] == ["v1", "v7"]
+    assert [bench.entity_states.get(name, "host/a").model for name in ("one", "other")] == ["v1", "v7"]
     assert bench.counted("late", topic="metrics") == 1  # one sample, however many look at it
     assert [bench.counted("scored", detector=name) for name in ("one", "other")] == [7, 7]
 
@@ -241,9 +241,9 @@ def test_a_new_model_starts_without_the_state_of_the_old_one(hosts: Bench, exper
     hosts.score([experiment.sample("host/a", s) for s in range(10)])
     hosts.watches["hosts"].loaded = experiment.loaded(experiment.host_pair, "v2")
     (scored,) = hosts.score([experiment.sample("host/a", 10)])
-    assert (scored.model, dict(scored.stretch.state)) == ("v2", {})
+    assert (scored.model, dict(scored.window.state)) == ("v2", {})
     assert len(scored.recent) == 10  # what is drawn is what was sent
-    assert hosts.memories.get("hosts", "host/a").model == "v2"
+    assert hosts.entity_states.get("hosts", "host/a").model == "v2"
 
 
 def test_vectors_and_maps_go_to_those_who_take_them(experiment: Any) -> None:
@@ -290,13 +290,13 @@ def test_maps_of_several_shapes_of_one_entity_are_scored_in_event_time_order(
     some = [_cut(experiment, "DT/new", s, 5 * (s % 3)) for s in range(9)]
     random.Random(1).shuffle(some)
     found = chambers.score(some)
-    # `course` sees that the times rise from stretch to stretch.
+    # `course` sees that the times rise from window to window.
     assert sorted(course(found, "DT/new")) == [experiment.begin + s for s in range(9)]
     for scored in found:
         assert all(
-            s.map is not None and s.map.shape == scored.stretch.values.shape[1:] for s in scored.samples
+            s.map is not None and s.map.shape == scored.window.values.shape[1:] for s in scored.samples
         )
-    assert chambers.memories.get("chambers", "DT/new").track.newest == experiment.begin + 8
+    assert chambers.entity_states.get("chambers", "DT/new").track.newest == experiment.begin + 8
     (late,) = chambers.score([_cut(experiment, "DT/new", 7, 0)])
     assert late.late
 
@@ -319,13 +319,13 @@ def test_nothing_is_learnt_during_maintenance() -> None:
         TrainingSet({"x": series}, ("a", "b")), kind="vector-ensemble", parameters={"steps": 20}
     )
     bench = Bench(d=(LoadedPair("d", "v1", pair, ()), ["*"]))
-    watch = bench.watches["d"]
-    watch.maintain([Window(("x",), 24_600.0, 24_900.0)])
+    active_model = bench.watches["d"]
+    active_model.maintain([Window(("x",), 24_600.0, 24_900.0)])
 
     def score(*minutes: int) -> tuple[list[Scored], Any]:
         some = [sample("x", 60.0 * n, {"a": float(n % 3), "b": 50.0}) for n in minutes]
         found = bench.scorer.score(some)
-        return found, bench.memories.get("d", "x").state
+        return found, bench.entity_states.get("d", "x").state
 
     _, before = score(400, 401)
     found, during = score(410, 411, 412)

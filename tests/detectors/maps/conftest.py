@@ -5,7 +5,7 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 
-from anomalyd.detectors.detector import Detector, RawScores, Series, Stretch, TrainingSet
+from anomalyd.detectors.detector import Detector, RawScores, Series, SeriesWindow, TrainingSet
 from anomalyd.detectors.maps.autoencoder.autoencoder import MapAutoencoder
 from anomalyd.detectors.maps.classical.classical import MapClassical
 from anomalyd.detectors.maps.simulate.faults import Fault
@@ -32,19 +32,17 @@ class Chambers:
         )
 
     @staticmethod
-    def stretch(maps: np.ndarray, entity: str) -> Stretch:
-        return Stretch(entity, np.arange(len(maps)) * LUMISECTION_S, maps)
+    def window(maps: np.ndarray, entity: str) -> SeriesWindow:
+        return SeriesWindow(entity, np.arange(len(maps)) * LUMISECTION_S, maps)
 
     def score(self, detector: Detector, maps: np.ndarray, entity: str) -> RawScores:
-        (scores,) = detector.score([self.stretch(maps, entity)])
+        (scores,) = detector.score([self.window(maps, entity)])
         return scores
 
     def normal(self, detector: Detector, maps: int = 40) -> np.ndarray:
         """Raw scores of normal maps that the detector was not fitted on."""
-        stretches = [
-            self.stretch(s.maps(range(500, 500 + maps)), name) for name, s in self.simulators.items()
-        ]
-        return np.concatenate([s.raw for s in detector.score(stretches)])
+        windows = [self.window(s.maps(range(500, 500 + maps)), name) for name, s in self.simulators.items()]
+        return np.concatenate([s.raw for s in detector.score(windows)])
 
     def faulty(
         self,
@@ -54,11 +52,11 @@ class Chambers:
     ) -> np.ndarray:
         """Raw scores of maps with a fault each."""
         rng = np.random.default_rng(4)
-        stretches = [
-            self.stretch(np.stack([s.map(900 + i, fault(s, rng)) for i in range(maps)]), name)
+        windows = [
+            self.window(np.stack([s.map(900 + i, fault(s, rng)) for i in range(maps)]), name)
             for name, s in self.simulators.items()
         ]
-        return np.concatenate([s.raw for s in detector.score(stretches)])
+        return np.concatenate([s.raw for s in detector.score(windows)])
 
 
 @pytest.fixture(scope="session")

@@ -5,7 +5,7 @@ from importlib import resources
 import numpy as np
 import pytest
 
-from anomalyd.detectors.detector import Stretch
+from anomalyd.detectors.detector import SeriesWindow
 from anomalyd.detectors.maps.geometries.file import read_type
 from anomalyd.detectors.maps.geometries.known import SHIPPED, shipped
 from anomalyd.detectors.maps.shipped import KIND, shipped_model, simulated_training, train_geometry
@@ -30,7 +30,7 @@ def test_a_shipped_model_is_small_and_finds_the_gravest_faults_of_an_element_it_
     broken = elements.drawn(elements.expected(40.0, rng) * factors, rng)
     times = np.arange(7) * 23.3
     values = np.concatenate([normal, broken[:, None]], axis=1)
-    found = model.score([Stretch(elements.geometry.entity.replace("#*", ""), times, v) for v in values])
+    found = model.score([SeriesWindow(elements.geometry.entity.replace("#*", ""), times, v) for v in values])
     scores = np.stack([f.score for f in found])
     assert (scores[:, -1] > 1).mean() >= 7 / 8
     assert (scores[:, :-1] > 1).mean() < 0.1

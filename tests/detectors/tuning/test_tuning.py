@@ -12,7 +12,7 @@ import pytest
 from numpy.typing import NDArray
 
 from anomalyd.detectors.detector import Series, TrainingSet
-from anomalyd.detectors.evaluation.metrics.competitor import Contender
+from anomalyd.detectors.evaluation.metrics.competitor import Competitor
 from anomalyd.detectors.evaluation.metrics.labelled import Labelled
 from anomalyd.detectors.parameters import read_parameters
 from anomalyd.detectors.registry import detector_class, kinds
@@ -24,7 +24,7 @@ from anomalyd.detectors.tuning.study import tune
 from anomalyd.errors import TrainingError
 
 Make = Callable[..., NDArray[np.float32]]
-CLASSICAL = Contender("median-distance")
+CLASSICAL = Competitor("median-distance")
 
 
 @pytest.fixture
@@ -108,18 +108,18 @@ def test_too_short_a_history_is_refused(history: TrainingSet) -> None:
 
 def test_a_detector_that_sees_more_is_judged_better(folds: list[Fold]) -> None:
     seeing = judge(CLASSICAL, folds[0])
-    blind = judge(Contender("median-distance", {"floor": 1.0, "clip": 1.0}), folds[0])
+    blind = judge(Competitor("median-distance", {"floor": 1.0, "clip": 1.0}), folds[0])
     assert 0.0 < blind < seeing < 1.0
 
 
 def test_what_is_found_is_never_worse_than_what_was_given(folds: list[Fold], tmp_path: Path) -> None:
-    given = Contender("median-distance", {"floor": 1.0, "warmup": 12})
+    given = Competitor("median-distance", {"floor": 1.0, "warmup": 12})
     found = tune(given, folds, tmp_path / "study", trials=4)
     assert found.trials == 4
     assert found.given == pytest.approx(np.mean([judge(given, fold) for fold in folds]))
     assert found.objective >= found.given
     assert set(found.best) == {d.name for d in search_space("median-distance")}
-    again = Contender("median-distance", {"warmup": 12, **found.best})
+    again = Competitor("median-distance", {"warmup": 12, **found.best})
     assert found.objective == pytest.approx(np.mean([judge(again, fold) for fold in folds]))
 
 
@@ -151,12 +151,12 @@ def test_a_study_of_other_data_or_settings_is_refused(
     tune(CLASSICAL, folds, tmp_path / "study", trials=1)
     others = (
         (CLASSICAL, folds_without_labels(history, seed=1)),
-        (Contender("median-distance", {"warmup": 12}), folds),
-        (Contender("median-distance", seed=1), folds),
+        (Competitor("median-distance", {"warmup": 12}), folds),
+        (Competitor("median-distance", seed=1), folds),
     )
-    for contender, its_folds in others:
+    for competitor, its_folds in others:
         with pytest.raises(TrainingError, match="study of other data or settings"):
-            tune(contender, its_folds, tmp_path / "study", trials=2)
+            tune(competitor, its_folds, tmp_path / "study", trials=2)
     (tmp_path / "text").write_text("no journal\n")
     with pytest.raises(TrainingError, match="cannot be used as the file of a study"):
         tune(CLASSICAL, folds, tmp_path / "text", trials=1)
@@ -164,7 +164,7 @@ def test_a_study_of_other_data_or_settings_is_refused(
 
 def test_an_error_that_every_trial_would_have_is_told_at_once(folds: list[Fold], tmp_path: Path) -> None:
     with pytest.raises(TrainingError, match="unknown parameter 'wings'"):
-        tune(Contender("median-distance", {"wings": 2}), folds, tmp_path / "study", trials=3)
+        tune(Competitor("median-distance", {"wings": 2}), folds, tmp_path / "study", trials=3)
 
 
 def test_parameters_that_cannot_be_trained_are_only_a_bad_trial(
@@ -172,7 +172,7 @@ def test_parameters_that_cannot_be_trained_are_only_a_bad_trial(
 ) -> None:
     judged = 0
 
-    def sometimes(contender: Contender, fold: Fold) -> float:
+    def sometimes(competitor: Competitor, fold: Fold) -> float:
         nonlocal judged
         judged += 1
         if judged == len(folds) + 1:
@@ -184,9 +184,9 @@ def test_parameters_that_cannot_be_trained_are_only_a_bad_trial(
 
 
 def test_an_autoencoder_is_judged_without_its_peer(folds: list[Fold], tmp_path: Path) -> None:
-    given = Contender(parameters={"epochs": 1})
+    given = Competitor(parameters={"epochs": 1})
     found = tune(given, folds[:1], tmp_path / "study", trials=1)
-    alone = Contender(parameters={"epochs": 1}, alone=True)
+    alone = Competitor(parameters={"epochs": 1}, alone=True)
     assert alone.detectors == ("vector-autoencoder",)
     assert found.given == pytest.approx(judge(alone, folds[0]))
 

@@ -111,7 +111,7 @@ def test_told_broken_it_ends_an_hour_after_it_would_have_ended_by_itself() -> No
     _, _, state = follow(usual(3 * 1440))
     end = alarm.end_of(state["bulk"][0])
     _, _, state = follow(np.full(60, end + 4.0), state, begin=DAYS)
-    state = alarm.told(state, broken=True, since=DAYS)
+    state = alarm.apply_feedback(state, broken=True, since=DAYS)
     assert alarm.is_broken(state)
     # Restless, and above the bulk, but no alarm would stay on for it.
     after = np.concatenate([np.full(30, end + 3.0), np.full(200, end + 1.0)])
@@ -144,7 +144,9 @@ def test_told_normal_it_is_quiet_at_once() -> None:
     high = end + 4.0 + usual(1440, 3)
     over, _, state = follow(high[:180], state, begin=DAYS)
     assert (over > 0.0).all()
-    over, accepted, _ = follow(high[180:], alarm.told(state, broken=False, since=DAYS), begin=DAYS + 10_800.0)
+    over, accepted, _ = follow(
+        high[180:], alarm.apply_feedback(state, broken=False, since=DAYS), begin=DAYS + 10_800.0
+    )
     assert np.mean(over > 0.0) < 0.03
     assert not accepted
 
@@ -154,7 +156,7 @@ def test_an_earlier_alarm_is_not_part_of_what_is_accepted() -> None:
     end = alarm.end_of(state["bulk"][0])
     wave = np.concatenate([np.full(240, end + 9.0), usual(240, 4), np.full(10, end + 4.0)])
     _, _, state = follow(wave, state, begin=DAYS)
-    after = alarm.told(state, broken=False, since=DAYS + 480 * MINUTE)
+    after = alarm.apply_feedback(state, broken=False, since=DAYS + 480 * MINUTE)
     # One row in ten minutes of the newest alarm, and twice as many before it.
     assert len(after["week"]) == 3
     assert alarm.end_of(after["bulk"][0]) < end + 8.0

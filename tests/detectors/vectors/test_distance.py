@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from anomalyd.detectors.detector import Series, Stretch, TrainingSet
+from anomalyd.detectors.detector import Series, SeriesWindow, TrainingSet
 from anomalyd.detectors.vectors.distance import MedianDistance
 from anomalyd.errors import ModelDamaged, TrainingError
 
@@ -22,7 +22,7 @@ def test_error_is_robust_sigmas_from_the_median() -> None:
     values = np.random.default_rng(0).normal(10.0, 2.0, (2000, 2)).astype(np.float32)
     fitted = MedianDistance.fit(TrainingSet({"a": Series(np.arange(2000.0), values)}, ("x", "y")), {})
     row = np.array([[16.0, 10.0]], dtype=np.float32)
-    (scored,) = fitted.score([Stretch("a", np.zeros(1), row)])
+    (scored,) = fitted.score([SeriesWindow("a", np.zeros(1), row)])
     np.testing.assert_allclose(scored.error, [[3.0, 0.0]], atol=0.15)
     np.testing.assert_allclose(scored.expectation, [[10.0, 10.0]], atol=0.15)
     assert scored.raw[0] == pytest.approx(np.sqrt(9 / 2 + 0.3 * 9 / 2), rel=0.1)
@@ -36,7 +36,7 @@ def test_the_metric_that_jumps_is_to_blame_and_missing_ones_are_not(
     values[10, 3] += 500
     values[10, 4] = np.nan
     values[15] = np.nan
-    (scored,) = distance.score([Stretch("a", np.arange(20.0), values)])
+    (scored,) = distance.score([SeriesWindow("a", np.arange(20.0), values)])
     assert np.nanargmax(scored.contribution[10]) == 3
     assert np.isnan(scored.contribution[10, 4])
     assert np.isnan(scored.error[10, 4])
@@ -45,11 +45,11 @@ def test_the_metric_that_jumps_is_to_blame_and_missing_ones_are_not(
 
 
 def test_a_batch_gives_what_its_stretches_give_alone(distance: MedianDistance, make_metrics: Make) -> None:
-    stretches = [
-        Stretch(e, np.arange(float(n)), make_metrics(n, n))
+    windows = [
+        SeriesWindow(e, np.arange(float(n)), make_metrics(n, n))
         for e, n in (("a", 3), ("new", 15), ("b", 0), ("b2", 1))
     ]
-    for alone, together in zip(stretches, distance.score(stretches), strict=True):
+    for alone, together in zip(windows, distance.score(windows), strict=True):
         (single,) = distance.score([alone])
         np.testing.assert_array_equal(single.raw, together.raw)
         np.testing.assert_array_equal(single.error, together.error)

@@ -7,7 +7,7 @@ import pytest
 import torch
 from numpy.typing import NDArray
 
-from anomalyd.detectors.detector import Adaptive, Explainable, Series, State, Stretch, TrainingSet, Word
+from anomalyd.detectors.detector import Adaptive, Explainable, Series, SeriesWindow, State, TrainingSet
 from anomalyd.detectors.model import Model, load_model, save_model
 from anomalyd.detectors.training import train_model
 from anomalyd.detectors.vectors.alarm import is_broken
@@ -15,6 +15,7 @@ from anomalyd.detectors.vectors.ensemble import VectorEnsemble
 from anomalyd.detectors.vectors.ewma import ewma
 from anomalyd.detectors.vectors.surroundings import look_around
 from anomalyd.errors import ModelMismatch, TrainingError
+from anomalyd.verdict import Verdict
 
 Rows = NDArray[np.float32]
 
@@ -67,7 +68,7 @@ def score(
     """Stream rows in pieces of 100: calibrated scores and the state behind."""
     at, state, found = times(len(values), first_day), state or {}, []
     for k in range(0, len(values), 100):
-        (scored,) = model.score([Stretch("a", at[k : k + 100], values[k : k + 100], state)])
+        (scored,) = model.score([SeriesWindow("a", at[k : k + 100], values[k : k + 100], state)])
         state = scored.state
         found.append(scored.score)
     return np.concatenate(found), state
@@ -79,12 +80,12 @@ def test_scores_do_not_depend_on_how_the_stream_is_cut(model: Model) -> None:
     values[np.random.default_rng(0).random(values.shape) < 0.03] = np.nan
     values[300] = np.nan
     at = times(len(values), 10.0)
-    (whole,) = model.score([Stretch("a", at, values)])
+    (whole,) = model.score([SeriesWindow("a", at, values)])
     for cut in (1, 47):
         state: State = {}
         found = []
         for k in range(0, len(values), cut):
-            (scored,) = model.score([Stretch("a", at[k : k + cut], values[k : k + cut], state)])
+            (scored,) = model.score([SeriesWindow("a", at[k : k + cut], values[k : k + cut], state)])
             state = scored.state
             found.append(scored.raw)
         np.testing.assert_allclose(np.concatenate(found), whole.raw, rtol=2e-3, atol=2e-3)
@@ -95,7 +96,10 @@ def test_no_score_uses_anything_later(model: Model) -> None:
     changed = values.copy()
     changed[150:] += 50.0
     at = times(len(values), 10.0)
-    (before,), (after,) = model.score([Stretch("a", at, values)]), model.score([Stretch("a", at, changed)])
+    (before,), (after,) = (
+        model.score([SeriesWindow("a", at, values)]),
+        model.score([SeriesWindow("a", at, changed)]),
+    )
     np.testing.assert_allclose(before.raw[:150], after.raw[:150], rtol=1e-5)
     assert after.raw[150] > 2 * before.raw[150]
 
@@ -118,13 +122,13 @@ def test_the_word_normal_ends_an_alarm_and_broken_keeps_it(model: Model) -> None
         model,
         step[140:],
         10.0 + 140 / DAY,
-        model.told(state, Word.NORMAL, float(at[100]), float(at[139])),
+        model.apply_feedback(state, Verdict.NORMAL, float(at[100]), float(at[139])),
     )
     alarmed, held = score(
         model,
         step[140:],
         10.0 + 140 / DAY,
-        model.told(state, Word.BROKEN, float(at[100]), float(at[139])),
+        model.apply_feedback(state, Verdict.BROKEN, float(at[100]), float(at[139])),
     )
     assert np.mean(silent[36:] > 1) < 0.1
     assert np.mean(alarmed > 1) > 0.9
@@ -141,7 +145,7 @@ def test_a_lasting_alarm_becomes_the_new_normal_and_can_be_undone(training: Trai
     step = rows(2, 11)
     step[100:, :4] += 4.0
     at = times(len(step), 10.0)
-    (scored,) = model.score([Stretch("a", at, step)])
+    (scored,) = model.score([SeriesWindow("a", at, step)])
     (adapted,) = scored.adaptations
     assert adapted.what == "new-normal"
     assert 0.45 * 86_400 <= adapted.time - at[100] <= 0.6 * 86_400
@@ -151,7 +155,7 @@ def test_a_lasting_alarm_becomes_the_new_normal_and_can_be_undone(training: Trai
     again, _ = score(model, step[-40:], 12.0, back)
     assert np.mean(again[6:] > 1) > 0.8
     # Undone, the patience does not run again: it is not assumed a second time.
-    (once_more,) = model.score([Stretch("a", times(400, 12.0), step[np.arange(400) % 100 + 400], back)])
+    (once_more,) = model.score([SeriesWindow("a", times(400, 12.0), step[np.arange(400) % 100 + 400], back)])
     assert not once_more.adaptations
 
 
@@ -181,16 +185,16 @@ def test_it_begins_where_training_ended_but_not_before(model: Model, training: T
     empty = model.detector.prime({})
     values = rows(1, 13)
     at = times(len(values), 10.0)
-    (primed,) = model.detector.score([Stretch("a", at, values)])
-    (fresh,) = empty.score([Stretch("a", at, values)])
+    (primed,) = model.detector.score([SeriesWindow("a", at, values)])
+    (fresh,) = empty.score([SeriesWindow("a", at, values)])
     assert not np.allclose(primed.raw[:5], fresh.raw[:5])
-    earlier = Stretch("a", times(50), training.series["a"].values[:50])
+    earlier = SeriesWindow("a", times(50), training.series["a"].values[:50])
     np.testing.assert_array_equal(model.detector.score([earlier])[0].raw, empty.score([earlier])[0].raw)
 
 
 def test_an_unknown_entity_is_scored_after_its_warm_up(model: Model) -> None:
     values = rows(1, 14) * 100
-    (scored,) = model.score([Stretch("new", times(len(values), 10.0), values)])
+    (scored,) = model.score([SeriesWindow("new", times(len(values), 10.0), values)])
     assert np.isnan(scored.score[:11]).all()
     assert np.isfinite(scored.score[12:]).all()
 
@@ -201,11 +205,11 @@ def test_forward_is_the_score_and_differentiable(model: Model) -> None:
     assert isinstance(detector, Adaptive)
     values = rows(0.5, 15)
     values[-1, 3] += 1.0  # well within what a metric counts for at most: beyond it nothing changes
-    stretch = Stretch("a", times(len(values), 10.0), values)
-    encoded = detector.encode(stretch)
+    window = SeriesWindow("a", times(len(values), 10.0), values)
+    encoded = detector.encode(window)
     inputs = encoded.inputs.clone().requires_grad_(True)
     found = detector.forward(inputs, *encoded.context)
-    (scored,) = detector.score([stretch])
+    (scored,) = detector.score([window])
     assert float(found.detach()[0]) == pytest.approx(float(scored.raw[-1]), rel=1e-3)
     (gradient,) = torch.autograd.grad(found.sum(), inputs)
     assert float(gradient[0, 3]) > 0
@@ -218,7 +222,7 @@ def test_what_does_not_fit_is_refused(model: Model, training: TrainingSet) -> No
     _, state = score(model, rows(0.1, 16))
     bad: Mapping[str, NDArray[np.float32]] = {**state, "recent": np.zeros((15, 3), dtype=np.float32)}
     with pytest.raises(ModelMismatch, match="another model"):
-        model.score([Stretch("a", times(1, 11.0), rows(0.1, 1)[:1], bad)])
+        model.score([SeriesWindow("a", times(1, 11.0), rows(0.1, 1)[:1], bad)])
     with pytest.raises(TrainingError, match="steps"):
         VectorEnsemble.fit(training, {"steps": 0})
 
@@ -251,10 +255,13 @@ def test_a_metric_that_is_stuck_alerts_is_blamed_and_may_be_accepted(model: Mode
     found, state = score(model, values[: DAY + 80])
     assert np.mean(found[: DAY + 30] > 1) < 0.05
     assert (found[DAY + 40 :] > 1).all()
-    (scored,) = model.score([Stretch("a", times(len(values), 10.0), values)])
+    (scored,) = model.score([SeriesWindow("a", times(len(values), 10.0), values)])
     assert (scored.contribution[DAY + 60].argmax()) == 2
     now = float(times(DAY + 80, 10.0)[-1])
     rest, _ = score(
-        model, values[DAY + 80 :], 10.0 + (DAY + 80) / DAY, model.told(state, Word.NORMAL, now - 3600, now)
+        model,
+        values[DAY + 80 :],
+        10.0 + (DAY + 80) / DAY,
+        model.apply_feedback(state, Verdict.NORMAL, now - 3600, now),
     )
     assert np.mean(rest > 1) < 0.05

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from anomalyd.detectors.detector import Series, State, Stretch, TrainingSet
+from anomalyd.detectors.detector import Series, SeriesWindow, State, TrainingSet
 from anomalyd.detectors.vectors.scaling import LARGEST_DEVIATION, Scale, Scaling, measure
 from anomalyd.errors import ModelDamaged, ModelMismatch, TrainingError
 
@@ -76,23 +76,27 @@ def scaling(training: TrainingSet) -> Scaling:
 
 
 def test_every_entity_has_its_own_scale(scaling: Scaling, training: TrainingSet) -> None:
-    stretches = [Stretch(e, training.series[e].times, training.series[e].values) for e in ("a", "b")]
-    joined = scaling.join(stretches, 0)
+    windows = [SeriesWindow(e, training.series[e].times, training.series[e].values) for e in ("a", "b")]
+    joined = scaling.join(windows, 0)
     for e in (0, 1):
-        deviations = joined.observed()[joined.stretch == e, :5]
+        deviations = joined.observed()[joined.window == e, :5]
         assert np.sqrt(np.mean(deviations**2)) == pytest.approx(1.0, rel=0.1)
     assert joined.scale.width[1, 0] > 50 * joined.scale.width[0, 0]
 
 
 def test_remembered_rows_stand_before_the_new_ones(scaling: Scaling, make_metrics: Make) -> None:
     values = make_metrics(20, 4)
-    (first, second) = (Stretch("a", np.arange(10.0), values[:10]), Stretch("b", np.arange(10.0), values[10:]))
+    (first, second) = (
+        SeriesWindow("a", np.arange(10.0), values[:10]),
+        SeriesWindow("b", np.arange(10.0), values[10:]),
+    )
     before = scaling.join([first], 3)
-    after = scaling.join([Stretch("a", np.arange(2.0), values[10:12], before.states[0]), second], 3)
+    after = scaling.join([SeriesWindow("a", np.arange(2.0), values[10:12], before.states[0]), second], 3)
     assert after.deviations.shape == (3 + 2 + 3 + 10, 6)
     assert after.rows.tolist() == [3, 4, *range(8, 18)]
     np.testing.assert_array_equal(
-        after.deviations[:5], scaling.join([Stretch("a", np.arange(12.0), values[:12])], 0).deviations[7:]
+        after.deviations[:5],
+        scaling.join([SeriesWindow("a", np.arange(12.0), values[:12])], 0).deviations[7:],
     )
     assert np.isnan(after.deviations[5:8]).all()  # nothing is remembered of b yet
 
@@ -102,7 +106,7 @@ def test_an_entity_with_few_training_rows_learns_its_scale_from_its_warmup(
 ) -> None:
     assert not scaling.knows("brief")
     values = make_metrics(30, 5, unit=1000.0)
-    joined = scaling.join([Stretch("brief", np.arange(30.0), values)], 7)
+    joined = scaling.join([SeriesWindow("brief", np.arange(30.0), values)], 7)
     assert joined.ready.tolist() == [False] * 12 + [True] * 18
     own = measured(values[:12])
     np.testing.assert_array_equal(joined.scale.centre[0], own.centre)
@@ -117,13 +121,13 @@ def test_an_entity_with_few_training_rows_learns_its_scale_from_its_warmup(
 def test_the_state_does_not_depend_on_the_cut(
     cuts: list[int], history: int, entity: str, scaling_once: Scaling, rows_once: NDArray[np.float32]
 ) -> None:
-    whole = scaling_once.join([Stretch(entity, np.arange(40.0), rows_once)], history)
+    whole = scaling_once.join([SeriesWindow(entity, np.arange(40.0), rows_once)], history)
     state: State = {}
     parts, ready = [], []
     edges = [0, *sorted(cuts), 40]
     for start, end in itertools.pairwise(edges):
         part = scaling_once.join(
-            [Stretch(entity, np.arange(start, float(end)), rows_once[start:end], state)], history
+            [SeriesWindow(entity, np.arange(start, float(end)), rows_once[start:end], state)], history
         )
         state = part.states[0]
         parts.append(part.observed())
@@ -149,17 +153,17 @@ def rows_once(make_metrics: Make) -> NDArray[np.float32]:
 
 def test_deviations_stay_finite(scaling: Scaling) -> None:
     wild = np.array([[3e38, -3e38, np.inf, -np.inf, 0.0, np.nan]], dtype=np.float32)
-    deviations = scaling.join([Stretch("a", np.zeros(1), wild)], 0).observed()[0]
+    deviations = scaling.join([SeriesWindow("a", np.zeros(1), wild)], 0).observed()[0]
     assert np.abs(deviations[:4]).tolist() == [LARGEST_DEVIATION] * 4
     assert np.isnan(deviations[5])
 
 
 def test_what_does_not_fit_is_refused(scaling: Scaling, make_metrics: Make) -> None:
     with pytest.raises(ModelMismatch, match=r"'a'.*\(5,\) values.*6 metrics"):
-        scaling.join([Stretch("a", np.zeros(1), np.zeros((1, 5), dtype=np.float32))], 0)
+        scaling.join([SeriesWindow("a", np.zeros(1), np.zeros((1, 5), dtype=np.float32))], 0)
     state = {"recent": np.zeros((7, 5), dtype=np.float32)}
     with pytest.raises(ModelMismatch, match="another model"):
-        scaling.join([Stretch("a", np.zeros(1), np.zeros((1, 6), dtype=np.float32), state)], 7)
+        scaling.join([SeriesWindow("a", np.zeros(1), np.zeros((1, 6), dtype=np.float32), state)], 7)
     with pytest.raises(TrainingError, match="do not fit the 5 metrics"):
         Scaling.fit(
             TrainingSet({"a": Series(np.arange(40.0), make_metrics(40, 1))}, tuple("abcde")), 12, 0.01
@@ -193,6 +197,6 @@ def test_what_an_entity_never_sent_stays_missing_to_the_model_also_when_another_
     scaling = Scaling.fit(
         TrainingSet({"with": Series(times, values), "without": Series(times, without)}, ("a", "b")), 10, 0.01
     )
-    joined = scaling.join([Stretch(entity, times, values) for entity in ("with", "without")], 0)
+    joined = scaling.join([SeriesWindow(entity, times, values) for entity in ("with", "without")], 0)
     assert np.isfinite(joined.deviations).all(axis=0).tolist() == [True, False]
     assert np.isnan(joined.deviations[:, 1]).tolist() == [False] * 50 + [True] * 50

@@ -7,11 +7,12 @@ import pytest
 import torch
 from torch.nn import functional
 
-from anomalyd.detectors.detector import Adaptive, Explainable, Stretch, Word
+from anomalyd.detectors.detector import Adaptive, Explainable, SeriesWindow
 from anomalyd.detectors.registry import detector_class
 from anomalyd.detectors.vectors.adaptive_pca import AdaptivePca
 from anomalyd.detectors.vectors.forecast import TemporalNetwork, VectorForecast
 from anomalyd.detectors.vectors.variational import VariationalNetwork, VectorVariational
+from anomalyd.verdict import Verdict
 
 NETWORKS = ("vector-variational", "vector-forecast")
 FITTED = {
@@ -26,15 +27,15 @@ def detector(request, training):
     return detector_class(request.param).fit(training, FITTED[request.param], seed=1)
 
 
-def stretch(values, start: int = 1000, state=None, entity: str = "a") -> Stretch:
+def series_window(values, start: int = 1000, state=None, entity: str = "a") -> SeriesWindow:
     times = start + np.arange(len(values), dtype=np.float64)
-    return Stretch(entity, times, np.asarray(values, dtype=np.float32), state or {})
+    return SeriesWindow(entity, times, np.asarray(values, dtype=np.float32), state or {})
 
 
 def test_a_metric_that_leaves_the_others_is_found_and_blamed(detector, make_metrics):
     values = make_metrics(60, 5)
     values[50:, 2] += 8 * values[:, 2].std()
-    (found,) = detector.score([stretch(values)])
+    (found,) = detector.score([series_window(values)])
     assert np.nanmin(found.raw[50:52]) > np.nanquantile(found.raw[10:50], 0.95)
     assert np.nanargmax(found.contribution[50]) == 2
 
@@ -42,10 +43,10 @@ def test_a_metric_that_leaves_the_others_is_found_and_blamed(detector, make_metr
 def test_scores_do_not_depend_on_how_a_stream_is_cut(detector, make_metrics):
     values = make_metrics(130, 6)
     values[40] = np.nan
-    (whole,) = detector.score([stretch(values)])
+    (whole,) = detector.score([series_window(values)])
     state, parts = {}, []
     for start, stop in ((0, 1), (1, 59), (59, 64), (64, 130)):
-        (part,) = detector.score([stretch(values[start:stop], 1000 + start, state)])
+        (part,) = detector.score([series_window(values[start:stop], 1000 + start, state)])
         parts.append(part.raw)
         state = part.state
     np.testing.assert_allclose(np.concatenate(parts), whole.raw, rtol=1e-4, atol=1e-5)
@@ -54,7 +55,7 @@ def test_scores_do_not_depend_on_how_a_stream_is_cut(detector, make_metrics):
 def test_a_row_without_any_value_has_no_score(detector, make_metrics):
     values = make_metrics(20, 7)
     values[10] = np.nan
-    (found,) = detector.score([stretch(values)])
+    (found,) = detector.score([series_window(values)])
     assert np.isnan(found.raw[10])
     assert np.isfinite(found.raw[11:]).all()
 
@@ -64,8 +65,8 @@ def test_what_is_explained_is_what_was_scored(kind, training, make_metrics):
     fitted = detector_class(kind).fit(training, FITTED[kind], seed=1)
     assert isinstance(fitted, Explainable)
     values = make_metrics(30, 8)
-    (found,) = fitted.score([stretch(values)])
-    encoded = fitted.encode(stretch(values))
+    (found,) = fitted.score([series_window(values)])
+    encoded = fitted.encode(series_window(values))
     with torch.no_grad():
         again = fitted.forward(encoded.inputs, *encoded.context)
     assert float(again) == pytest.approx(found.raw[-1], rel=1e-4)
@@ -124,8 +125,8 @@ def test_the_plane_follows_a_slow_drift_that_a_frozen_one_alerts_on(pca, trainin
     values = make_metrics(3000, 9)
     drift = np.linspace(0, 6, 3000)[:, None] * values.std(0)[None, :] * np.array([1, 0, 0, 0, 0, 0])
     frozen = AdaptivePca.fit(training, FITTED["adaptive-pca"] | {"memory": 10_000_000}, seed=0)
-    (follows,) = pca.score([stretch(values + drift)])
-    (stays,) = frozen.score([stretch(values + drift)])
+    (follows,) = pca.score([series_window(values + drift)])
+    (stays,) = frozen.score([series_window(values + drift)])
     assert np.median(follows.raw[-200:]) < 0.6 * np.median(stays.raw[-200:])
 
 
@@ -136,22 +137,26 @@ def broken(make_metrics, rows: int):
 
 
 def test_a_long_alarm_becomes_the_new_normal_and_is_recorded(pca, make_metrics):
-    (found,) = pca.score([stretch(broken(make_metrics, 600))])
+    (found,) = pca.score([series_window(broken(make_metrics, 600))])
     (news,) = found.adaptations
     assert news.what == "new-normal"
     assert 1000 + 60 + 239 <= news.time <= 1000 + 60 + 360
     assert np.median(found.raw[500:]) < 0.5 * np.median(found.raw[70:200])
     undone = pca.undo(found.state, news.before)
-    (after,) = pca.score([stretch(broken(make_metrics, 90)[60:], 1600, undone)])
+    (after,) = pca.score([series_window(broken(make_metrics, 90)[60:], 1600, undone)])
     assert np.median(after.raw) > 0.7 * np.median(found.raw[70:200])
 
 
 def test_an_operators_word_settles_it(pca, make_metrics):
     assert isinstance(pca, Adaptive)
     values = broken(make_metrics, 600)
-    (begun,) = pca.score([stretch(values[:100])])
-    (goes_on,) = pca.score([stretch(values[100:], 1100, pca.told(begun.state, Word.BROKEN, 1060, 1100))])
+    (begun,) = pca.score([series_window(values[:100])])
+    (goes_on,) = pca.score(
+        [series_window(values[100:], 1100, pca.apply_feedback(begun.state, Verdict.BROKEN, 1060, 1100))]
+    )
     assert not goes_on.adaptations
     assert np.median(goes_on.raw[-100:]) > 0.8 * np.median(begun.raw[70:])
-    (settled,) = pca.score([stretch(values[100:160], 1100, pca.told(begun.state, Word.NORMAL, 1060, 1100))])
+    (settled,) = pca.score(
+        [series_window(values[100:160], 1100, pca.apply_feedback(begun.state, Verdict.NORMAL, 1060, 1100))]
+    )
     assert np.median(settled.raw) < 0.5 * np.median(begun.raw[70:])

@@ -9,14 +9,14 @@ import numpy as np
 import pytest
 
 from anomalyd.detectors.evaluation.metrics.ablation import measure_ablation
-from anomalyd.detectors.evaluation.metrics.competitor import Contender, Streamed
+from anomalyd.detectors.evaluation.metrics.competitor import Competitor, Streamed
 from anomalyd.detectors.evaluation.metrics.evaluate import ablation
 from anomalyd.detectors.evaluation.tables import ablation_table
 from anomalyd.detectors.registry import detector_class
 from anomalyd.detectors.vectors.channels import VIEWS
 from anomalyd.errors import TrainingError
 
-QUICK = Contender("vector-ensemble", parameters={"hidden": 4, "code": 2, "steps": 20})
+QUICK = Competitor("vector-ensemble", parameters={"hidden": 4, "code": 2, "steps": 20})
 
 
 @pytest.fixture
@@ -45,8 +45,8 @@ def test_every_part_is_left_out_once(data: Path, tmp_path: Path) -> None:
 def test_what_only_one_part_finds_is_lost_without_it(
     data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    asked: list[Contender] = []
-    monkeypatch.setattr(Contender, "train", lambda self, training, progress: asked.append(self))
+    asked: list[Competitor] = []
+    monkeypatch.setattr(Competitor, "train", lambda self, training, progress: asked.append(self))
 
     def stream(trained: object, entity: str, times: object, values: np.ndarray) -> Streamed:
         """Find every event; without jolts none on one machine, and half of them with the odd seed."""
@@ -74,7 +74,7 @@ def test_what_only_one_part_finds_is_lost_without_it(
 
 def test_a_detector_without_parts_is_refused(data: Path, tmp_path: Path) -> None:
     with pytest.raises(TrainingError, match="no parts"):
-        measure_ablation(data, tmp_path / "out", Contender("median-distance"))
+        measure_ablation(data, tmp_path / "out", Competitor("median-distance"))
 
 
 def test_a_series_too_short_is_named(data: Path, tmp_path: Path) -> None:
@@ -86,4 +86,4 @@ def test_a_series_too_short_is_named(data: Path, tmp_path: Path) -> None:
 def test_one_view_has_to_stay(data: Path, tmp_path: Path) -> None:
     nothing = dict.fromkeys(VIEWS, 0.0)
     with pytest.raises(TrainingError, match="leave one of them"):
-        measure_ablation(data, tmp_path / "out", Contender("vector-ensemble", parameters=nothing))
+        measure_ablation(data, tmp_path / "out", Competitor("vector-ensemble", parameters=nothing))

@@ -10,13 +10,14 @@ from typing import Any
 import numpy as np
 import pytest
 
-from anomalyd.detectors.detector import Word, silent
+from anomalyd.detectors.detector import silent
 from anomalyd.detectors.evaluation.metrics import case_results
 from anomalyd.detectors.evaluation.metrics.case_results import CASE_FIGURES, evaluate_cases
 from anomalyd.detectors.evaluation.metrics.cases import CASES, START, TOLD_AFTER, Case
-from anomalyd.detectors.evaluation.metrics.competitor import Contender
+from anomalyd.detectors.evaluation.metrics.competitor import Competitor
 from anomalyd.detectors.evaluation.metrics.machines import DAY, HOUR, TEST_ROWS, TRAINING_ROWS, make_machine
 from anomalyd.detectors.model import Model
+from anomalyd.verdict import Verdict
 
 CASE = {case.name: case for case in CASES}
 STEP, TWO_DAYS = (
@@ -114,7 +115,7 @@ def test_a_case_that_ends_has_an_after() -> None:
 
 
 def test_an_operators_word_is_counted_from_when_it_is_said() -> None:
-    told = next(c for c in CASES if c.word is Word.BROKEN)
+    told = next(c for c in CASES if c.word is Verdict.BROKEN)
     assert figures(told, (0, TOLD_AFTER))["share_told"] == 0.0
     assert figures(told, (TOLD_AFTER, 2 * DAY))["share_told"] == 1.0
 
@@ -127,7 +128,7 @@ def two_cases(monkeypatch: pytest.MonkeyPatch) -> list[Case]:
 
 
 def test_every_case_has_a_row_for_each_detector(two_cases: list[Case], tmp_path: Path) -> None:
-    rows = evaluate_cases(tmp_path / "out", Contender(parameters={"epochs": 1}), machines=1)
+    rows = evaluate_cases(tmp_path / "out", Competitor(parameters={"epochs": 1}), machines=1)
     assert [(r.case, r.detector) for r in rows] == [
         (case.name, detector) for case in two_cases for detector in ("autoencoder", "classical", "either")
     ]
@@ -144,12 +145,12 @@ def test_machines_are_averaged(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) 
     monkeypatch.setattr(case_results, "CASES", (drift,))
 
     def shares(machines: int) -> dict[str, float]:
-        (row,) = evaluate_cases(tmp_path / "out", Contender("median-distance"), machines=machines)
+        (row,) = evaluate_cases(tmp_path / "out", Competitor("median-distance"), machines=machines)
         return dict(row.figures)
 
     def of_machine(seed: int) -> dict[str, float]:
         ((_, found),) = case_results._on_machine(
-            (seed, 20), contender=Contender("median-distance"), progress=silent
+            (seed, 20), competitor=Competitor("median-distance"), progress=silent
         )
         return found
 
@@ -160,26 +161,26 @@ def test_machines_are_averaged(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) 
 
 
 def test_the_word_is_said_between_the_rows_it_should(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    said: list[tuple[Word, float, float, int]] = []
+    said: list[tuple[Verdict, float, float, int]] = []
     rows = 0
-    score, seen = Model.score, Model.told
+    score, seen = Model.score, Model.apply_feedback
 
-    def count(self: Model, stretches: Any) -> Any:
+    def count(self: Model, windows: Any) -> Any:
         nonlocal rows
-        rows += sum(len(s.times) for s in stretches)
-        return score(self, stretches)
+        rows += sum(len(s.times) for s in windows)
+        return score(self, windows)
 
-    def listen(self: Model, state: Any, word: Word, since: float, now: float) -> Any:
+    def listen(self: Model, state: Any, word: Verdict, since: float, now: float) -> Any:
         said.append((word, since, now, rows))
         return seen(self, state, word, since, now)
 
     monkeypatch.setattr(Model, "score", count)
-    monkeypatch.setattr(Model, "told", listen)
-    monkeypatch.setattr(case_results, "CASES", tuple(c for c in CASES if c.word is Word.NORMAL))
-    evaluate_cases(tmp_path / "out", Contender("median-distance"), machines=1)
+    monkeypatch.setattr(Model, "apply_feedback", listen)
+    monkeypatch.setattr(case_results, "CASES", tuple(c for c in CASES if c.word is Verdict.NORMAL))
+    evaluate_cases(tmp_path / "out", Competitor("median-distance"), machines=1)
     ((word, since, now, before),) = said
     first = TRAINING_ROWS * 300.0
-    assert word is Word.NORMAL
+    assert word is Verdict.NORMAL
     assert since == first + START * 300.0
     assert now == first + (START + TOLD_AFTER - 1) * 300.0
     assert before == START + TOLD_AFTER

@@ -12,17 +12,17 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from anomalyd.detectors.detector import Stretch, TrainingSet
-from anomalyd.detectors.detector_pair import Pair
-from anomalyd.detectors.evaluation.metrics.competitor import OF_A_PAIR, Contender, stream
+from anomalyd.detectors.detector import SeriesWindow, TrainingSet
+from anomalyd.detectors.detector_pair import DetectorPair
+from anomalyd.detectors.evaluation.metrics.competitor import OF_A_PAIR, Competitor, stream
 from anomalyd.detectors.evaluation.metrics.evaluate import FIGURES, evaluate_metrics
 from anomalyd.detectors.evaluation.metrics.labelled import read_labelled
 from anomalyd.detectors.registry import detector_class, kinds
 from anomalyd.errors import TrainingError
 
 Make = Callable[..., NDArray[np.float32]]
-QUICK = Contender(parameters={"epochs": 3})
-CLASSICAL = Contender("median-distance")
+QUICK = Competitor(parameters={"epochs": 3})
+CLASSICAL = Competitor("median-distance")
 
 
 @pytest.fixture
@@ -91,9 +91,9 @@ def test_a_score_uses_nothing_later_than_its_row(labelled: dict[str, Any], tmp_p
     np.testing.assert_allclose(scores("short", 300), scores("long", 700)[:300], rtol=1e-3)
 
 
-def test_it_scores_as_the_daemon_does(pair: Pair, make_metrics: Make) -> None:
+def test_it_scores_as_the_daemon_does(pair: DetectorPair, make_metrics: Make) -> None:
     values, times = make_metrics(1200, 4), np.arange(1200.0)
-    (at_once,) = pair.score([Stretch("a", times, values)])
+    (at_once,) = pair.score([SeriesWindow("a", times, values)])
     found = stream(pair, "a", times, values)
     np.testing.assert_allclose(found["either"][0], at_once.either, rtol=1e-4)
     np.testing.assert_allclose(found["autoencoder"][0], at_once.autoencoder.score, rtol=1e-4)
@@ -107,16 +107,16 @@ def test_it_scores_as_the_daemon_does(pair: Pair, make_metrics: Make) -> None:
 
 
 def test_a_single_kind_is_streamed_as_its_place_in_a_pair(
-    training: TrainingSet, pair: Pair, make_metrics: Make
+    training: TrainingSet, pair: DetectorPair, make_metrics: Make
 ) -> None:
     values, times = make_metrics(600, 4), np.arange(600.0)
-    alone = Contender("median-distance", {"warmup": 12}, false_alarm_rate=0.005).train(training)
+    alone = Competitor("median-distance", {"warmup": 12}, false_alarm_rate=0.005).train(training)
     ((name, (score, _)),) = stream(alone, "a", times, values).items()
     assert name == "median-distance"
     np.testing.assert_array_equal(score, stream(pair, "a", times, values)["classical"][0])
 
 
-def test_where_nothing_can_be_told_the_score_is_zero(pair: Pair, make_metrics: Make) -> None:
+def test_where_nothing_can_be_told_the_score_is_zero(pair: DetectorPair, make_metrics: Make) -> None:
     values = make_metrics(30, 4)
     values[20] = np.nan
     for score, _ in stream(pair, "never seen", np.arange(30.0), values).values():
@@ -136,7 +136,7 @@ def test_any_units_constant_and_missing_columns(kind: str, make_metrics: Make, t
     file = save(tmp_path / "data", "odd", {"train": train, "test": test, "label": label})
     known = detector_class(kind).parameters_class
     quick = {n: 3 for n in ("epochs", "steps") if known and n in known.__dataclass_fields__}
-    rows = evaluate_metrics(file, tmp_path / "out", Contender(kind, quick), interval_s=300).rows
+    rows = evaluate_metrics(file, tmp_path / "out", Competitor(kind, quick), interval_s=300).rows
     figures = rows[-1].figures
     assert figures["fpr_at_1"] < 0.05
     assert math.isnan(figures["auprc"])  # there is no event to find
@@ -209,9 +209,9 @@ def test_several_processes_give_what_one_gives(labelled: dict[str, Any], tmp_pat
     for name in ("one", "two", "three"):
         save(tmp_path / "data", name, labelled)
     save(tmp_path / "data", "bad", {**labelled, "label": np.zeros(3)})
-    contender = Contender(parameters={"epochs": 1})
-    alone = evaluate_metrics(tmp_path / "data", tmp_path / "alone", contender)
-    together = evaluate_metrics(tmp_path / "data", tmp_path / "together", contender, jobs=2)
+    competitor = Competitor(parameters={"epochs": 1})
+    alone = evaluate_metrics(tmp_path / "data", tmp_path / "alone", competitor)
+    together = evaluate_metrics(tmp_path / "data", tmp_path / "together", competitor, jobs=2)
     assert repr(together) == repr(alone)
     for name in ("results.json", "failed.json"):
         assert (tmp_path / "together" / name).read_text() == (tmp_path / "alone" / name).read_text()
@@ -225,7 +225,7 @@ def test_a_kind_that_scores_no_vectors_is_refused_at_once(
 ) -> None:
     save(tmp_path / "data", "one", labelled)
     with pytest.raises(TrainingError, match=says):
-        evaluate_metrics(tmp_path / "data", tmp_path / "out", Contender(kind))
+        evaluate_metrics(tmp_path / "data", tmp_path / "out", Competitor(kind))
     assert not (tmp_path / "out").exists()
 
 
@@ -251,7 +251,7 @@ def test_a_real_server_is_scored_better_than_by_chance(tmp_path: Path) -> None:
     file = shared / "data" / "smd" / "machine-2-8.npz"
     if not file.is_file():
         pytest.skip("no labelled servers: set ANOMALYD_SHARED to a folder with data/smd/machine-2-8.npz")
-    measured = evaluate_metrics(file, tmp_path / "out", Contender(parameters={"epochs": 5}))
+    measured = evaluate_metrics(file, tmp_path / "out", Competitor(parameters={"epochs": 5}))
     figures = measured.rows[OF_A_PAIR.index("autoencoder")].figures
     share = float(read_labelled(file).label.mean())
     assert figures["auprc"] > 20 * share

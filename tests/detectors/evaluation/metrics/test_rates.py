@@ -10,14 +10,14 @@ import pytest
 
 from anomalyd.detectors.detector import Progress, TrainingSet, silent
 from anomalyd.detectors.evaluation.figures import ALARM_GAP
-from anomalyd.detectors.evaluation.metrics.competitor import Contender, Trained
+from anomalyd.detectors.evaluation.metrics.competitor import Competitor, Trained
 from anomalyd.detectors.evaluation.metrics.evaluate import rates
 from anomalyd.detectors.evaluation.metrics.rates import RealisedRate, measure_rates
 from anomalyd.detectors.evaluation.tables import rates_table
 from anomalyd.detectors.false_alarm_target import AlarmTarget
 from anomalyd.errors import TrainingError
 
-CLASSICAL = Contender("median-distance")
+CLASSICAL = Competitor("median-distance")
 
 
 @pytest.fixture
@@ -53,7 +53,7 @@ def test_on_white_noise_about_what_was_wanted_is_realised(data: Path, tmp_path: 
 
 def test_each_of_a_pair_is_asked_for_half(data: Path, tmp_path: Path) -> None:
     found = measure_rates(
-        data / "one.npz", tmp_path / "out", Contender(parameters={"epochs": 1}), wanted=[1.0]
+        data / "one.npz", tmp_path / "out", Competitor(parameters={"epochs": 1}), wanted=[1.0]
     )
     assert [(r.detector, r.wanted) for r in found.rows] == [
         ("autoencoder", 0.5),
@@ -67,13 +67,13 @@ def test_alarms_are_asked_for_as_they_are_counted(
     data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     asked: list[object] = []
-    train = Contender.train
+    train = Competitor.train
 
-    def listen(self: Contender, training: TrainingSet, progress: Progress = silent) -> Trained:
+    def listen(self: Competitor, training: TrainingSet, progress: Progress = silent) -> Trained:
         asked.append(self.false_alarm_rate)
         return train(self, training, progress)
 
-    monkeypatch.setattr(Contender, "train", listen)
+    monkeypatch.setattr(Competitor, "train", listen)
     measure_rates(data / "one.npz", tmp_path / "out", CLASSICAL, interval_s=300, wanted=[0.5, 7.0])
     assert asked == [AlarmTarget(0.5, close_after=ALARM_GAP), AlarmTarget(7.0, close_after=ALARM_GAP)]
 

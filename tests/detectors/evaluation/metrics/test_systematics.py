@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from anomalyd.detectors.evaluation.metrics.competitor import OF_A_PAIR, Contender
+from anomalyd.detectors.evaluation.metrics.competitor import OF_A_PAIR, Competitor
 from anomalyd.detectors.evaluation.metrics.evaluate import evaluate_metrics, systematics
 from anomalyd.detectors.evaluation.metrics.labelled import Labelled
 from anomalyd.detectors.evaluation.metrics.systematics import UNSTRAINED, Strained, measure_systematics
@@ -18,7 +18,7 @@ from anomalyd.detectors.evaluation.metrics.systematics_plot import draw_systemat
 from anomalyd.detectors.evaluation.tables import systematics_table
 
 Make = Callable[..., NDArray[np.float32]]
-QUICK = Contender(parameters={"epochs": 1})
+QUICK = Competitor(parameters={"epochs": 1})
 
 
 @pytest.fixture
@@ -82,9 +82,9 @@ def test_every_condition_is_measured_for_each_detector(data: Path, tmp_path: Pat
 
 
 def test_without_strain_it_is_the_evaluation(data: Path, tmp_path: Path) -> None:
-    contender = Contender("median-distance")
-    found = measure_systematics(data, tmp_path / "out", contender)
-    plain = evaluate_metrics(data, tmp_path / "plain", contender).rows[-1]
+    competitor = Competitor("median-distance")
+    found = measure_systematics(data, tmp_path / "out", competitor)
+    plain = evaluate_metrics(data, tmp_path / "plain", competitor).rows[-1]
     assert dict(found.rows[0].figures) == pytest.approx(dict(plain.figures), nan_ok=True)
     assert found.found_by == {"median-distance": 2, "neither": 2}
 
@@ -119,14 +119,14 @@ def test_less_training_data_is_its_newest_part(
     data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, series: Labelled
 ) -> None:
     seen: list[NDArray[np.float32]] = []
-    train = Contender.train
+    train = Competitor.train
 
-    def listen(self: Contender, training: object, *rest: object) -> object:
+    def listen(self: Competitor, training: object, *rest: object) -> object:
         seen.append(next(iter(training.series.values())).values)  # type: ignore[attr-defined]
         return train(self, training, *rest)  # type: ignore[arg-type]
 
-    monkeypatch.setattr(Contender, "train", listen)
-    measure_systematics(data / "one.npz", tmp_path / "out", Contender("median-distance"))
+    monkeypatch.setattr(Competitor, "train", listen)
+    measure_systematics(data / "one.npz", tmp_path / "out", Competitor("median-distance"))
     assert [len(values) for values in seen] == [400] * 5 + [100, 200]
     np.testing.assert_array_equal(seen[5], series.train[300:])
 
@@ -136,7 +136,7 @@ def test_what_is_too_little_for_a_part_of_the_data_is_said(
 ) -> None:
     np.savez(data / "brief.npz", train=series.train[:60], test=series.test, label=series.label)
     (data / "broken.npz").write_bytes(b"no zip")
-    found = measure_systematics(data, tmp_path / "out", Contender("median-distance"))
+    found = measure_systematics(data, tmp_path / "out", Competitor("median-distance"))
     assert list(found.failed) == ["broken", "brief, 25% of the training data"]
     assert "are needed" in found.failed["brief, 25% of the training data"]
     assert {e.series for e in found.events} == {"brief", "one", "two"}

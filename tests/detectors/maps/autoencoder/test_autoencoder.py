@@ -197,7 +197,7 @@ def test_another_shape_of_a_known_element_is_refused(bright, bright_autoencoder,
 def test_scores_do_not_depend_on_how_a_stream_is_cut(bright, bright_autoencoder):
     names = list(bright.simulators)[-3:]
     maps = {n: bright.simulators[n].maps(range(30, 37)) for n in names}
-    whole = bright_autoencoder.score([bright.stretch(maps[n], n) for n in names])
+    whole = bright_autoencoder.score([bright.window(maps[n], n) for n in names])
     for name, together in zip(names, whole, strict=True):
         single = [bright.score(bright_autoencoder, m[None], name) for m in maps[name]]
         assert np.concatenate([s.raw for s in single]) == pytest.approx(together.raw, rel=1e-4)
@@ -215,7 +215,7 @@ def test_forward_gives_the_score_and_gradients(bright, bright_autoencoder):
     faulty = simulator.map(620, LowVoltage())
     faulty[1, 3] = np.nan
     scores = bright.score(bright_autoencoder, faulty[None], CHAMBER)
-    encoded = bright_autoencoder.encode(bright.stretch(np.stack([simulator.map(1), faulty]), CHAMBER))
+    encoded = bright_autoencoder.encode(bright.window(np.stack([simulator.map(1), faulty]), CHAMBER))
     inputs = encoded.inputs.clone().requires_grad_()
     score = bright_autoencoder.forward(inputs, *encoded.context)
     assert score.detach().numpy() == pytest.approx(scores.raw, rel=1e-4)
@@ -233,7 +233,7 @@ def test_an_encoded_map_says_which_cell_each_input_is(bright, bright_autoencoder
     simulator = bright.simulators[CHAMBER]
     drawn = simulator.map(3)
     drawn[1, 3] = np.nan
-    encoded = bright_autoencoder.encode(bright.stretch(drawn[None], CHAMBER))
+    encoded = bright_autoencoder.encode(bright.window(drawn[None], CHAMBER))
     assert encoded.inputs.shape == encoded.baseline.shape == (1, 12, 57)
     feature = encoded.feature.numpy()
     assert feature[0, 7] == 7
@@ -244,7 +244,7 @@ def test_an_encoded_map_says_which_cell_each_input_is(bright, bright_autoencoder
 
 
 def test_a_batch_of_inputs_is_scored_one_by_one(bright, bright_autoencoder):
-    encoded = bright_autoencoder.encode(bright.stretch(bright.simulators[CHAMBER].maps([3]), CHAMBER))
+    encoded = bright_autoencoder.encode(bright.window(bright.simulators[CHAMBER].maps([3]), CHAMBER))
     inputs = torch.cat([encoded.inputs, encoded.baseline, encoded.inputs])
     context = [c.expand(3, *c.shape[1:]) for c in encoded.context]
     scores = bright_autoencoder.forward(inputs, *context)

@@ -3,7 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from anomalyd.detectors.detector import Stretch, TrainingSet
+from anomalyd.detectors.detector import SeriesWindow, TrainingSet
 from anomalyd.detectors.maps.classical.any_test import MapTests
 from anomalyd.detectors.maps.geometries.known import shipped
 from anomalyd.detectors.maps.simulate.elements import elements_of, name_of, training_set
@@ -27,7 +27,7 @@ def streams(fault: str | None, strength: float = 0.0):
         for k in range(10, 13):
             maps[:, k] = elements.drawn(elements.expected(30.0, rng) * factors, rng)
     times = np.arange(13) * 23.3
-    return [Stretch(name_of(elements.geometry, k), times, m) for k, m in enumerate(maps)]
+    return [SeriesWindow(name_of(elements.geometry, k), times, m) for k, m in enumerate(maps)]
 
 
 @pytest.mark.parametrize(
@@ -42,11 +42,11 @@ def test_what_any_test_sees_is_seen_and_never_becomes_the_reference(fitted, faul
 
 
 def test_scores_do_not_depend_on_how_a_stream_is_cut(fitted):
-    stretch = streams("layer 9", 0.7)[0]
-    (whole,) = fitted.score([stretch])
+    window = streams("layer 9", 0.7)[0]
+    (whole,) = fitted.score([window])
     state, parts = {}, []
     for start, stop in ((0, 1), (1, 4), (4, 13)):
-        part = Stretch(stretch.entity, stretch.times[start:stop], stretch.values[start:stop], state)
+        part = SeriesWindow(window.entity, window.times[start:stop], window.values[start:stop], state)
         (found,) = fitted.score([part])
         parts.append(found.raw)
         state = found.state

@@ -3,7 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from anomalyd.detectors.detector import Series, Stretch, TrainingSet, Word
+from anomalyd.detectors.detector import Series, SeriesWindow, TrainingSet
 from anomalyd.detectors.maps.likelihood.detector import MapScan
 from anomalyd.detectors.maps.likelihood.layouts import layout_of
 from anomalyd.detectors.maps.likelihood.population import learn_populations
@@ -18,6 +18,7 @@ from anomalyd.detectors.maps.simulate.simulation import LUMISECTION_S, ElementSi
 from anomalyd.detectors.model import load_model, save_model
 from anomalyd.detectors.training import train_model
 from anomalyd.errors import ModelDamaged, ModelMismatch, TrainingError
+from anomalyd.verdict import Verdict
 
 KNOWN = tuple(f"DT/W-2/MB1/S{sector:02d}" for sector in range(1, 9))
 NEW = "DT/W+1/MB1/S03"
@@ -27,8 +28,8 @@ def simulator(entity: str) -> ElementSimulator:
     return ElementSimulator(entity, 1, 15.0)
 
 
-def stretch(entity: str, maps: np.ndarray, state=None) -> Stretch:
-    return Stretch(entity, np.arange(len(maps)) * LUMISECTION_S, maps, state or {})
+def window(entity: str, maps: np.ndarray, state=None) -> SeriesWindow:
+    return SeriesWindow(entity, np.arange(len(maps)) * LUMISECTION_S, maps, state or {})
 
 
 @pytest.fixture(scope="module")
@@ -47,13 +48,13 @@ def detector(training) -> MapScan:
 def test_every_kind_of_fault_is_found_after_twenty_maps(detector, kind):
     simulated = simulator(NEW)
     rng = np.random.default_rng(3)
-    (before,) = detector.score([stretch(NEW, simulated.maps(range(20)))])
+    (before,) = detector.score([window(NEW, simulated.maps(range(20)))])
     for number in range(4):
         while not ((fault := random_fault(kind, simulated.chamber, rng)).cells(simulated.chamber)).any():
             pass
         if not (fault.cells(simulated.chamber) & ~simulated.dead).any():
             continue  # a hot wire that was dead before cannot be seen
-        (found,) = detector.score([stretch(NEW, simulated.maps([50 + number], fault), before.state)])
+        (found,) = detector.score([window(NEW, simulated.maps([50 + number], fault), before.state)])
         assert found.raw[0] > 3
         if fault.factor < 1:
             truth = fault.cells(simulated.chamber) & ~simulated.dead
@@ -62,7 +63,7 @@ def test_every_kind_of_fault_is_found_after_twenty_maps(detector, kind):
 
 
 def test_normal_maps_score_low_with_any_history(detector):
-    (found,) = detector.score([stretch(NEW, simulator(NEW).maps(range(120)))])
+    (found,) = detector.score([window(NEW, simulator(NEW).maps(range(120)))])
     assert (found.raw[20:] > 3).mean() <= 0.05
     # Of another wheel than all in the training: its first maps may look strange, and are learnt all the same.
     assert (found.raw[:20] > 4).sum() <= 4
@@ -71,11 +72,11 @@ def test_normal_maps_score_low_with_any_history(detector):
 def test_scores_do_not_depend_on_how_a_stream_is_cut(detector):
     maps = simulator(NEW).maps(range(40))
     maps[25:29] = simulator(NEW).maps(range(25, 29), LowEfficiency((1, 2, 3, 4), 10, 30, 0.5))
-    (whole,) = detector.score([stretch(NEW, maps)])
+    (whole,) = detector.score([window(NEW, maps)])
     assert (whole.raw[25:29] > 5).all()
     state, raw, contribution = {}, [], []
     for start, stop in ((0, 1), (1, 17), (17, 26), (26, 40)):
-        (part,) = detector.score([stretch(NEW, maps[start:stop], state)])
+        (part,) = detector.score([window(NEW, maps[start:stop], state)])
         state = part.state
         raw.append(part.raw)
         contribution.append(part.contribution)
@@ -88,7 +89,7 @@ def test_scores_do_not_depend_on_how_a_stream_is_cut(detector):
 def test_a_fault_in_progress_never_becomes_normal(detector):
     maps = simulator(NEW).maps(range(200))
     maps[30:] = simulator(NEW).maps(range(30, 200), LowEfficiency((1, 2, 3, 4), 10, 30, 0.5))
-    (found,) = detector.score([stretch(NEW, maps)])
+    (found,) = detector.score([window(NEW, maps)])
     assert (found.raw[30:] > 4).all()
     assert found.raw[150:].mean() == pytest.approx(found.raw[33:80].mean(), rel=0.25)
 
@@ -96,9 +97,9 @@ def test_a_fault_in_progress_never_becomes_normal(detector):
 def test_three_maps_together_show_what_one_does_not(detector):
     maps = simulator(NEW).maps(range(100))
     maps[60:63] = simulator(NEW).maps(range(60, 63), LowVoltage(9, 0.85))
-    (before,) = detector.score([stretch(NEW, maps[:60])])
-    (together,) = detector.score([stretch(NEW, maps[60:63], before.state)])
-    (alone,) = detector.score([stretch(NEW, maps[62:63], before.state)])
+    (before,) = detector.score([window(NEW, maps[:60])])
+    (together,) = detector.score([window(NEW, maps[60:63], before.state)])
+    (alone,) = detector.score([window(NEW, maps[62:63], before.state)])
     assert together.raw[2] > alone.raw[0] + 2
 
 
@@ -106,12 +107,12 @@ def test_an_operators_word_makes_a_change_normal_and_can_be_undone(detector):
     fault = DeadBlock((1, 2, 3, 4), 10, 25)
     maps = simulator(NEW).maps(range(60))
     maps[30:] = simulator(NEW).maps(range(30, 60), fault)
-    (seen,) = detector.score([stretch(NEW, maps[:50])])
-    assert detector.told(seen.state, Word.BROKEN, 0.0, 1.0) is seen.state
-    state = detector.told(seen.state, Word.NORMAL, 0.0, 1.0)
-    (after,) = detector.score([stretch(NEW, maps[50:], state)])
+    (seen,) = detector.score([window(NEW, maps[:50])])
+    assert detector.apply_feedback(seen.state, Verdict.BROKEN, 0.0, 1.0) is seen.state
+    state = detector.apply_feedback(seen.state, Verdict.NORMAL, 0.0, 1.0)
+    (after,) = detector.score([window(NEW, maps[50:], state)])
     assert after.raw[2:].max() < 3
-    (undone,) = detector.score([stretch(NEW, maps[50:], detector.undo(state, seen.state))])
+    (undone,) = detector.score([window(NEW, maps[50:], detector.undo(state, seen.state))])
     assert undone.raw.min() > 10
 
 
@@ -132,7 +133,7 @@ def test_training_leaves_its_histories_in_the_model(training, tmp_path):
         MapScan.restore(model.detector.tensors(), model.detector.config() | {"histories": []}),
         restored.detector,
     )
-    (a,), (b,), (c,) = (d.score([stretch(KNOWN[0], drawn)]) for d in (fresh, known, model.detector))
+    (a,), (b,), (c,) = (d.score([window(KNOWN[0], drawn)]) for d in (fresh, known, model.detector))
     assert b.raw[0] == pytest.approx(c.raw[0])
     assert b.raw[0] > a.raw[0] + 1
 
@@ -141,7 +142,7 @@ def test_training_leaves_its_histories_in_the_model(training, tmp_path):
     "broken", ["population.12x57.profile", "population.12x57.stray", "shapes", "history"]
 )
 def test_a_damaged_model_is_refused(detector, broken):
-    (scored,) = detector.score([stretch(KNOWN[0], simulator(KNOWN[0]).maps([0]))])
+    (scored,) = detector.score([window(KNOWN[0], simulator(KNOWN[0]).maps([0]))])
     primed = detector.prime({KNOWN[0]: scored.state})
     tensors, config = primed.tensors(), primed.config()
     if broken == "shapes":
@@ -160,7 +161,7 @@ def test_a_model_that_was_trained_for_other_places_is_refused(detector):
         tensors[f"population.12x57.{part}"] = tensors[f"population.12x57.{part}"][:-1]
     older = MapScan.restore(tensors, detector.config())
     with pytest.raises(ModelMismatch, match="train it again"):
-        older.score([stretch(NEW, simulator(NEW).maps([0]))])
+        older.score([window(NEW, simulator(NEW).maps([0]))])
 
 
 def test_what_moves_a_whole_moves_its_parts():
@@ -179,7 +180,7 @@ def test_missing_cells_and_maps_are_no_evidence(detector):
     maps = simulator(NEW).maps(range(30))
     maps[25, 3, 10:20] = np.nan
     maps[27] = np.nan
-    (found,) = detector.score([stretch(NEW, maps)])
+    (found,) = detector.score([window(NEW, maps)])
     assert np.isnan(found.raw[27])
     assert np.isnan(found.contribution[25, 3, 10:20]).all()
     assert np.delete(found.raw, 27)[20:].max() < 4
@@ -188,10 +189,10 @@ def test_missing_cells_and_maps_are_no_evidence(detector):
 def test_elements_of_any_shape_are_scored_side_by_side(detector):
     rng = np.random.default_rng(5)
     others = {"ECAL/EB": (34, 72), "histogram": (7, 9), "row": (1, 30)}
-    streams = [stretch(e, rng.poisson(40, (25, *s)).astype(np.float32)) for e, s in others.items()]
+    streams = [window(e, rng.poisson(40, (25, *s)).astype(np.float32)) for e, s in others.items()]
     for s in streams:
         s.values[24, : max(1, s.values.shape[1] // 2), :5] = 0
-    together = detector.score([*streams, stretch(NEW, simulator(NEW).maps(range(5)))])
+    together = detector.score([*streams, window(NEW, simulator(NEW).maps(range(5)))])
     for s, found in zip(streams, together, strict=False):
         (alone,) = detector.score([s])
         assert alone.raw == pytest.approx(found.raw, abs=1e-3)
@@ -200,7 +201,7 @@ def test_elements_of_any_shape_are_scored_side_by_side(detector):
 
 def test_what_is_no_map_is_refused(detector):
     with pytest.raises(ModelMismatch, match="not the shape of a map"):
-        detector.score([Stretch("x", np.zeros(2), np.zeros((2, 5), np.float32))])
+        detector.score([SeriesWindow("x", np.zeros(2), np.zeros((2, 5), np.float32))])
 
 
 def test_training_needs_maps():
@@ -216,7 +217,7 @@ def test_the_network_tells_an_elements_shape_from_a_fault_where_there_is_no_hist
     assert detector.populations[12, 57].stray.mean() < 0.9 * plain.populations[12, 57].stray.mean()
     restored = MapScan.restore(detector.tensors(), detector.config())
     drawn = simulator(NEW).maps([0])
-    a, b, c = (d.score([stretch(NEW, drawn)])[0].expectation for d in (detector, restored, plain))
+    a, b, c = (d.score([window(NEW, drawn)])[0].expectation for d in (detector, restored, plain))
     np.testing.assert_allclose(a, b)
     assert not np.allclose(a, c, equal_nan=True)
 

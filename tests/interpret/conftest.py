@@ -84,7 +84,7 @@ def worst() -> Worst:
 
 
 @pytest.fixture
-def series_window() -> Callable[[NDArray[np.float32]], SeriesWindow]:
+def window() -> Callable[[NDArray[np.float32]], SeriesWindow]:
     """Make a window of one entity from values (n, ...), a second apart."""
 
     def make(values: NDArray[np.float32]) -> SeriesWindow:

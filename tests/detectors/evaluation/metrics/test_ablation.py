@@ -8,9 +8,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from anomalyd.detectors.evaluation.metrics import ablation
 from anomalyd.detectors.evaluation.metrics.ablation import measure_ablation
 from anomalyd.detectors.evaluation.metrics.competitor import Competitor, Streamed
-from anomalyd.detectors.evaluation.metrics.evaluate import ablation
 from anomalyd.detectors.evaluation.tables import ablation_table
 from anomalyd.detectors.registry import detector_class
 from anomalyd.detectors.vectors.channels import VIEWS

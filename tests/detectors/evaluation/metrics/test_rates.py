@@ -10,8 +10,8 @@ import pytest
 
 from anomalyd.detectors.detector import Progress, TrainingSet, silent
 from anomalyd.detectors.evaluation.figures import ALARM_GAP
+from anomalyd.detectors.evaluation.metrics import rates
 from anomalyd.detectors.evaluation.metrics.competitor import Competitor, Trained
-from anomalyd.detectors.evaluation.metrics.evaluate import rates
 from anomalyd.detectors.evaluation.metrics.rates import RealisedRate, measure_rates
 from anomalyd.detectors.evaluation.tables import rates_table
 from anomalyd.detectors.false_alarm_target import AlarmTarget

@@ -10,8 +10,9 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from anomalyd.detectors.evaluation.metrics import systematics
 from anomalyd.detectors.evaluation.metrics.competitor import OF_A_PAIR, Competitor
-from anomalyd.detectors.evaluation.metrics.evaluate import evaluate_metrics, systematics
+from anomalyd.detectors.evaluation.metrics.evaluate import evaluate_metrics
 from anomalyd.detectors.evaluation.metrics.labelled import Labelled
 from anomalyd.detectors.evaluation.metrics.systematics import UNSTRAINED, Strained, measure_systematics
 from anomalyd.detectors.evaluation.metrics.systematics_plot import draw_systematics

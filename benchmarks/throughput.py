@@ -40,7 +40,7 @@ from anomalyd.daemon.telemetry.telemetry import Telemetry
 from anomalyd.detectors.detector_pair import train_pair
 from anomalyd.detectors.library import ModelLibrary
 from anomalyd.detectors.maps.geometries.drift_tubes import dt_chambers
-from anomalyd.reports.store import Store
+from anomalyd.reports.storage.store import Store
 
 PARTITIONS = 4
 ENTITIES = 50

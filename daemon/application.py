@@ -22,7 +22,7 @@ from anomalyd.daemon.telemetry.telemetry import Telemetry
 from anomalyd.detectors.library import ModelLibrary
 from anomalyd.errors import StoreError
 from anomalyd.reports.queries import Queries
-from anomalyd.reports.store import Store
+from anomalyd.reports.storage.store import Store
 
 _log = logging.getLogger(__name__)
 

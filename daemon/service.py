@@ -46,7 +46,7 @@ from anomalyd.errors import StoreConflict, StoreError
 from anomalyd.reports.adaptation import Adapted
 from anomalyd.reports.report import Incident, SeenBy
 from anomalyd.reports.step import OutboxEntry, Step
-from anomalyd.reports.store import Store
+from anomalyd.reports.storage.store import Store
 
 _log = logging.getLogger(__name__)
 

@@ -14,19 +14,24 @@ from typing import Any, Literal, Self
 from sqlalchemy import ColumnElement, Connection, Table, UnaryExpression, func, or_, select
 
 from anomalyd.errors import QuestionError
-from anomalyd.reports import tables as t
 from anomalyd.reports.adaptation import Adaptation
-from anomalyd.reports.database import Database
 from anomalyd.reports.evidence import decode
 from anomalyd.reports.feedback import OperatorFeedback
-from anomalyd.reports.feedback_repository import adaptation_columns, adaptation_of, find_adaptation, word_of
-from anomalyd.reports.flag_repository import read_flags
-from anomalyd.reports.maintenance import Window, read_windows
 from anomalyd.reports.quality import FlagRange
 from anomalyd.reports.report import Evidence, Explanation, Report, SeenBy, Severity, Status
-from anomalyd.reports.rows import explanation_of, report_columns, report_of
-from anomalyd.reports.schema import check
 from anomalyd.reports.step import Activity, Point
+from anomalyd.reports.storage import tables as t
+from anomalyd.reports.storage.database import Database
+from anomalyd.reports.storage.feedback_repository import (
+    adaptation_columns,
+    adaptation_of,
+    find_adaptation,
+    word_of,
+)
+from anomalyd.reports.storage.flag_repository import read_flags
+from anomalyd.reports.storage.maintenance import Window, read_windows
+from anomalyd.reports.storage.rows import explanation_of, report_columns, report_of
+from anomalyd.reports.storage.schema import check
 
 Group = Literal["entity", "detector", "severity", "status", "seen_by", "run", "day", "hour"]
 

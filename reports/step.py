@@ -9,7 +9,7 @@ from anomalyd.reports.adaptation import Adapted, AnsweredUndo
 from anomalyd.reports.feedback import AppliedFeedback
 from anomalyd.reports.quality import Look
 from anomalyd.reports.report import Evidence, Incident
-from anomalyd.reports.samples import Piece
+from anomalyd.reports.storage.samples import Piece
 
 
 @dataclass(frozen=True, slots=True)

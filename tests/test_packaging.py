@@ -55,7 +55,7 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> zipfile.ZipFile:
 def test_the_wheel_holds_every_module_and_every_file_they_read(wheel: zipfile.ZipFile) -> None:
     held = {name for name in wheel.namelist() if ".dist-info/" not in name}
     assert held == _sources()
-    assert any(name.startswith("anomalyd/reports/migrations/versions/0001") for name in held)
+    assert any(name.startswith("anomalyd/reports/storage/migrations/versions/0001") for name in held)
     assert any(name.endswith(".yaml") for name in held)
 
 
@@ -74,7 +74,7 @@ def test_the_wheel_is_imported_by_its_own_name(wheel: zipfile.ZipFile, tmp_path:
     program = (
         "import anomalyd.daemon, anomalyd.daemon.cli, importlib.util as u\n"
         "from anomalyd.detectors.maps.geometries.known import geometry_of\n"
-        "from anomalyd.reports.store import Store\n"
+        "from anomalyd.reports.storage.store import Store\n"
         "Store.open('sqlite:///reports.db').close()\n"
         "assert geometry_of('DT/W0/MB1/S01') is not None\n"
         "print(anomalyd.__file__)\n"

@@ -19,7 +19,7 @@ from anomalyd.errors import AnomalydError, QuestionError
 from anomalyd.reports.adaptation import Adaptation
 from anomalyd.reports.feedback import OperatorFeedback
 from anomalyd.reports.queries import Queries, Selection
-from anomalyd.reports.store import Store
+from anomalyd.reports.storage.store import Store
 from anomalyd.verdict import Verdict
 
 Who = Annotated[str | None, typer.Option(help="Whose word it is; the login name by default.")]

@@ -14,7 +14,7 @@ from anomalyd.daemon.cli.read import Json, print_json
 from anomalyd.errors import QuestionError
 from anomalyd.reports.quality import Flag, FlagRange, Override, golden
 from anomalyd.reports.queries import Queries
-from anomalyd.reports.store import Store
+from anomalyd.reports.storage.store import Store
 
 Run = Annotated[int, typer.Argument(min=0, metavar="RUN", help="The run number.")]
 System = Annotated[str, typer.Option(help="The detector system, as DT of DT/W0/MB1/S04, EB of EB+01.")]

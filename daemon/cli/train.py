@@ -107,7 +107,7 @@ def history_of(
         raise typer.BadParameter("take files or the store, not both", param_hint="--from-store")
     if from_store:
         from anomalyd.daemon.learning.sample_retention import kept_history
-        from anomalyd.reports.store import Store
+        from anomalyd.reports.storage.store import Store
 
         def kept(detectors: Sequence[DetectorConfig]) -> Mapping[str, TrainingSet]:
             with closing(Store.open(config.store.url.get_secret_value())) as store:

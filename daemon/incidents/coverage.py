@@ -8,8 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from anomalyd.daemon.stages import Sample, Scored
-from anomalyd.reports.lumisections import Place
 from anomalyd.reports.quality import Look, system_of
+from anomalyd.reports.storage.lumisections import Place
 
 
 def coverage(

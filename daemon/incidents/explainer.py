@@ -28,7 +28,7 @@ from anomalyd.interpret.drawing import draw_map, draw_vector
 from anomalyd.interpret.explain import explain
 from anomalyd.reports.queries import Queries
 from anomalyd.reports.report import Evidence, Explanation, Report, SeenBy
-from anomalyd.reports.store import Store
+from anomalyd.reports.storage.store import Store
 
 _log = logging.getLogger(__name__)
 

@@ -29,7 +29,7 @@ from anomalyd.reports.adaptation import Adaptation, Adapted, AnsweredUndo, adapt
 from anomalyd.reports.feedback import AppliedFeedback, OperatorFeedback
 from anomalyd.reports.narrative import said, taken_back
 from anomalyd.reports.step import Step
-from anomalyd.reports.store import Store
+from anomalyd.reports.storage.store import Store
 from anomalyd.verdict import Verdict
 
 _log = logging.getLogger(__name__)

@@ -25,7 +25,7 @@ from anomalyd.daemon.intake.reported_offsets import ReportedOffsets
 from anomalyd.daemon.kafka.poll_result import Batch
 from anomalyd.daemon.stages import DeadLetter, Partition, Sample
 from anomalyd.daemon.telemetry.telemetry import Telemetry
-from anomalyd.reports.store import Store
+from anomalyd.reports.storage.store import Store
 
 _log = logging.getLogger(__name__)
 

@@ -20,8 +20,8 @@ from anomalyd.daemon.scoring.score import vectors
 from anomalyd.daemon.stages import Sample
 from anomalyd.detectors.detector import TrainingSet
 from anomalyd.errors import StoreError, TrainingError
-from anomalyd.reports.samples import Piece
-from anomalyd.reports.store import Store
+from anomalyd.reports.storage.samples import Piece
+from anomalyd.reports.storage.store import Store
 
 _PIECE_BYTES = 65_536
 _PIECE_PARTS = 64

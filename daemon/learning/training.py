@@ -19,8 +19,8 @@ from anomalyd.detectors.detector_pair import train_pair
 from anomalyd.detectors.library import ModelLibrary
 from anomalyd.detectors.model import Card
 from anomalyd.errors import ConfigError, StoreError
-from anomalyd.reports.maintenance import Window
 from anomalyd.reports.queries import Queries
+from anomalyd.reports.storage.maintenance import Window
 
 History = Callable[[Sequence[DetectorConfig]], Mapping[str, TrainingSet]]
 """Gives what each detector (by name) is to be trained on."""

@@ -24,7 +24,7 @@ from anomalyd.daemon.stages import Scored
 from anomalyd.detectors.detector import Series, TrainingSet
 from anomalyd.detectors.model import Scores
 from anomalyd.errors import TrainingError
-from anomalyd.reports.maintenance import Window
+from anomalyd.reports.storage.maintenance import Window
 
 Flags = NDArray[np.bool_]
 

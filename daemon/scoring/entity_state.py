@@ -21,7 +21,7 @@ from anomalyd.errors import StoreError
 from anomalyd.reports import evidence as evidence_bytes
 from anomalyd.reports.report import Evidence, Incident, SeenBy, Severity, Status
 from anomalyd.reports.step import Point
-from anomalyd.reports.store import Store
+from anomalyd.reports.storage.store import Store
 
 RECENT_ROWS = 60
 """Rows kept to be drawn before an incident: a minute of a host that sends every second."""

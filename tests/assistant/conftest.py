@@ -17,7 +17,7 @@ from anomalyd.reports.narrative import narrate
 from anomalyd.reports.queries import Queries
 from anomalyd.reports.report import Evidence, Explanation, Incident, SeenBy, Severity, Status
 from anomalyd.reports.step import Activity, Step, StoredChange
-from anomalyd.reports.store import Store
+from anomalyd.reports.storage.store import Store
 
 HOUR, DAY = 3600.0, 86400.0
 

@@ -20,7 +20,7 @@ from anomalyd.reports.narrative import narrate
 from anomalyd.reports.queries import Queries
 from anomalyd.reports.report import Incident, Report, SeenBy, Severity, Status
 from anomalyd.reports.step import Activity, Step, StoredChange
-from anomalyd.reports.store import Store
+from anomalyd.reports.storage.store import Store
 
 Facts = tuple[Incident, ...]
 Fits = Callable[[Incident], bool]

@@ -29,7 +29,7 @@ from anomalyd.errors import StoreConflict, StoreError
 from anomalyd.reports.queries import Order, Queries, Selection
 from anomalyd.reports.report import SeenBy, Severity, Status
 from anomalyd.reports.step import Activity
-from anomalyd.reports.store import Store
+from anomalyd.reports.storage.store import Store
 
 Partition = tuple[str, int]
 Logs = Mapping[Partition, Sequence[Record]]

@@ -32,7 +32,7 @@ from anomalyd.interpret.drawing import draw_map, draw_vector
 from anomalyd.reports.adaptation import Adapted
 from anomalyd.reports.narrative import narrate
 from anomalyd.reports.report import Evidence, Explanation, Incident, Report, SeenBy, Severity, Status
-from anomalyd.reports.store import Activity, Point, Step, Store, StoredChange
+from anomalyd.reports.storage.store import Activity, Point, Step, Store, StoredChange
 from anomalyd.verdict import Verdict
 
 PAGE = Path(anomalyd.dashboard.__file__).with_name("app.py")

@@ -20,7 +20,7 @@ import pytest
 
 from anomalyd.reports.queries import Queries
 from anomalyd.reports.report import Evidence, Incident, SeenBy, Severity, Status
-from anomalyd.reports.store import Store
+from anomalyd.reports.storage.store import Store
 
 WALL_CLOCK = 1_795_500_000.0
 

@@ -13,7 +13,6 @@ from hypothesis import strategies as st
 from sqlalchemy import select
 
 from anomalyd.errors import StoreConflict, StoreError
-from anomalyd.reports.database import Database
 from anomalyd.reports.quality import (
     Coverage,
     Flag,
@@ -27,8 +26,9 @@ from anomalyd.reports.quality import (
 )
 from anomalyd.reports.queries import Queries
 from anomalyd.reports.step import Step
-from anomalyd.reports.store import Store
-from anomalyd.reports.tables import lumisections
+from anomalyd.reports.storage.database import Database
+from anomalyd.reports.storage.store import Store
+from anomalyd.reports.storage.tables import lumisections
 
 RUN = 321909
 

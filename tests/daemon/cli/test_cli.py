@@ -27,7 +27,7 @@ from anomalyd.reports.report import (
     Status,
 )
 from anomalyd.reports.step import Step, StoredChange
-from anomalyd.reports.store import Store
+from anomalyd.reports.storage.store import Store
 
 PNG = b"\x89PNG\r\n\x1a\n"
 NAN = float("nan")

@@ -18,7 +18,7 @@ from anomalyd.daemon.learning.sample_retention import SampleRetention
 from anomalyd.daemon.stages import Sample
 from anomalyd.detectors.library import ModelLibrary
 from anomalyd.reports.step import Step
-from anomalyd.reports.store import Store
+from anomalyd.reports.storage.store import Store
 
 BEGIN = 1_795_478_400.0
 ROWS = 500

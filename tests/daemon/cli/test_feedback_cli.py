@@ -16,7 +16,7 @@ from anomalyd.daemon.scoring.entity_state import EntityState, Track, encode
 from anomalyd.reports.adaptation import Adapted, AnsweredUndo
 from anomalyd.reports.feedback import AppliedFeedback
 from anomalyd.reports.step import Activity, Step
-from anomalyd.reports.store import Store
+from anomalyd.reports.storage.store import Store
 from anomalyd.verdict import Verdict
 
 AT = 1_795_288_500.0

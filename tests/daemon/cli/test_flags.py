@@ -15,7 +15,7 @@ from anomalyd.daemon.incidents.coverage import coverage
 from anomalyd.daemon.stages import Sample
 from anomalyd.reports.quality import Look
 from anomalyd.reports.step import Step
-from anomalyd.reports.store import Store
+from anomalyd.reports.storage.store import Store
 
 
 def sample(entity: str, lumisection: int | None, run: int | None = 7, is_map: bool = True) -> Sample:

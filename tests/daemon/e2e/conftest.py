@@ -31,7 +31,7 @@ from anomalyd.detectors.maps.simulate.simulation import ElementSimulator
 from anomalyd.reports.queries import Queries, Selection
 from anomalyd.reports.report import Report
 from anomalyd.reports.step import Activity, Point
-from anomalyd.reports.store import Store
+from anomalyd.reports.storage.store import Store
 
 Place = tuple[str, int]
 

@@ -26,7 +26,7 @@ from anomalyd.interpret.explain import explain
 from anomalyd.reports.queries import Queries
 from anomalyd.reports.report import Evidence, Incident, SeenBy, Severity, Status
 from anomalyd.reports.step import Step, StoredChange
-from anomalyd.reports.store import Store
+from anomalyd.reports.storage.store import Store
 
 METHODS = ("occlusion", "integrated-gradients")
 PNG = b"\x89PNG\r\n\x1a\n"

@@ -27,7 +27,7 @@ from anomalyd.errors import StoreConflict, StoreError
 from anomalyd.reports.queries import Queries, Selection
 from anomalyd.reports.report import Report, Status
 from anomalyd.reports.step import Step
-from anomalyd.reports.store import Store
+from anomalyd.reports.storage.store import Store
 from anomalyd.verdict import Verdict
 
 BEGIN = 1_795_288_500.0

@@ -24,7 +24,7 @@ from anomalyd.daemon.stages import Record
 from anomalyd.daemon.telemetry.telemetry import Telemetry
 from anomalyd.detectors.library import ModelLibrary
 from anomalyd.detectors.model import Card
-from anomalyd.reports.store import Store
+from anomalyd.reports.storage.store import Store
 
 Partition = tuple[str, int]
 Logs = dict[Partition, list[Record]]

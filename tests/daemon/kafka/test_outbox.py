@@ -22,7 +22,7 @@ from anomalyd.daemon.stages import DeadLetter, Record
 from anomalyd.errors import StoreError
 from anomalyd.reports.report import Incident, SeenBy, Severity, Status
 from anomalyd.reports.step import Outgoing
-from anomalyd.reports.store import OutboxEntry, Step, Store
+from anomalyd.reports.storage.store import OutboxEntry, Step, Store
 
 
 class Fragile:

@@ -18,9 +18,9 @@ from anomalyd.daemon.learning import sample_retention
 from anomalyd.daemon.learning.sample_retention import SampleRetention, decode, kept_history
 from anomalyd.daemon.stages import Sample
 from anomalyd.errors import StoreError, TrainingError
-from anomalyd.reports.samples import Piece
 from anomalyd.reports.step import Step
-from anomalyd.reports.store import Store
+from anomalyd.reports.storage.samples import Piece
+from anomalyd.reports.storage.store import Store
 
 BEGIN = 1_795_288_500.0
 

@@ -16,8 +16,8 @@ from anomalyd.daemon.config.config import Config
 from anomalyd.daemon.learning.training import train_detectors
 from anomalyd.detectors.library import ModelLibrary
 from anomalyd.errors import ConfigError, TrainingError
-from anomalyd.reports.maintenance import Window
-from anomalyd.reports.store import Store
+from anomalyd.reports.storage.maintenance import Window
+from anomalyd.reports.storage.store import Store
 
 SECONDS = 60
 

@@ -22,8 +22,8 @@ from anomalyd.detectors.detector import Series, SeriesWindow, TrainingSet
 from anomalyd.detectors.detector_pair import PairScores
 from anomalyd.detectors.model import Scores
 from anomalyd.errors import TrainingError
-from anomalyd.reports.maintenance import Window
 from anomalyd.reports.report import Evidence, Status
+from anomalyd.reports.storage.maintenance import Window
 
 NAN = float("nan")
 FEATURES = ("cpu", "disk", "net_in")

@@ -19,9 +19,9 @@ from anomalyd.daemon.scoring.active_model import ActiveModel
 from anomalyd.daemon.service import Found, Service
 from anomalyd.daemon.telemetry.telemetry import Telemetry
 from anomalyd.detectors.library import ModelLibrary
-from anomalyd.reports.maintenance import Window
 from anomalyd.reports.report import SeenBy
-from anomalyd.reports.store import Store
+from anomalyd.reports.storage.maintenance import Window
+from anomalyd.reports.storage.store import Store
 
 PLACE = ("metrics", 0)
 Partition = tuple[str, int]

@@ -28,7 +28,7 @@ from anomalyd.daemon.scoring.entity_state import (
 from anomalyd.errors import StoreError
 from anomalyd.reports.report import Evidence, Incident, SeenBy, Severity, Status
 from anomalyd.reports.step import Point, Step
-from anomalyd.reports.store import Store
+from anomalyd.reports.storage.store import Store
 
 _names = st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=12)
 _times = st.floats(-1e12, 1e12)

@@ -14,11 +14,11 @@ from alembic.migration import MigrationContext
 from sqlalchemy import create_engine, text
 
 from anomalyd.errors import SchemaError, StoreError
-from anomalyd.reports.database import Database
 from anomalyd.reports.queries import Queries, Selection
 from anomalyd.reports.report import Incident
-from anomalyd.reports.store import Step, Store, StoredChange
-from anomalyd.reports.tables import metadata
+from anomalyd.reports.storage.database import Database
+from anomalyd.reports.storage.store import Step, Store, StoredChange
+from anomalyd.reports.storage.tables import metadata
 
 
 @pytest.fixture
@@ -93,8 +93,8 @@ def test_a_reader_cannot_write(store: Store, url: str) -> None:
 
 def test_processes_that_start_together_wait_for_each_other(url: str) -> None:
     start = (
-        "import sys; from anomalyd.reports.store import Step, Store; store = Store.open(sys.argv[1]); "
-        "store.commit(Step(sys.argv[2], {('t', 0): (None, 1)})); store.close()"
+        "import sys; from anomalyd.reports.storage.store import Step, Store; s = Store.open(sys.argv[1]); "
+        "s.commit(Step(sys.argv[2], {('t', 0): (None, 1)})); s.close()"
     )
     groups = ["a", "b", "c"]
     processes = [subprocess.Popen([sys.executable, "-c", start, url, group]) for group in groups]

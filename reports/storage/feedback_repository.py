@@ -9,10 +9,10 @@ from typing import Any
 from sqlalchemy import Connection, Row, delete, exists, insert, select, update
 
 from anomalyd.errors import QuestionError, StoreConflict, StoreError
-from anomalyd.reports import tables as t
 from anomalyd.reports.adaptation import UNDOABLE, Adaptation, Adapted, AnsweredUndo
-from anomalyd.reports.database import Database
 from anomalyd.reports.feedback import AppliedFeedback, OperatorFeedback
+from anomalyd.reports.storage import tables as t
+from anomalyd.reports.storage.database import Database
 from anomalyd.verdict import Verdict
 
 _a = t.adaptations.c

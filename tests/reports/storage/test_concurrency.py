@@ -10,10 +10,10 @@ from concurrent.futures import ThreadPoolExecutor
 from sqlalchemy import text
 
 from anomalyd.errors import StoreConflict
-from anomalyd.reports.database import Database
 from anomalyd.reports.queries import Queries, Selection
 from anomalyd.reports.report import Incident
-from anomalyd.reports.store import Step, Store, StoredChange
+from anomalyd.reports.storage.database import Database
+from anomalyd.reports.storage.store import Step, Store, StoredChange
 
 MakeIncident = Callable[..., Incident]
 
@@ -82,7 +82,7 @@ def test_a_writer_that_reads_first_is_not_overtaken(sqlite: str) -> None:
 
 KILLED = """
 import os, signal, sys
-from anomalyd.reports.store import OutboxEntry, Step, Store
+from anomalyd.reports.storage.store import OutboxEntry, Step, Store
 
 class Deadly(dict):
     def items(self):

@@ -8,9 +8,9 @@ from dataclasses import replace
 from sqlalchemy import Connection, insert, select
 
 from anomalyd.errors import StoreError
-from anomalyd.reports.database import Database
 from anomalyd.reports.quality import Coverage, Flag, FlagRange, Override, flag_ranges
-from anomalyd.reports.tables import flags, lumisections
+from anomalyd.reports.storage.database import Database
+from anomalyd.reports.storage.tables import flags, lumisections
 
 
 class FlagBook:

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 
 from sqlalchemy import Connection, delete, insert, select
 
-from anomalyd.reports.database import Database
-from anomalyd.reports.tables import samples
+from anomalyd.reports.storage.database import Database
+from anomalyd.reports.storage.tables import samples
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,9 +7,9 @@ from typing import Any
 
 from sqlalchemy import Row, func, select
 
-from anomalyd.reports import tables as t
 from anomalyd.reports.evidence import decode_array, encode_array
 from anomalyd.reports.report import Explanation, Incident, Report
+from anomalyd.reports.storage import tables as t
 
 INCIDENT = tuple(field.name for field in fields(Incident))
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 import pytest
 
 from anomalyd.errors import StoreError
-from anomalyd.reports.maintenance import Window
 from anomalyd.reports.queries import Queries
-from anomalyd.reports.store import Store
+from anomalyd.reports.storage.maintenance import Window
+from anomalyd.reports.storage.store import Store
 
 WALL_CLOCK = 1_795_500_000.0
 

@@ -9,8 +9,8 @@ from fnmatch import fnmatchcase
 from sqlalchemy import Connection, insert, select, update
 
 from anomalyd.errors import StoreError
-from anomalyd.reports.database import Database
-from anomalyd.reports.tables import maintenance
+from anomalyd.reports.storage.database import Database
+from anomalyd.reports.storage.tables import maintenance
 
 
 @dataclass(frozen=True, slots=True)

@@ -24,19 +24,19 @@ from sqlalchemy import (
 )
 
 from anomalyd.errors import StoreConflict, StoreError
-from anomalyd.reports import tables as t
-from anomalyd.reports.database import Database, Insert
 from anomalyd.reports.evidence import encode
-from anomalyd.reports.feedback_repository import Ledger, keep_adaptations, mark_applied, mark_undone
-from anomalyd.reports.flag_repository import FlagBook
-from anomalyd.reports.lumisections import keep_looks
-from anomalyd.reports.maintenance import MaintenanceBook
 from anomalyd.reports.report import Explanation, Incident, Status
-from anomalyd.reports.rows import explanation_row, incident_columns, incident_of, incident_row
-from anomalyd.reports.samples import SampleShelf, keep_pieces
-from anomalyd.reports.schema import migrate
 from anomalyd.reports.score_history import MAX_POINTS, superfluous
 from anomalyd.reports.step import Activity, OutboxEntry, Outgoing, Point, Step, StoredChange
+from anomalyd.reports.storage import tables as t
+from anomalyd.reports.storage.database import Database, Insert
+from anomalyd.reports.storage.feedback_repository import Ledger, keep_adaptations, mark_applied, mark_undone
+from anomalyd.reports.storage.flag_repository import FlagBook
+from anomalyd.reports.storage.lumisections import keep_looks
+from anomalyd.reports.storage.maintenance import MaintenanceBook
+from anomalyd.reports.storage.rows import explanation_row, incident_columns, incident_of, incident_row
+from anomalyd.reports.storage.samples import SampleShelf, keep_pieces
+from anomalyd.reports.storage.schema import migrate
 
 __all__ = ["Activity", "OutboxEntry", "Outgoing", "Point", "Step", "Store", "StoredChange"]
 

@@ -14,7 +14,7 @@ from alembic.script import ScriptDirectory
 from sqlalchemy import Connection, text
 
 from anomalyd.errors import SchemaError, StoreError
-from anomalyd.reports.database import Database
+from anomalyd.reports.storage.database import Database
 
 _LOCK = 0x616E6F6D616C7964  # "anomalyd": the number of PostgreSQL's advisory lock
 
@@ -66,7 +66,7 @@ def _revision(connection: Connection) -> str | None:
 
 def _config(connection: Connection | None = None) -> Config:
     config = Config()
-    config.set_main_option("script_location", "anomalyd.reports:migrations")
+    config.set_main_option("script_location", "anomalyd.reports.storage:migrations")
     config.attributes["connection"] = connection
     return config
 

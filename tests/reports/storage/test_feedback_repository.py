@@ -10,14 +10,14 @@ from alembic import command
 from sqlalchemy import text
 
 from anomalyd.errors import QuestionError, StoreConflict, StoreError
-from anomalyd.reports import schema
 from anomalyd.reports.adaptation import UNDOABLE, Adapted, AnsweredUndo, adaptation_id
-from anomalyd.reports.database import Database
 from anomalyd.reports.feedback import AppliedFeedback
 from anomalyd.reports.queries import Queries, Selection
 from anomalyd.reports.report import Incident, Status
 from anomalyd.reports.step import Step, StoredChange
-from anomalyd.reports.store import Store
+from anomalyd.reports.storage import schema
+from anomalyd.reports.storage.database import Database
+from anomalyd.reports.storage.store import Store
 from anomalyd.verdict import Verdict
 
 WALL_CLOCK = 1_795_500_000.0

@@ -2,7 +2,7 @@
 
 from alembic import context
 
-from anomalyd.reports.tables import metadata
+from anomalyd.reports.storage.tables import metadata
 
 connection = context.config.attributes["connection"]
 context.configure(

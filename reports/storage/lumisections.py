@@ -14,9 +14,9 @@ import numpy as np
 from numpy.typing import NDArray
 from sqlalchemy import Connection, select
 
-from anomalyd.reports.database import Database
 from anomalyd.reports.quality import Coverage, Look
-from anomalyd.reports.tables import elements, lumisections
+from anomalyd.reports.storage.database import Database
+from anomalyd.reports.storage.tables import elements, lumisections
 
 Place = tuple[int, str, int]
 """Run, system, lumisection."""

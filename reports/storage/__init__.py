@@ -1,0 +1,1 @@
+"""The report store: schema, transactions and repositories, in SQLite or PostgreSQL."""

@@ -4,7 +4,7 @@ BIN := .venv/bin
 # Small models are up to 170 times slower on two threads.
 export OMP_NUM_THREADS ?= 1
 
-.PHONY: demo test check bench clean
+.PHONY: demo test check golden bench clean
 
 demo: .venv/installed  ## the main job on this machine; ARGS=--once ends by itself
 	$(BIN)/anomalyd demo $(ARGS)
@@ -17,6 +17,9 @@ check: .venv/installed  ## style, types, and that imports point one way
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+
+golden: .venv/installed  ## write anew what comes out of the recorded inputs; review the difference
+	GOLDEN_UPDATE=1 $(BIN)/pytest tests/golden -k as_recorded
 
 bench: .venv/installed  ## the cost of detectors beside PCA, then messages a second beside a bare loop
 	$(BIN)/python benchmarks/detectors.py

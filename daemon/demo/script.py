@@ -59,7 +59,7 @@ def run_demo(folder: Path, *, once: bool, ui: bool) -> int:
 def _play(stage: Stage, progress: Progress, *, once: bool, ui: bool) -> int:
     _say(f"broker at {stage.broker.bootstrap_servers}, everything else in {stage.folder}/")
     dashboard = stage.start_dashboard() if ui else None
-    _active_model(
+    _wait(
         progress, f"collecting {_MAPS_S} lumisections of {len(stage.chambers)} simulated chambers", _MAPS_S
     )
     _train(stage, CHAMBERS, progress)
@@ -71,7 +71,7 @@ def _play(stage: Stage, progress: Progress, *, once: bool, ui: bool) -> int:
         _say(
             f"the daemon runs: metrics at {stage.metrics_url}" + (f", dashboard at {dashboard}" if ui else "")
         )
-        _active_model(progress, f"watching what is normal for {stage.agent.entity}", _HOST_S)
+        _wait(progress, f"watching what is normal for {stage.agent.entity}", _HOST_S)
         _train(stage, HOSTS, progress, history_s=_HOST_S)
         wait_until(
             lambda: _ready(stage.metrics_url),
@@ -83,7 +83,7 @@ def _play(stage: Stage, progress: Progress, *, once: bool, ui: bool) -> int:
         if not once:
             _say("watching on; Ctrl-C ends it")
             while daemon.alive:
-                _active_model(progress, "", 1.0)
+                _wait(progress, "", 1.0)
     finally:
         bulletin.stop()
     return 1 if verdict.missed else 0
@@ -124,7 +124,7 @@ def _disturb(stage: Stage, progress: Progress) -> list[Injected]:
     injected.append(Injected(stage.agent.entity, burst.kind, burst.first, burst.last))
     over = max(each.last for each in injected)
     # Until the last fault is over, and its incident is closed and explained.
-    _active_model(progress, "waiting for the last fault to be over", max(0.0, over - time.time()) + 12.0)
+    _wait(progress, "waiting for the last fault to be over", max(0.0, over - time.time()) + 12.0)
     return injected
 
 
@@ -174,7 +174,7 @@ def _print_event(event: dict[str, Any]) -> None:
     _say(incident_line(Incident(**about)))
 
 
-def _active_model(progress: Progress, what: str, seconds: float) -> None:
+def _wait(progress: Progress, what: str, seconds: float) -> None:
     """Let time pass, and show it."""
     total = max(1, round(seconds))
     for second in Ticks(1.0):

@@ -53,7 +53,7 @@ class Parameters:
     """
 
     explained: float = number(0.9, 0.1, 0.999, tune=(0.7, 0.98))
-    entity_state: int = number(10_000, 100, 10_000_000, tune=(1000, 50_000), log=True)
+    memory: int = number(10_000, 100, 10_000_000, tune=(1000, 50_000), log=True)
     accept: int = number(1_080, 10, 1_000_000)
     clip: float = number(30.0, 1.0, 1e4, tune=(5.0, 200.0), log=True)
     top: int = number(3, 1, 1000, tune=(1, 10))
@@ -228,7 +228,7 @@ class AdaptivePca(Detector):
         if accepted:
             followed.mean, followed.alarmed = held.mean(0), 0
         elif trusted.any():
-            rate = np.float32(1 - np.exp(-int(trusted.sum()) / self._parameters.entity_state))
+            rate = np.float32(1 - np.exp(-int(trusted.sum()) / self._parameters.memory))
             off = held[trusted] - followed.mean
             followed.mean = followed.mean + rate * off.mean(0)
             moved = (1 - rate) * followed.covariance + rate * (off.T @ off) / len(off)

@@ -49,7 +49,7 @@ def measure(
 
     Centre: median. Width: root mean square of the deviations from it, each at most their `trusted` quantile.
     It sees the bursts that a median absolute deviation ignores, and at 99.5 % half a percent of anomalies,
-    however large, cannot window it far. `floor`: the least width, as a share of the centre's size.
+    however large, cannot stretch it far. `floor`: the least width, as a share of the centre's size.
     """
     metrics = values.shape[1]
     centre, width, cap = np.zeros(metrics), np.ones(metrics), np.full(metrics, np.inf)

@@ -56,8 +56,8 @@ def make_machine(seed: int, metrics: int = 20) -> Machine:
     chance = np.random.default_rng([seed, metrics])
     rows = TRAINING_ROWS + TEST_ROWS
     values = _NOISE * chance.normal(size=(rows, metrics))
-    for entity_state, wander in zip(_MEMORY_H, _WANDER, strict=True):
-        values += np.outer(_load(rows, entity_state, chance), wander * chance.normal(size=metrics))
+    for memory, wander in zip(_MEMORY_H, _WANDER, strict=True):
+        values += np.outer(_load(rows, memory, chance), wander * chance.normal(size=metrics))
     values += _bursts(rows, metrics, chance)
     cycle = chance.normal(size=metrics)
     values += _shape_of_day(np.arange(rows), 0.0) * cycle

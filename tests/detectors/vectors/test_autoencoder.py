@@ -49,11 +49,11 @@ def test_the_same_data_and_seed_give_a_bit_identical_model(
 def test_training_tells_how_the_loss_falls(training: TrainingSet) -> None:
     told: list[tuple[int, int, Mapping[str, float]]] = []
 
-    def active_model(what: str, step: int, total: int, figures: Mapping[str, float] | None = None) -> None:
+    def watch(what: str, step: int, total: int, figures: Mapping[str, float] | None = None) -> None:
         assert what == "vector-autoencoder"
         told.append((step, total, dict(figures or {})))
 
-    VectorAutoencoder.fit(training, CONFIG, progress=active_model)
+    VectorAutoencoder.fit(training, CONFIG, progress=watch)
     assert [step for step, _, _ in told] == list(range(1, len(told) + 1))
     assert told[-1][0] <= told[-1][1]
     assert told[-1][2]["loss"] < 0.7 * told[0][2]["loss"]

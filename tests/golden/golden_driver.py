@@ -24,31 +24,31 @@ import re
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing
-from dataclasses import asdict, fields, is_dataclass, replace
+from dataclasses import asdict, replace
 from functools import cache
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import yaml
+from golden_text import number, plain
 from prometheus_client import CollectorRegistry, generate_latest
 
 from anomalyd.assistant.answer import Assistant
 from anomalyd.assistant.encoder import Encoder
-from anomalyd.daemon.config import Config
-from anomalyd.daemon.delivery import Batch, Delivery
-from anomalyd.daemon.explainer import Explainer
+from anomalyd.daemon.config.config import Config
+from anomalyd.daemon.incidents.explainer import Explainer
+from anomalyd.daemon.kafka.poll_result import Batch, PollResult
+from anomalyd.daemon.scoring.active_model import ActiveModel
 from anomalyd.daemon.service import Service
 from anomalyd.daemon.stages import Record
-from anomalyd.daemon.telemetry import Telemetry
-from anomalyd.daemon.watch import Watch
+from anomalyd.daemon.telemetry.telemetry import Telemetry
 from anomalyd.detectors.detector import Series, TrainingSet
+from anomalyd.detectors.detector_pair import DetectorPair, train_pair
 from anomalyd.detectors.library import ModelLibrary
-from anomalyd.detectors.pair import Pair, train_pair
-from anomalyd.reports.maintenance import Window
+from anomalyd.reports.feedback import Verdict
 from anomalyd.reports.queries import Order, Queries, Selection
-from anomalyd.reports.store import Store
-from anomalyd.reports.word import Verdict
+from anomalyd.reports.storage.maintenance import Window
+from anomalyd.reports.storage.store import Store
 
 ROOT = Path(__file__).parent
 MODELS = ROOT / "models"
@@ -57,7 +57,6 @@ OUTPUTS = ("reports.json", "events.jsonl", "dead-letters.jsonl", "metrics.txt", 
 
 _RECORDS_AT_ONCE = 10
 _STEP_S = 5.0  # of the stopwatch: what operators said and new models are looked for in every step
-_DIGITS = 5
 _ALL = 10_000
 
 # Of the metrics: the process, what this build is, how long things took, and when counters were made.
@@ -88,11 +87,11 @@ class _Log:
     def drained(self) -> bool:
         return self._stored is not None and not self._rest
 
-    def take(self, timeout_s: float) -> Delivery | None:
+    def take(self, timeout_s: float) -> PollResult | None:
         if self._stored is None:
             assert self.service is not None
             self._stored = dict(self.service.stored_offsets())
-            return Delivery(assigned=frozenset((r.topic, r.partition) for r in self._sent))
+            return PollResult(assigned=frozenset((r.topic, r.partition) for r in self._sent))
         some = self._rest[:_RECORDS_AT_ONCE]
         if not some:
             return None
@@ -101,7 +100,7 @@ class _Log:
         by_place: dict[Partition, list[Record]] = {}
         for record in some:
             by_place.setdefault((record.topic, record.partition), []).append(record)
-        return Delivery(tuple(Batch(*place, records) for place, records in by_place.items()))
+        return PollResult(tuple(Batch(*place, records) for place, records in by_place.items()))
 
     def rewind(self) -> None:
         raise AssertionError("no step of a golden run is refused")
@@ -151,7 +150,7 @@ class Run:
             self._config,
             self._source,
             self._store,
-            [Watch(detector, self._library) for detector in self._config.detectors],
+            [ActiveModel(detector, self._library) for detector in self._config.detectors],
             self._telemetry,
             clock=lambda: self._now,
             stopwatch=lambda: self._now + self.steps * _STEP_S,
@@ -221,7 +220,7 @@ class Run:
                 for piece in self._store.samples.pieces()
             ],
         }
-        yield json.dumps(_plain(found), indent=1, ensure_ascii=False) + "\n"
+        yield json.dumps(plain(found), indent=1, ensure_ascii=False) + "\n"
         entries = [outgoing.entry for outgoing in self._store.unsent(_ALL)]
         dead = self._config.output.dead_letter_topic
         for wanted in ([e for e in entries if e.topic != dead], [e for e in entries if e.topic == dead]):
@@ -241,15 +240,15 @@ class Run:
         identity = report.incident.id
         evidence = self._queries.evidence(identity)
         return {
-            **_plain(report),
+            **plain(report),
             "points": [
-                f"{p.time!r} {_number(p.autoencoder)} {_number(p.classical)}"
+                f"{p.time!r} {number(p.autoencoder)} {number(p.classical)}"
                 for p in self._queries.points(identity)
             ],
             # What the detectors remembered is theirs; that it is right is seen in the explanations.
-            "evidence": {k: v for k, v in (_plain(evidence) or {}).items() if k != "state"},
+            "evidence": {k: v for k, v in (plain(evidence) or {}).items() if k != "state"},
             "explanations": [
-                {**_plain(replace(each, png=b"")), "png": each.png.startswith(b"\x89PNG")}
+                {**plain(replace(each, png=b"")), "png": each.png.startswith(b"\x89PNG")}
                 for each in self._queries.explanations(identity)
             ],
         }
@@ -285,7 +284,7 @@ def _message(entry: Any) -> dict[str, Any]:
     if entry.value is not None:
         try:
             text = entry.value.decode()
-            value = {"value": _plain(json.loads(text)) if text.startswith('{"') else text}
+            value = {"value": plain(json.loads(text)) if text.startswith('{"') else text}
         except json.JSONDecodeError:
             value = {"value": text}
         except UnicodeDecodeError:
@@ -300,101 +299,7 @@ def _message(entry: Any) -> dict[str, Any]:
 
 def _metric(line: str) -> str:
     name, _, value = line.rpartition(" ")
-    return f"{name} {_number(float(value))}"
-
-
-# ---- numbers as text
-#
-# Scores and what follows from them are written with five digits. On machines of one type all runs give the
-# same text. Another processor adds up in another order, which shows in the seventh digit of a float32, and
-# more where two numbers that are nearly the same are subtracted: `difference` lets that pass, and says what
-# else differs. Whole numbers, times, names and words are the same everywhere.
-
-
-def _plain(thing: Any) -> Any:
-    if is_dataclass(thing) and not isinstance(thing, type):
-        return {field.name: _plain(getattr(thing, field.name)) for field in fields(thing)}
-    if isinstance(thing, Mapping):
-        return {str(name): _plain(each) for name, each in thing.items()}
-    if isinstance(thing, np.ndarray):
-        return _array(thing)
-    if isinstance(thing, list | tuple):
-        return [_plain(each) for each in thing]
-    if isinstance(thing, float):
-        return thing if abs(thing) >= 1e8 or not np.isfinite(thing) else float(_number(thing))
-    if isinstance(thing, bytes):
-        return len(thing)
-    return thing
-
-
-def _number(value: float | None) -> str:
-    """Five digits of a measured value, all of a time."""
-    if value is None:
-        return "-"
-    return repr(float(value)) if abs(value) >= 1e8 else f"{value:.{_DIGITS}g}"
-
-
-def _array(array: Any) -> list[str]:
-    """The rows of an array, each as one text; what is small beside the largest is rounded as coarsely."""
-    finite = np.abs(array[np.isfinite(array)])
-    if array.dtype == np.float64 and finite.size and finite.max() >= 1e8:
-        return [" ".join(repr(float(x)) for x in array)]
-    largest = float(finite.max()) if finite.size and finite.max() > 0 else 1.0
-    decimals = int(_DIGITS - 2 - np.floor(np.log10(largest)))
-    rounded = np.round(array.astype(np.float64), decimals) + 0.0  # no -0
-    if not rounded.size:
-        return []
-    rows = rounded.reshape(-1, rounded.shape[-1])
-    return [" ".join(f"{x:.{_DIGITS}g}" for x in row) for row in rows]
-
-
-_NUMBERS = re.compile(r"(-?\d+(?:\.\d+)?(?:e[+-]?\d\d+)?)")
-
-
-def difference(found: str, recorded: str, tolerance: float = 1e-3) -> str | None:
-    """Name the first line that is not the same; None if all are, but for the rounding of measured numbers."""
-    if found == recorded:
-        return None
-    ours, theirs = found.splitlines(), recorded.splitlines()
-    for number, (one, other) in enumerate(zip(ours, theirs, strict=False), start=1):
-        if one != other and not _alike(_NUMBERS.split(one), _NUMBERS.split(other), tolerance):
-            return f"line {number}:\n  found    {one[:2000]}\n  recorded {other[:2000]}"
-    return None if len(ours) == len(theirs) else f"{len(ours)} lines found, {len(theirs)} recorded"
-
-
-def _alike(ours: Sequence[str], theirs: Sequence[str], tolerance: float) -> bool:
-    return len(ours) == len(theirs) and all(
-        one == other or (k % 2 == 1 and _close(one, other, tolerance))
-        for k, (one, other) in enumerate(zip(ours, theirs, strict=True))
-    )
-
-
-def _close(one: str, other: str, tolerance: float) -> bool:
-    a, b = float(one), float(other)
-    # Whole numbers are counted, and those of many digits are times.
-    if {".", "e"}.isdisjoint(one + other) or max(abs(a), abs(b)) >= 1e6:
-        return False
-    last_place = 10.0 ** -max(_decimals(one), _decimals(other))
-    return abs(a - b) <= max(1.001 * last_place, tolerance * max(abs(a), abs(b)))
-
-
-def _decimals(text: str) -> int:
-    mantissa, _, exponent = text.partition("e")
-    return len(mantissa.partition(".")[2]) - int(exponent or 0)
-
-
-def near_a_threshold(output: Mapping[str, str]) -> list[str]:
-    """Scores that another processor might see on the other side of a threshold: of alerts, of severities.
-
-    A case that has any is to be given other input.
-    """
-    found = []
-    for report in json.loads(output["reports.json"])["reports"]:
-        scores = [text for point in report["points"] for text in point.split()[1:] if text != "-"]
-        found += [f"{report['id']}: {s}" for s in scores if abs(float(s) - 1) < 2e-3]
-        peak = report["incident"]["peak"]
-        found += [f"{report['id']}: peak {peak}" for level in (2, 5) if abs(peak / level - 1) < 2e-3]
-    return found
+    return f"{name} {number(float(value))}"
 
 
 # ---- models
@@ -410,7 +315,7 @@ def train(name: str, library: Path, series: Mapping[str, Any], features: Sequenc
         replace(m, card=replace(m.card, figures={k: v for k, v in m.card.figures.items() if k != "seconds"}))
         for m in (pair.autoencoder, pair.classical)
     ]
-    return ModelLibrary(library).publish(name, Pair(*timeless))
+    return ModelLibrary(library).publish(name, DetectorPair(*timeless))
 
 
 def cards(library: Path, name: str) -> str:
@@ -418,7 +323,7 @@ def cards(library: Path, name: str) -> str:
     found = ModelLibrary(library)
     members = found.cards(name, found.versions(name)[-1])
     about = {m: {**asdict(card.card), **asdict(card.calibration)} for m, card in members.items()}
-    return json.dumps(_plain(about), indent=1) + "\n"
+    return json.dumps(plain(about), indent=1) + "\n"
 
 
 def recorded(case: str, name: str) -> str:

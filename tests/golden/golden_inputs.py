@@ -12,70 +12,15 @@ import io
 import json
 import struct
 from collections.abc import Callable, Iterator
-from pathlib import Path
 from typing import Any
 
 import cramjam
 import numpy as np
-from golden_driver import ROOT, forget_models, train
-
-BEGIN = 1_795_288_500.0  # 19:15 UTC on a Saturday
-STEP_S = 10
-HOSTS = ("host/a", "host/b", "host/c")
-METRICS = ("cpu", "memory", "net", "disk")
-CHAMBERS = ("DT/W-2/MB1/S01", "DT/W+1/MB4/S13")
-SHAPE = (12, 48)
-
-_USUAL = np.array([5.0, 100.0, 50.0, 20.0])
-_SCATTER = np.array([1.0, 10.0, 5.0, 2.0])
-
-TELEGRAF = (
-    "cpu.usage_user{cpu=cpu-total}",
-    "mem.used_percent",
-    "net.bytes_recv{interface=eth0}",
-    "diskio.write_bytes{name=sda}",
-)
-PROMETHEUS = (
-    "node_load1",
-    "node_memory_Active_bytes",
-    "node_network_receive_bytes_total{device=eth0}",
-    "node_disk_written_bytes_total{device=sda}",
-)
-COLLECTD = (
-    "load.load.shortterm",
-    "memory.memory{type_instance=used}",
-    "interface.if_octets.rx{plugin_instance=eth0}",
-    "disk.disk_octets.write{plugin_instance=sda}",
-)
+from golden_driver import ROOT, forget_models
+from golden_models import MODELS, train_model
+from golden_scene import BEGIN, CHAMBERS, HOSTS, METRICS, STEP_S, occupancy, row, total
 
 Script = Iterator[dict[str, Any]]
-
-
-# ---- what is measured
-
-
-def row(host: str, step: int, jump: float = 0.0) -> Any:
-    """The metrics (4,) of a host; `jump` is in usual scatters of its memory and its net."""
-    noise = np.random.default_rng((7, HOSTS.index(host), step)).normal(size=len(METRICS)).clip(-2, 2)
-    values = _USUAL + noise * _SCATTER
-    values[1:3] += jump * _SCATTER[1:3]
-    return np.round(values, 3)
-
-
-def total(host: str, step: int, metric: int, jumps: range) -> int:
-    """What a counter has come to: the metric is its rate, in hundreds a second."""
-    rates = [row(host, s, 15.0 if s in jumps else 0.0)[metric] for s in range(step + 1)]
-    return 10**6 + round(sum(rates) * 100 * STEP_S)
-
-
-def occupancy(chamber: str, lumisection: int, broken: bool = False) -> Any:
-    """The hits (12, 48) of a chamber; if broken, there are none in a part of four layers."""
-    layer, wire = np.mgrid[: SHAPE[0], : SHAPE[1]]
-    mean = 60.0 * (1.0 + 0.2 * CHAMBERS.index(chamber)) * (1.0 + 0.3 * np.cos(wire / 15.0) + 0.02 * layer)
-    hits = np.random.default_rng((11, CHAMBERS.index(chamber), lumisection)).poisson(mean)
-    if broken:
-        hits[:4, :20] = 0
-    return hits
 
 
 # ---- the records
@@ -418,46 +363,6 @@ CASES: dict[str, Callable[[], Script]] = {
     "unknown-host": unknown_host,
     "vectors": vectors,
 }
-
-
-# ---- the models
-
-SMALL = {"epochs": 10, "window": 4, "hidden": 8, "warmup": 10}
-CALM = {"false_alarm_rate": 1e-3}
-
-HOST_MODELS: dict[str, dict[str, Any]] = {
-    "hosts": {"kind": "vector-autoencoder", "parameters": SMALL, "classical_parameters": {"warmup": 10}},
-    "hosts-adaptive": {"kind": "vector-autoencoder", "parameters": SMALL, "classical": "adaptive-pca"},
-    "hosts-ensemble": {"kind": "vector-ensemble", "parameters": {"steps": 30, "hidden": 8, "code": 3}},
-    "hosts-forecast": {"kind": "vector-forecast", "parameters": {"epochs": 4}},
-    "hosts-variational": {"kind": "vector-variational", "parameters": SMALL},
-}
-MAP_MODELS: dict[str, dict[str, Any]] = {
-    "chambers": {"kind": "map-autoencoder", "parameters": {"steps": 20}},
-    "chambers-scan": {"kind": "map-scan", "parameters": {"steps": 20, "channels": 4}},
-    "chambers-variational": {"kind": "map-variational", "parameters": {"steps": 20}},
-}
-FARM_MODELS = {"farm-telegraf": TELEGRAF, "farm-prometheus": PROMETHEUS, "farm-collectd": COLLECTD}
-MODELS = (*HOST_MODELS, *MAP_MODELS, *FARM_MODELS)
-
-
-def train_model(name: str, library: Path) -> str:
-    """Train one of the models; gives its version."""
-    if name in MAP_MODELS:
-        times = BEGIN - 86_400.0 + 10.0 * np.arange(40)
-        maps = {c: (times, _float32([occupancy(c, s) for s in range(40)])) for c in CHAMBERS}
-        return train(name, library, maps, (), **MAP_MODELS[name], **CALM)
-    times = BEGIN - 86_400.0 + STEP_S * np.arange(240.0)
-    rows = {host: _float32([row(host, 10_000 + step) for step in range(240)]) for host in HOSTS}
-    if name in HOST_MODELS:
-        series = {host: (times, values) for host, values in rows.items()}
-        return train(name, library, series, METRICS, **HOST_MODELS[name], **CALM)
-    series = {host: (times, values * _float32([1, 1, 100, 100])) for host, values in rows.items()}
-    return train(name, library, series, FARM_MODELS[name], **HOST_MODELS["hosts"], **CALM)
-
-
-def _float32(values: Any) -> Any:
-    return np.asarray(values, dtype=np.float32)
 
 
 def main() -> None:

@@ -1,6 +1,7 @@
 """What comes out of recorded inputs is what came out when they were recorded: reports, events, metrics.
 
-`make golden` writes anew what comes out (see `golden_driver`); a change of it is to be seen in review.
+`make golden` writes anew what comes out; a change of it is to be seen in review. `golden_driver` says what a
+case is, `golden_inputs` what each is sent.
 """
 
 from __future__ import annotations
@@ -11,9 +12,10 @@ from collections import Counter
 from pathlib import Path
 
 import golden_driver as driver
-import golden_inputs
+import golden_models
 import pytest
-from golden_driver import CASES, OUTPUTS, Run, difference
+from golden_driver import CASES, OUTPUTS, Run
+from golden_text import difference, near_a_threshold
 
 _UPDATE = "GOLDEN_UPDATE" in os.environ
 _KILLED = ("counters-collectd", "detector-kinds", "maps-npy", "parts-on-a-grid", "presence", "vectors")
@@ -24,7 +26,7 @@ _KILLED = ("counters-collectd", "detector-kinds", "maps-npy", "parts-on-a-grid",
 def test_what_comes_out_is_as_recorded(case: str, tmp_path: Path) -> None:
     output = Run(case, tmp_path).output
     if _UPDATE:
-        assert driver.near_a_threshold(output) == []
+        assert near_a_threshold(output) == []
         driver.record(case, output)
     for name in OUTPUTS:
         found = difference(output[name], driver.recorded(case, name))
@@ -53,8 +55,8 @@ def _undisturbed(text: str) -> str:
     return json.dumps(found, indent=1)
 
 
-@pytest.mark.parametrize("name", golden_inputs.MODELS)
+@pytest.mark.parametrize("name", golden_models.MODELS)
 def test_training_gives_the_recorded_model(name: str, tmp_path: Path) -> None:
-    golden_inputs.train_model(name, tmp_path)
+    golden_models.train_model(name, tmp_path)
     # Rounding grows while a network is trained: on another processor it ends a little elsewhere.
     assert difference(driver.cards(tmp_path, name), driver.cards(driver.MODELS, name), tolerance=0.05) is None

@@ -59,9 +59,7 @@ def run_demo(folder: Path, *, once: bool, ui: bool) -> int:
 def _play(stage: Stage, progress: Progress, *, once: bool, ui: bool) -> int:
     _say(f"broker at {stage.broker.bootstrap_servers}, everything else in {stage.folder}/")
     dashboard = stage.start_dashboard() if ui else None
-    _wait(
-        progress, f"collecting {_MAPS_S} lumisections of {len(stage.chambers)} simulated chambers", _MAPS_S
-    )
+    _wait(progress, f"collecting {_MAPS_S} lumisections of {len(stage.chambers)} simulated chambers", _MAPS_S)
     _train(stage, CHAMBERS, progress)
     daemon = stage.start_daemon()
     wait_until(lambda: _answers(stage.metrics_url), 60.0, f"the daemon (its log: {stage.folder}/daemon.log)")

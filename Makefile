@@ -4,7 +4,7 @@ BIN := .venv/bin
 # Small models are up to 170 times slower on two threads.
 export OMP_NUM_THREADS ?= 1
 
-.PHONY: demo test check golden bench clean
+.PHONY: demo test check golden bench docs clean
 
 demo: .venv/installed  ## the main job on this machine; ARGS=--once ends by itself
 	$(BIN)/anomalyd demo $(ARGS)
@@ -29,6 +29,9 @@ bench: .venv/installed  ## the cost of detectors beside PCA, then messages a sec
 	$(PYTHON) -m venv .venv
 	$(BIN)/pip install --quiet --editable '.[test]'
 	touch $@
+
+docs: .venv/installed  ## pages that are made from the code
+	$(BIN)/python -m anomalyd.daemon.telemetry.reference > docs/metrics.md
 
 clean:
 	rm -rf .venv build dist demo-run src/*.egg-info

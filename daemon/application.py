@@ -145,23 +145,23 @@ class Daemon:
         self._explainer.wake()
 
     def _refused(self, detector: str, why: str) -> None:
-        self._telemetry.model_refused(detector)
+        self._telemetry.scoring.model_refused(detector)
 
     def _measure(self) -> None:
         """Set the metrics that are a state rather than an event."""
         telemetry = self._telemetry
-        telemetry.lag(self._source.lag())
-        telemetry.queue(self._source.queued)
-        telemetry.last_event_time(self._service.newest_events)
-        telemetry.source_error(self._source.errors - self._source_errors)
+        telemetry.kafka.lag(self._source.lag())
+        telemetry.kafka.queue(self._source.queued)
+        telemetry.kafka.last_event_time(self._service.newest_events)
+        telemetry.kafka.source_error(self._source.errors - self._source_errors)
         self._source_errors = self._source.errors
         published = Counter(self._publisher.published)
         for topic, messages in (published - self._published).items():
-            telemetry.published(topic, messages)
+            telemetry.kafka.published(topic, messages)
         self._published = published
         try:
-            telemetry.incidents_open(Counter(i.severity for i in self._store.open_incidents()))
-            telemetry.outbox_pending(self._store.outbox_size())
+            telemetry.incidents.open(Counter((i.detector, i.severity) for i in self._store.open_incidents()))
+            telemetry.kafka.outbox_pending(self._store.outbox_size())
         except StoreError as error:
             _log.warning("metrics of the store are as they were: %s", error)
 

@@ -14,7 +14,7 @@ from typing import Any
 from wsgiref.simple_server import WSGIRequestHandler, WSGIServer
 from wsgiref.types import StartResponse, WSGIEnvironment
 
-from prometheus_client import CollectorRegistry, make_wsgi_app
+from prometheus_client import CollectorRegistry, disable_created_metrics, make_wsgi_app
 
 from anomalyd.errors import ConfigError
 
@@ -63,6 +63,8 @@ class HealthServer:
         ready: Mapping[str, Check],
     ) -> None:
         self._address = (host, port)
+        # The `_created` series double the counters, and nobody asks when a counter was made.
+        disable_created_metrics()  # type: ignore[no-untyped-call]
         self._metrics = make_wsgi_app(registry)
         self._probes = {"/livez": dict(alive), "/readyz": {**alive, **ready}}
         self._server: _Server | None = None

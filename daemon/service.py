@@ -24,6 +24,7 @@ import numpy as np
 
 from anomalyd.daemon.config.config import Config
 from anomalyd.daemon.incidents.activity import activity
+from anomalyd.daemon.incidents.adaptations import adaptations_of, notes_on
 from anomalyd.daemon.incidents.coverage import coverage
 from anomalyd.daemon.incidents.evidence import evidence_of
 from anomalyd.daemon.incidents.operator_feedback import FeedbackApplier
@@ -35,7 +36,6 @@ from anomalyd.daemon.kafka.messages import adapted_entry, dead_letter_entry
 from anomalyd.daemon.kafka.source import Batch, PollResult
 from anomalyd.daemon.learning.sample_retention import SampleRetention
 from anomalyd.daemon.scoring.active_model import ActiveModel
-from anomalyd.daemon.scoring.adaptations import adaptations_of, notes_on
 from anomalyd.daemon.scoring.alert_policy import Judgement
 from anomalyd.daemon.scoring.entity_state import EntityStates, encode
 from anomalyd.daemon.scoring.realised_rate import RealisedRate
@@ -162,7 +162,7 @@ class Service:
                 self.step(_TAKE_S)
             except StoreConflict as conflict:
                 _log.warning("%s", conflict)
-                self._telemetry.store_conflict()
+                self._telemetry.store.conflict()
                 self._start_again()
             except StoreError as error:
                 # Nothing of the step is kept; it is read again once the store is back.
@@ -201,11 +201,17 @@ class Service:
         for name, active_model in self._active_models.items():
             active_model.maintain(windows)
             if active_model.refresh() and active_model.loaded is not None:
-                self._telemetry.model(name, active_model.loaded.version, active_model.config.kind)
-                self._telemetry.wanted(name, active_model.loaded.pair.false_alarm_rate)
+                self._telemetry.scoring.model(name, active_model.loaded.version, active_model.config.kind)
+                self._telemetry.scoring.wanted(name, active_model.loaded.pair.false_alarm_rate)
             if active_model.loaded is not None:
+                figures = self._realised[name].figures()
                 wanted = active_model.loaded.pair.alarms_per_day
-                self._telemetry.realised(name, self._realised[name].figures(), wanted)
+                self._telemetry.scoring.realised(
+                    name,
+                    rate=figures.rate,
+                    alarms=figures.alarms,
+                    wanted_alarms=None if wanted is None else wanted * figures.entities,
+                )
         self._retention.prune()
         ours = {place: (at, at) for place, at in self._stored.items() if place in self._read}
         settled = self._feedback.apply_pending(ours)
@@ -215,9 +221,9 @@ class Service:
             self._on_step()
 
     def _process(self, batches: Sequence[Batch], arrivals: Arrivals) -> None:
-        with self._telemetry.stage("score"):
+        with self._telemetry.timing.stage("score"):
             scored = self._scorer.score(arrivals.samples)
-        with self._telemetry.stage("track"):
+        with self._telemetry.timing.stage("track"):
             adapted = {id(some): adaptations_of(some) for some in scored}
             judgements = [self._judge(some) for some in scored]
             changes = [
@@ -226,7 +232,7 @@ class Service:
                 for change in self._track(some, judgement, adapted[id(some)])
             ]
             adaptations = [each for some in scored for each in adapted[id(some)]]
-        with self._telemetry.stage("commit"):
+        with self._telemetry.timing.stage("commit"):
             moves = self._moves(batches)
             self._store.commit(
                 Step(
@@ -248,7 +254,7 @@ class Service:
         self._stored |= reached
         self._source.committed(reached)
         for each in adaptations:
-            self._telemetry.adapted(each.detector, each.what)
+            self._telemetry.scoring.adapted(each.detector, each.what)
         self._tell(batches, arrivals, scored, changes)
 
     def _judge(self, scored: Scored) -> Judgement:
@@ -268,7 +274,7 @@ class Service:
         self._entity_states.put(scored.detector, scored.entity, replace(entity_state, track=track))
         self._count_alerts(scored)
         for reason, samples in judgement.suppressed.items():
-            self._telemetry.suppressed(scored.detector, reason, samples)
+            self._telemetry.scoring.suppressed(scored.detector, reason, samples)
         return changes
 
     def _count_alerts(self, scored: Scored) -> None:
@@ -279,7 +285,7 @@ class Service:
             (SeenBy.CLASSICAL, classical & ~autoencoder),
         ):
             if count := int(np.count_nonzero(samples)):
-                self._telemetry.alerted(scored.detector, seen_by, count)
+                self._telemetry.scoring.alerted(scored.detector, seen_by, count)
 
     def _moves(self, batches: Sequence[Batch]) -> dict[Partition, tuple[int | None, int]]:
         """Say how far the offsets may go: up to the first record that the aligner still holds."""
@@ -323,7 +329,7 @@ class Service:
         """Tell what is stored now to those who watch."""
         now = self._clock()
         timestamps = [record.timestamp for batch in batches for record in batch.records]
-        self._telemetry.end_to_end(now - np.array(timestamps))
+        self._telemetry.timing.end_to_end(now - np.array(timestamps))
         self._intake.tell(arrivals)
         for sample in arrivals.samples:
             place = (sample.topic, sample.partition)
@@ -334,7 +340,7 @@ class Service:
         for change in changes:
             if "opened" in change.events:
                 self._realised[change.incident.detector].opened(change.incident.onset)
-                self._telemetry.incident_opened(change.incident.detector, change.incident.severity)
+                self._telemetry.incidents.opened(change.incident.detector, change.incident.severity)
             self._on_found(Found(change.incident, change.events))
         self._on_step()
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from enum import StrEnum
 
 import msgspec
 import numpy as np
@@ -56,6 +57,21 @@ class Sample(msgspec.Struct, frozen=True, gc=False):
     counters: Mapping[str, int] | None = None
 
 
+class Reason(StrEnum):
+    """Why a message cannot be used: the stable words of dead letters and of their counter."""
+
+    EMPTY = "empty"
+    TOO_LARGE = "too-large"
+    SYNTAX = "syntax"
+    FIELD = "field"
+    ENTITY = "entity"
+    TIME = "time"
+    CLOCK = "clock"
+    METRICS = "metrics"
+    MAP = "map"
+    INTERNAL = "internal"
+
+
 @dataclass(frozen=True, slots=True)
 class DeadLetter:
     """A record that could not be used: why (`reason`, a short stable word), and the record itself."""
@@ -87,3 +103,12 @@ class Scored:
     def entity(self) -> str:
         """The entity whose samples these are."""
         return self.window.entity
+
+
+class Suppression(StrEnum):
+    """Why an anomalous sample may open no incident."""
+
+    DIRECTION = "direction"
+    DEVIATION = "deviation"
+    QUIET_HOURS = "quiet-hours"
+    MAINTENANCE = "maintenance"

@@ -15,12 +15,12 @@ import pytest
 
 ROOT = Path(__file__).parents[1]
 SOURCES = (".py", ".yaml", ".toml", ".mako")
-ROOMS = ("assistant", "daemon", "detectors", "interpret", "reports")
+ROOMS = ("assistant", "daemon", "dashboard", "detectors", "interpret", "reports")
 
 
 def _sources() -> set[str]:
     """What a clean clone holds of the rooms, as paths in the wheel."""
-    found = {"anomalyd/__init__.py", "anomalyd/errors.py", "anomalyd/py.typed"}
+    found = {"anomalyd/__init__.py", "anomalyd/errors.py", "anomalyd/verdict.py", "anomalyd/py.typed"}
     for room in ROOMS:
         for path in (ROOT / room).rglob("*"):
             if path.suffix in {*SOURCES, ".safetensors", ".json"} and "__pycache__" not in path.parts:

@@ -5,18 +5,18 @@ from __future__ import annotations
 import json
 import math
 from dataclasses import asdict
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
-from anomalyd.assistant.answer import Answer, Assistant
+from anomalyd.assistant.answer import Assistant
 from anomalyd.daemon.cli.options import DEFAULT_CONFIG, MaybeConfig, StoreUrl, store_url
 from anomalyd.daemon.config.config import load_config
+from anomalyd.daemon.terminal import answer_lines, incident_line
 from anomalyd.errors import AnomalydError
 from anomalyd.reports.queries import Order, Queries, Selection
-from anomalyd.reports.report import Incident, Report, Severity, Status
+from anomalyd.reports.report import Report, Severity, Status
 
 Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
@@ -143,21 +143,6 @@ def dashboard(
     if models is None and store is None:
         models = Path(load_config(config).store.models)
     raise SystemExit(serve(store_url(config, store), host=host, port=port, models=models))
-
-
-def incident_line(incident: Incident) -> str:
-    """Say an incident in one line: time, entity, severity, score, who saw it, top cause, report id."""
-    since = f"{datetime.fromtimestamp(incident.onset, UTC):%Y-%m-%d %H:%M:%S}Z"
-    cause = incident.causes[0] if incident.causes else "-"
-    return (
-        f"{since}  {incident.entity:<20} {incident.severity.value:<8} score {incident.peak:>6.1f}  "
-        f"{incident.status.value:<6} seen by {incident.seen_by.value:<11} {cause}  [{incident.id}]"
-    )
-
-
-def answer_lines(answer: Answer) -> str:
-    """Say an answer: what was understood, then the sentences with their sources."""
-    return f"({answer.understood})\n{answer.text}" if answer.understood else answer.text
 
 
 def as_dict(report: Report) -> dict[str, Any]:

@@ -17,7 +17,6 @@ from urllib.error import URLError
 from urllib.request import urlopen
 
 from anomalyd.assistant.answer import Assistant
-from anomalyd.daemon.cli.read import answer_lines, incident_line
 from anomalyd.daemon.config.config import DetectorConfig
 from anomalyd.daemon.demo.burst import load
 from anomalyd.daemon.demo.comparison import Comparison, Injected, judge
@@ -28,6 +27,7 @@ from anomalyd.daemon.learning.training import train_detectors
 from anomalyd.daemon.producers.chambers import Injection
 from anomalyd.daemon.producers.ticks import Ticks
 from anomalyd.daemon.progress import showing
+from anomalyd.daemon.terminal import answer_lines, incident_line
 from anomalyd.detectors.detector import Progress
 from anomalyd.detectors.maps.simulate.faults import FAULT_KINDS
 from anomalyd.reports.queries import Queries, Selection

@@ -86,7 +86,7 @@ class Explainer:
     def work(self) -> int:
         """Explain what waits now, a few reports at most; gives how many were dealt with."""
         waiting = self._store.unexplained(_AT_ONCE + 1)
-        self._telemetry.explanations_pending(len(waiting))
+        self._telemetry.incidents.explanations_pending(len(waiting))
         for done, report_id in enumerate(waiting[:_AT_ONCE]):
             if self._stopping.is_set():
                 return done
@@ -112,7 +112,7 @@ class Explainer:
         explanations: Sequence[Explanation] = ()
         error = ""
         try:
-            with self._telemetry.stage("explain"):
+            with self._telemetry.timing.stage("explain"):
                 explanations = self._attribute(report, evidence)
         except Exception as failure:  # whatever it is, the report stands and says so
             _log.exception("report %s cannot be explained", report_id)
@@ -124,10 +124,10 @@ class Explainer:
         )
         self._store.explain(report_id, evidence.time, explanations, error=error, outgoing=outgoing)
         for each in explanations:
-            self._telemetry.explained(each.method, "complete" if each.complete else "partial")
+            self._telemetry.incidents.explained(each.method, "complete" if each.complete else "partial")
         if error:
             for method in self._config.methods:
-                self._telemetry.explained(method, "failed")
+                self._telemetry.incidents.explained(method, "failed")
         self._on_explained(report_id)
 
     def _attribute(self, report: Report, evidence: Evidence) -> list[Explanation]:

@@ -148,9 +148,9 @@ class FeedbackApplier:
             unmoved,
             held,
         )
-        self._telemetry.word(word.detector, word.word)
+        self._telemetry.incidents.feedback(word.detector, word.word)
         for each in lesson.adapted:
-            self._telemetry.adapted(word.detector, each.what)
+            self._telemetry.scoring.adapted(word.detector, each.what)
         _log.info("word %d of %s on %s: %s", word.id, word.who, word.entity, outcome)
         return [] if change is None else [change]
 
@@ -221,7 +221,7 @@ class FeedbackApplier:
             held,
         )
         for _ in lesson.taken_back:
-            self._telemetry.adapted(asked.detector, "undone")
+            self._telemetry.scoring.adapted(asked.detector, "undone")
         _log.info("undo of %s, asked by %s: %s", asked.id, asked.undo_by, lesson.outcome)
         return [] if change is None else [change]
 

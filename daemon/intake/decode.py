@@ -7,9 +7,8 @@ import time
 from collections.abc import Callable, Iterable, Sequence
 
 from anomalyd.daemon.config.config import InputConfig
-from anomalyd.daemon.intake.formats.format import Reason
 from anomalyd.daemon.intake.formats.registry import format_of
-from anomalyd.daemon.stages import DeadLetter, Record, Sample
+from anomalyd.daemon.stages import DeadLetter, Reason, Record, Sample
 from anomalyd.errors import DecodeError
 
 log = logging.getLogger(__name__)

@@ -81,9 +81,9 @@ class Intake:
             behind: the partitions of which Kafka may have more to give right now.
 
         """
-        with self._telemetry.stage("decode"):
+        with self._telemetry.timing.stage("decode"):
             decoded, dead = self._decode(batches, stored)
-        with self._telemetry.stage("align"):
+        with self._telemetry.timing.stage("align"):
             aligned = self._aligner.add(decoded, now, behind) + self._aligner.flush(now)
             late = Counter(
                 s.topic
@@ -115,11 +115,11 @@ class Intake:
     def tell(self, arrivals: Arrivals) -> None:
         """Tell those who watch what is stored now."""
         for letter in arrivals.dead:
-            self._telemetry.dead_letter(letter.record.topic, letter.reason)
+            self._telemetry.intake.dead_letter(letter.record.topic, letter.reason)
         for topic, samples in arrivals.late.items():
-            self._telemetry.late(topic, samples)
+            self._telemetry.intake.late(topic, samples)
         for change in arrivals.changes:
-            self._telemetry.presence(change.topic, len(change.appeared), len(change.vanished))
+            self._telemetry.intake.presence(change.topic, len(change.appeared), len(change.vanished))
             if change.appeared:
                 _log.info(
                     "%s sends new metrics, which no detector sees before its next training: %s",
@@ -143,8 +143,8 @@ class Intake:
             if batch.records[0].offset < stored.get(place, 0):
                 self._reported.begin_anew(*place)
             dead += [letter for letter in refused if self._reported.fresh(*place, letter.record.offset)]
-            self._telemetry.consumed(batch.topic, len(batch.records))
-            self._telemetry.decoded(batch.topic, len(decoded))
+            self._telemetry.kafka.consumed(batch.topic, len(batch.records))
+            self._telemetry.intake.decoded(batch.topic, len(decoded))
         return samples, dead
 
 

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from enum import StrEnum
 from fnmatch import fnmatchcase
 from functools import lru_cache
 
@@ -20,22 +19,13 @@ from numpy.typing import NDArray
 from anomalyd.daemon.config.alert_config import AlertPolicy
 from anomalyd.daemon.config.config import DetectorConfig
 from anomalyd.daemon.scoring.deviation import DeviationRules
-from anomalyd.daemon.stages import Scored
+from anomalyd.daemon.stages import Scored, Suppression
 from anomalyd.detectors.detector import Series, TrainingSet
 from anomalyd.detectors.model import Scores
 from anomalyd.errors import TrainingError
 from anomalyd.reports.storage.maintenance import Window
 
 Flags = NDArray[np.bool_]
-
-
-class Suppression(StrEnum):
-    """Why an anomalous sample may open no incident."""
-
-    DIRECTION = "direction"
-    DEVIATION = "deviation"
-    QUIET_HOURS = "quiet-hours"
-    MAINTENANCE = "maintenance"
 
 
 @dataclass(frozen=True, slots=True)

@@ -56,7 +56,7 @@ class Scorer:
             for scored in self._score_all(active_model, group, late)
         ]
         for topic, count in Counter(sample.topic for sample in late.values()).items():
-            self._telemetry.late(topic, count)
+            self._telemetry.intake.late(topic, count)
         return found
 
     def _models_of(self, entity: str) -> tuple[ActiveModel, ...]:
@@ -75,7 +75,7 @@ class Scorer:
         """
         name = active_model.config.name
         if active_model.loaded is None:
-            self._telemetry.unscored(name, "untrained", sum(map(len, group)))
+            self._telemetry.scoring.unscored(name, "untrained", sum(map(len, group)))
             return []
         loaded = active_model.loaded
         timely: list[tuple[list[Sample], SeriesWindow]] = []
@@ -101,7 +101,7 @@ class Scorer:
                     name, loaded, self._entity_states.get(name, window.entity), some, window, scores, True
                 )
             )
-        self._telemetry.scored(name, sum(len(scored.samples) for scored in found))
+        self._telemetry.scoring.scored(name, sum(len(scored.samples) for scored in found))
         return found
 
     def _batch(
@@ -117,7 +117,7 @@ class Scorer:
                 return [one for part in series_windows for one in self._batch(name, loaded, [part])]
             some, window = series_windows[0]
             _log.warning("detector %s: %s cannot be scored: %s", name, window.entity, error)
-            self._telemetry.unscored(name, "mismatch", len(some))
+            self._telemetry.scoring.unscored(name, "mismatch", len(some))
             return []
         return [(*part, scored) for part, scored in zip(series_windows, scores, strict=True)]
 

@@ -3,6 +3,7 @@ from __future__ import annotations
 import math
 import shutil
 import subprocess
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -14,10 +15,9 @@ from prometheus_client.openmetrics.parser import text_string_to_metric_families 
 from prometheus_client.parser import text_string_to_metric_families as parse
 
 from anomalyd.daemon.config.config import parse_config
-from anomalyd.daemon.intake.formats.format import Reason
-from anomalyd.daemon.scoring.alert_policy import Suppression
-from anomalyd.daemon.scoring.realised_rate import Figures
+from anomalyd.daemon.stages import Reason, Suppression
 from anomalyd.daemon.telemetry.batch_histogram import BatchHistogram
+from anomalyd.daemon.telemetry.reference import markdown
 from anomalyd.daemon.telemetry.telemetry import Telemetry
 from anomalyd.reports.report import SeenBy, Severity
 from anomalyd.verdict import Verdict
@@ -41,34 +41,34 @@ def telemetry(registry: CollectorRegistry) -> Telemetry:
 
 def exercise(telemetry: Telemetry) -> None:
     """Call every method once."""
-    telemetry.consumed("hosts", 10)
-    telemetry.lag({("hosts", 0): 3})
-    telemetry.last_event_time({("hosts", 0): 1795288499.5})
-    telemetry.queue(7)
-    telemetry.source_error()
-    telemetry.decoded("hosts", 9)
-    telemetry.dead_letter("hosts", Reason.SYNTAX)
-    telemetry.late("hosts", 2)
-    telemetry.scored("host", 8)
-    telemetry.unscored("host", "untrained", 1)
-    telemetry.alerted("host", SeenBy.BOTH, 4)
-    telemetry.suppressed("host", Suppression.QUIET_HOURS, 2)
-    telemetry.wanted("host", 0.001)
-    telemetry.realised("host", Figures(0.002, 3, 4), 0.5)
-    telemetry.model("host", "v1", "vector-autoencoder")
-    telemetry.model_refused("host")
-    telemetry.incident_opened("host", Severity.ERROR)
-    telemetry.incidents_open({Severity.ERROR: 1})
-    telemetry.explained("occlusion", "complete")
-    telemetry.explanations_pending(5)
-    telemetry.adapted("host", "new-normal")
-    telemetry.word("host", Verdict.BROKEN)
-    telemetry.store_conflict()
-    telemetry.outbox_pending(6)
-    telemetry.published("reports", 3)
-    with telemetry.stage("score"):
+    telemetry.kafka.consumed("hosts", 10)
+    telemetry.kafka.lag({("hosts", 0): 3})
+    telemetry.kafka.last_event_time({("hosts", 0): 1795288499.5})
+    telemetry.kafka.queue(7)
+    telemetry.kafka.source_error()
+    telemetry.intake.decoded("hosts", 9)
+    telemetry.intake.dead_letter("hosts", Reason.SYNTAX)
+    telemetry.intake.late("hosts", 2)
+    telemetry.scoring.scored("host", 8)
+    telemetry.scoring.unscored("host", "untrained", 1)
+    telemetry.scoring.alerted("host", SeenBy.BOTH, 4)
+    telemetry.scoring.suppressed("host", Suppression.QUIET_HOURS, 2)
+    telemetry.scoring.wanted("host", 0.001)
+    telemetry.scoring.realised("host", rate=0.002, alarms=3, wanted_alarms=2.0)
+    telemetry.scoring.model("host", "v1", "vector-autoencoder")
+    telemetry.scoring.model_refused("host")
+    telemetry.incidents.opened("host", Severity.ERROR)
+    telemetry.incidents.open({("host", Severity.ERROR): 1})
+    telemetry.incidents.explained("occlusion", "complete")
+    telemetry.incidents.explanations_pending(5)
+    telemetry.scoring.adapted("host", "new-normal")
+    telemetry.incidents.feedback("host", Verdict.BROKEN)
+    telemetry.store.conflict()
+    telemetry.kafka.outbox_pending(6)
+    telemetry.kafka.published("reports", 3)
+    with telemetry.timing.stage("score"):
         pass
-    telemetry.end_to_end(np.array([0.02, 0.5]))
+    telemetry.timing.end_to_end(np.array([0.02, 0.5]))
 
 
 def test_every_call_arrives_under_its_name(registry: CollectorRegistry, telemetry: Telemetry) -> None:
@@ -76,7 +76,7 @@ def test_every_call_arrives_under_its_name(registry: CollectorRegistry, telemetr
     expected = {
         ("records_consumed_total", "topic=hosts"): 10,
         ("consumer_lag", "topic=hosts partition=0"): 3,
-        ("last_event_time_seconds", "topic=hosts partition=0"): 1795288499.5,
+        ("last_event_timestamp_seconds", "topic=hosts partition=0"): 1795288499.5,
         ("queue_records", ""): 7,
         ("source_errors_total", ""): 1,
         ("samples_decoded_total", "topic=hosts"): 9,
@@ -88,13 +88,13 @@ def test_every_call_arrives_under_its_name(registry: CollectorRegistry, telemetr
         ("alerts_suppressed_total", "detector=host reason=quiet-hours"): 2,
         ("alert_rate_wanted", "detector=host"): 0.001,
         ("alert_rate_realised", "detector=host"): 0.002,
-        ("alarms_per_day_wanted", "detector=host"): 2.0,  # of four entities
+        ("alarms_per_day_wanted", "detector=host"): 2.0,
         ("alarms_per_day_realised", "detector=host"): 3,
         ("model_info", "detector=host version=v1 kind=vector-autoencoder"): 1,
         ("model_refused_total", "detector=host"): 1,
         ("incidents_opened_total", "detector=host severity=error"): 1,
-        ("incidents_open", "severity=error"): 1,
-        ("incidents_open", "severity=critical"): 0,
+        ("incidents_open", "detector=host severity=error"): 1,
+        ("incidents_open", "detector=host severity=critical"): 0,
         ("explanations_total", "method=occlusion outcome=complete"): 1,
         ("explanations_pending", ""): 5,
         ("adaptations_total", "detector=host what=new-normal"): 1,
@@ -158,16 +158,16 @@ def test_promtool_has_nothing_to_say(registry: CollectorRegistry, telemetry: Tel
 
 
 def test_a_partition_that_left_is_forgotten(registry: CollectorRegistry, telemetry: Telemetry) -> None:
-    telemetry.lag({("hosts", 0): 3, ("hosts", 1): 4})
-    telemetry.lag({("hosts", 1): 5, ("maps", 0): 0})
+    telemetry.kafka.lag({("hosts", 0): 3, ("hosts", 1): 4})
+    telemetry.kafka.lag({("hosts", 1): 5, ("maps", 0): 0})
     family = next(f for f in registry.collect() if f.name == "anomalyd_consumer_lag")
     found = {(s.labels["topic"], s.labels["partition"]): s.value for s in family.samples}
     assert found == {("hosts", "1"): 5, ("maps", "0"): 0}
 
 
 def test_a_new_model_takes_the_place_of_the_old(registry: CollectorRegistry, telemetry: Telemetry) -> None:
-    telemetry.model("host", "v1", "vector-autoencoder")
-    telemetry.model("host", "v2", "vector-autoencoder")
+    telemetry.scoring.model("host", "v1", "vector-autoencoder")
+    telemetry.scoring.model("host", "v2", "vector-autoencoder")
     family = next(f for f in registry.collect() if f.name == "anomalyd_model")
     assert [s.labels["version"] for s in family.samples] == ["v2"]
 
@@ -175,13 +175,13 @@ def test_a_new_model_takes_the_place_of_the_old(registry: CollectorRegistry, tel
 def test_a_stage_that_raises_is_measured(registry: CollectorRegistry) -> None:
     ticks = iter([10.0, 10.25])
     telemetry = Telemetry(registry, clock=lambda: next(ticks))
-    with pytest.raises(ZeroDivisionError), telemetry.stage("decode"):
+    with pytest.raises(ZeroDivisionError), telemetry.timing.stage("decode"):
         _ = 1 / 0
     assert registry.get_sample_value("anomalyd_stage_seconds_sum", {"stage": "decode"}) == 0.25
 
 
 def test_a_timestamp_of_the_future_is_no_latency(registry: CollectorRegistry, telemetry: Telemetry) -> None:
-    telemetry.end_to_end(np.array([-5.0, 0.0]))
+    telemetry.timing.end_to_end(np.array([-5.0, 0.0]))
     assert registry.get_sample_value("anomalyd_end_to_end_seconds_sum") == 0
     assert registry.get_sample_value("anomalyd_end_to_end_seconds_bucket", {"le": "0.01"}) == 2
 
@@ -220,3 +220,8 @@ def test_a_batch_counts_as_its_values_one_by_one(batches: list[list[float]]) -> 
     expected = one_by_one.get_sample_value("h_sum")
     assert ours.get_sample_value("h_sum") == pytest.approx(expected)
     assert ours.get_sample_value("h_count") == sum(map(len, batches))
+
+
+def test_the_page_of_metrics_is_what_is_exported() -> None:
+    page = Path(__file__).parents[2] / "docs" / "metrics.md"
+    assert page.read_text() == markdown(), "metrics changed: run `make docs`"

@@ -6,7 +6,7 @@ import re
 
 import msgspec
 
-from anomalyd.daemon.intake.formats.format import Reason
+from anomalyd.daemon.stages import Reason
 from anomalyd.errors import DecodeError
 
 NAMED = 10  # of the bad parts of one message, so that the text stays readable

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 
 from anomalyd.daemon.config.config import InputConfig
-from anomalyd.daemon.intake.formats.format import Reason
+from anomalyd.daemon.stages import Reason
 from anomalyd.errors import DecodeError
 
 # Names seen to be good, so that each is looked at once; forgotten when a producer never repeats itself.

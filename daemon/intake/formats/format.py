@@ -4,26 +4,10 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
-from enum import StrEnum
 
 from anomalyd.daemon.config.config import InputConfig
 from anomalyd.daemon.stages import Record, Sample
 from anomalyd.errors import DecodeError
-
-
-class Reason(StrEnum):
-    """Why a message cannot be used: the stable words of dead letters and of their counter."""
-
-    EMPTY = "empty"
-    TOO_LARGE = "too-large"
-    SYNTAX = "syntax"
-    FIELD = "field"
-    ENTITY = "entity"
-    TIME = "time"
-    CLOCK = "clock"
-    METRICS = "metrics"
-    MAP = "map"
-    INTERNAL = "internal"
 
 
 class Format(ABC):

@@ -13,8 +13,8 @@ from numpy.typing import NDArray
 from anomalyd.daemon.config.config import InputConfig
 from anomalyd.daemon.intake.formats.faults import JSON_FAULTS, Faults, json_fault
 from anomalyd.daemon.intake.formats.fields import Fields
-from anomalyd.daemon.intake.formats.format import Format, Reason
-from anomalyd.daemon.stages import Record, Sample
+from anomalyd.daemon.intake.formats.format import Format
+from anomalyd.daemon.stages import Reason, Record, Sample
 from anomalyd.errors import DecodeError
 
 # Detectors compute in float32, where more than this is infinite. JSON itself has no NaN and no Infinity.

@@ -11,7 +11,7 @@ import re
 from collections.abc import Iterator
 from typing import NamedTuple
 
-from anomalyd.daemon.intake.formats.format import Reason
+from anomalyd.daemon.stages import Reason
 from anomalyd.errors import DecodeError
 
 # Possessive (`++`), so that no text makes the matcher try anything twice.

@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 
 from anomalyd.daemon.config.config import InputConfig
 from anomalyd.daemon.intake.formats.fields import Fields, seconds_or_text
-from anomalyd.daemon.intake.formats.format import Format, Reason
-from anomalyd.daemon.stages import Record, Sample
+from anomalyd.daemon.intake.formats.format import Format
+from anomalyd.daemon.stages import Reason, Record, Sample
 from anomalyd.errors import DecodeError
 
 # A map's header has some 120 bytes; numpy evaluates it as a literal, so a long one is not even looked at.

@@ -6,9 +6,8 @@ from collections.abc import Iterable, Mapping, Sequence
 
 from anomalyd.daemon.intake.formats.faults import Faults
 from anomalyd.daemon.intake.formats.fields import Fields
-from anomalyd.daemon.intake.formats.format import Reason
 from anomalyd.daemon.intake.formats.naming import Series
-from anomalyd.daemon.stages import Record, Sample
+from anomalyd.daemon.stages import Reason, Record, Sample
 from anomalyd.errors import DecodeError
 
 MOST = 3.4e38  # detectors compute in float32, where more than this is infinite

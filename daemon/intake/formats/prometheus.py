@@ -9,11 +9,11 @@ import cramjam
 from anomalyd.daemon.config.config import InputConfig
 from anomalyd.daemon.intake.formats import write_request
 from anomalyd.daemon.intake.formats.fields import Fields
-from anomalyd.daemon.intake.formats.format import Format, Reason
+from anomalyd.daemon.intake.formats.format import Format
 from anomalyd.daemon.intake.formats.naming import Naming, Series
 from anomalyd.daemon.intake.formats.parts import Parts
 from anomalyd.daemon.intake.formats.telegraf_counters import TELEGRAF_COUNTERS_JOINED
-from anomalyd.daemon.stages import Record, Sample
+from anomalyd.daemon.stages import Reason, Record, Sample
 from anomalyd.errors import DecodeError
 
 # Prometheus' own endings of counters, of histograms and summaries; and Telegraf's names, which do not keep

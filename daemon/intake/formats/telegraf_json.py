@@ -10,11 +10,11 @@ import msgspec
 from anomalyd.daemon.config.config import InputConfig
 from anomalyd.daemon.intake.formats.faults import JSON_FAULTS, json_fault
 from anomalyd.daemon.intake.formats.fields import Fields, seconds_of
-from anomalyd.daemon.intake.formats.format import Format, Reason
+from anomalyd.daemon.intake.formats.format import Format
 from anomalyd.daemon.intake.formats.naming import Naming
 from anomalyd.daemon.intake.formats.parts import Parts
 from anomalyd.daemon.intake.formats.telegraf_counters import TELEGRAF_COUNTERS
-from anomalyd.daemon.stages import Record, Sample
+from anomalyd.daemon.stages import Reason, Record, Sample
 from anomalyd.errors import DecodeError
 
 

@@ -17,7 +17,7 @@ import math
 import struct
 from collections.abc import Iterator
 
-from anomalyd.daemon.intake.formats.format import Reason
+from anomalyd.daemon.stages import Reason
 from anomalyd.errors import DecodeError
 
 _DOUBLE = struct.Struct("<d")

@@ -14,10 +14,10 @@ from hypothesis.extra import numpy as some
 from anomalyd.daemon.config.alert_config import AlertPolicy
 from anomalyd.daemon.config.config import DetectorConfig
 from anomalyd.daemon.incidents.tracking import IncidentTracker
-from anomalyd.daemon.scoring.alert_policy import Judgement, Policy, Suppression
+from anomalyd.daemon.scoring.alert_policy import Judgement, Policy
 from anomalyd.daemon.scoring.deviation import DeviationRules
 from anomalyd.daemon.scoring.entity_state import Track
-from anomalyd.daemon.stages import Sample, Scored
+from anomalyd.daemon.stages import Sample, Scored, Suppression
 from anomalyd.detectors.detector import Series, SeriesWindow, TrainingSet
 from anomalyd.detectors.detector_pair import PairScores
 from anomalyd.detectors.model import Scores

@@ -16,9 +16,8 @@ from hypothesis import strategies as st
 
 from anomalyd.daemon.config.config import InputConfig, Limits
 from anomalyd.daemon.intake.formats.fields import Fields, seconds_of
-from anomalyd.daemon.intake.formats.format import Reason
 from anomalyd.daemon.intake.formats.registry import FORMATS, format_of
-from anomalyd.daemon.stages import Record, Sample
+from anomalyd.daemon.stages import Reason, Record, Sample
 from anomalyd.errors import ConfigError, DecodeError
 
 NOW = 1_795_288_500.0

@@ -12,10 +12,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from anomalyd.daemon.config.config import InputConfig
-from anomalyd.daemon.intake.formats.format import Reason
 from anomalyd.daemon.intake.formats.line_protocol import Line, lines, series
 from anomalyd.daemon.intake.formats.registry import format_of
-from anomalyd.daemon.stages import Record, Sample
+from anomalyd.daemon.stages import Reason, Record, Sample
 from anomalyd.errors import DecodeError
 
 NOW = 1_795_288_500.0

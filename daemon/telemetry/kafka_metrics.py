@@ -1,0 +1,61 @@
+"""Metrics of what comes from Kafka and goes to it."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+
+from anomalyd.daemon.telemetry.families import Families, set_partitions
+
+
+class KafkaMetrics:
+    """Records taken, consumer lag, newest event times, connections lost, messages published."""
+
+    def __init__(
+        self, families: Families, *, topics: Collection[str] = (), output_topics: Collection[str] = ()
+    ) -> None:
+        self._consumed = families.counter("records_consumed", "Records taken from Kafka.", "topic")
+        self._lag = families.gauge("consumer_lag", "Records in Kafka not taken yet.", "topic", "partition")
+        self._event_time = families.gauge(
+            "last_event_timestamp_seconds",
+            "Event time of the newest sample, seconds since the epoch.",
+            "topic",
+            "partition",
+        )
+        self._queue = families.gauge("queue_records", "Records taken from Kafka that wait to be scored.")
+        self._source_errors = families.counter("source_errors", "Connections to Kafka lost, or not made.")
+        self._outbox = families.gauge(
+            "outbox_pending", "Messages stored that Kafka has not acknowledged yet."
+        )
+        self._published = families.counter("published", "Messages that Kafka has acknowledged.", "topic")
+        for topic in topics:
+            self._consumed.labels(topic)
+        for topic in output_topics:
+            self._published.labels(topic)
+
+    def consumed(self, topic: str, records: int) -> None:
+        """Count records taken from Kafka."""
+        self._consumed.labels(topic).inc(records)
+
+    def lag(self, records: Mapping[tuple[str, int], int]) -> None:
+        """Set the consumer lag by (topic, partition); partitions that are not named are no longer ours."""
+        set_partitions(self._lag, records)
+
+    def last_event_time(self, seconds: Mapping[tuple[str, int], float]) -> None:
+        """Set the newest event time by (topic, partition); partitions not named are no longer ours."""
+        set_partitions(self._event_time, seconds)
+
+    def queue(self, records: int) -> None:
+        """Set how many records wait to be scored."""
+        self._queue.set(records)
+
+    def source_error(self, errors: int = 1) -> None:
+        """Count connections to Kafka lost, or not made."""
+        self._source_errors.inc(errors)
+
+    def outbox_pending(self, messages: int) -> None:
+        """Set how many stored messages Kafka has not acknowledged."""
+        self._outbox.set(messages)
+
+    def published(self, topic: str, messages: int) -> None:
+        """Count messages that Kafka has acknowledged."""
+        self._published.labels(topic).inc(messages)

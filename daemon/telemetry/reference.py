@@ -1,0 +1,45 @@
+"""The reference of metrics, `docs/metrics.md`, made from the registry by `make docs`."""
+
+from __future__ import annotations
+
+from prometheus_client import CollectorRegistry
+
+from anomalyd.daemon.telemetry.telemetry import Telemetry
+
+_HEAD = """# Metrics
+
+Every metric that the daemon exports at `/metrics`, beside those of its process (`process_...`). This page is
+made from the registry by `make docs`; do not edit it.
+
+| metric | type | labels | meaning |
+|---|---|---|---|
+"""
+
+
+def markdown() -> str:
+    """Give the page."""
+    registry = CollectorRegistry()
+    telemetry = Telemetry(
+        registry, topics=["t"], detectors=["d"], output_topics=["o"], explain_methods=["occlusion"]
+    )
+    # Gauges without a value yet have no sample to read their labels from.
+    telemetry.kafka.lag({("t", 0): 0})
+    telemetry.kafka.last_event_time({("t", 0): 0.0})
+    telemetry.scoring.wanted("d", 0.0)
+    telemetry.scoring.realised("d", rate=0.0, alarms=0, wanted_alarms=0.0)
+    telemetry.scoring.model("d", "v", "k")
+    rows = []
+    for family in registry.collect():
+        if not family.name.startswith("anomalyd_"):
+            continue
+        labels = sorted({name for sample in family.samples for name in sample.labels} - {"le"})
+        suffix = {"counter": "_total", "info": "_info"}.get(family.type, "")
+        rows.append(
+            f"| `{family.name}{suffix}` | {family.type} | {', '.join(f'`{n}`' for n in labels)} "
+            f"| {family.documentation} |"
+        )
+    return _HEAD + "\n".join(sorted(rows)) + "\n"
+
+
+if __name__ == "__main__":
+    print(markdown(), end="")

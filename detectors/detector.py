@@ -5,14 +5,16 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, ClassVar, Literal, Protocol, Self, runtime_checkable
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, Protocol, Self, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
-from torch import Tensor
 
 from anomalyd.detectors.maps.geometry import Geometry
 from anomalyd.verdict import Verdict
+
+if TYPE_CHECKING:  # torch takes two seconds to import, which a command that scores nothing must not pay
+    from torch import Tensor
 
 SampleKind = Literal["vector", "map"]
 

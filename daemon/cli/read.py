@@ -10,11 +10,11 @@ from typing import Annotated, Any
 
 import typer
 
-from anomalyd.assistant.answer import Assistant
 from anomalyd.daemon.cli.options import DEFAULT_CONFIG, MaybeConfig, StoreUrl, store_url
 from anomalyd.daemon.config.config import load_config
 from anomalyd.daemon.terminal import answer_lines, incident_line
 from anomalyd.errors import AnomalydError
+from anomalyd.extras import extra
 from anomalyd.reports.queries import Order, Queries, Selection
 from anomalyd.reports.report import Report, Severity, Status
 
@@ -119,6 +119,8 @@ def ask(
     as_json: Json = False,
 ) -> None:
     """Ask the assistant about the reports; every sentence names the reports it comes from."""
+    from anomalyd.assistant.answer import Assistant
+
     with _queries(config, store) as queries:
         answer = Assistant(queries).ask(question)
     if as_json:
@@ -138,6 +140,9 @@ def dashboard(
     port: Annotated[int, typer.Option(min=0, max=65535, help="The port to listen on.")] = 8501,
 ) -> None:
     """Show the dashboard in a browser; it reads the store and the folder of models only."""
+    with extra("dashboard", "the dashboard"):
+        import streamlit  # noqa: F401
+
     from anomalyd.dashboard.serve import serve
 
     if models is None and store is None:

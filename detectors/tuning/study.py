@@ -23,6 +23,7 @@ from anomalyd.detectors.training import data_sha256
 from anomalyd.detectors.tuning.folds import Fold, judge
 from anomalyd.detectors.tuning.space import Dimension, search_space
 from anomalyd.errors import TrainingError
+from anomalyd.extras import extra
 
 if TYPE_CHECKING:
     import optuna
@@ -137,14 +138,13 @@ def _open(task: _Task, seed: int | None = None) -> optuna.Study:
     """Open the study's file, made if needed.
 
     Raises:
-        TrainingError: Optuna is not installed, or the file is no study's.
+        TrainingError: the file is no study's.
+        MissingExtra: Optuna is not installed.
 
     """
-    try:
+    with extra("tune", "the search for parameters"):
         import optuna
         from optuna.storages.journal import JournalFileBackend
-    except ImportError:
-        raise TrainingError("tuning needs Optuna; install it with `pip install 'anomalyd[tune]'`") from None
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     try:
         return optuna.create_study(

@@ -12,7 +12,8 @@
      │    ├── StoreConflict   another daemon moved these offsets on: this one must start from the store again
      │    └── SchemaError     the database is newer than this code
      ├── QuestionError        a question that names something nobody knows (carries the nearest names)
-     └── BrokerError          a broker that cannot be started or reached
+     ├── BrokerError          a broker that cannot be started or reached
+     └── MissingExtra         a part of anomalyd that is not installed; names the command that installs it
 
 Every message says what is wrong, where, and what to do about it.
 """
@@ -82,3 +83,7 @@ class QuestionError(AnomalydError):
 
 class BrokerError(AnomalydError):
     """A broker cannot be started or reached."""
+
+
+class MissingExtra(AnomalydError):
+    """A part of anomalyd that is installed on demand is missing."""

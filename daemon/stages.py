@@ -77,11 +77,17 @@ class Reason(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class DeadLetter:
-    """A record that could not be used: why (`reason`, a short stable word), and the record itself."""
+    """A record that could not be used: why (`reason`, a short stable word), and the record itself.
+
+    Where only a part of it is bad, `broken` holds that part, as a message of the same format, and `where`
+    says what it was in the record (`line 3`); None: all of it.
+    """
 
     record: Record
     reason: str
     text: str
+    broken: bytes | None = None
+    where: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

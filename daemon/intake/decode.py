@@ -59,5 +59,5 @@ class Decoder:
             else:
                 samples += found
                 if error is not None:
-                    dead.append(DeadLetter(record, error.reason, str(error)))
+                    dead.append(DeadLetter(record, error.reason, str(error), error.broken, error.where))
         return samples, dead

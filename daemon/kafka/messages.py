@@ -20,6 +20,7 @@ Event = Literal["opened", "escalated", "closed", "explained"]
 def dead_letter_entry(letter: DeadLetter, topic: str) -> OutboxEntry:
     """Make the message of a dead letter: the original key, value and headers, and why and where from.
 
+    Where only parts of the record are bad, the value holds these alone, and `anomalyd-part` names them.
     Headers added: `anomalyd-reason`, `anomalyd-text`, `anomalyd-topic`, `anomalyd-partition`,
     `anomalyd-offset`, `anomalyd-timestamp` (Kafka's, milliseconds), and `anomalyd-null-value` where the
     original had no value: it is sent empty, since a message without one would delete in a compacted topic.
@@ -41,8 +42,11 @@ def dead_letter_entry(letter: DeadLetter, topic: str) -> OutboxEntry:
     }
     if record.value is None:
         told["null-value"] = "true"
+    if letter.where is not None:
+        told["part"] = letter.where
     headers += [(PREFIX + name, _bytes(text)) for name, text in told.items()]
-    return OutboxEntry(topic, record.key, record.value or b"", tuple(headers))
+    value = record.value if letter.broken is None else letter.broken
+    return OutboxEntry(topic, record.key, value or b"", tuple(headers))
 
 
 def report_entry(event: Event, incident: Incident, topic: str, narrative: str = "") -> OutboxEntry:

@@ -33,12 +33,17 @@ class DecodeError(AnomalydError):
     """A message cannot be decoded.
 
     `reason` is a short, stable word (it becomes a label of a metric and a header of the dead letter);
-    the text names the field and the remedy.
+    the text names the field and the remedy. `broken` is the part of the message that is, as a message of the
+    same format, and `where` its place in the whole; None: all of it.
     """
 
-    def __init__(self, reason: str, text: str) -> None:
+    def __init__(
+        self, reason: str, text: str, broken: bytes | None = None, where: str | None = None
+    ) -> None:
         super().__init__(text)
         self.reason = reason
+        self.broken = broken
+        self.where = where
 
 
 class TrainingError(AnomalydError):

@@ -13,13 +13,16 @@ from collections.abc import Mapping, Sequence
 import msgspec
 
 from anomalyd.daemon.config.config import InputConfig
-from anomalyd.daemon.intake.formats.faults import JSON_FAULTS, json_fault
+from anomalyd.daemon.intake.formats.faults import JSON_FAULTS, json_array, json_fault
 from anomalyd.daemon.intake.formats.fields import REMEMBERED, Fields
 from anomalyd.daemon.intake.formats.format import Format
+from anomalyd.daemon.intake.formats.json_text import elements, refuse_twice
 from anomalyd.daemon.intake.formats.naming import Naming, Series
 from anomalyd.daemon.intake.formats.parts import Parts
 from anomalyd.daemon.stages import Reason, Record, Sample
 from anomalyd.errors import DecodeError
+
+_KEYS = 10  # of a value list: those below, and `interval`
 
 
 class ValueList(msgspec.Struct, gc=False):
@@ -58,25 +61,28 @@ class Collectd(Format):
         """
         assert record.value is not None
         try:
-            elements = self._split(record.value)
+            found: Sequence[bytes] = list(map(bytes, self._split(record.value)))
         except JSON_FAULTS as error:
-            raise json_fault(error) from None
-        if not elements:
+            found = elements(record.value)
+            if not found:
+                raise json_fault(error) from None
+        if not found:
             raise DecodeError(Reason.EMPTY, "an array without value lists")
-        parts = Parts(record, self._fields, now)
-        for index, raw in enumerate(elements):
-            parts.where = f"element {index}"
+        parts = Parts(record, self._fields, now, json_array)
+        for index, raw in enumerate(found):
+            parts.where, parts.holds = f"element {index}", lambda raw=raw: raw
             try:
                 self._add(parts, self._value_list(raw))
             except DecodeError as error:
                 parts.fault(error)
         return parts.samples()
 
-    def _value_list(self, raw: msgspec.Raw) -> ValueList:
+    def _value_list(self, raw: bytes) -> ValueList:
         try:
             found = self._decode(raw)
         except JSON_FAULTS as error:
             raise json_fault(error) from None
+        refuse_twice(raw, _KEYS)
         if not len(found.values) == len(found.dstypes) == len(found.dsnames):
             raise DecodeError(
                 Reason.FIELD,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable, Sequence
 
 import msgspec
 
@@ -19,20 +20,38 @@ class Faults:
         self._named: list[str] = []
         self._reason = ""
         self._count = 0
+        self._broken: dict[str, bytes] = {}
 
-    def add(self, error: DecodeError, where: str = "") -> None:
-        """Take a fault, and the part it is in, such as `line 3`."""
+    def add(self, error: DecodeError, where: str = "", broken: bytes | None = None) -> None:
+        """Take a fault, the part it is in, such as `line 3`, and what that part holds."""
         self._reason = self._reason or error.reason
         self._count += 1
         if self._count <= NAMED:
             self._named.append(f"{where}: {error}" if where else str(error))
+        if broken is not None:
+            self._broken[where] = broken
 
-    def told(self) -> DecodeError | None:
-        """Give one error that names the first faults and says how many more there are, or None."""
+    def told(self, joined: Callable[[Sequence[bytes]], bytes] | None = None) -> DecodeError | None:
+        """Give one error that names the first faults and says how many more there are, or None.
+
+        `joined` makes a message of the bad parts, which are all that the error carries then.
+        """
         if not self._count:
             return None
         more = [f"and {self._count - NAMED} more"] if self._count > NAMED else []
-        return DecodeError(self._reason, "; ".join(self._named + more))
+        text = "; ".join(self._named + more)
+        if joined is None or not self._broken:
+            return DecodeError(self._reason, text)
+        places = list(self._broken)
+        where = ", ".join(
+            places[:NAMED] + ([f"and {len(places) - NAMED} more"] if len(places) > NAMED else [])
+        )
+        return DecodeError(self._reason, text, joined(list(self._broken.values())), where)
+
+
+def json_array(elements: Sequence[bytes]) -> bytes:
+    """Make an array of elements that may each be anything but JSON."""
+    return b"[" + b",".join(elements) + b"]"
 
 
 def json_fault(error: Exception) -> DecodeError:

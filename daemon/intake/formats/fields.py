@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import hashlib
+import logging
 import math
+import re
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 
@@ -10,8 +13,16 @@ from anomalyd.daemon.config.config import InputConfig
 from anomalyd.daemon.stages import Reason
 from anomalyd.errors import DecodeError
 
+_log = logging.getLogger(__name__)
+
 # Names seen to be good, so that each is looked at once; forgotten when a producer never repeats itself.
 REMEMBERED = 100_000
+
+_HASH = 16  # hexadecimal digits: among a million names the chance that two share them is 3e-8
+
+# Control characters, and halves of surrogate pairs, which no text can be encoded with. Whatever else Unicode
+# has is allowed: counters of Windows are called "%\u00a0temps processeur".
+_NOT_ALLOWED = re.compile("[\x00-\x1f\x7f-\x9f\ud800-\udfff]")
 
 
 class Fields:
@@ -22,6 +33,8 @@ class Fields:
         self._limits = config.limits
         self._entities: dict[str | bytes, str] = {}
         self._metrics: set[str] = set()
+        self._topic = config.topic
+        self._shortens = False
 
     def entity(self, given: str | None, key: bytes | None) -> str:
         """Give the entity: the one the message names, else the input's, else the message key."""
@@ -53,7 +66,7 @@ class Fields:
                 f"no entity: there is no label {' or '.join(labels)}; say which label names it "
                 "(inputs.entity_label), or name it (inputs.entity)",
             )
-        return self.entity(given, None)
+        return self.entity(None if given is None else self._short(given, "entity", Reason.ENTITY), None)
 
     def time(self, given: float | str, now: float) -> float:
         """Give the event time in seconds since the epoch, from seconds or ISO 8601 with a time zone."""
@@ -81,6 +94,13 @@ class Fields:
     def metric_name(self, name: str) -> None:
         """Check the name of a metric."""
         self._check_name(name, "values: metric name", Reason.METRICS)
+
+    def short_metric_name(self, name: str) -> str:
+        """Check the name of a metric, and cut one that is too long.
+
+        It ends with a hash of the whole then, so that it stays the same for ever, and no other's.
+        """
+        return self._short(name, "values: metric name", Reason.METRICS)
 
     def metric_count(self, values: Mapping[str, object]) -> None:
         """Check how many metrics a vector has."""
@@ -110,6 +130,22 @@ class Fields:
             ) from None
         raise DecodeError(Reason.TIME, f"time: {text!r} has no time zone; add Z or an offset such as +01:00")
 
+    def _short(self, name: str, what: str, reason: Reason) -> str:
+        longest = self._limits.name_length
+        if len(name) <= longest or longest <= _HASH + 1:
+            self._check_name(name, what, reason)
+            return name
+        self._check_characters(name, what, reason)
+        short = name[: longest - _HASH - 1] + "~" + hashlib.sha256(name.encode()).hexdigest()[:_HASH]
+        if not self._shortens:
+            self._shortens = True
+            _log.warning(
+                "%s: names of more than %d characters (inputs.limits.name_length) are shortened, as %s "
+                "to %s; inputs.metric_labels says which labels belong to a name",
+                *(self._topic, longest, name, short),
+            )
+        return short
+
     def _check_name(self, name: str, what: str, reason: Reason) -> None:
         if not 0 < len(name) <= self._limits.name_length:
             raise DecodeError(
@@ -117,9 +153,13 @@ class Fields:
                 f"{what} {name[:60]!r} has {len(name)} characters; 1 to {self._limits.name_length} "
                 "(inputs.limits.name_length) are allowed",
             )
-        if not name.isprintable() or name != name.strip():
+        self._check_characters(name, what, reason)
+
+    @staticmethod
+    def _check_characters(name: str, what: str, reason: Reason) -> None:
+        if (bad := _NOT_ALLOWED.search(name)) is not None:
             raise DecodeError(
-                reason, f"{what} {name[:60]!r}: no control characters, no spaces at its ends are allowed"
+                reason, f"{what} {name[:60]!r}: no control characters are allowed, as {bad[0]!r}"
             )
 
 

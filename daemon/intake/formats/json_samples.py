@@ -11,9 +11,10 @@ from msgspec import Meta
 from numpy.typing import NDArray
 
 from anomalyd.daemon.config.config import InputConfig
-from anomalyd.daemon.intake.formats.faults import JSON_FAULTS, Faults, json_fault
+from anomalyd.daemon.intake.formats.faults import JSON_FAULTS, Faults, json_array, json_fault
 from anomalyd.daemon.intake.formats.fields import Fields
 from anomalyd.daemon.intake.formats.format import Format
+from anomalyd.daemon.intake.formats.json_text import elements, refuse_twice
 from anomalyd.daemon.stages import Reason, Record, Sample
 from anomalyd.errors import DecodeError
 
@@ -57,9 +58,14 @@ class JsonSamples(Format):
             message = self._decode(record.value)
         except JSON_FAULTS as error:
             return self._elements(record, _split(record.value, error), now)
-        if type(message) is list:
-            return self._elements(record, message, now)
-        return (self._sample(record, message, now),), None
+        if isinstance(message, Element):
+            refuse_twice(record.value, _keys(message))
+            return (self._sample(record, message, now),), None
+        try:
+            refuse_twice(record.value, sum(map(_keys, message)))
+        except DecodeError:
+            return self._elements(record, elements(record.value), now)
+        return self._elements(record, message, now)
 
     def _sample(self, record: Record, element: Any, now: float) -> Sample:
         values, rows = element.values, element.map
@@ -94,46 +100,53 @@ class JsonSamples(Format):
         return cells
 
     def _elements(
-        self, record: Record, elements: Sequence[Any], now: float
+        self, record: Record, found: Sequence[Any], now: float
     ) -> tuple[Sequence[Sample], DecodeError | None]:
         """Decode the elements of an array each by itself, so that a bad one takes no other with it."""
-        if not elements:
+        if not found:
             raise DecodeError(Reason.EMPTY, "an array without elements")
+        assert record.value is not None
         samples: list[Sample] = []
         faults = Faults()
-        for index, element in enumerate(elements):
+        raws: list[bytes] = []
+        for index, element in enumerate(found):
             try:
-                whole = _element(element) if isinstance(element, msgspec.Raw) else element
+                whole = _element(element) if isinstance(element, bytes) else element
                 samples.append(self._sample(record, whole, now))
             except DecodeError as error:
-                faults.add(error, f"element {index}")
-        told = faults.told()
+                raws = raws or elements(record.value)
+                faults.add(error, f"element {index}", raws[index])
+        told = faults.told(json_array)
         if told is not None and not samples:
             raise told
         return samples, told
 
 
 _element_decoder = msgspec.json.Decoder(Element)
-_array_decoder = msgspec.json.Decoder(list[msgspec.Raw])
 
 
-def _split(value: bytes, error: Exception) -> Sequence[msgspec.Raw]:
+def _split(value: bytes, error: Exception) -> Sequence[bytes]:
     """Split an array of which an element is bad; raise what is wrong with anything else."""
-    if isinstance(error, msgspec.ValidationError):
-        try:
-            return _array_decoder.decode(value)
-        except msgspec.ValidationError:  # not an array
-            raise _described(value, error) from None
-        except JSON_FAULTS as syntax:
-            raise _described(value, syntax) from None
-    raise _described(value, error) from None
+    found = elements(value)
+    if not found:
+        raise _described(value, error) from None
+    return found
 
 
-def _element(raw: msgspec.Raw) -> Element:
+def _element(raw: bytes) -> Element:
     try:
-        return _element_decoder.decode(raw)
+        element = _element_decoder.decode(raw)
     except JSON_FAULTS as error:
-        raise _described(bytes(raw), error) from None
+        raise _described(raw, error) from None
+    refuse_twice(raw, _keys(element))
+    return element
+
+
+def _keys(element: Element) -> int:
+    """Count the keys that were read: those of the object, and those of its values."""
+    given = (element.entity, element.map, element.run, element.lumisection)
+    keys = 1 + sum(each is not None for each in given) + element.partial
+    return keys if element.values is None else keys + 1 + len(element.values)
 
 
 def _described(value: bytes, error: Exception) -> DecodeError:

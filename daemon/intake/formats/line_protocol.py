@@ -33,30 +33,38 @@ _TAG = re.compile(r",((?:[^,=\\]|\\.)++)=((?:[^,\\]|\\.)++)")
 _ESCAPED = re.compile(r"\\([,= ])")
 
 
-class Line(NamedTuple):
-    """One line: where it begins, its head (measurement and tags as they stand), its fields, its timestamp.
+Field = tuple[str, float | bool | str | DecodeError]
+"""Its key, and a number, a bool, "" for any text, or what is wrong with it."""
 
-    A field is a number, a bool, "" for any text, or what is wrong with it.
-    """
+
+class Line(NamedTuple):
+    """One line: where it begins and ends, its head (measurement and tags as they stand), and the rest."""
 
     start: int
+    end: int
     head: str
-    fields: list[tuple[str, float | bool | str | DecodeError]]
+    fields: list[Field]
     timestamp: int | None
 
 
-def lines(text: str) -> Iterator[Line | tuple[int, DecodeError]]:
+class BadLine(NamedTuple):
+    """A line that cannot be read: where it begins and ends, and what is wrong."""
+
+    start: int
+    end: int
+    error: DecodeError
+
+
+def lines(text: str) -> Iterator[Line | BadLine]:
     """Read the lines of a text; of one that cannot be read, say where it begins and what is wrong."""
     at = _blank(text, 0)
     while at < len(text):
         try:
-            line, end = _line(text, at)
+            line: Line | BadLine = _line(text, at)
         except DecodeError as error:
-            yield at, error
-            end = text.find("\n", at) + 1 or len(text)
-        else:
-            yield line
-        at = _blank(text, end)
+            line = BadLine(at, text.find("\n", at) + 1 or len(text), error)
+        yield line
+        at = _blank(text, line.end)
 
 
 def series(head: str) -> tuple[str, dict[str, str]]:
@@ -75,16 +83,19 @@ def series(head: str) -> tuple[str, dict[str, str]]:
         tag = _TAG.match(head, at)
         if tag is None:
             raise DecodeError(Reason.SYNTAX, f"tags: {head[at : at + 60]!r}: `,key=value` is expected")
-        tags[_plain(tag[1])] = _plain(tag[2])
+        key = _plain(tag[1])
+        if key in tags:
+            raise DecodeError(Reason.SYNTAX, f"tag {key[:60]!r} stands twice; each may stand once")
+        tags[key] = _plain(tag[2])
         at = tag.end()
     return measurement, tags
 
 
-def _line(text: str, start: int) -> tuple[Line, int]:
+def _line(text: str, start: int) -> Line:
     head = _HEAD.match(text, start)
     if head is None:
         raise _expected(text, start, "a measurement, its tags, a space and its fields")
-    fields: list[tuple[str, float | bool | str | DecodeError]] = []
+    fields: list[Field] = []
     at = head.end() - 1
     while at == head.end() - 1 or text[at : at + 1] == ",":
         field = _FIELD.match(text, at + 1)
@@ -95,7 +106,7 @@ def _line(text: str, start: int) -> tuple[Line, int]:
     end = _END.match(text, at)
     if end is None:
         raise _expected(text, at, "a whole number of s, ms, us or ns, and the end of the line,")
-    return Line(start, head[1], fields, None if end[1] is None else int(end[1])), end.end()
+    return Line(start, end.end(), head[1], fields, None if end[1] is None else int(end[1]))
 
 
 def _value(field: re.Match[str]) -> float | bool | str | DecodeError:

@@ -124,8 +124,7 @@ class Naming:
         self._count()
         if not self._taken.fit(bare, name) or self._ignored.fit(bare, name):
             return None
-        self._fields.metric_name(name)
-        return Metric(name, self._counters.fit(bare, name))
+        return Metric(self._fields.short_metric_name(name), self._counters.fit(bare, name))
 
     def _tells(self, label: str) -> bool:
         return label not in PLACES if self._wanted is None else label in self._wanted

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 
 from anomalyd.daemon.intake.formats.faults import Faults
 from anomalyd.daemon.intake.formats.fields import Fields
@@ -16,11 +16,20 @@ MOST = 3.4e38  # detectors compute in float32, where more than this is infinite
 class Parts:
     """Gathers what one record says; what is bad is told, and the rest is used.
 
-    `where` is the part that is being read, such as `line 3`; a fault is told with it.
+    `where` is the part that is being read, such as `line 3`, and `holds` gives what it holds; a fault is told
+    with them. `joined` makes a message of several parts: that of the bad ones becomes the dead letter.
     """
 
-    def __init__(self, record: Record, fields: Fields, now: float) -> None:
+    def __init__(
+        self,
+        record: Record,
+        fields: Fields,
+        now: float,
+        joined: Callable[[Sequence[bytes]], bytes] | None = None,
+    ) -> None:
         self.where = ""
+        self.holds: Callable[[], bytes] | None = None
+        self._joined = joined
         self._faults = Faults()
         self._record = record
         self._fields = fields
@@ -29,7 +38,7 @@ class Parts:
 
     def fault(self, error: DecodeError) -> None:
         """Take what is wrong with the part that is being read."""
-        self._faults.add(error, self.where)
+        self._faults.add(error, self.where, None if self.holds is None else self.holds())
 
     def add(
         self,
@@ -63,6 +72,8 @@ class Parts:
             if type(value) is str:
                 continue
             try:
+                if isinstance(value, DecodeError):
+                    raise value
                 metric = series.metric(field)
                 if metric is None:
                     continue
@@ -108,7 +119,7 @@ class Parts:
                     counters=counters or None,
                 )
             )
-        told = self._faults.told()
+        told = self._faults.told(self._joined)
         if told is not None and not samples:
             raise told
         return samples, told
@@ -120,8 +131,6 @@ def _number(value: object, name: str) -> float | None:
         if -MOST <= value <= MOST:
             return value
         raise DecodeError(Reason.FIELD, f"{name}: {value!s:.40} is beyond ±{MOST:g}, the range of float32")
-    if isinstance(value, DecodeError):
-        raise value
     if value is None or type(value) is bool:
         return None if value is None else float(value)
     raise DecodeError(

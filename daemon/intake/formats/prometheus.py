@@ -52,9 +52,10 @@ class Prometheus(Format):
         assert record.value is not None
         # All of it is read before any is used: bytes that break off in the middle are not to be trusted.
         found = list(write_request.series(self._decompress(record.value)))
-        parts = Parts(record, self._fields, now)
+        parts = Parts(record, self._fields, now, _compressed)
         for index, (raw, samples) in enumerate(found):
             parts.where = f"series {index}"
+            parts.holds = lambda raw=raw, samples=samples: write_request.request([(raw, samples)])
             for value, milliseconds in samples:
                 try:
                     series = self._naming.known(raw) or self._learn(raw)
@@ -85,3 +86,8 @@ class Prometheus(Format):
         if not name:
             raise DecodeError(Reason.METRICS, f"a series without a label __name__: {dict(labels)!s:.100}")
         return self._naming.learn(raw, name, labels)
+
+
+def _compressed(requests: Sequence[bytes]) -> bytes:
+    """Make one message of requests: one behind the other they are one request."""
+    return bytes(cramjam.snappy.compress_raw(b"".join(requests)))

@@ -8,14 +8,17 @@ from typing import Any
 import msgspec
 
 from anomalyd.daemon.config.config import InputConfig
-from anomalyd.daemon.intake.formats.faults import JSON_FAULTS, json_fault
+from anomalyd.daemon.intake.formats.faults import JSON_FAULTS, json_array, json_fault
 from anomalyd.daemon.intake.formats.fields import Fields, seconds_of
 from anomalyd.daemon.intake.formats.format import Format
+from anomalyd.daemon.intake.formats.json_text import elements, json_object, members, refuse_twice
 from anomalyd.daemon.intake.formats.naming import Naming
 from anomalyd.daemon.intake.formats.parts import Parts
 from anomalyd.daemon.intake.formats.telegraf_counters import TELEGRAF_COUNTERS
 from anomalyd.daemon.stages import Reason, Record, Sample
 from anomalyd.errors import DecodeError
+
+_FIELDS = ("name", "tags", "fields", "timestamp")
 
 
 class Message(msgspec.Struct, gc=False):
@@ -47,7 +50,7 @@ class TelegrafJson(Format):
 
         """
         assert record.value is not None
-        parts = Parts(record, self._fields, now)
+        parts = Parts(record, self._fields, now, _batch)
         message = self._message(record.value)
         if message.metrics is None:
             self._add(parts, message)
@@ -55,7 +58,7 @@ class TelegrafJson(Format):
         if not message.metrics:
             raise DecodeError(Reason.EMPTY, "metrics: a batch without metrics")
         for index, raw in enumerate(message.metrics):
-            parts.where = f"metrics[{index}]"
+            parts.where, parts.holds = f"metrics[{index}]", lambda raw=raw: bytes(raw)
             try:
                 self._add(parts, self._message(raw))
             except DecodeError as error:
@@ -64,9 +67,13 @@ class TelegrafJson(Format):
 
     def _message(self, raw: bytes | msgspec.Raw) -> Message:
         try:
-            return self._decode(raw)
+            message = self._decode(raw)
         except JSON_FAULTS as error:
-            raise json_fault(error) from None
+            return _piecewise(bytes(raw), json_fault(error))
+        if message.metrics is None:
+            keys = len(_FIELDS) + len(message.tags or ()) + len(message.fields or ())
+            refuse_twice(bytes(raw), keys)
+        return message
 
     def _add(self, parts: Parts, metric: Message) -> None:
         if not metric.name or metric.fields is None:
@@ -80,3 +87,44 @@ class TelegrafJson(Format):
         series = self._naming.known(key) or self._naming.learn(key, metric.name, tags)
         at = metric.timestamp
         parts.add(series, at if isinstance(at, str) else seconds_of(at), metric.fields.items())
+
+
+def _piecewise(raw: bytes, fault: DecodeError) -> Message:
+    """Read what can be read of a message that is no JSON, or holds a bad number: its parts by themselves.
+
+    Raises:
+        DecodeError: `fault`, unless no more is wrong than values of fields, or metrics of a batch.
+
+    """
+    given = members(raw)
+    batch = elements(given.get(b'"metrics"', b""))
+    if batch:
+        return Message(metrics=list(map(msgspec.Raw, batch)))
+    fields: dict[str, Any] = {}
+    try:
+        message = _decode_rest(json_object({k: v for k, v in given.items() if k != b'"fields"'}))
+        for key, value in members(given.get(b'"fields"', b"")).items():
+            fields[msgspec.json.decode(key, type=str)] = _value(value)
+    except JSON_FAULTS:
+        raise fault from None
+    bad = sum(isinstance(value, DecodeError) for value in fields.values())
+    if bad == len(fields):
+        raise fault
+    if not bad:
+        fields[""] = fault  # something between the fields
+    return msgspec.structs.replace(message, fields=fields)
+
+
+_decode_rest = msgspec.json.Decoder(Message).decode
+
+
+def _value(raw: bytes) -> Any:
+    try:
+        return msgspec.json.decode(raw)
+    except JSON_FAULTS as error:
+        return json_fault(error)
+
+
+def _batch(metrics: Sequence[bytes]) -> bytes:
+    """Make a batch of metrics that may each be anything but JSON."""
+    return b'{"metrics":' + json_array(metrics) + b"}"

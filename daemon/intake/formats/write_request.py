@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import math
 import struct
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from anomalyd.daemon.stages import Reason
 from anomalyd.errors import DecodeError
@@ -57,6 +57,27 @@ def series(message: bytes) -> Iterator[tuple[bytes, list[tuple[float | None, int
         raise DecodeError(Reason.SYNTAX, f"not a WriteRequest: {error}") from None
 
 
+def request(found: Sequence[tuple[bytes, list[tuple[float | None, int]]]]) -> bytes:
+    """Make a WriteRequest of series as `series` yields them; a missing value is a NaN again."""
+    out = bytearray()
+    for labels_, samples in found:
+        body = bytearray(labels_)
+        for value, milliseconds in samples:
+            sample = b"\x09" + _DOUBLE.pack(math.nan if value is None else value)
+            sample += b"\x10" + _encoded(milliseconds % 2**64)
+            body += b"\x12" + _encoded(len(sample)) + sample
+        out += b"\x0a" + _encoded(len(body)) + body
+    return bytes(out)
+
+
+def _encoded(number: int) -> bytes:
+    out = bytearray()
+    while number > 127:
+        out.append(number & 127 | 128)
+        number >>= 7
+    return bytes([*out, number])
+
+
 def labels(raw: bytes) -> dict[str, str]:
     """Read the labels that `series` has left as bytes.
 
@@ -70,6 +91,8 @@ def labels(raw: bytes) -> dict[str, str]:
         while at < end:
             start, at = _span(raw, at + 1, end)
             name, value = _label(raw, start, at)
+            if name in found:
+                raise ValueError(f"label {name[:60]!r} stands twice; each may stand once")
             found[name] = value
     except (IndexError, ValueError) as error:  # UnicodeDecodeError is a ValueError
         raise DecodeError(Reason.SYNTAX, f"labels {raw[:60]!r}: {error}") from None

@@ -138,7 +138,6 @@ def test_hosts_that_never_repeat_are_not_remembered_for_ever(monkeypatch: pytest
         ([value_list(time="now")], "field", r"\$\.time"),
         ([value_list(host="")], "entity", "no label host"),
         ([value_list(host="a\tb")], "entity", "control"),
-        ([value_list(plugin="a" * 201)], "metrics", "name_length"),
     ],
 )
 def test_what_is_refused(decoder: Format, message: Any, reason: str, text: str) -> None:

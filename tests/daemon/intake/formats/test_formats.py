@@ -121,7 +121,7 @@ def test_the_entity_is_the_messages_or_the_inputs_or_the_key() -> None:
         (vector(values={"a\0": 1}), "metrics", "control"),
         (vector(entity=""), "entity", "0 characters"),
         (vector(entity="a\x1b[31m"), "entity", "control"),
-        (vector(entity=" a"), "entity", "ends"),
+        (vector(entity="a\x9b"), "entity", "control"),
         (vector(entity=5), "field", r"\$\.entity"),
         (vector(time=True), "field", r"\$\.time"),
         (vector(time="2026-11-21T19:06:00"), "time", "no time zone; add Z"),

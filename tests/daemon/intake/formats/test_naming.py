@@ -162,11 +162,24 @@ def test_two_series_share_no_name(one: Any, other: Any) -> None:
     assert (told[0] == told[1]) is (one == other)
 
 
-def test_a_name_that_is_not_allowed_is_told_with_the_limit() -> None:
-    series = learn(limits=Limits(name_length=20))
-    with pytest.raises(DecodeError, match=r"21 characters.*name_length"):
-        series.metric("1234567")
-    assert series.metric("123456") is not None
+def test_a_long_name_is_shortened_and_stays_its_own(caplog: pytest.LogCaptureFixture) -> None:
+    config = InputConfig(topic="pods", format="prometheus", limits=Limits(name_length=40))
+    found = Naming(config, Fields(config), ("instance",), ())
+    names = []
+    for number in range(3):
+        series = found.learn(number, "container_cpu", {"instance": "n1", "image": "a" * 300 + str(number)})
+        metric = series.metric("")
+        assert metric is not None
+        names.append(metric.name)
+    assert names[0].startswith("container_cpu{image=aaa~")
+    assert len(set(names)) == 3
+    assert all(len(name) == 40 for name in names)
+    assert [r.getMessage()[:5] for r in caplog.records] == ["pods:"]  # told once
+    assert "name_length" in caplog.text
+    assert found.learn("long", "up", {"instance": "pod-" * 50}).entity.startswith("pod-pod-pod-pod-pod-pod~")
+
+
+def test_a_name_that_is_not_allowed_is_told() -> None:
     with pytest.raises(DecodeError, match="control"):
         learn().metric("a\nb")
 

@@ -63,28 +63,45 @@ def best_f1(score: Scores, label: Labels) -> float:
     return float(np.max(2.0 * hits / (alerts + hits[-1])))
 
 
-def vus_pr(score: Scores, label: Labels, buffer: int = VUS_BUFFER) -> float:
-    """Volume under the precision-recall surface over buffers of 0 to `buffer` rows.
+def vus_pr(score: Scores, label: Labels, buffer: int = VUS_BUFFER, thresholds: int = 250) -> float:
+    """Volume under the precision-recall surface over buffers of 0 to `buffer` rows, as TSB-AD computes it.
 
-    Paparrizos et al., "Volume under the surface", PVLDB 15(11), 2022: labels fade out over half a buffer on
-    both sides of an event, recall is multiplied by the share of events seen at all. All thresholds are used
-    (the published code samples 250).
+    `generate_curve(label, score, 100, "opt", 250)` of Liu and Paparrizos, "The elephant in the room", NeurIPS
+    2024, after Paparrizos et al., "Volume under the surface", PVLDB 15(11), 2022: labels fade out over half a
+    buffer on both sides of an event, recall is multiplied by the share of events seen at all, and the curve
+    is sampled at `thresholds` scores.
     """
     if not label.any():
         return math.nan
     order = np.argsort(-score, kind="stable")
     ranked = score[order]
-    last = np.flatnonzero(np.append(np.diff(ranked) != 0, True))
+    at = ranked[np.linspace(0, len(score) - 1, thresholds).astype(int)]
+    alerts = np.searchsorted(-ranked, -at, side="right")
+    events, inside = events_of(label), (label > 0)[order]
     areas = []
     for length in range(buffer + 1):
-        soft = _faded(label, length)
-        positives = (label.sum() + soft.sum()) / 2.0
-        peaks = np.sort([score[start:end].max() for start, end in events_of((soft > 0).astype(np.uint8))])
-        seen = 1.0 - np.searchsorted(peaks, ranked[last], side="left") / len(peaks)
-        hits = np.cumsum(soft[order])[last]
-        recall = np.minimum(hits / positives, 1.0) * seen
-        areas.append(np.sum(np.diff(recall, prepend=0.0) * hits / (last + 1.0)))
+        soft = _faded(label, length)[order]
+        hits = np.cumsum(soft)[alerts - 1]
+        # Rows beside an event count as positives only where they alert.
+        beside = np.cumsum(np.where(inside, 0.0, soft))[alerts - 1]
+        regions = _joined(events, length // 2, len(label))
+        peaks = np.sort([score[start:end].max() for start, end in regions])
+        seen = 1.0 - np.searchsorted(peaks, at, side="left") / len(peaks)
+        recall = np.minimum(hits / (label.sum() + beside / 2.0), 1.0) * seen
+        areas.append(np.sum(np.diff(recall, prepend=0.0) * hits / alerts))
     return float(np.mean(areas))
+
+
+def _joined(events: Events, margin: int, rows: int) -> list[tuple[int, int]]:
+    """Widen events by `margin` rows on both sides; those that touch become one."""
+    joined = [events[0]]
+    for start, end in events[1:]:
+        first, last = joined[-1]
+        if last - 1 + margin < start - margin:
+            joined.append((start, end))
+        else:
+            joined[-1] = (first, end)
+    return [(max(start - margin, 0), min(end + margin, rows)) for start, end in joined]
 
 
 def _faded(label: Labels, length: int) -> NDArray[np.float64]:

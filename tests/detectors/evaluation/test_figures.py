@@ -31,7 +31,7 @@ def test_a_perfect_ranking_is_one_everywhere() -> None:
         assert figure(perfect, LABEL) == 1.0
     # With a buffer the rows beside an event count too, which this score does not alert.
     assert figures.vus_pr(perfect, LABEL, buffer=0) == 1.0
-    assert figures.vus_pr(perfect, LABEL, buffer=4) < 1.0
+    assert figures.vus_pr(perfect, LABEL, buffer=4) == pytest.approx(1.0)
 
 
 def test_average_precision_by_hand() -> None:
@@ -58,19 +58,28 @@ def test_vus_multiplies_recall_by_the_share_of_events_seen() -> None:
     assert figures.vus_pr(score, LABEL, buffer=0) == pytest.approx(1 / 3 + 2 / 3 * 3 / 8)
 
 
-def test_vus_lets_labels_fade_out_over_half_a_buffer() -> None:
+def test_vus_counts_rows_beside_an_event_in_part() -> None:
     label = np.zeros(9, dtype=np.uint8)
     label[4] = 1
     score = np.zeros(9)
     score[3] = 5.0  # one row early: point-wise a false alarm, in the buffer of 2 nearly right
     fade = math.sqrt(1 - 1 / 2)
-    positives = (1 + 1 + 2 * fade) / 2
     # First threshold: one alert that holds `fade`; last: nine that hold 1 + 2 fade, recall capped at 1.
-    recall = fade / positives
+    recall = fade / (1 + fade / 2)
     last = (1 + 2 * fade) / 9
     expected = recall * fade + (1 - recall) * last
     two_buffers = [figures.vus_pr(score, label, buffer=b) for b in (0, 1, 2)]
     assert two_buffers[2] * 3 - two_buffers[1] * 2 == pytest.approx(expected)
+
+
+@pytest.mark.parametrize(("seed", "expected"), [(0, 0.6707), (1, 1.0), (2, 1.0)])
+def test_vus_is_that_of_tsb_ad(seed: int, expected: float) -> None:
+    """What `generate_curve(label, score, 100, "opt", 250)` of TSB-AD 1.5 gives."""
+    label = np.zeros(3000, dtype=np.uint8)
+    for start, end in ((500, 540), (1200, 1210), (2000, 2300)):
+        label[start:end] = 1
+    score = np.random.default_rng(seed).random(3000) + 0.5 * (1 + seed) * label
+    assert figures.vus_pr(score, label) == pytest.approx(expected, abs=5e-5)
 
 
 @given(st.lists(st.tuples(st.floats(0, 5), st.booleans()), min_size=2, max_size=60), st.integers(0, 8))

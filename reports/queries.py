@@ -17,7 +17,7 @@ from anomalyd.errors import QuestionError
 from anomalyd.reports.adaptation import Adaptation
 from anomalyd.reports.evidence import decode
 from anomalyd.reports.feedback import OperatorFeedback
-from anomalyd.reports.quality import FlagRange
+from anomalyd.reports.quality import FlagRange, Override
 from anomalyd.reports.report import Evidence, Explanation, Report, SeenBy, Severity, Status
 from anomalyd.reports.step import Activity, Point
 from anomalyd.reports.storage import tables as t
@@ -28,7 +28,7 @@ from anomalyd.reports.storage.feedback_repository import (
     find_adaptation,
     word_of,
 )
-from anomalyd.reports.storage.flag_repository import read_flags
+from anomalyd.reports.storage.flag_repository import read_flags, read_overrides
 from anomalyd.reports.storage.maintenance import Window, read_windows
 from anomalyd.reports.storage.rows import explanation_of, report_columns, report_of
 from anomalyd.reports.storage.schema import check
@@ -269,6 +269,11 @@ class Queries:
         with self._database.reading() as connection:
             return read_flags(connection, run)
 
+    def overrides(self) -> list[Override]:
+        """Give every flag that a person set, of all runs, in the order in which they were set."""
+        with self._database.reading() as connection:
+            return read_overrides(connection)
+
     def activity(self, since: float | None = None, until: float | None = None) -> dict[str, Activity]:
         """Give what each entity sent within since <= t < until (event times, seconds since the epoch).
 
@@ -291,6 +296,12 @@ class Queries:
         """Give the event time of the latest sample of all, None if nothing was received yet."""
         with self._database.reading() as connection:
             return connection.execute(select(func.max(t.activity.c.last))).scalar_one_or_none()
+
+    def revisions(self) -> list[tuple[str, int]]:
+        """Give (id, revision) of every report: what changed since one looked last."""
+        with self._database.reading() as connection:
+            rows = connection.execute(select(_r.id, _r.revision))
+            return [(report_id, revision) for report_id, revision in rows]
 
     def narratives(self, limit: int) -> list[tuple[str, str]]:
         """Give (id, narrative) of the latest `limit` reports, latest first."""

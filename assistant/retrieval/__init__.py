@@ -1,0 +1,1 @@
+"""Finding passages: by their words and by what they mean."""

@@ -155,7 +155,7 @@ def daemon(broker: LocalBroker, stream: Stream, folder: Path, group: str) -> flo
     telemetry = Telemetry.for_config(config, registry)
     library = ModelLibrary(folder / "models")
     store = Store.open(f"sqlite:///{folder / group}.db")
-    source = TimedSource(config.kafka, [stream.name], lambda: service.stored_offsets())
+    source = TimedSource(config.kafka, [stream.name])
     ended = consumed = 0.0
 
     def after_step() -> None:

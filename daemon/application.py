@@ -55,9 +55,7 @@ class Daemon:
         self._queries = Queries.open(url)
         library = ModelLibrary(Path(config.store.models))
         self._active_models = [ActiveModel(detector, library, self._refused) for detector in config.detectors]
-        self._source = KafkaSource(
-            config.kafka, [i.topic for i in config.inputs], lambda: self._service.stored_offsets()
-        )
+        self._source = KafkaSource(config.kafka, [i.topic for i in config.inputs])
         self._publisher = Publisher(self._store, config.kafka)
         self._explainer = Explainer(
             self._store,

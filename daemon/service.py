@@ -66,8 +66,11 @@ class Source(Protocol):
     def take(self, timeout_s: float) -> PollResult | None:
         """Wait for what comes next."""
 
+    def start_at(self, offsets: Mapping[Partition, int]) -> None:
+        """Say where the partitions begin that were told as assigned."""
+
     def rewind(self) -> None:
-        """Start every partition again at its stored offset."""
+        """Tell all partitions as lost and assigned anew."""
 
     def committed(self, offsets: Mapping[Partition, int]) -> None:
         """Note that the store has it up to here."""
@@ -138,14 +141,6 @@ class Service:
         self._next_refresh = 0.0
         self._stopping = False
 
-    def stored_offsets(self) -> Mapping[Partition, int]:
-        """Give the store's next offset by partition; the source asks this when partitions are assigned."""
-        self._stored = self._store.offsets(self._config.kafka.group)
-        # After the offsets, never before: what another daemon stores in between moves the offsets on, and
-        # then our next step is refused. The other way round its memory would be missed unnoticed.
-        self._recall()
-        return self._stored
-
     @property
     def newest_events(self) -> Mapping[Partition, float]:
         """The newest event time taken through, by partition, seconds since the epoch."""
@@ -182,16 +177,26 @@ class Service:
         self._refresh()
         polled = self._source.take(timeout_s)
         if polled is not None and (polled.assigned or polled.revoked):
-            if self._read.keys() - polled.assigned - polled.revoked:
-                # What waits of the partitions that stay is forgotten with the rest: read it again.
-                self._source.rewind()
-            self._forget()
+            self._begin(polled)
+            return True
         batches = polled.batches if polled is not None else ()
         arrivals = self._intake.take(batches, self._stored, self._clock(), self._source.behind())
         if not batches and not arrivals.samples:
             return polled is not None
         self._process(batches, arrivals)
         return True
+
+    def _begin(self, polled: PollResult) -> None:
+        """Start from the store: partitions came or went."""
+        if self._read.keys() - polled.assigned - polled.revoked:
+            # What waits of the partitions that stay is forgotten with the rest: read it again.
+            self._source.rewind()
+        self._forget()
+        self._stored = dict(self._store.offsets(self._config.kafka.group))
+        # After the offsets, never before: what another daemon stores in between moves the offsets on, and
+        # then our next step is refused. The other way round what it remembers would be missed unnoticed.
+        self._intake.restore(self._store)
+        self._source.start_at(self._stored)
 
     def _refresh(self) -> None:
         if self._stopwatch() < self._next_refresh:
@@ -352,10 +357,6 @@ class Service:
         """Drop all that is not in the store: partitions came or went, or a step was not kept."""
         self._entity_states.forget_all()
         self._retention.forget()
+        self._intake.forget()
         self._read.clear()
         self._newest.clear()
-        self._recall()
-
-    def _recall(self) -> None:
-        """Fetch from the store what must be known before a partition is read on."""
-        self._intake.restore(self._store)

@@ -112,6 +112,12 @@ class Intake:
         self._presence.restore(store.entity_states(PRESENCE))
         self._reported.restore(store.entity_states(TOLD))
 
+    def forget(self) -> None:
+        """Forget everything that was taken, until `restore` tells what is stored."""
+        self._aligner.restore({})
+        self._presence.restore({})
+        self._reported.restore({})
+
     def tell(self, arrivals: Arrivals) -> None:
         """Tell those who watch what is stored now."""
         for letter in arrivals.dead:

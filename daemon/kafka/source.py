@@ -6,14 +6,15 @@ and a partition that is assigned is sought to its stored offset before a record 
 The taker's side of the bargain (one thread, the service loop):
 
     while running:
-        delivery = source.take(timeout_s)      # the previous delivery is dealt with: committed, or forgotten
-        if delivery is None: continue
-        if delivery.revoked or delivery.assigned:
+        polled = source.take(timeout_s)    # what was polled before is dealt with: committed, or forgotten
+        if polled is None: continue
+        if polled.revoked or polled.assigned:
             forget everything of these partitions that is not in the store; there are no records yet
-        for batch in delivery.batches: ...
+            source.start_at(offsets)       # the stored ones, read now: nothing is under way
+        for batch in polled.batches: ...
 
-A delivery is either news of partitions or records, in the order things happened. Stored offsets are read, in
-the taker's thread, by the `take` that follows the news: at that moment nothing of the taker is under way.
+What is taken is either news of partitions or records, in the order things happened. No record of a partition
+is handed out before `start_at` has said where it begins.
 """
 
 from __future__ import annotations
@@ -51,7 +52,6 @@ class KafkaSource:
     Arguments:
         config: the brokers, the group, and how much may wait in the queue.
         topics: what to read.
-        stored_offsets: the report store's next offset by (topic, partition); called in the taker's thread.
         clock: monotonic seconds.
         consumer_factory: KafkaConsumer, or one that behaves like it.
         before_joining: ends what an earlier life of this daemon left in the group.
@@ -63,7 +63,6 @@ class KafkaSource:
         self,
         config: KafkaConfig,
         topics: Sequence[str],
-        stored_offsets: Callable[[], Mapping[Partition, int]],
         *,
         clock: Callable[[], float] = time.monotonic,
         consumer_factory: Callable[..., Any] = KafkaConsumer,
@@ -72,7 +71,6 @@ class KafkaSource:
     ) -> None:
         self._config = config
         self._topics = list(topics)
-        self._stored_offsets = stored_offsets
         self._clock = clock
         self._consumer_factory = consumer_factory
         self._before_joining = before_joining
@@ -107,15 +105,10 @@ class KafkaSource:
         self._thread.start()
 
     def take(self, timeout_s: float, max_records: int | None = None) -> PollResult | None:
-        """Wait for what comes next; None when nothing did. Calling it says: the last delivery is dealt with.
+        """Wait for what comes next; None when nothing did. Calling it says: what was taken is dealt with.
 
         At most `max_records` (by default `max_poll_records`) are handed out, save that a batch stays whole.
-
-        Raises:
-            StoreError: from `stored_offsets`; nothing is lost, take again.
-
         """
-        self._place_news()
         limit = max_records or self._config.max_poll_records
         with self._changed:
             self._changed.wait_for(lambda: self._queue or self._news(), timeout_s)
@@ -123,6 +116,16 @@ class KafkaSource:
                 return self._tell()
             batches = self._queue.take(limit)
             return PollResult(batches, generation=self._generation) if batches else None
+
+    def start_at(self, offsets: Mapping[Partition, int]) -> None:
+        """Say where the partitions begin that were told as assigned: the store's next offset of each.
+
+        A partition that `offsets` does not name begins where `StartOffsets` has it. One that was lost since
+        it was told is announced anew, and waits for that.
+        """
+        with self._changed:
+            for place in self._known - self._placed - self._lost - self._seeks.keys():
+                self._seeks[place] = offsets.get(place)
 
     def rewind(self) -> None:
         """Start every partition again at its stored offset: another daemon has moved the offsets on.
@@ -195,18 +198,6 @@ class KafkaSource:
         self._lost.clear()
         self._generation += 1
         return PollResult((), assigned, revoked, self._generation)
-
-    def _place_news(self) -> None:
-        """Ask the store where the partitions start that the last delivery announced."""
-        with self._changed:
-            wanting = self._known - self._placed - self._lost - self._seeks.keys()
-        if not wanting:
-            return
-        stored = self._stored_offsets()
-        with self._changed:
-            # Between the two locks some may have gone, and come again: those are announced anew first.
-            for place in wanting & self._known - self._lost:
-                self._seeks[place] = stored.get(place)
 
     def _forget(self, places: set[Partition]) -> None:
         """Drop what is queued of these partitions, and what was known of their place."""

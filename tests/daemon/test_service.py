@@ -56,12 +56,11 @@ class Replay:
     """A source over records in memory. Like the real one it starts where the store says, and tells of
     partitions that come and go in a delivery of its own. Verbs act on the next `take`."""
 
-    def __init__(self, logs: Logs, stored_offsets: Callable[[], Mapping[Partition, int]], size: int) -> None:
+    def __init__(self, logs: Logs, size: int) -> None:
         self._logs = logs
-        self._stored_offsets = stored_offsets
         self._size = size
         self._positions: dict[Partition, int] = {}
-        self._new, self._lost = set(logs), set[Partition]()
+        self._new, self._lost, self._announced = set(logs), set[Partition](), set[Partition]()
         self.committed_offsets: dict[Partition, int] = {}
         self.rewinds = 0
 
@@ -77,18 +76,22 @@ class Replay:
         return PollResult(tuple(batches)) if batches else None
 
     def _news(self) -> PollResult:
-        stored = self._stored_offsets()
         news = PollResult(assigned=frozenset(self._new), revoked=frozenset(self._lost))
         for place in self._lost:
-            del self._positions[place]
-        self._positions |= {place: stored.get(place, 0) for place in self._new}
+            self._positions.pop(place, None)
+        self._announced = (self._announced - self._lost) | self._new
         self._new, self._lost = set(), set()
         return news
 
+    def start_at(self, offsets: Mapping[Partition, int]) -> None:
+        self._positions |= {place: offsets.get(place, 0) for place in self._announced - self._new}
+        self._announced.clear()
+
     def rewind(self) -> None:
         self.rewinds += 1
-        self._lost |= set(self._positions)
-        self._new |= set(self._positions)
+        self._lost |= set(self._positions) | self._announced
+        self._new |= set(self._positions) | self._announced
+        self._announced.clear()
 
     def behind(self) -> list[Partition]:
         return [place for place, position in self._positions.items() if position < len(self._logs[place])]
@@ -107,7 +110,7 @@ class Replay:
     @property
     def drained(self) -> bool:
         ends = {place: len(log) for place, log in self._logs.items()}
-        return not self._new and not self._lost and self._positions == ends
+        return not self._new and not self._lost and not self._announced and self._positions == ends
 
 
 class Life:
@@ -126,7 +129,7 @@ class Life:
         self.at_turn: Callable[[], None] = lambda: None
         self.at_sleep: Callable[[], None] = lambda: None
         library = ModelLibrary(models)
-        self.source = Replay(logs, lambda: self.service.stored_offsets(), size)
+        self.source = Replay(logs, size)
         self.service = Service(
             config,
             self.source,

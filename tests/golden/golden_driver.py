@@ -89,8 +89,6 @@ class _Log:
 
     def take(self, timeout_s: float) -> PollResult | None:
         if self._stored is None:
-            assert self.service is not None
-            self._stored = dict(self.service.stored_offsets())
             return PollResult(assigned=frozenset((r.topic, r.partition) for r in self._sent))
         some = self._rest[:_RECORDS_AT_ONCE]
         if not some:
@@ -101,6 +99,9 @@ class _Log:
         for record in some:
             by_place.setdefault((record.topic, record.partition), []).append(record)
         return PollResult(tuple(Batch(*place, records) for place, records in by_place.items()))
+
+    def start_at(self, offsets: Mapping[Partition, int]) -> None:
+        self._stored = dict(offsets)
 
     def rewind(self) -> None:
         raise AssertionError("no step of a golden run is refused")

@@ -123,18 +123,19 @@ class Uncalibrated:
 class Source:
     """Records in memory, from the stored offset on."""
 
-    def __init__(self, log: list[Record], offsets: Callable[[], Mapping[tuple[str, int], int]]) -> None:
+    def __init__(self, log: list[Record]) -> None:
         self._log = log
-        self._offsets = offsets
         self._position: int | None = None
 
     def take(self, timeout_s: float) -> PollResult | None:
         if self._position is None:
-            self._position = self._offsets().get(PLACE, 0)
             return PollResult(assigned=frozenset({PLACE}))
         records = self._log[self._position :]
         self._position += len(records)
         return PollResult((Batch(*PLACE, records),)) if records else None
+
+    def start_at(self, offsets: Mapping[tuple[str, int], int]) -> None:
+        self._position = offsets.get(PLACE, 0)
 
     def rewind(self) -> None:
         self._position = None
@@ -177,7 +178,7 @@ class Life:
         self.found: list[Found] = []
         self.active_model = ActiveModel(CONFIG.detectors[0], ModelLibrary(folder / "no models"))
         self.active_model.loaded = pair
-        self.source = Source(log, lambda: self.service.stored_offsets())
+        self.source = Source(log)
         self.service = Service(
             CONFIG,
             self.source,

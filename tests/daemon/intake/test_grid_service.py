@@ -123,23 +123,23 @@ class Reader:
 class Source:
     """Gives so many records of one partition after the other, from the stored offsets on."""
 
-    def __init__(self, logs: Logs, stored_offsets: Callable[[], Mapping[Partition, int]], size: int) -> None:
+    def __init__(self, logs: Logs, size: int) -> None:
         self._logs = logs
-        self._stored_offsets = stored_offsets
         self._size = size
         self._at: dict[Partition, int] | None = None
 
     def take(self, timeout_s: float) -> PollResult | None:
         if self._at is None:
-            stored = self._stored_offsets()
-            self._at = {place: stored.get(place, 0) for place in self._logs}
-            return PollResult(assigned=frozenset(self._at))
+            return PollResult(assigned=frozenset(self._logs))
         if not (behind := self.behind()):
             return None
         place = min(behind, key=lambda p: (self._at or {})[p])
         records = self._logs[place][self._at[place] :][: self._size]
         self._at[place] += len(records)
         return PollResult((Batch(*place, records),))
+
+    def start_at(self, offsets: Mapping[Partition, int]) -> None:
+        self._at = {place: offsets.get(place, 0) for place in self._logs}
 
     def rewind(self) -> None:
         raise AssertionError("nothing goes wrong here")
@@ -188,7 +188,7 @@ class Case:
         library = ModelLibrary(self.root / "models")
         service = Service(
             self.config,
-            Source(self.logs, lambda: service.stored_offsets(), size),
+            Source(self.logs, size),
             store,
             [ActiveModel(detector, library) for detector in self.config.detectors],
             Telemetry.for_config(self.config, registry),

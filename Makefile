@@ -32,6 +32,7 @@ bench: .venv/installed  ## the cost of detectors beside PCA, then messages a sec
 
 docs: .venv/installed  ## pages that are made from the code
 	$(BIN)/python -m anomalyd.daemon.telemetry.reference > docs/metrics.md
+	$(BIN)/python -m typer anomalyd.daemon.cli.app utils docs --name anomalyd --title 'Commands' --output docs/cli.md
 
 clean:
 	rm -rf .venv build dist demo-run src/*.egg-info

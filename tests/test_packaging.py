@@ -20,7 +20,8 @@ ROOMS = ("assistant", "daemon", "dashboard", "detectors", "interpret", "reports"
 
 def _sources() -> set[str]:
     """What a clean clone holds of the rooms, as paths in the wheel."""
-    found = {"anomalyd/__init__.py", "anomalyd/errors.py", "anomalyd/verdict.py", "anomalyd/py.typed"}
+    found = {f"anomalyd/{path.name}" for path in (ROOT / "src" / "anomalyd").glob("*.py*") if path.is_file()}
+    found |= {"anomalyd/py.typed"}
     for room in ROOMS:
         for path in (ROOT / room).rglob("*"):
             if path.suffix in {*SOURCES, ".safetensors", ".json"} and "__pycache__" not in path.parts:

@@ -18,6 +18,7 @@ import logging
 import time
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Protocol
 
 import numpy as np
@@ -120,7 +121,9 @@ class Service:
         self._on_found = on_found
         self._on_step = on_step
         self._on_turn = on_turn
-        self._intake = Intake(config.inputs, Decoder(config.inputs, clock=clock), telemetry)
+        self._intake = Intake(
+            config.inputs, Decoder(config.inputs, clock=clock), telemetry, Path(config.store.models)
+        )
         self._entity_states = EntityStates(store)
         self._retention = SampleRetention(config, store, clock=clock)
         self._scorer = Scorer(watches, self._entity_states, telemetry)
@@ -201,6 +204,7 @@ class Service:
     def _refresh(self) -> None:
         if self._stopwatch() < self._next_refresh:
             return
+        self._intake.refresh()
         windows = self._store.maintenance.windows()
         self._next_refresh = self._stopwatch() + _REFRESH_S
         for name, active_model in self._active_models.items():

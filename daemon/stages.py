@@ -44,7 +44,8 @@ class Sample(msgspec.Struct, frozen=True, gc=False):
     A missing metric is None, a masked cell or a place behind the end of a ragged row is NaN. `partial`:
     these are only some of the entity's metrics at that time, others come in other records. `counters`: which
     of the metrics only ever count up (`align` makes them rates), with the bits after which they wrap around,
-    32 or 64, or 0 where that is not known. `topic`, `partition`, `offset` say where it came from.
+    32 or 64, or 0 where that is not known. `aside`: of metrics with labels that stand not in their names
+    (`label_collisions`), these, as `label=value`. `topic`, `partition`, `offset` say where it came from.
     """
 
     entity: str
@@ -58,6 +59,7 @@ class Sample(msgspec.Struct, frozen=True, gc=False):
     lumisection: int | None = None
     partial: bool = False
     counters: Mapping[str, int] | None = None
+    aside: Mapping[str, tuple[str, ...]] | None = None
 
 
 class Reason(StrEnum):

@@ -21,13 +21,17 @@ from __future__ import annotations
 import heapq
 import struct
 from collections import OrderedDict
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import msgspec
 
 from anomalyd.daemon.intake.alignment import Alignment
-from anomalyd.daemon.intake.join import join
+from anomalyd.daemon.intake.counter_kinds import STATE_NAME as KINDS
+from anomalyd.daemon.intake.counter_kinds import CounterKinds, KindChange, Trained
+from anomalyd.daemon.intake.join import Joiner
+from anomalyd.daemon.intake.label_collisions import STATE_NAME as LABELS
+from anomalyd.daemon.intake.label_collisions import Collision, LabelCollisions
 from anomalyd.daemon.intake.rates import Rates
 from anomalyd.daemon.stages import Sample
 from anomalyd.errors import StoreError
@@ -83,12 +87,22 @@ class Aligner:
         alignments: topic -> its grid and lateness.
         settle_s: for how long a slot waits for a further part, by the clock, but never longer than its
             lateness; 0 where it is known what is still to come.
+        kinds: which metrics count; None: those that the samples say.
+        collisions: tells series of one name apart.
 
     """
 
-    def __init__(self, alignments: Mapping[str, Alignment], settle_s: float = 0.0) -> None:
+    def __init__(
+        self,
+        alignments: Mapping[str, Alignment],
+        settle_s: float = 0.0,
+        kinds: CounterKinds | None = None,
+        collisions: LabelCollisions | None = None,
+    ) -> None:
         self._settle_s = settle_s
         self._alignments = {topic: each for topic, each in alignments.items() if each.waits}
+        self._kinds = kinds or CounterKinds(alignments)
+        self._collisions = collisions or LabelCollisions()
         self._start()
 
     def _start(self) -> None:
@@ -96,6 +110,7 @@ class Aligner:
         self._blocked: set[str] = set()  # entities whose slots wait for a partition, or settle
         self._released: dict[str, float] = {}  # end of an entity's newest slot that has been handed on
         self._rates = Rates()
+        self._joiner = Joiner(self._rates, self._kinds, self._collisions)
         self._changed: set[str] = set()
         # Offsets come in rising order, so the first key of each is the lowest; the number is of samples.
         self._held: dict[_Place, OrderedDict[int, int]] = {}
@@ -110,14 +125,14 @@ class Aligner:
         may have more to give right now.
         """
         if not self._alignments:
-            return [sample if sample.counters is None else self._through(sample) for sample in samples]
+            return [sample if _is_whole(sample) else self._through(sample) for sample in samples]
         out: list[Sample] = []
         touched: dict[str, _Waiting] = {}
         reached: dict[_Place, float] = {}
         for sample in samples:
             alignment = self._alignments.get(sample.topic)
             if alignment is None:
-                out.append(sample if sample.counters is None else self._through(sample))
+                out.append(sample if _is_whole(sample) else self._through(sample))
                 continue
             place, time = (sample.topic, sample.partition), sample.time
             if time > reached.get(place, _NEVER):
@@ -163,6 +178,14 @@ class Aligner:
         late, self._late = self._late, []
         return late
 
+    def trained(self, trained: Trained) -> None:
+        """Take what newly trained models hold for counters."""
+        self._kinds.trained(trained)
+
+    def take_notices(self) -> tuple[Sequence[Collision], Sequence[KindChange]]:
+        """Give, once, which series shared a name, and which metrics turned out to count, or not to."""
+        return self._collisions.take(), self._kinds.take()
+
     def held_from(self) -> Mapping[_Place, int]:
         """Give (topic, partition) -> the lowest offset that still waits here: store no offset beyond it."""
         return {place: next(iter(offsets)) for place, offsets in self._held.items() if offsets}
@@ -175,7 +198,13 @@ class Aligner:
             for entity in changed
         }
 
-    def restore(self, states: Mapping[str, bytes]) -> None:
+    def further_states(self) -> dict[str, dict[str, bytes]]:
+        """Give what to store of what counts and of labels that part series: name -> entity -> what."""
+        return {KINDS: self._kinds.state(), LABELS: self._collisions.state()}
+
+    def restore(
+        self, states: Mapping[str, bytes], further: Mapping[str, Mapping[str, bytes]] | None = None
+    ) -> None:
         """Start from what was stored; forget everything that waits, for it will be read again.
 
         Raises:
@@ -183,6 +212,9 @@ class Aligner:
 
         """
         self._start()
+        further = further or {}
+        self._kinds.restore(further.get(KINDS, {}))
+        self._collisions.restore(further.get(LABELS, {}))
         for entity, blob in states.items():
             if len(blob) < _SECONDS.size:
                 raise StoreError(
@@ -206,7 +238,7 @@ class Aligner:
         """Make rates of the counters of a sample that does not wait."""
         self._changed.add(sample.entity)
         partial = sample.partial
-        return msgspec.structs.replace(join([sample], sample.time, self._rates), partial=partial)
+        return msgspec.structs.replace(self._joiner.join([sample], sample.time), partial=partial)
 
     def _hold(self, sample: Sample, alignment: Alignment, slot: _Slot, now: float) -> _Waiting:
         waiting = self._waiting.get(sample.entity)
@@ -259,7 +291,7 @@ class Aligner:
             slot = heapq.heappop(order)
             end, begin, _ = slot
             parts = slots.pop(slot).samples
-            out.append(join(parts, begin, self._rates))
+            out.append(self._joiner.join(parts, begin))
             for part in parts:
                 offsets = self._held[part.topic, part.partition]
                 offsets[part.offset] -= 1
@@ -271,3 +303,8 @@ class Aligner:
         if not order:
             del self._waiting[entity]
             self._blocked.discard(entity)
+
+
+def _is_whole(sample: Sample) -> bool:
+    """Say whether a sample needs no look at its counters and labels: it comes as its producer means it."""
+    return sample.counters is None and not sample.aside

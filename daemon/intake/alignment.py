@@ -46,3 +46,13 @@ def _alignment(config: InputConfig) -> Alignment:
         usual.grid_s if config.grid_s is None else config.grid_s,
         usual.lateness_s if config.lateness_s is None else config.lateness_s,
     )
+
+
+def counts_are_said(inputs: Iterable[InputConfig]) -> list[str]:
+    """Name the topics whose messages, or whose configuration, say which metrics count."""
+    return [i.topic for i in inputs if i.counters is not None or format_class(i).says_counters]
+
+
+def labels_are_said(inputs: Iterable[InputConfig]) -> list[str]:
+    """Name the topics whose configuration says which labels belong to a metric's name."""
+    return [i.topic for i in inputs if i.metric_labels is not None]

@@ -12,12 +12,17 @@ import logging
 from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 from anomalyd.daemon.config.config import InputConfig
 from anomalyd.daemon.intake.align import SETTLE_S, Aligner
 from anomalyd.daemon.intake.align import STATE_NAME as ALIGN
-from anomalyd.daemon.intake.alignment import alignments
+from anomalyd.daemon.intake.alignment import alignments, counts_are_said, labels_are_said
+from anomalyd.daemon.intake.counter_kinds import STATE_NAME as KINDS
+from anomalyd.daemon.intake.counter_kinds import CounterKinds, Kind, KindChange, kinds_mark, read_kinds
 from anomalyd.daemon.intake.decode import Decoder
+from anomalyd.daemon.intake.label_collisions import STATE_NAME as LABELS
+from anomalyd.daemon.intake.label_collisions import Collision, LabelCollisions
 from anomalyd.daemon.intake.metric_presence import STATE_NAME as PRESENCE
 from anomalyd.daemon.intake.metric_presence import Change, MetricPresence
 from anomalyd.daemon.intake.reported_offsets import STATE_NAME as TOLD
@@ -44,17 +49,44 @@ class Arrivals:
     dead: tuple[DeadLetter, ...]
     late: Mapping[str, int]
     changes: tuple[Change, ...]
+    collisions: tuple[Collision, ...] = ()
+    kinds: tuple[KindChange, ...] = ()
 
 
 class Intake:
     """Takes batches, in the order they are read, through decode, align and presence."""
 
-    def __init__(self, inputs: Sequence[InputConfig], decoder: Decoder, telemetry: Telemetry) -> None:
+    def __init__(
+        self,
+        inputs: Sequence[InputConfig],
+        decoder: Decoder,
+        telemetry: Telemetry,
+        models: Path | None = None,
+    ) -> None:
         self._decoder = decoder
         self._telemetry = telemetry
-        self._aligner = Aligner(alignments(inputs), SETTLE_S)
+        self._aligner = Aligner(
+            alignments(inputs),
+            SETTLE_S,
+            CounterKinds(counts_are_said(inputs), None if models is None else read_kinds(models)),
+            LabelCollisions(labels_are_said(inputs)),
+        )
         self._presence = MetricPresence()
         self._reported = ReportedOffsets()
+        self._models = models
+        self._kinds_mark = None if models is None else kinds_mark(models)
+        self._shared: set[tuple[str, tuple[str, str]]] = set()
+
+    def refresh(self) -> None:
+        """Take what models that were trained meanwhile hold for counters; costs a look at one file.
+
+        Raises:
+            StoreError: it cannot be read.
+
+        """
+        if self._models is not None and (mark := kinds_mark(self._models)) != self._kinds_mark:
+            self._aligner.trained(read_kinds(self._models))
+            self._kinds_mark = mark
 
     @property
     def holds_back(self) -> bool:
@@ -91,11 +123,14 @@ class Intake:
                 if self._reported.fresh(s.topic, s.partition, s.offset)
             )
             changes = self._presence.look(aligned)
-        return Arrivals(tuple(aligned), tuple(dead), late, tuple(changes))
+        collisions, kinds = self._aligner.take_notices()
+        return Arrivals(tuple(aligned), tuple(dead), late, tuple(changes), tuple(collisions), tuple(kinds))
 
     def states(self, read: Mapping[Partition, int]) -> dict[tuple[str, str], bytes]:
         """Give what to store of the steps since the last call; `read`: the next offset of each partition."""
         states = {(ALIGN, entity): blob for entity, blob in self._aligner.state().items()}
+        for name, blobs in self._aligner.further_states().items():
+            states |= {(name, entity): blob for entity, blob in blobs.items()}
         states |= {(PRESENCE, entity): blob for entity, blob in self._presence.state().items()}
         if self.holds_back:
             states |= {(TOLD, place): blob for place, blob in self._reported.state(read).items()}
@@ -108,7 +143,9 @@ class Intake:
             StoreError: it cannot be read, or is damaged.
 
         """
-        self._aligner.restore(store.entity_states(ALIGN))
+        self._aligner.restore(
+            store.entity_states(ALIGN), {name: store.entity_states(name) for name in (KINDS, LABELS)}
+        )
         self._presence.restore(store.entity_states(PRESENCE))
         self._reported.restore(store.entity_states(TOLD))
 
@@ -124,6 +161,10 @@ class Intake:
             self._telemetry.intake.dead_letter(letter.record.topic, letter.reason)
         for topic, samples in arrivals.late.items():
             self._telemetry.intake.late(topic, samples)
+        for collision in arrivals.collisions:
+            self._tell_collision(collision)
+        for kind in arrivals.kinds:
+            self._tell_kind(kind)
         for change in arrivals.changes:
             self._telemetry.intake.presence(change.topic, len(change.appeared), len(change.vanished))
             if change.appeared:
@@ -136,6 +177,33 @@ class Intake:
                 _log.warning(
                     "%s sends no more, and is scored without: %s", change.entity, _listed(change.vanished)
                 )
+
+    def _tell_collision(self, found: Collision) -> None:
+        self._telemetry.intake.collision(found.topic)
+        differ = (found.topic, found.labels)
+        if differ in self._shared:
+            return
+        self._shared.add(differ)
+        one, two = (labels or "none" for labels in found.labels)
+        _log.warning(
+            "%s: two series of %s are both called %s; what differs are labels that stand in no name: %s and "
+            "%s; %s",
+            *(found.topic, found.entity, found.metric, one, two),
+            "from now on they do"
+            if found.parted
+            else "add these to inputs.metric_labels, or the newer reading counts for both",
+        )
+
+    def _tell_kind(self, found: KindChange) -> None:
+        self._telemetry.intake.kind_changed(found.topic, found.kind)
+        counts = found.kind is Kind.COUNTER
+        what = "only ever rises, so that it is a counter" if counts else "falls, so that it is no counter"
+        then = (
+            "missing to the models until the next training"
+            if found.masked
+            else f"taken {'as its rate' if counts else 'as it is'} from now on"
+        )
+        _log.warning("%s: %s %s: it is %s (inputs.counters overrides)", found.topic, found.metric, what, then)
 
     def _decode(
         self, batches: Sequence[Batch], stored: Mapping[Partition, int]

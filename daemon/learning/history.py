@@ -12,8 +12,10 @@ from kafka import KafkaConsumer, TopicPartition
 
 from anomalyd.daemon.config.config import Config, DetectorConfig
 from anomalyd.daemon.intake.align import Aligner
-from anomalyd.daemon.intake.alignment import alignments
+from anomalyd.daemon.intake.alignment import alignments, counts_are_said, labels_are_said
+from anomalyd.daemon.intake.counter_kinds import CounterKinds, Trained
 from anomalyd.daemon.intake.decode import Decoder
+from anomalyd.daemon.intake.label_collisions import LabelCollisions
 from anomalyd.daemon.kafka.connection import connect
 from anomalyd.daemon.scoring.score import vectors
 from anomalyd.daemon.stages import Record, Sample
@@ -36,8 +38,12 @@ def read_history(
     consumer_factory: Callable[..., Any] = KafkaConsumer,
     clock: Callable[[], float] = time.time,
     progress: Progress = silent,
+    on_kinds: Callable[[Trained], None] = lambda trained: None,
 ) -> dict[str, TrainingSet]:
-    """Read the topics' history once, and give each detector (by name) what it is to be trained on.
+    """Read the topics' history, and give each detector (by name) what it is to be trained on.
+
+    It is read once; and once more where metrics turn out to be counters that are not called so, or none that
+    are. `on_kinds` is told which metrics count.
 
     Raises:
         BrokerError: Kafka cannot be reached, or stops sending.
@@ -45,14 +51,27 @@ def read_history(
 
     """
     since = clock() - max(d.training.history_s for d in detectors)
-    decoder = Decoder(config.inputs, clock=clock)
-    aligner = Aligner(alignments(config.inputs))
-    samples: list[Sample] = []
-    for records, unread in _records(config, since, consumer_factory, progress):
-        decoded, _ = decoder.decode(records)
-        samples += aligner.add(decoded, 0.0, unread)
-    samples += aligner.flush(float("inf"))
-    return {d.name: training_set(samples, d, now=clock()) for d in detectors}
+    certain = counts_are_said(config.inputs)
+    survey = CounterKinds(certain, surveys=True)
+
+    def samples(kinds: CounterKinds) -> list[Sample]:
+        decoder = Decoder(config.inputs, clock=clock)
+        collisions = LabelCollisions(labels_are_said(config.inputs))
+        aligner = Aligner(alignments(config.inputs), 0.0, kinds, collisions)
+        found: list[Sample] = []
+        for records, unread in _records(config, since, consumer_factory, progress):
+            decoded, _ = decoder.decode(records)
+            found += aligner.add(decoded, 0.0, unread)
+        return found + aligner.flush(float("inf"))
+
+    found = samples(survey)
+    kinds, anew = survey.settled()
+    trained = Trained(clock(), kinds)
+    if anew:
+        # Some turned out to count, or not to, only on the way: from the beginning with what is known now.
+        found = samples(CounterKinds(certain, trained, frozen=True))
+    on_kinds(trained)
+    return {d.name: training_set(found, d, now=clock()) for d in detectors}
 
 
 def training_set(samples: Iterable[Sample], detector: DetectorConfig, *, now: float) -> TrainingSet:

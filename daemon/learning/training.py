@@ -12,6 +12,7 @@ from kafka import KafkaConsumer
 
 from anomalyd import __version__
 from anomalyd.daemon.config.config import Config, DetectorConfig
+from anomalyd.daemon.intake.counter_kinds import Trained, write_kinds
 from anomalyd.daemon.learning.history import read_history
 from anomalyd.daemon.scoring.alert_policy import Policy
 from anomalyd.detectors.detector import Progress, TrainingSet, silent
@@ -48,13 +49,21 @@ def train_detectors(
 
     """
     detectors = chosen_detectors(config, name)
+    models = Path(config.store.models)
     if history is None:
         found: Mapping[str, TrainingSet] = read_history(
-            config, detectors, consumer_factory=consumer_factory, clock=clock, progress=progress
+            config,
+            detectors,
+            consumer_factory=consumer_factory,
+            clock=clock,
+            progress=progress,
+            on_kinds=lambda trained: write_kinds(models, trained),
         )
     else:
+        # What is given holds rates and not counters, as the daemon made them: it goes on as it does.
         found = history(detectors)
-    library = ModelLibrary(Path(config.store.models))
+        write_kinds(models, Trained(clock()))
+    library = ModelLibrary(models)
     opened = opened_windows(config.store.url.get_secret_value())
     return {
         d.name: train_one(d, found[d.name], library, opened=opened, created=clock(), progress=progress)

@@ -7,6 +7,8 @@ from collections.abc import Collection
 from anomalyd.daemon.stages import Reason
 from anomalyd.daemon.telemetry.families import Families
 
+KINDS = ("counter", "gauge")
+
 
 class IntakeMetrics:
     """Counts by the topic that something came from."""
@@ -25,8 +27,16 @@ class IntakeMetrics:
         self._vanished = families.counter(
             "metrics_vanished", "Metrics that an entity that still sends sent no more.", "topic"
         )
+        self._collisions = families.counter(
+            "label_collisions", "Series found to share a name with another of their entity.", "topic"
+        )
+        self._kinds = families.counter(
+            "metric_kinds_changed", "Metrics that turned out to count, or not to.", "topic", "kind"
+        )
         for topic in topics:
-            for of_topic in (self._decoded, self._late, self._appeared, self._vanished):
+            for kind in KINDS:
+                self._kinds.labels(topic, kind)
+            for of_topic in (self._decoded, self._late, self._appeared, self._vanished, self._collisions):
                 of_topic.labels(topic)
             for reason in Reason:
                 self._dead_letters.labels(topic, reason)
@@ -42,6 +52,14 @@ class IntakeMetrics:
     def late(self, topic: str, samples: int) -> None:
         """Count samples not newer than what was handed on of their entity before."""
         self._late.labels(topic).inc(samples)
+
+    def collision(self, topic: str) -> None:
+        """Count a series that shares its name with another."""
+        self._collisions.labels(topic).inc()
+
+    def kind_changed(self, topic: str, kind: str) -> None:
+        """Count a metric that turned out to be of another kind (one of `KINDS`)."""
+        self._kinds.labels(topic, kind).inc()
 
     def presence(self, topic: str, appeared: int, vanished: int) -> None:
         """Count metrics that an entity began to send, and those that it sends no more."""

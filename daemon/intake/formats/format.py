@@ -13,12 +13,14 @@ from anomalyd.errors import DecodeError
 class Format(ABC):
     """Decodes the messages of one input.
 
-    `maps_names`: it makes entities and metrics of other producers' names, as `inputs` says how. `grid_s` and
+    `maps_names`: it makes entities and metrics of other producers' names, as `inputs` says how.
+    `says_counters`: its messages say themselves which metrics count, or hold none. `grid_s` and
     `lateness_s`: how its samples are aligned if `inputs` does not say it; 10 s is how often Telegraf and
     collectd read a host unless they are told otherwise, and a batch may reach Kafka one such interval later.
     """
 
     maps_names = False
+    says_counters = True
     grid_s = 10.0
     lateness_s = 20.0
 

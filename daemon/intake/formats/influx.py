@@ -25,6 +25,7 @@ class Influx(Format):
     """Decodes lines; the timestamp in s, ms, us or ns, and Kafka's where a line has none."""
 
     maps_names = True
+    says_counters = False
 
     def __init__(self, config: InputConfig) -> None:
         super().__init__(config)

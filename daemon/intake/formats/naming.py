@@ -17,12 +17,10 @@ from anomalyd.daemon.intake.formats.patterns import Patterns
 
 # They say where a host stands and who asked it, never which of its series this is. (`zone` is not one of
 # them: node_exporter numbers thermal zones with it.)
-PLACES = frozenset(
-    {
-        *("job", "cluster", "datacenter", "dc", "region", "rack", "env", "environment"),
-        *("prometheus", "prometheus_replica"),
-    }
-)
+PLACES = frozenset({"job", "cluster", "datacenter", "dc", "region", "rack", "env", "environment"})
+
+# Two Prometheus that ask the same say the same twice: never two series.
+ASKERS = frozenset({"prometheus", "prometheus_replica", "replica"})
 
 # Series and fields that are known at once: some 400 MB at the most (760 bytes a series of one field), and
 # 500 hosts of 1000 such series. Beyond that all works, but names are made again and again.
@@ -39,12 +37,18 @@ class Metric(NamedTuple):
 
 
 class Series:
-    """What a producer calls one thing: an entity, and the metrics of its fields."""
+    """What a producer calls one thing: an entity, and the metrics of its fields.
 
-    __slots__ = ("_labels", "_measurement", "_metrics", "_naming", "entity")
+    `aside` are the labels that stand in no name; see `label_collisions`.
+    """
 
-    def __init__(self, naming: Naming, entity: str, measurement: str, labels: str) -> None:
+    __slots__ = ("_labels", "_measurement", "_metrics", "_naming", "aside", "entity")
+
+    def __init__(
+        self, naming: Naming, entity: str, measurement: str, labels: str, aside: tuple[str, ...] = ()
+    ) -> None:
         self.entity = entity
+        self.aside = aside
         self._naming = naming
         self._measurement = measurement
         self._labels = labels
@@ -95,21 +99,32 @@ class Naming:
         """Give the series that was learned under this key."""
         return self._known.get(key)
 
-    def learn(self, key: Hashable, measurement: str, labels: Mapping[str, str]) -> Series:
+    def learn(
+        self,
+        key: Hashable,
+        measurement: str,
+        labels: Mapping[str, str],
+        entity_labels: Sequence[str] = (),
+    ) -> Series:
         """Make the series of a measurement and its labels, and know it by `key` from now on.
+
+        `entity_labels` are asked instead of those of the input, where there are any.
 
         Raises:
             DecodeError: no label and no setting names the entity, or a name that is not allowed.
 
         """
-        used = next((label for label in self._entity_labels if labels.get(label)), None)
-        entity = self._fields.labelled_entity(None if used is None else labels[used], self._entity_labels)
-        told = ",".join(
-            f"{_plain(label)}={_plain(labels[label])}"
-            for label in sorted(labels)
-            if labels[label] and label != used and self._tells(label)
+        asked = entity_labels or self._entity_labels
+        used = next((label for label in asked if labels.get(label)), None)
+        entity = self._fields.labelled_entity(None if used is None else labels[used], asked)
+        told: list[str] = []
+        aside: list[str] = []
+        for label in sorted(labels):
+            if labels[label] and label != used and label not in ASKERS:
+                (told if self._tells(label) else aside).append(f"{_plain(label)}={_plain(labels[label])}")
+        series = Series(
+            self, entity, _plain(measurement), f"{{{','.join(told)}}}" if told else "", tuple(aside)
         )
-        series = Series(self, entity, _plain(measurement), f"{{{told}}}" if told else "")
         self._count()
         self._known[key] = series
         return series

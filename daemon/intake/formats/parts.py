@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 
 from anomalyd.daemon.intake.formats.faults import Faults
 from anomalyd.daemon.intake.formats.fields import Fields
@@ -11,6 +12,15 @@ from anomalyd.daemon.stages import Reason, Record, Sample
 from anomalyd.errors import DecodeError
 
 MOST = 3.4e38  # detectors compute in float32, where more than this is infinite
+
+
+@dataclass(slots=True)
+class _Part:
+    """What one sample is to hold."""
+
+    values: dict[str, float | None] = field(default_factory=dict)
+    counters: dict[str, int] = field(default_factory=dict)
+    aside: dict[str, tuple[str, ...]] = field(default_factory=dict)
 
 
 class Parts:
@@ -34,7 +44,7 @@ class Parts:
         self._record = record
         self._fields = fields
         self._now = now
-        self._parts: dict[tuple[str, float], tuple[dict[str, float | None], dict[str, int]]] = {}
+        self._parts: dict[tuple[str, float], list[_Part]] = {}
 
     def fault(self, error: DecodeError) -> None:
         """Take what is wrong with the part that is being read."""
@@ -64,17 +74,16 @@ class Parts:
         """
         seconds = self._fields.time(time, self._now)
         key = (series.entity, seconds)
-        part = self._parts.get(key)
-        if part is None:
-            part = self._parts[key] = ({}, {})
-        numbers, counting = part
-        for field, value in values:
+        parts = self._parts.get(key)
+        if parts is None:
+            parts = self._parts[key] = [_Part()]
+        for key_, value in values:
             if type(value) is str:
                 continue
             try:
                 if isinstance(value, DecodeError):
                     raise value
-                metric = series.metric(field)
+                metric = series.metric(key_)
                 if metric is None:
                     continue
                 number = _number(value, metric.name)
@@ -82,13 +91,18 @@ class Parts:
                 self.fault(error)
                 continue
             name = metric.name
-            if number is not None or name not in numbers:
-                numbers[name] = number
+            part = parts[0]
+            if name in part.values and part.aside.get(name, ()) != series.aside:
+                part = _other(parts, name, series.aside)
+            if number is not None or name not in part.values:
+                part.values[name] = number
+            if series.aside:
+                part.aside[name] = series.aside
             if counters is None:
                 if metric.counts:
-                    counting[name] = 0
-            elif field in counters:
-                counting[name] = counters[field]
+                    part.counters[name] = 0
+            elif key_ in counters:
+                part.counters[name] = counters[key_]
 
     def samples(self) -> tuple[Sequence[Sample], DecodeError | None]:
         """Give the samples and what was wrong with the rest; without values of interest there are none.
@@ -99,26 +113,28 @@ class Parts:
         """
         samples = []
         record = self._record
-        for (entity, time), (values, counters) in self._parts.items():
-            if not values:
-                continue
-            try:
-                self._fields.metric_count(values)
-            except DecodeError as error:
-                self._faults.add(error)
-                continue
-            samples.append(
-                Sample(
-                    entity,
-                    time,
-                    record.topic,
-                    record.partition,
-                    record.offset,
-                    values,
-                    partial=True,
-                    counters=counters or None,
+        for (entity, time), parts in self._parts.items():
+            for part in parts:
+                if not part.values:
+                    continue
+                try:
+                    self._fields.metric_count(part.values)
+                except DecodeError as error:
+                    self._faults.add(error)
+                    continue
+                samples.append(
+                    Sample(
+                        entity,
+                        time,
+                        record.topic,
+                        record.partition,
+                        record.offset,
+                        part.values,
+                        partial=True,
+                        counters=part.counters or None,
+                        aside=part.aside or None,
+                    )
                 )
-            )
         told = self._faults.told(self._joined)
         if told is not None and not samples:
             raise told
@@ -136,3 +152,12 @@ def _number(value: object, name: str) -> float | None:
     raise DecodeError(
         Reason.FIELD, f"{name}: a number, true, false or text is expected, found {type(value).__name__}"
     )
+
+
+def _other(parts: list[_Part], name: str, aside: tuple[str, ...]) -> _Part:
+    """Find the part that holds a metric with these labels aside, or none of its name."""
+    for part in parts:
+        if name not in part.values or part.aside.get(name, ()) == aside:
+            return part
+    parts.append(_Part())
+    return parts[-1]

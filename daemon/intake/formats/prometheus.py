@@ -10,6 +10,7 @@ from anomalyd.daemon.config.config import InputConfig
 from anomalyd.daemon.intake.formats import write_request
 from anomalyd.daemon.intake.formats.fields import Fields
 from anomalyd.daemon.intake.formats.format import Format
+from anomalyd.daemon.intake.formats.instances import PROMETHEUS_ENTITY, entity_labels
 from anomalyd.daemon.intake.formats.naming import Naming, Series
 from anomalyd.daemon.intake.formats.parts import Parts
 from anomalyd.daemon.intake.formats.telegraf_counters import TELEGRAF_COUNTERS_JOINED
@@ -36,11 +37,12 @@ class Prometheus(Format):
     """Decodes WriteRequests: the metric is a series' `__name__`. Histograms and metadata are skipped."""
 
     maps_names = True
+    says_counters = False
 
     def __init__(self, config: InputConfig) -> None:
         super().__init__(config)
         self._fields = Fields(config)
-        self._naming = Naming(config, self._fields, ("instance", "host"), PROMETHEUS_COUNTERS)
+        self._naming = Naming(config, self._fields, PROMETHEUS_ENTITY, PROMETHEUS_COUNTERS)
 
     def decode(self, record: Record, now: float) -> tuple[Sequence[Sample], DecodeError | None]:
         """Decode a record; see `Format.decode`.
@@ -85,7 +87,7 @@ class Prometheus(Format):
         name = labels.pop("__name__", "")
         if not name:
             raise DecodeError(Reason.METRICS, f"a series without a label __name__: {dict(labels)!s:.100}")
-        return self._naming.learn(raw, name, labels)
+        return self._naming.learn(raw, name, labels, entity_labels(self.config, labels))
 
 
 def _compressed(requests: Sequence[bytes]) -> bytes:

@@ -35,6 +35,7 @@ class TelegrafJson(Format):
     """Decodes Telegraf's JSON; `timestamp` in s, ms, us or ns (`json_timestamp_units`), or ISO 8601."""
 
     maps_names = True
+    says_counters = False
 
     def __init__(self, config: InputConfig) -> None:
         super().__init__(config)

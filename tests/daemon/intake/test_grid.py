@@ -12,7 +12,9 @@ from hypothesis import strategies as st
 from anomalyd.daemon.config.config import InputConfig
 from anomalyd.daemon.intake.align import PATIENCE_S, SETTLE_S, Aligner
 from anomalyd.daemon.intake.alignment import Alignment, alignments
-from anomalyd.daemon.intake.join import join
+from anomalyd.daemon.intake.counter_kinds import CounterKinds
+from anomalyd.daemon.intake.join import Joiner
+from anomalyd.daemon.intake.label_collisions import LabelCollisions
 from anomalyd.daemon.intake.rates import Rates
 from anomalyd.daemon.stages import Sample
 from anomalyd.errors import StoreError
@@ -38,7 +40,9 @@ def test_a_slot_is_released_once_its_end_is_as_late_as_allowed() -> None:
 
 
 def test_the_latest_of_a_slot_counts_and_a_number_outdoes_null() -> None:
-    found = join([part(12, 1, a=1.0, b=7.0), part(18, 0, a=2.0, b=None), part(15, 2, a=9.0)], 10.0, Rates())
+    found = Joiner(Rates(), CounterKinds(), LabelCollisions()).join(
+        [part(12, 1, a=1.0, b=7.0), part(18, 0, a=2.0, b=None), part(15, 2, a=9.0)], 10.0
+    )
     assert found.values == {"a": 2.0, "b": 7.0}
 
 

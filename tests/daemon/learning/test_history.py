@@ -12,6 +12,7 @@ import pytest
 from kafka import TopicPartition
 
 from anomalyd.daemon.config.config import Config, DetectorConfig
+from anomalyd.daemon.intake.counter_kinds import Kind, Trained
 from anomalyd.daemon.learning.history import read_history, training_set
 from anomalyd.daemon.stages import Sample
 from anomalyd.detectors.detector import TrainingSet
@@ -294,3 +295,34 @@ def test_of_maps_the_shape_that_an_element_sends_most_is_kept() -> None:
 def test_without_data_it_is_said_what_to_check() -> None:
     with pytest.raises(TrainingError, match=r"hosts: no map .* like DT/.* check inputs, entities"):
         made(vector("a", 1, cpu=1), kind="map-autoencoder", entities=["DT/*"])
+
+
+def test_a_training_settles_what_counts_from_the_beginning(kafka: Kafka) -> None:
+    orders = [1200, 800, 950, 600, 610, 2000]
+    for slot in range(30):
+        fields = {"pgfault": 50.0 * slot, "orders_sum": orders[slot % 6], "load": slot % 7, "errors": 3}
+        at = NOW - 400 + 10 * slot
+        kafka.send("t", at, {"name": "x", "tags": {"host": "h"}, "fields": fields, "timestamp": at})
+    config = Config.model_validate(
+        {
+            "inputs": [{"topic": "t", "format": "telegraf-json"}],
+            "detectors": [{"name": "d", "kind": "vector-autoencoder"}],
+        }
+    )
+    told: list[Trained] = []
+    found = read_history(
+        config,
+        config.detectors,
+        consumer_factory=kafka.consumer,
+        clock=lambda: NOW,
+        on_kinds=told.append,
+    )["d"]
+    column = dict(zip(found.features, found.series["h"].values.T, strict=True))
+    np.testing.assert_allclose(column["x.pgfault"][1:], 5.0)  # a rate from the first on
+    np.testing.assert_allclose(column["x.orders_sum"], orders * 5)
+    assert told[0].kinds["t"] == {
+        "x.pgfault": Kind.COUNTER,
+        "x.orders_sum": Kind.GAUGE,
+        "x.load": Kind.GAUGE,
+        "x.errors": Kind.UNPROVEN,
+    }

@@ -4,14 +4,21 @@ from __future__ import annotations
 
 import logging
 import time
+from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 
 from anomalyd.daemon.config.config import InputConfig
+from anomalyd.daemon.intake.formats.recognise import recognised
 from anomalyd.daemon.intake.formats.registry import format_of
 from anomalyd.daemon.stages import DeadLetter, Reason, Record, Sample
 from anomalyd.errors import DecodeError
 
 log = logging.getLogger(__name__)
+
+_LOOKS = 100
+"""Bad messages of a topic that are held against other formats: that costs a hundred times the decoding."""
+
+_OTHER_FORMAT = (Reason.EMPTY, Reason.SYNTAX, Reason.FIELD, Reason.TIME, Reason.METRICS)
 
 
 class Decoder:
@@ -28,6 +35,8 @@ class Decoder:
 
     def __init__(self, inputs: Sequence[InputConfig], *, clock: Callable[[], float] = time.time) -> None:
         self._inputs = {i.topic: (format_of(i).decode, i.limits.message_bytes) for i in inputs}
+        self._formats = {i.topic: i.format for i in inputs}
+        self._looked: Counter[str] = Counter()
         self._clock = clock
 
     def decode(self, records: Iterable[Record]) -> tuple[list[Sample], list[DeadLetter]]:
@@ -52,7 +61,7 @@ class Decoder:
                     )
                 found, error = decode(record, now)
             except DecodeError as whole:
-                dead.append(DeadLetter(record, whole.reason, str(whole)))
+                dead.append(DeadLetter(record, whole.reason, str(whole) + self._hint(record, whole.reason)))
             except Exception as fault:
                 log.exception("decoder fault at %s/%d/%d", record.topic, record.partition, record.offset)
                 dead.append(DeadLetter(record, Reason.INTERNAL, f"{type(fault).__name__}: {fault}"))
@@ -61,3 +70,13 @@ class Decoder:
                 if error is not None:
                     dead.append(DeadLetter(record, error.reason, str(error), error.broken, error.where))
         return samples, dead
+
+    def _hint(self, record: Record, reason: str) -> str:
+        """Say of a message that is plainly in another format in which; looks at the first few of a topic."""
+        if reason not in _OTHER_FORMAT or self._looked[record.topic] >= _LOOKS:
+            return ""
+        self._looked[record.topic] += 1
+        other = recognised(record)
+        if other is None or other == self._formats[record.topic]:
+            return ""
+        return f"; it is a message of the format {other!r}: set it as inputs.format of this topic"

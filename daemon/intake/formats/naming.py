@@ -8,7 +8,7 @@ backslash before `"` and `\\`, so that two series share no name.
 from __future__ import annotations
 
 import re
-from collections.abc import Hashable, Mapping, Sequence
+from collections.abc import Collection, Hashable, Mapping, Sequence
 from typing import NamedTuple
 
 from anomalyd.daemon.config.config import InputConfig
@@ -105,10 +105,12 @@ class Naming:
         measurement: str,
         labels: Mapping[str, str],
         entity_labels: Sequence[str] = (),
+        places: Collection[str] = PLACES,
     ) -> Series:
         """Make the series of a measurement and its labels, and know it by `key` from now on.
 
-        `entity_labels` are asked instead of those of the input, where there are any.
+        `entity_labels` are asked instead of those of the input, where there are any. `places` are the labels
+        that stand in no name, unless the configuration says which do.
 
         Raises:
             DecodeError: no label and no setting names the entity, or a name that is not allowed.
@@ -121,7 +123,9 @@ class Naming:
         aside: list[str] = []
         for label in sorted(labels):
             if labels[label] and label != used and label not in ASKERS:
-                (told if self._tells(label) else aside).append(f"{_plain(label)}={_plain(labels[label])}")
+                (told if self._tells(label, places) else aside).append(
+                    f"{_plain(label)}={_plain(labels[label])}"
+                )
         series = Series(
             self, entity, _plain(measurement), f"{{{','.join(told)}}}" if told else "", tuple(aside)
         )
@@ -141,8 +145,8 @@ class Naming:
             return None
         return Metric(self._fields.short_metric_name(name), self._counters.fit(bare, name))
 
-    def _tells(self, label: str) -> bool:
-        return label not in PLACES if self._wanted is None else label in self._wanted
+    def _tells(self, label: str, places: Collection[str]) -> bool:
+        return label not in places if self._wanted is None else label in self._wanted
 
     def _count(self) -> None:
         # A producer that never repeats itself must not fill the memory.

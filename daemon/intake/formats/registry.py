@@ -10,7 +10,9 @@ from anomalyd.daemon.intake.formats.format import Format
 from anomalyd.daemon.intake.formats.influx import Influx
 from anomalyd.daemon.intake.formats.json_samples import JsonSamples
 from anomalyd.daemon.intake.formats.npy import NpyMap
+from anomalyd.daemon.intake.formats.otlp import Otlp
 from anomalyd.daemon.intake.formats.prometheus import Prometheus
+from anomalyd.daemon.intake.formats.prometheus_json import PrometheusJson
 from anomalyd.daemon.intake.formats.telegraf_json import TelegrafJson
 from anomalyd.errors import ConfigError
 
@@ -21,6 +23,8 @@ FORMATS: Mapping[str, type[Format]] = {
     "influx": Influx,
     "prometheus": Prometheus,
     "collectd": Collectd,
+    "prometheus-json": PrometheusJson,
+    "otlp": Otlp,
 }
 
 # The settings of an input that say how other producers' names become entities and metrics.

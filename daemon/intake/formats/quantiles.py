@@ -1,0 +1,56 @@
+"""Quantiles of a histogram, linear within a bucket, as Prometheus' `histogram_quantile` gives them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+QUANTILES = (0.5, 0.95, 0.99)
+
+_Bucket = tuple[float, float, float]
+"""Where it begins and ends, and how many are in it."""
+
+
+def quantiles(bounds: Sequence[float], counts: Sequence[int]) -> dict[float, float]:
+    """Give the quantiles of buckets (-inf, b0], (b0, b1], ..., (bn, inf); none of an empty histogram.
+
+    Beyond the outermost bounds nothing is known: there the bound stands for the value.
+    """
+    if not bounds or len(counts) != len(bounds) + 1:
+        return {}
+    first = min(0.0, bounds[0])
+    edges = [first if bounds[0] > 0 else bounds[0], *bounds, bounds[-1]]
+    return _interpolated([(edges[k], edges[k + 1], count) for k, count in enumerate(counts)])
+
+
+def exponential_quantiles(
+    scale: int, zeros: int, positive: tuple[int, Sequence[int]], negative: tuple[int, Sequence[int]]
+) -> dict[float, float]:
+    """Give the quantiles of an exponential histogram: buckets (base^k, base^(k+1)], base = 2^(2^-scale).
+
+    `positive` and `negative` are the k of the first bucket and the counts of that and the following.
+    """
+
+    def buckets(offset: int, counts: Sequence[int]) -> list[_Bucket]:
+        base = 2.0 ** (2.0**-scale)
+        return [(base ** (offset + k), base ** (offset + k + 1), n) for k, n in enumerate(counts) if n]
+
+    try:
+        below = [(-high, -low, n) for low, high, n in reversed(buckets(*negative))]
+        return _interpolated([*below, (0.0, 0.0, zeros), *buckets(*positive)])
+    except OverflowError:
+        return {}
+
+
+def _interpolated(buckets: Sequence[_Bucket]) -> dict[float, float]:
+    total = sum(count for _, _, count in buckets)
+    if not total:
+        return {}
+    found = {}
+    for quantile in QUANTILES:
+        rank, below = quantile * total, 0.0
+        for low, high, count in buckets:
+            if count and below + count >= rank:
+                found[quantile] = low + (high - low) * (rank - below) / count
+                break
+            below += count
+    return found

@@ -2,59 +2,35 @@
 
 from __future__ import annotations
 
-import re
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import UTC, tzinfo
 from typing import Any
 
-from anomalyd.assistant import case_answers, counting, health, listing, query_types
-from anomalyd.assistant.encoder import Encoder
-from anomalyd.assistant.interpretation import incidents
-from anomalyd.assistant.query_types import Ask
-from anomalyd.assistant.retrieve import Encodes, Hit, Retriever
-from anomalyd.assistant.sentence import Sentence, Told, line
-from anomalyd.assistant.times import Calendar
-from anomalyd.assistant.understand import Understood, understand
+from anomalyd.assistant.answers.compose import tell
+from anomalyd.assistant.answers.context import Context
+from anomalyd.assistant.answers.sentence import Result, Sentence, Source, Told, line
+from anomalyd.assistant.dialogue.session import Session, follow_up
+from anomalyd.assistant.language.calendar import Calendar
+from anomalyd.assistant.language.names import Names
+from anomalyd.assistant.understanding.interpretation import chips, interpretation
+from anomalyd.assistant.understanding.question import Question
+from anomalyd.assistant.understanding.understand import Understood, understand
 from anomalyd.errors import QuestionError
 from anomalyd.reports.queries import Order, Queries, Selection
 
-SEARCHED = 1000
-"""Reports in which a question is looked up: the latest of those that its names and times allow."""
-
-MIN_EVIDENCE = 0.95
-"""Evidence (`Hit.evidence`) from which a looked-up report counts as an answer.
-
-Chosen on 29 questions that 40 reports answer and 33 that they do not: it answers 76 % and 0 %; on 22 and 27
-others, written afterwards, 86 % and 4 %. A wrong answer costs more than an "I don't know".
-"""
-
-_SHOWN = 2
-
-# No report says who a person is, how something is done, or what a word means.
-_BEYOND_REPORTS = re.compile(
-    r"^\W*(?:who|whom|whose|how (?:do|can|should|to|much)|should|where|define"
-    r"|what (?:is|are|does) (?:an? |.* mean))",
-    re.IGNORECASE,
-)
-
-_EXAMPLES = (
-    "How many incidents were there since 14:00, per severity?",
-    "Which hosts had incidents last night?",
-    "What is the worst incident of the last 3 days?",
-    "Is node17 fine?",
-    "Why was node17 flagged?",
-    "When did it start, how long did it last, who saw it?",
-)
+_NAMES_S = 30.0
+"""Names are collected anew after so long: a new host is known within half a minute."""
 
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """An answer: its sentences, each with the reports it comes from.
+    """An answer: its sentences, each with its sources, and its result as values.
 
-    `understood` says how the question was read. `known` is False where the answer is that it is not known;
-    `nearest` is then the id of the report nearest to the question, if there is one.
+    `understood` says how the question was read, `chips` the same part by part, `unused` which words were not
+    understood. `known` is False where the answer is that it is not known; `nearest` is then the id of the report
+    nearest to the question, if there is one. `corrections`: words taken for slips, and for what.
     """
 
     question: str
@@ -62,13 +38,15 @@ class Answer:
     sentences: tuple[Sentence, ...]
     known: bool
     nearest: str | None = None
+    chips: tuple[str, ...] = ()
+    unused: tuple[str, ...] = ()
+    corrections: tuple[tuple[str, str], ...] = ()
+    result: Result = Result()
 
     @property
     def text(self) -> str:
         """The sentences, one a line, each followed by its sources."""
-        return "\n".join(
-            f"{s.text} [{', '.join(s.sources)}]" if s.sources else s.text for s in self.sentences
-        )
+        return "\n".join(f"{s.text} [{'; '.join(map(str, s.sources))}]" if s.sources else s.text for s in self.sentences)
 
     def as_json(self) -> dict[str, Any]:
         """Give everything as what `json.dumps` takes."""
@@ -76,10 +54,11 @@ class Answer:
 
 
 class Assistant:
-    """Answers questions from the reports, offline.
+    """Answers questions from the reports, offline; one conversation of one person.
 
     A question that the grammar understands is answered by a typed query; its facts come from the reports'
-    fields. Any other is looked up in the reports' narratives, and answered only where one of them says it.
+    fields. `session` remembers what was asked, so that "why?" and "and the chambers?" mean something.
+    `groups`: name -> shell patterns of entities, from the configuration.
     """
 
     def __init__(
@@ -88,90 +67,72 @@ class Assistant:
         *,
         clock: Callable[[], float] = time.time,
         zone: tzinfo = UTC,
-        encoder: Encodes | None = None,
+        groups: Mapping[str, Sequence[str]] | None = None,
     ) -> None:
         self._queries = queries
         self._clock = clock
         self._zone = zone
-        self._encoder = encoder
-        self._retriever = Retriever(self._load_encoder)
+        self._groups = groups or {}
+        self._names: tuple[float, Names] | None = None
+        self.session = Session()
 
     def ask(self, question: str) -> Answer:
         """Answer a question.
 
         Raises:
             StoreError: the report store cannot be reached.
-            ModelMissing: the question has to be looked up, and the sentence encoder is not installed.
-            ModelDamaged: the same, and its weights are not the right ones.
 
         """
-        calendar = Calendar(self._clock(), self._zone)
+        context = Context(self._queries, Calendar(self._clock(), self._zone), self._known_names())
         try:
-            understood = understand(question, self._queries, calendar)
+            typed, understood = self._understood(question, context)
         except QuestionError as error:
-            return Answer(question, "not understood", (Sentence(str(error)),), known=False)
-        if understood.ask is None:
-            return self._look_up(question, understood, calendar)
-        told = _tell(understood.ask, self._queries, calendar)
-        return Answer(question, understood.words, told.sentences, told.known, told.nearest)
+            source = Source("query", "query", "names and times that are known")
+            return Answer(question, "not understood", (Sentence(str(error), (source,)),), known=False)
+        if typed is None:
+            return self._not_understood(question, understood, context)
+        told = tell(typed, context)
+        self.session.remember(typed, told.result)
+        return _answer(question, typed, understood, told)
 
-    def _look_up(self, question: str, understood: Understood, calendar: Calendar) -> Answer:
-        """Look the question up in the reports that its names and times allow."""
-        words = "looked up in the reports"
-        if understood.selection != Selection():
-            words += f": {incidents(understood.selection, calendar)}"
-        reports = self._queries.reports(understood.selection, Order.LATEST, SEARCHED)
-        if not reports:
-            told = counting.none_recorded(understood.selection, self._queries, calendar)
-            sentences = (Sentence("I don't know: I did not understand the question."), *told.sentences)
-            return Answer(question, words, sentences, known=False)
-        hits = self._retriever.find(question, understood.left, reports)
-        told = _from_hits(hits, answerable=_BEYOND_REPORTS.search(question) is None, calendar=calendar)
-        return Answer(question, words, told.sentences, told.known, told.nearest)
+    def _understood(self, question: str, context: Context) -> tuple[Question | None, Understood]:
+        """Understand a question, in the light of what was asked before where it builds on that."""
+        following = follow_up(question, self.session, context)
+        if following is not None:
+            return following
+        understood = understand(question, self._queries, context.names, context.calendar)
+        return understood.question, understood
 
-    def _load_encoder(self) -> Encodes:
-        if self._encoder is None:
-            self._encoder = Encoder.load()
-        return self._encoder
+    def _not_understood(self, question: str, understood: Understood, context: Context) -> Answer:
+        """Say what was not understood, and the nearest that is known; nothing of it is passed off as an answer."""
+        unused = ", ".join(f"“{word}”" for word in dict.fromkeys(understood.unused))
+        why = f"I did not understand {unused}" if unused else "I did not understand what is asked"
+        source = Source("query", "query", "what the grammar understands")
+        sentences = [Sentence(f"I don't know: {why}.", (source,))]
+        entities = [c for d, c in understood.parts if d == "ENT"]
+        found = self._queries.reports(Selection(where=entities[0]) if entities else Selection(), Order.LATEST, 1)
+        nearest = found[0].incident.id if found and entities else None
+        if nearest:
+            about = line(found[0], context.calendar)
+            sentences.append(Sentence(f"The nearest that is known: {about.text}", about.sources))
+        return Answer(question, "not understood", tuple(sentences), known=False, nearest=nearest, unused=understood.unused)
 
-
-# Which question is answered by what.
-_TELLERS: dict[type[Any], Callable[[Any, Queries, Calendar], Told]] = {
-    query_types.HowMany: counting.how_many,
-    query_types.HowManyEntities: counting.how_many_entities,
-    query_types.PerGroup: counting.per_group,
-    query_types.Compare: counting.compare,
-    query_types.MeanDuration: counting.mean_duration,
-    query_types.Which: listing.which,
-    query_types.WhichEntities: listing.which_entities,
-    query_types.WithoutIncident: listing.without_incident,
-    query_types.WhichRuns: listing.which_runs,
-    query_types.Known: listing.known,
-    query_types.AboutOne: case_answers.about_one,
-    query_types.WhyNot: case_answers.why_not,
-    query_types.IsFine: health.is_fine,
-    query_types.StillGoingOn: health.still_going_on,
-    query_types.LatestData: health.latest_data,
-}
+    def _known_names(self) -> Names:
+        now = time.monotonic()
+        if self._names is None or now - self._names[0] > _NAMES_S:
+            self._names = (now, Names.of(self._queries, self._groups))
+        return self._names[1]
 
 
-def _tell(ask: Ask, queries: Queries, calendar: Calendar) -> Told:
-    if isinstance(ask, query_types.Help):
-        return Told((Sentence("You can ask, for example:"), *(Sentence(example) for example in _EXAMPLES)))
-    if isinstance(ask, query_types.Command):
-        text = "I only answer questions about what was found: I do nothing, and nothing was done."
-        latest = queries.reports(ask.selection, Order.LATEST, 1)
-        nearest = latest[0].incident.id if latest else None
-        return Told((Sentence(text),), known=False, nearest=nearest)
-    return _TELLERS[type(ask)](ask, queries, calendar)
-
-
-def _from_hits(hits: list[Hit], *, answerable: bool, calendar: Calendar) -> Told:
-    """Tell what the best hits say if they are evidence enough; else that it is not known, and the nearest."""
-    good = [hit for hit in hits if hit.evidence >= MIN_EVIDENCE][:_SHOWN] if answerable else []
-    if good:
-        head = Sentence("The question was looked up, not computed; these reports come nearest to it:")
-        return Told((head, *(Sentence(hit.report.narrative, (hit.report.incident.id,)) for hit in good)))
-    nearest = hits[0].report
-    told = Sentence("I don't know: the reports do not say. The nearest report:", (nearest.incident.id,))
-    return Told((told, line(nearest, calendar)), known=False, nearest=nearest.incident.id)
+def _answer(question: str, typed: Question, understood: Understood, told: Told) -> Answer:
+    return Answer(
+        question,
+        interpretation(typed),
+        told.sentences,
+        told.known,
+        told.nearest,
+        chips(typed),
+        understood.unused,
+        tuple(understood.corrections.items()),
+        told.result,
+    )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -15,6 +16,7 @@ from sqlalchemy import ColumnElement, Connection, Table, UnaryExpression, func, 
 
 from anomalyd.errors import QuestionError
 from anomalyd.reports.adaptation import Adaptation
+from anomalyd.reports.conditions import MEASURES, Condition, to_sql
 from anomalyd.reports.evidence import decode
 from anomalyd.reports.feedback import OperatorFeedback
 from anomalyd.reports.quality import FlagRange, Override
@@ -60,6 +62,20 @@ class Selection:
     run: int | None = None
     cause: str | None = None
     ids: tuple[str, ...] = ()
+    where: Condition | None = None
+    """A further condition, of any shape."""
+
+
+@dataclass(frozen=True, slots=True)
+class Summary:
+    """A measure over some reports; the mean and so on are NaN where there are none."""
+
+    count: int
+    mean: float
+    total: float
+    least: float
+    most: float
+    median: float
 
 
 class Order(StrEnum):
@@ -68,13 +84,17 @@ class Order(StrEnum):
     LATEST = "latest"
     EARLIEST = "earliest"
     WORST = "worst"
+    MILDEST = "mildest"
     LONGEST = "longest"
+    SHORTEST = "shortest"
 
 
 _ORDERS: dict[Order, tuple[ColumnElement[Any] | UnaryExpression[Any], ...]] = {
     Order.LATEST: (_r.onset.desc(), _r.id),
     Order.EARLIEST: (_r.onset, _r.id),
     Order.WORST: (_r.peak.desc(), _r.onset.desc(), _r.id),
+    Order.MILDEST: (_r.peak, _r.onset.desc(), _r.id),
+    Order.SHORTEST: (_r.last - _r.onset, _r.onset.desc(), _r.id),
     Order.LONGEST: ((_r.last - _r.onset).desc(), _r.onset.desc(), _r.id),
 }
 
@@ -128,6 +148,32 @@ class Queries:
                 .offset(offset)
             )
             return [report_of(row) for row in connection.execute(query)]
+
+    def ids(self, selection: Selection, order: Order = Order.LATEST, limit: int = 100) -> list[str]:
+        """Give the ids of the selected reports in order."""
+        with self._database.reading() as connection:
+            query = select(_r.id).where(*_conditions(selection, connection))
+            return list(connection.execute(query.order_by(*_ORDERS[order]).limit(limit)).scalars())
+
+    def summary(self, selection: Selection, measure: str) -> Summary:
+        """Summarise a measure (see `conditions.MEASURES`) over the selected reports that have one."""
+        x = MEASURES[measure]
+        with self._database.reading() as connection:
+            where = (*_conditions(selection, connection), x.is_not(None))
+            of = (func.count(), func.avg(x), func.sum(x), func.min(x), func.max(x))
+            count, *figures = connection.execute(select(*of).select_from(t.reports).where(*where)).one()
+            middle = select(x).where(*where).order_by(x).limit(2 - count % 2).offset(max(0, count - 1) // 2)
+            both = [float(value) for value in connection.execute(middle).scalars()]
+        mean, total, least, most = (math.nan if f is None else float(f) for f in figures)
+        return Summary(count, mean, total, least, most, sum(both) / len(both) if both else math.nan)
+
+    def sample_kinds(self) -> dict[str, str]:
+        """Give entity -> sample kind ("vector", "map"), of every entity that sent something or has a report."""
+        activity = t.activity.c
+        reported = select(_r.entity, func.max(_r.sample_kind)).group_by(_r.entity)
+        sent = select(activity.entity, func.max(activity.sample_kind)).group_by(activity.entity)
+        with self._database.reading() as connection:
+            return {name: kind for query in (reported, sent) for name, kind in connection.execute(query)}
 
     def report(self, report_id: str) -> Report:
         """Give one report by its id, or by a beginning of it that no other has.
@@ -337,6 +383,8 @@ def _conditions(selection: Selection, connection: Connection) -> list[ColumnElem
         conditions.append(_r.peak <= s.max_score)
     if s.run is not None:
         conditions.append(_r.run == s.run)
+    if s.where is not None:
+        conditions.append(to_sql(s.where))
     if s.cause is not None:
         conditions.append(_r.causes.icontains(s.cause.replace("\n", " "), autoescape=True))
     return conditions

@@ -8,41 +8,36 @@ from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, time, timedelta, tzinfo
 from typing import NamedTuple
 
+from anomalyd.assistant.language.time_phrases import (
+    AGO,
+    CLOCK,
+    DAY,
+    IN,
+    MOMENT,
+    MONTH,
+    MONTHS,
+    PART,
+    UNIT,
+    WEEKDAY,
+    WEEKDAYS,
+    rewritten,
+)
 from anomalyd.errors import QuestionError
 
 _HOUR, _DAY = 3600.0, 86400.0
 _SECONDS = {"s": 1.0, "m": 60.0, "h": _HOUR, "d": _DAY, "w": 7 * _DAY, "month": 30 * _DAY}
-_NUMBERS = ("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten", "twelve")
-_MONTHS = ("jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec")
-_WEEKDAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
 # What "last night", "this morning" mean is a convention; the answer always shows the hours it took.
-_PARTS_OF_DAY = {"morning": (6, 12), "afternoon": (12, 18), "evening": (18, 24)}
-_NIGHT = (20, 32)
-
-# Pieces of the patterns. Digits are [0-9]: \d would let in other alphabets' digits.
-_month = (
-    r"(?:jan(?:uary)?|feb(?:ruary)?|mar(?:ch)?|apr(?:il)?|may|june?|july?"
-    r"|aug(?:ust)?|sept?(?:ember)?|oct(?:ober)?|nov(?:ember)?|dec(?:ember)?)"
-)
-_weekday = (
-    r"(?:mon(?:day)?|tues?(?:day)?|wed(?:nesday)?|thu(?:rs(?:day)?)?|fri(?:day)?|sat(?:urday)?|sun(?:day)?)"
-)
-_day_number = r"[0-9]{1,2}(?:st|nd|rd|th)?"
-_day = (
-    r"(?:(?:the )?day before yesterday|today|yesterday|[0-9]{4}-[0-9]{1,2}-[0-9]{1,2}"
-    rf"|(?:the )?{_day_number}(?: of)? {_month}(?:,? [0-9]{{4}})?"
-    rf"|{_month} (?:the )?{_day_number}(?:,? [0-9]{{4}})?"
-    rf"|(?:last |this |past )?{_weekday}|[0-9]{{1,3}} days? ago)"
-)
-_clock = (
-    r"(?:(?:[0-9]{1,2}:[0-9]{2}(?::[0-9]{2})?(?: ?[ap]m)?|[0-9]{1,2} ?[ap]m|noon|midnight)"
-    r"(?: ?(?:utc|gmt|z)\b)?)"
-)
-_ago = r"(?:(?:[0-9]{1,6}|an?) (?:second|minute|hour)s? ago)"
-_moment = rf"(?:{_day}(?:,? at |,? |t){_clock}|{_clock}(?:,? (?:on )?{_day})?|{_ago}|{_day}|now)"
-_count = rf"(?:[0-9]{{1,6}}|an?|{'|'.join(_NUMBERS)})"
-_unit = r"(?:s(?:ec(?:ond)?s?)?|m(?:in(?:ute)?s?)?|h(?:(?:ou)?rs?)?|d(?:ays?)?|w(?:eeks?)?|months?)"
-_in = r"(?:(?:in|on|over|during|within|for|from|of) )?"
+_PARTS_OF_DAY = {
+    "morning": (6, 12),
+    "afternoon": (12, 18),
+    "evening": (18, 24),
+    "night": (20, 32),
+    "early morning": (0, 6),
+    "early hours": (0, 6),
+    "small hours": (0, 6),
+}
+_NIGHT = _PARTS_OF_DAY["night"]
+_SHIFT_STARTS = (7, 15, 23)
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,30 +87,54 @@ class Calendar:
         return f"{self.say(interval.since)} to {end}"
 
     def find(self, text: str) -> tuple[list[Interval], str]:
-        """Find the times in lower-case `text`; give them and the text without them.
+        """Find the times in lower-case `text`; give them and the text with `TIME0`, `TIME1` ... in their places.
 
         Raises:
             QuestionError: a time that does not exist (31 February, 25:00) or lies in the future.
 
         """
-        if future := re.search(rf"\b(?:tomorrow|next (?:hour|night|day|week|month|year|{_weekday}))\b", text):
+        if future := _FUTURE.search(text):
             raise QuestionError(f"“{future[0]}” is in the future: it is {self.say(self.now)} now.")
+        text = rewritten(text)
         found: list[Interval] = []
         for pattern, read in _RULES:
             while match := pattern.search(text):
-                found.append(self._checked(read(self, match), match[0]))
-                text = f"{text[: match.start()]} {text[match.end() :]}"
-        return found, text
+                found.append(read(self, match))
+                text = f"{text[: match.start()]} TIME{len(found) - 1} {text[match.end() :]}"
+        text = " ".join(text.split())
+        text = _BOUND.sub(lambda m: self._bounded(m, found), text)
+        # "yesterday, after 14:00" is one time; "yesterday and today" are two.
+        while match := _NEIGHBOURS.search(text):
+            one, other = int(match[1]), int(match[2])
+            together = self.combine([found[one], found[other]])
+            if together is None:
+                raise QuestionError(
+                    f"Two times that exclude each other: {self.say_interval(found[one])}, and "
+                    f"{self.say_interval(found[other])}; name one, or ask to compare them."
+                )
+            found[one] = together
+            text = f"{text[: match.start()]} TIME{one} {text[match.end() :]}"
+        return [self._checked(self._settled(each)) for each in found], " ".join(text.split())
+
+    def shifted(self, interval: Interval, days: int) -> Interval:
+        """Give the same interval so many days later; what reached to now ends as late in its day."""
+        until = self.now if interval.until is None else interval.until
+        since = until - _DAY if interval.since is None else interval.since
+        if interval.until is None and since == self._at(self._today()):
+            until = self._at(self._today() + timedelta(days=1))
+        return self._checked(Interval(since + days * _DAY, until + days * _DAY))
 
     def combine(self, intervals: list[Interval]) -> Interval | None:
         """Give the interval that several say together ("yesterday", "after 14:00"); None if they disagree."""
-        days = sorted(intervals, key=lambda i: i.floating)
         together = Interval(None, None)
-        for interval in days:
-            if interval.floating and not together.floating and together.since is not None:
+        for interval in sorted(intervals, key=lambda i: i.floating):
+            placed = interval.floating and not together.floating and together.since is not None
+            if placed:
                 interval = self._placed(interval, together)
             since = max((s for s in (together.since, interval.since) if s is not None), default=None)
             until = min((u for u in (together.until, interval.until) if u is not None), default=None)
+            if placed and interval.since is not None and interval.until is not None:
+                until = interval.until  # "yesterday between 22:00 and 02:00" ends today
             if since is not None and until is not None and since >= until:
                 return None
             together = Interval(since, until, interval.floating)
@@ -132,10 +151,33 @@ class Calendar:
             None if interval.until is None else interval.until + shift,
         )
 
-    def _checked(self, interval: Interval, words: str) -> Interval:
+    def _settled(self, interval: Interval) -> Interval:
+        """Give times of day without a day the latest day on which they have begun."""
+        at = interval.since if interval.since is not None else interval.until
+        if not interval.floating or at is None or at <= self.now:
+            return replace(interval, floating=False)
+        return Interval(*(None if t is None else t - _DAY for t in (interval.since, interval.until)))
+
+    def _bounded(self, match: re.Match[str], found: list[Interval]) -> str:
+        """Read "since", "before" and so on in front of any time."""
+        number = int(match[2])
+        its = found[number]
+        if match[1] in ("since", "starting", "from"):
+            found[number] = Interval(its.since, None, its.floating)
+        elif match[1] == "after":
+            found[number] = Interval(its.until if its.until is not None else its.since, None, its.floating)
+        elif match[1] in ("before", "prior to", "earlier than", "older than"):
+            found[number] = Interval(None, its.since, its.floating)
+        else:
+            found[number] = Interval(None, its.until, its.floating)
+        return f"TIME{number}"
+
+    def _checked(self, interval: Interval) -> Interval:
         """Cut an interval at now, and refuse one that has not begun."""
         if interval.since is not None and interval.since > self.now:
-            raise QuestionError(f"“{words.strip()}” is in the future: it is {self.say(self.now)} now.")
+            raise QuestionError(
+                f"{self.say(interval.since)} is in the future: it is {self.say(self.now)} now."
+            )
         if interval.until is not None and interval.until > self.now:
             return replace(interval, until=None)
         return interval
@@ -161,12 +203,12 @@ class Calendar:
         words = words.strip(" ,")
         if words == "now":
             return _Moment(self.now, self.now)
-        if re.fullmatch(_ago, words):
+        if re.fullmatch(AGO, words):
             number, unit, _ = words.split()
-            at = max(0.0, self.now - _number(number) * _SECONDS[unit[0]])
+            at = max(0.0, self.now - float(number) * _SECONDS[unit[0]])
             return _Moment(at, at)
-        clock = re.search(rf"(?:^|[ t]){_clock}(?=$|[ ,])", words)
-        named = re.search(rf"(?:^|(?<=[ ,])){_day}", words)
+        clock = re.search(rf"(?:^|[ t]){CLOCK}(?=$|[ ,])", words)
+        named = re.search(rf"(?:^|(?<=[ ,])){DAY}", words)
         day = self._named_day(named[0]) if named else self._today()
         if clock is None:
             return _Moment(self._at(day), self._at(day + timedelta(days=1)))
@@ -181,11 +223,21 @@ class Calendar:
         if "yesterday" in words or words == "today":
             return today - timedelta(days=2 if "before" in words else 1 if "yesterday" in words else 0)
         if words.endswith("ago"):
-            return today - timedelta(days=int(words.split()[0]))
+            return today - timedelta(days=int(words.split()[0]) * (7 if "week" in words else 1))
+        if dotted := re.fullmatch(r"([0-9]{1,2})\.([0-9]{1,2})\.([0-9]{4})?", words):
+            year = int(dotted[3] or today.year)
+            day = _date(year, int(dotted[2]), int(dotted[1]), words)
+            return day if day <= today or dotted[3] else _date(year - 1, day.month, day.day, words)
+        if ordinal := re.fullmatch(r"day-([0-9]{1,2})", words):
+            number = int(ordinal[1])
+            first = today.replace(day=1)
+            if number > today.day:
+                first = (first - timedelta(days=1)).replace(day=1)
+            return _date(first.year, first.month, number, words)
         if iso := re.fullmatch(r"([0-9]{4})-([0-9]{1,2})-([0-9]{1,2})", words):
             return _date(int(iso[1]), int(iso[2]), int(iso[3]), words)
-        if month := re.search(rf"\b{_month}\b", words):
-            number = _MONTHS.index(month[0][:3]) + 1
+        if month := re.search(rf"\b{MONTH}\b", words):
+            number = MONTHS.index(month[0][:3]) + 1
             year = re.search(r"[0-9]{4}$", words)
             day = int(re.findall(r"[0-9]{1,2}", words)[0])
             if year:
@@ -199,9 +251,13 @@ class Calendar:
                 if candidate <= today:
                     return candidate
             raise QuestionError(f"There is no “{words}”; name a day that exists.")
-        weekday = _WEEKDAYS.index(words.split()[-1][:3])
+        named = re.search(WEEKDAY, words)
+        assert named is not None
+        weekday = WEEKDAYS.index(named[0][:3])
+        if words.endswith("last week"):
+            return today - timedelta(days=today.weekday() + 7 - weekday)
         back = (today.weekday() - weekday) % 7
-        return today - timedelta(days=back or (7 if words.startswith(("last", "past")) else 0))
+        return today - timedelta(days=back or (7 if words.startswith(("last", "past", "previous")) else 0))
 
     # -- rules: what a match means --------------------------------------------------------------
 
@@ -218,35 +274,63 @@ class Calendar:
         if last.floating and last.end <= first.start:
             last = last.moved(1)
         floating = first.floating and last.floating
-        if floating and first.start > self.now:
-            first, last = first.moved(-1), last.moved(-1)
+        if last.end < first.start < last.end + 7 * _DAY and not floating:
+            first = first.moved(-7)  # "Monday to Wednesday", said on a Monday
         if last.end < first.start:
             raise QuestionError(f"“{match[0].strip()}” ends before it begins; name the earlier time first.")
         return Interval(first.start, last.end, floating)
 
     def _since(self, match: re.Match[str]) -> Interval:
         moment = self._read(match[2])
-        if moment.floating and moment.start > self.now:
-            moment = moment.moved(-1)
         return Interval(moment.end if match[1] == "after" else moment.start, None, moment.floating)
 
     def _before(self, match: re.Match[str]) -> Interval:
         moment = self._read(match[2])
-        if moment.floating and moment.start > self.now:
-            moment = moment.moved(-1)
-        return Interval(
-            None, moment.start if match[1] in ("before", "prior to") else moment.end, moment.floating
-        )
+        before = match[1] in ("before", "prior to", "earlier than", "older than")
+        return Interval(None, moment.start if before else moment.end, moment.floating)
 
     def _part_of_day(self, match: re.Match[str]) -> Interval:
-        day = self._today() - timedelta(days=1 if match[1] == "yesterday" else 0)
-        return self._hours(day, *_PARTS_OF_DAY[match[2]])
+        """Read "this morning", "yesterday evening", "the night of 21 November"."""
+        groups = match.groupdict()
+        part, words = groups["part"], (groups.get("day") or "today").strip()
+        day = self._today() if words in ("this", "today") else self._named_day(words)
+        first, last = _PARTS_OF_DAY[part]
+        # At 03:00 "this night" is the one that goes on.
+        early = part == "night" and day == self._today() and self._hour() < 8
+        return self._hours(day - timedelta(days=1) if early else day, first, last)
 
     def _last_night(self, match: re.Match[str]) -> Interval:
         return self._hours(self._today() - timedelta(days=1), *_NIGHT)
 
+    def _nights_ago(self, match: re.Match[str]) -> Interval:
+        return self._hours(self._today() - timedelta(days=int(match[1])), *_NIGHT)
+
     def _tonight(self, match: re.Match[str]) -> Interval:
-        return self._hours(self._today(), *_NIGHT)
+        return self._hours(self._today() - timedelta(days=1 if self._hour() < 8 else 0), *_NIGHT)
+
+    def _hour(self) -> float:
+        at = datetime.fromtimestamp(self.now, self.zone)
+        return at.hour + at.minute / 60
+
+    def _weekend(self, match: re.Match[str]) -> Interval:
+        today = self._today()
+        saturday = today - timedelta(days=(today.weekday() - 5) % 7)
+        on_it = today.weekday() >= 5
+        if match[1] == "last" and on_it:
+            saturday -= timedelta(days=7)
+        return self._whole(saturday, saturday + timedelta(days=2))
+
+    def _shift(self, match: re.Match[str]) -> Interval:
+        """Shifts change at 07:00, 15:00 and 23:00."""
+        hour, today = self._hour(), self._today()
+        starts = [(today - timedelta(days=d), h) for d in (0, 1) for h in reversed(_SHIFT_STARTS)]
+        begun = [(d, h) for d, h in starts if d < today or h <= hour]
+        day, first = begun[0 if match[1] in ("this", "my", "our", "current", "the current") else 1]
+        return self._hours(day, first, first + 8)
+
+    def _year(self, match: re.Match[str]) -> Interval:
+        year = int(match[1])
+        return self._whole(_date(year, 1, 1, match[0]), _date(year + 1, 1, 1, match[0]))
 
     def _calendar_unit(self, match: re.Match[str]) -> Interval:
         today, back = self._today(), match[1] == "last"
@@ -260,12 +344,10 @@ class Calendar:
 
     def _rolling(self, match: re.Match[str]) -> Interval:
         unit = "month" if match[2].startswith("mo") else match[2][0]
-        return Interval(max(0.0, self.now - _number(match[1] or "1") * _SECONDS[unit]), None)
+        return Interval(max(0.0, self.now - float(match[1] or 1) * _SECONDS[unit]), None)
 
     def _instant(self, match: re.Match[str]) -> Interval:
         moment = self._read(match[2])
-        if moment.floating and moment.start > self.now:
-            moment = moment.moved(-1)
         # "at 03:00" is that minute; "around 03:00" and "2 hours ago" are no more exact than people mean them.
         if ago := re.search(r"(second|minute|hour)s? ago", match[2]):
             slack = _SECONDS[ago[1][0]] / 2
@@ -280,19 +362,10 @@ class Calendar:
         return Interval(moment.start, moment.end)
 
     def _in_month(self, match: re.Match[str]) -> Interval:
-        today, number = self._today(), _MONTHS.index(match[1][:3]) + 1
+        today, number = self._today(), MONTHS.index(match[1][:3]) + 1
         year = int(match[2]) if match[2] else today.year - (number > today.month)
         first = _date(year, number, 1, match[0])
         return self._whole(first, _next_month(first))
-
-
-def _number(words: str) -> float:
-    """Read `3`, `three`, `an`."""
-    if words in ("a", "an"):
-        return 1.0
-    if words.isdigit():
-        return float(words)
-    return 12.0 if words == "twelve" else float(_NUMBERS.index(words))
 
 
 def _next_month(first: date) -> date:
@@ -312,8 +385,8 @@ def _date(year: int, month: int, day: int, words: str) -> date:
 def _seconds_of_day(words: str) -> float:
     """Read `14:00`, `2 pm`, `noon`, `14:00:30 utc`, `24:00`."""
     spoken = re.sub(r" ?(?:utc|gmt|z)$", "", words)
-    if spoken in ("noon", "midnight"):
-        return 12 * _HOUR if spoken == "noon" else 0.0
+    if spoken in ("noon", "midday", "midnight"):
+        return 0.0 if spoken == "midnight" else 12 * _HOUR
     half = re.search(r"[ap]m$", spoken)
     numbers = [int(n) for n in re.findall(r"[0-9]+", spoken)]
     hour, minute, second = [*numbers, 0, 0][:3]
@@ -329,27 +402,43 @@ _Read = Callable[[Calendar, re.Match[str]], Interval]
 
 def _rules() -> Iterator[tuple[re.Pattern[str], _Read]]:
     """Give the patterns in the order in which they are tried: the longer phrase before its parts."""
-    edge, stop = r"(?<![\w:./-])", r"(?![\w:/-])"
+    edge, stop = r"(?<![\w:./-])", r"(?![\w:/-]|\.[0-9])"
     for pattern, read in (
-        (rf"(?:between|from) ({_moment}),? (?:and|to|until|till) ({_moment})", Calendar._between),
-        (rf"({_clock}) ?(?:-|–|to) ?({_clock})", Calendar._between),
-        (rf"(since|after|starting(?: from)?) ({_moment})", Calendar._since),
+        (rf"(?:between|from|since) ({MOMENT}),? (?:and|to|until|till|through) ({MOMENT})", Calendar._between),
+        (rf"({CLOCK}) ?(?:-|–|to|until|till) ?({CLOCK})", Calendar._between),
+        (rf"({DAY}) ?(?:-|–|to|until|till|through) ?({DAY})", Calendar._between),
+        (rf"{IN}(?P<day>this|{DAY}) (?:in the |at |during the )?(?P<part>{PART})", Calendar._part_of_day),
+        (rf"{IN}(?P<part>{PART})(?: of| on|,)? (?P<day>{DAY})", Calendar._part_of_day),
+        (rf"(?:in|during) (?:the )?(?P<part>{PART})", Calendar._part_of_day),
+        (rf"(since|after|starting(?: from)?) ({MOMENT})", Calendar._since),
         (
-            rf"(from) ({_clock}(?:,? (?:on )?{_day})?|{_day}(?:,? at |,? |t){_clock})(?: on(?:wards?)?)?",
+            rf"(from) ({CLOCK}(?:,? (?:on )?{DAY})?|{DAY}(?:,? at |,? |t){CLOCK})(?: on(?:wards?)?)?",
             Calendar._since,
         ),
-        (rf"(?<!day )(before|prior to|until|till|up to|by) ({_moment})", Calendar._before),
-        (rf"{_in}(this|yesterday) (morning|afternoon|evening)", Calendar._part_of_day),
-        (rf"{_in}(?:last night|overnight)", Calendar._last_night),
-        (rf"{_in}tonight", Calendar._tonight),
-        (rf"(?<!the ){_in}(this|last) (week|month|year)", Calendar._calendar_unit),
-        (rf"{_in}(?:the )?(?:last|past|previous) (?:({_count}) ?)?({_unit})", Calendar._rolling),
-        (rf"({_in})({_day}(?:,? at |,? |t){_clock}|{_clock},? (?:on )?{_day}|{_ago})", Calendar._instant),
-        (rf"(at|around|about|near) ({_clock}(?:,? (?:on )?{_day})?)", Calendar._instant),
-        (rf"{_in}({_day})", Calendar._one_day),
-        (rf"(?:in|during|for|of) ({_month})(?: ([0-9]{{4}}))?", Calendar._in_month),
+        (
+            rf"(?<!day )(before|prior to|earlier than|older than|until|till|up to|by) ({MOMENT})",
+            Calendar._before,
+        ),
+        (rf"{IN}last night", Calendar._last_night),
+        (rf"{IN}([0-9]{{1,2}}) nights? ago", Calendar._nights_ago),
+        (rf"{IN}tonight", Calendar._tonight),
+        (rf"{IN}(last|this|past)? ?weekend", Calendar._weekend),
+        (rf"{IN}(last|previous|this|my|our|current) shift", Calendar._shift),
+        (r"(?<!the )(?:(?:in|on|over|during|within|for|from|of) )?(this|last) (week|month|year)",
+         Calendar._calendar_unit),
+        (rf"{IN}(?:last|past|previous) (?:([0-9]{{1,6}}) ?)?({UNIT})", Calendar._rolling),
+        (rf"(at|around|about|near) ({CLOCK}(?:,? (?:on )?{DAY})?)", Calendar._instant),
+        (rf"({IN})({DAY}(?:,? at |,? |t){CLOCK}|{CLOCK},? (?:on )?{DAY}|{AGO})", Calendar._instant),
+        (rf"{IN}({DAY})", Calendar._one_day),
+        (rf"(?:in|during|for|of|from) ({MONTH})(?: ([0-9]{{4}}))?", Calendar._in_month),
+        (r"(?:in|during|of|from) ((?:19|20)[0-9]{2})", Calendar._year),
     ):
         yield re.compile(edge + pattern + stop, re.ASCII), read
 
 
 _RULES = tuple(_rules())
+_FUTURE = re.compile(rf"\b(?:tomorrow|next (?:hour|night|day|week|month|year|shift|{WEEKDAY}))\b")
+_BOUND = re.compile(
+    r"\b(since|starting|after|before|prior to|earlier than|older than|until|till|up to|by) TIME([0-9]+)"
+)
+_NEIGHBOURS = re.compile(r"\bTIME([0-9]+)(?:,? |, )(?:in |at |on |from |of |between )?TIME([0-9]+)")

@@ -1,0 +1,173 @@
+"""Numbers: how many, per group, on average, which share, side by side."""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+
+from anomalyd.assistant.answers.context import Context, interval_of, none_recorded, select
+from anomalyd.assistant.answers.sentence import Result, Sentence, Told, score
+from anomalyd.assistant.language.phrasing import counted, duration, listed
+from anomalyd.assistant.understanding.interpretation import condition_words
+from anomalyd.assistant.understanding.question import Question
+from anomalyd.reports.conditions import AllOf, Condition, During, Within
+from anomalyd.reports.quality import system_of
+from anomalyd.reports.report import Severity
+
+_DAY = 86_400.0
+_SHOWN = 24
+
+
+def how_many(q: Question, context: Context) -> Told:
+    """Tell how many incidents there are, how bad, and how many had begun before the time that was named."""
+    total = context.count(q.where)
+    if total == 0:
+        return none_recorded(q.where, context)
+    severities = dict(context.queries.tally(select(q.where), "severity"))
+    parts = [f"{severities[each]} {each}" for each in reversed(Severity) if each in severities]
+    entities = len(context.queries.tally(select(q.where), "entity"))
+    verb = " began" if q.began else ""
+    text = f"{counted(total, 'incident')}{verb} ({', '.join(parts)}) of {counted(entities, 'entity', 'entities')}."
+    if not q.began and (since := _since(q.where)) is not None:
+        before = context.count(q.where, Within("onset", high=since, open_high=True))
+        text += f" {total - before} began then, {before} had begun before and still went on." if before else " All of them began then."
+    return Told((context.cited(text, q.where, total),), result=Result(value=total, reports=context.ids(q.where)))
+
+
+def _since(where: AllOf) -> float | None:
+    return next((part.since for part in where.parts if isinstance(part, During)), None)
+
+
+def per_group(q: Question, context: Context) -> Told:
+    """Tell the number of incidents in each group."""
+    tally = grouped(q.by or "entity", q.where, context)
+    total = context.count(q.where)
+    if not total:
+        return none_recorded(q.where, context)
+    if not tally:
+        return Told((context.cited("None of these reports is of such a group.", q.where, total),), known=False)
+    if q.least:
+        tally = sorted(tally, key=lambda each: (each[1], each[0]))
+    # Days and hours one after the other, the latest of them; but the fullest where those were asked for.
+    limit = q.limit or (3 if q.ranked else _SHOWN)
+    in_order = q.by in ("day", "hour") and not q.ranked
+    shown = sorted(tally)[-limit:] if in_order else tally[:limit]
+    words = ", ".join(f"{name}: {n:g}" for name, n in shown)
+    more = f", and {counted(len(tally) - len(shown), 'more group')}" if len(tally) > len(shown) else ""
+    began = " (by the day on which they began)" if q.by == "day" else ""
+    text = f"{words}{more}; {counted(total, 'incident')} in all{began}."
+    return Told((context.cited(text, q.where, total),), result=Result(groups=tuple(shown), names=tuple(n for n, _ in shown)))
+
+
+def grouped(by: str, where: Condition, context: Context) -> list[tuple[str, float]]:
+    """Count by a column, or by a part of the entities' names; largest first."""
+    if by != "system" and not by.startswith("level:"):
+        return [(name, float(n)) for name, n in context.queries.tally(select(where), by)]  # type: ignore[arg-type]
+    groups: Counter[str] = Counter()
+    for entity, n in context.queries.tally(select(where), "entity"):
+        name = system_of(entity) if by == "system" else context.names.level(by.removeprefix("level:"), entity)
+        if name is not None:
+            groups[name] += n
+    return sorted(((name, float(n)) for name, n in groups.items()), key=lambda g: (-g[1], g[0]))
+
+
+def statistic(q: Question, context: Context) -> Told:
+    """Tell mean, median or sum of durations or scores; or the mean number per day."""
+    if q.measure == "count":
+        return _per_group_on_average(q, context)
+    closed = Within("closed") if q.measure == "duration" and q.statistic != "sum" else AllOf()
+    where = AllOf((*q.where.parts, *((closed,) if closed != AllOf() else ())))
+    found = context.queries.summary(select(where), q.measure)
+    if found.count == 0:
+        return none_recorded(where, context)
+    say = duration if q.measure == "duration" else score
+    of = counted(found.count, "closed incident" if closed != AllOf() else "incident")
+    value = {"mean": found.mean, "median": found.median, "sum": found.total}[q.statistic]
+    if q.statistic == "sum":
+        text = f"{say(found.total)} in total, over {of}."
+    else:
+        what = {"duration": "They lasted", "peak": "The peak score was", "samples": "They had"}[q.measure]
+        text = f"{what} {say(found.mean)} on average (median {say(found.median)}, from {say(found.least)} to {say(found.most)}), over {of}."
+    return Told((context.cited(text, where, found.count),), result=Result(value=value))
+
+
+def _per_group_on_average(q: Question, context: Context) -> Told:
+    tally = grouped(q.by or "day", q.where, context)
+    total = context.count(q.where)
+    if not tally:
+        return none_recorded(q.where, context)
+    groups = float(len(tally))
+    if q.by in ("day", "hour"):
+        since, until = interval_of(q.where)
+        first = since if since is not None else context.queries.summary(select(q.where), "onset").least
+        last = until if until is not None else context.calendar.now
+        groups = max(1.0, math.ceil((last - first) / (_DAY if q.by == "day" else 3600.0)))
+    elif q.by == "entity":
+        groups = float(len(context.entities(q.where)))
+    noun = (q.by or "").removeprefix("level:")
+    text = f"{total / groups:.3g} a {noun} on average: {counted(total, 'incident')} over {counted(int(groups), noun)}."
+    return Told((context.cited(text, q.where, total),), result=Result(value=total / groups))
+
+
+def share(q: Question, context: Context) -> Told:
+    """Tell which share of some incidents are such."""
+    assert q.whole is not None
+    whole, part = context.count(q.whole), context.count(q.where)
+    if whole == 0:
+        return none_recorded(q.whole, context)
+    percent = 100.0 * part / whole
+    of = condition_words(q.whole) or "all"
+    text = f"{percent:.1f} %: {part:,} of {counted(whole, 'incident')} ({of})."
+    return Told((context.cited(text, q.where, part),), result=Result(value=percent))
+
+
+def comparison(q: Question, context: Context) -> Told:
+    """Tell the numbers side by side, and whether it is as was asked."""
+    counts = [context.count(side.where) for side in q.sides]
+    sentences = [
+        context.cited(f"{side.words}: {counted(n, 'incident')}.", side.where, n)
+        for side, n in zip(q.sides, counts, strict=True)
+    ]
+    verdict = None
+    if len(counts) == 2:
+        first, second = counts
+        times = f" ({first / second:.2g} times as many)" if first and second and first != second else ""
+        that = "as many as" if first == second else f"{abs(first - second):,} {'more' if first > second else 'fewer'} than"
+        head = ""
+        if q.sign:
+            bound = q.factor * second
+            verdict = {">": first > bound, "<": first < bound, "=": first == bound, ">=": first >= bound}[q.sign]
+            head = "Yes: " if verdict else "No: "
+        text = f"{head}{q.sides[0].words} had {that} {q.sides[1].words}{times}."
+        sources = tuple(dict.fromkeys(s for sentence in sentences for s in sentence.sources[:2]))
+        sentences.insert(0, Sentence(text, sources))
+    elif counts:
+        most = max(range(len(counts)), key=counts.__getitem__)
+        sentences.append(Sentence(f"Most are of {q.sides[most].words}.", sentences[most].sources))
+    groups = tuple((side.words, float(n)) for side, n in zip(q.sides, counts, strict=True))
+    return Told(tuple(sentences), result=Result(verdict=verdict, groups=groups))
+
+
+def entity_tally(q: Question, context: Context) -> list[tuple[str, int]]:
+    """Count by entity (or run), of those with so many incidents, and one under each condition of `each`."""
+    by = "run" if q.target == "runs" else "entity"
+    wheres = [AllOf((*q.where.parts, each)) for each in q.each] or [q.where]
+    tallies = [dict(context.queries.tally(select(where), by)) for where in wheres]  # type: ignore[arg-type]
+    common = set.intersection(*(set(t) for t in tallies))
+    sums = [(name, sum(t[name] for t in tallies)) for name in common]
+    kept = [(name, n) for name, n in sums if n >= q.fewest and (q.most is None or n <= q.most)]
+    return sorted(kept, key=lambda each: (each[1] if q.least else -each[1], each[0]))
+
+
+def how_many_entities(q: Question, context: Context) -> Told:
+    """Tell how many different entities or runs had incidents."""
+    tally = entity_tally(q, context)
+    if not tally:
+        return none_recorded(q.where, context)
+    one, many = ("run", "runs") if q.target == "runs" else ("entity", "entities")
+    names = [name for name, _ in tally]
+    text = f"{counted(len(tally), one, many)}: {listed(sorted(names), limit=12)}."
+    total = context.count(q.where)
+    return Told((context.cited(text, q.where, total),), result=Result(value=len(tally), names=tuple(names)))
+
+

@@ -1,0 +1,1 @@
+"""The assistant measured: questions as data, generated stores, graders that are programs."""

@@ -1,0 +1,96 @@
+"""Ask every question in every store, grade the answers, and count by kind."""
+
+from __future__ import annotations
+
+import sqlite3
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from anomalyd.assistant.answer import Assistant
+from anomalyd.assistant.evaluation.grade import Gold, Grade
+from anomalyd.assistant.evaluation.stores import Plan, generate, plans
+from anomalyd.reports.queries import Queries
+
+KINDS = ("store", "case", "follow", "documents", "unanswerable")
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """One question and its grade. `held_out`: its phrasing was not looked at when the grammar was tuned."""
+
+    store: str
+    kind: str
+    question: str
+    grade: Grade
+    held_out: bool
+    two: bool
+    seconds: float
+
+
+def questions() -> Iterator[tuple[str, dict[str, Any], str, bool]]:
+    """Give (kind, item, phrasing, held out) of every question."""
+    folder = resources.files("anomalyd.assistant.evaluation") / "questions"
+    for kind in KINDS:
+        for item in yaml.safe_load((folder / f"{kind}.yaml").read_text(encoding="utf-8")):
+            for k, phrasing in enumerate(item["ask"]):
+                yield kind, item, phrasing, k % 3 == 2
+
+
+def evaluate(
+    folder: Path,
+    make: Callable[[Queries, Plan], Assistant],
+    kinds: tuple[str, ...] = KINDS,
+    only: Callable[[Plan], bool] = lambda plan: True,
+) -> list[Outcome]:
+    """Ask everything; the stores are generated into `folder` where they are not there yet."""
+    outcomes = []
+    for plan in filter(only, plans()):
+        path = folder / f"{plan.name}.db"
+        if not path.exists():
+            generate(plan, folder)
+        queries = Queries.open(f"sqlite:///{path}")
+        connection = sqlite3.connect(path)
+        gold = Gold(connection, plan)
+        assistant = make(queries, plan)
+        for kind, item, phrasing, held_out in questions():
+            if kind not in kinds:
+                continue
+            assistant.session.reset()
+            for before in item.get("before", ()):
+                assistant.ask(gold.question(before))
+            question = gold.question(phrasing)
+            start = time.process_time()
+            answer = assistant.ask(question)
+            seconds = time.process_time() - start
+            grade = gold.grade(item, answer)
+            outcomes.append(Outcome(plan.name, kind, question, grade, held_out, bool(item.get("two")), seconds))
+        connection.close()
+        queries.close()
+    return outcomes
+
+
+def table(outcomes: list[Outcome]) -> str:
+    """Say the outcomes by kind, tuned and held out apart."""
+    lines = ["| kind | phrasings | questions | exact | wrong and sure | abstained |", "|---|---|---|---|---|---|"]
+    groups: list[tuple[str, list[Outcome]]] = [(kind, [o for o in outcomes if o.kind == kind]) for kind in KINDS]
+    groups.append(("two conditions", [o for o in outcomes if o.two]))
+    groups.append(("all", outcomes))
+    for name, some in groups:
+        for held_out, words in ((False, "tuned on"), (True, "held out")):
+            those = [o for o in some if o.held_out is held_out]
+            if those:
+                n = Counter(o.grade.verdict for o in those)
+                share = [f"{100 * n[v] / len(those):.1f} %" for v in ("exact", "wrong", "abstained")]
+                lines.append(f"| {name} | {words} | {len(those)} | {' | '.join(share)} |")
+    seconds = sorted(o.seconds for o in outcomes)
+    if seconds:
+        p50, p95 = seconds[len(seconds) // 2], seconds[int(len(seconds) * 0.95)]
+        lines.append(f"\nCPU a question: p50 {p50 * 1000:.0f} ms, p95 {p95 * 1000:.0f} ms.")
+    return "\n".join(lines)

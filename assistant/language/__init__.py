@@ -1,0 +1,1 @@
+"""Words: spelling, times, names, and how numbers and lists are said."""

@@ -1,0 +1,108 @@
+"""The patterns of times in a question, and other ways to say the same, written as those patterns have it."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+
+NUMBERS = {
+    word: number
+    for number, word in enumerate(
+        "zero one two three four five six seven eight nine ten eleven twelve thirteen fourteen".split()
+    )
+} | {"a": 1, "an": 1, "couple": 2, "few": 3, "several": 3, "fifteen": 15, "twenty": 20, "thirty": 30}
+MONTHS = ("jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec")
+WEEKDAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
+
+# Digits are [0-9]: \d would let in other alphabets' digits.
+MONTH = (
+    r"(?:jan(?:uary)?|feb(?:ruary)?|mar(?:ch)?|apr(?:il)?|may|june?|july?"
+    r"|aug(?:ust)?|sept?(?:ember)?|oct(?:ober)?|nov(?:ember)?|dec(?:ember)?)"
+)
+WEEKDAY = (
+    r"(?:mon(?:day)?|tues?(?:day)?|weds?|wed(?:nesday)?|thur?s?(?:day)?|fri(?:day)?|sat(?:urday)?|sun(?:day)?)"
+)
+_day_number = r"[0-9]{1,2}(?:st|nd|rd|th)?"
+DAY = (
+    r"(?:(?:the )?day before yesterday|today|yesterday|[0-9]{4}-[0-9]{1,2}-[0-9]{1,2}"
+    r"|[0-9]{1,2}\.[0-9]{1,2}\.(?:[0-9]{4})?"
+    rf"|(?:the )?{_day_number}(?: of)? {MONTH}(?:,? [0-9]{{4}})?"
+    rf"|{MONTH} (?:the )?{_day_number}(?:,? [0-9]{{4}})?"
+    rf"|(?:last |this |past |previous )?{WEEKDAY}(?: last week)?|[0-9]{{1,3}} (?:days?|weeks?) ago"
+    r"|day-[0-9]{1,2})"
+)
+CLOCK = (
+    r"(?:(?:[0-9]{1,2}:[0-9]{2}(?::[0-9]{2})?(?: ?[ap]m)?|[0-9]{1,2} ?[ap]m|noon|midday|midnight)"
+    r"(?: ?(?:utc|gmt|z)\b)?)"
+)
+AGO = r"(?:[0-9]{1,6} (?:second|minute|hour)s? ago)"
+MOMENT = rf"(?:{DAY}(?:,? at |,? |t){CLOCK}|{CLOCK}(?:,? (?:on )?{DAY})?|{AGO}|{DAY}|now)"
+UNIT = r"(?:s(?:ec(?:ond)?s?)?|m(?:in(?:ute)?s?)?|h(?:(?:ou)?rs?)?|d(?:ays?)?|w(?:eeks?)?|months?)"
+IN = r"(?:(?:in|on|over|during|within|for|from|of|at) )?(?:the )?"
+PART = r"(?:early morning|early hours|small hours|morning|afternoon|evening|night)"
+
+_count = rf"(?:{'|'.join(NUMBERS)})"
+_span = r"(?:seconds?|secs?|minutes?|mins?|hours?|hrs?|days?|weeks?|months?|nights?|shifts?)"
+
+
+def _clock_in(match: re.Match[str]) -> str:
+    """Write "6 this morning" as "6:00 am today", "10 at night" as "10:00 pm"."""
+    hour, minute, part = int(match[1]), match[2] or "00", match[3]
+    late = "morning" not in part and not ("night" in part and (hour <= 5 or hour == 12))
+    day = "" if hour > 12 else f" {'pm' if late else 'am'}"
+    return f"{hour}:{minute}{day}{' today' if part.startswith('this') else ''}"
+
+
+def _beside(match: re.Match[str]) -> str:
+    """Write "quarter to 3" as "2:45"."""
+    minutes = {"half": 30, "quarter": 15}[match[1]]
+    hour = int(match[3])
+    return f"{hour}:{minutes}" if match[2] == "past" else f"{(hour - 1) % 24}:{60 - minutes}"
+
+
+def _digits(match: re.Match[str]) -> str:
+    return f"{NUMBERS[match[1]]} {match[2]}"
+
+
+def _minutes(match: re.Match[str]) -> str:
+    return f"{round(float(match[1]) * (60 if match[2][0] == 'h' else 1440))} minutes"
+
+
+Rewrite = str | Callable[[re.Match[str]], str]
+_REWRITES: tuple[tuple[str, Rewrite], ...] = (
+    (rf"\b(today|yesterday|{WEEKDAY}|tonight|night|morning|evening|afternoon|week|month)'?s\b(?=')?", r"\1"),
+    (r"\bthe (?:previous day|day before today)\b", "yesterday"),
+    (r"\bon the ([0-9]{1,2})(?:st|nd|rd|th)\b(?! (?:of|january|february|[a-z]{3,9} 20))", r"on day-\1"),
+    (r"\bearly (?:this morning|today)\b", "early morning of today"),
+    (r"\b(?:(?:an?|one|1) )?hour and a half\b|\b(?:one|1) and a half hours?\b", "90 minutes"),
+    (r"\b(?:an? )?half(?: an| a)? hour\b", "30 minutes"),
+    (r"\b(?:a )?quarter of an hour\b", "15 minutes"),
+    (r"\b(?:a )?half a day\b", "12 hours"),
+    (r"\bfortnight\b", "14 days"),
+    (r"\b([0-9]+\.[0-9]+) ?(h|hours?|hrs?|d|days?)\b", _minutes),
+    (rf"\b(?:an? )?(couple|few)(?: of)? ({_span})\b", _digits),
+    (rf"\b({_count}) ({_span})\b(?!')", _digits),
+    (r"\b([0-9]{1,2})h([0-9]{2})\b", r"\1:\2"),
+    (r"\b([0-9]{1,2})(?::([0-9]{2}))?(?: o'?clock)? "
+     r"(in the morning|this morning|in the afternoon|this afternoon|in the evening|this evening|at night)\b",
+     _clock_in),
+    (r"\b([0-9]{1,2}) ?o'?clock\b", r"\1:00"),
+    (r"\b(half|quarter) (past|to) ([0-9]{1,2})\b", _beside),
+    (r"\b([0-9]{1,2}) ?([ap])\.m\.?", r"\1 \2m"),
+    (r"\b(?:between|from) ([0-9]{1,2}) (?:and|to|until|till|-) ([0-9]{1,2}) ?([ap]m)\b", r"between \1 \3 and \2 \3"),
+    (r"\b(at|since|after|before|until|till|around|about|by) ([0-9]{1,2})(?= ?(?:$|[?,]|today|yesterday|on ))",
+     r"\1 \2:00"),
+    (r"\b(?:over ?night|(?:during|in|over|through|throughout) the (?:last |past )?night)\b", "last night"),
+    (r"\bthe night before last\b", "2 nights ago"),
+    (r"\b(?:earlier|so far|until now) today\b|\btoday so far\b|\b(?:on )?this day\b", "today"),
+    (r"\bfrom ([^,]{3,30}?) (?:on|onwards?)\b(?! )", r"since \1"),
+    (r"\bthis time yesterday\b", "24 hours ago"),
+)
+REWRITES = tuple((re.compile(pattern, re.ASCII), by) for pattern, by in _REWRITES)
+
+
+def rewritten(text: str) -> str:
+    """Write the times in lower-case `text` as the patterns have them."""
+    for pattern, by in REWRITES:
+        text = pattern.sub(by, text)
+    return text

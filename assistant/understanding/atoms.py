@@ -1,0 +1,303 @@
+"""Conditions in a question: each is taken out of the text, and a placeholder keeps its place.
+
+The text becomes `how many SEV1 incidents on ENT0 TIME2`: what is left of it are operators (and, or, not, but), what is
+asked, and words that say nothing.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+
+from anomalyd.assistant.language.calendar import Calendar, Interval
+from anomalyd.assistant.language.names import Names, shown
+from anomalyd.assistant.language.systems import INCIDENTS
+from anomalyd.reports.conditions import Among, Condition, During, Explained, Lumisections, Not, Within
+from anomalyd.reports.report import SeenBy, Severity, Status
+
+PLACEHOLDER = re.compile(r"\b(ENT|TIME|SEV|STAT|SEEN|RUN|LS|SCORE|SPAN|CAUSE|DET|ID|EXPL|MODEL|ENDED)([0-9]+)\b")
+
+REAL = r"[0-9]{1,6}(?:\.[0-9]{1,6})?"
+OVER = r"(?:strictly )?(?:above|over|exceeding|exceeds?|exceeded|more than|greater than|higher than|larger than|bigger than|worse than|beyond|>)"
+UNDER = r"(?:strictly )?(?:below|under|less than|lower than|smaller than|fewer than|not more than|<)"
+AT_LEAST = r"(?:at least|no less than|not below|>=|≥|from)"
+AT_MOST = r"(?:at most|up to|no more than|not above|not over|<=|≤)"
+_UNIT = r"(?:seconds?|secs?|s|minutes?|mins?|m|hours?|hrs?|h|days?|d|weeks?|w)"
+_SECONDS = {"s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0, "w": 604800.0}
+_LENGTH = rf"(?:(?:an?|one|half an?|[0-9]{{1,5}}(?:\.[0-9]+)?) ?{_UNIT}(?: and a half)?)"
+
+_AE = r"(?:the )?(?:autoencoders?|network|neural net(?:work)?)(?: (?:detector|test|method|one|side|model))?"
+_CL = r"(?:the )?(?:classical|classic|conventional|statistical)(?: (?:detector|tests?|method|one|side|baseline|scan))?"
+_SAW = r"(?:seen|found|flagged|detected|noticed|caught|spotted|saw|see|sees|reported|raised|picked up|catch|find|notice|detect|flag|spot)"
+_ONLY = r"(?:only|just|solely|exclusively|alone)"
+
+
+@dataclass(slots=True)
+class Atom:
+    """A condition and what it is about (its dimension: ENT, TIME, SEV ...)."""
+
+    dimension: str
+    condition: Condition
+    words: str = ""
+
+
+@dataclass
+class Atoms:
+    """Takes conditions out of `text`, in an order in which the longer phrase comes before its parts."""
+
+    text: str
+    names: Names
+    calendar: Calendar
+    found: dict[str, Atom] = field(default_factory=dict)
+    intervals: dict[str, Interval] = field(default_factory=dict)
+
+    def put(self, dimension: str, condition: Condition, words: str = "") -> str:
+        """Keep a condition; give its placeholder."""
+        name = f"{dimension}{len(self.found)}"
+        self.found[name] = Atom(dimension, condition, words)
+        return f" {name} "
+
+    def sub(self, pattern: str, make: Callable[[re.Match[str]], str]) -> None:
+        """Replace every match of a pattern that stands as words of its own."""
+        self.text = re.sub(rf"(?<![\w./-])(?:{pattern})(?![\w/-]|\.\w)", make, self.text)
+
+    def read_names(self, reserved: frozenset[str]) -> None:
+        """Take detectors and entities."""
+        for name in sorted(self.names.detectors, key=len, reverse=True):
+            own = re.escape(name.lower())
+            bare = "" if name.lower() in reserved else rf"|{own}"
+            detector = Among("detector", (name,), f"detector {name}")
+            self.sub(
+                rf"(?:by |of |from )?(?:the )?detectors? (?:named |called )?{own}|(?:the )?{own} detector{bare}",
+                lambda m, d=detector: self.put("DET", d),  # type: ignore[misc]
+            )
+        mentions, text = self.names.mark(self.text, reserved)
+
+        def named(match: re.Match[str]) -> str:
+            mention = mentions[int(match[1])]
+            words = shown(mention.entities, self.names)
+            return self.put("ENT", Among("entity", mention.entities, words), mention.words)
+
+        self.text = re.sub(r"\bENT([0-9]+)\b", named, f" {text} ")
+
+    def read_places(self) -> None:
+        """Take runs and lumisections."""
+        number = r"#?([0-9]{1,15})"
+
+        def run(match: re.Match[str]) -> str:
+            numbers = tuple(int(n) for n in re.findall(r"[0-9]+", match[0]))
+            if re.search(r" to | - |[0-9]-[0-9]|between|through", match[0]) and len(numbers) == 2:
+                low, high = sorted(numbers)
+                return self.put("RUN", Within("run", low, high, words=f"runs {low} to {high}"))
+            said = ", ".join(str(n) for n in numbers)
+            return self.put("RUN", Among("run", numbers, f"run {said}"))
+
+        ranged = rf"{number} ?(?:-|to|through|and|until) ?{number}"
+        in_ = r"(?:(?:in|of|during|for|from|within) )?(?:the )?"
+        self.sub(rf"{in_}runs? (?:numbers? )?(?:between |from )?(?:{ranged}|{number}(?: ?, ?{number})*)", run)
+
+        def sections(match: re.Match[str]) -> str:
+            numbers = sorted(int(n) for n in re.findall(r"[0-9]+", match[0]))
+            first, last = numbers[0], numbers[-1]
+            words = f"lumisections {first} to {last}" if first != last else f"lumisection {first}"
+            return self.put("LS", Lumisections(first, last, words))
+
+        self.sub(rf"{in_}(?:lumi ?sections?|lumis|ls|lumi blocks?) (?:between |from )?(?:{ranged}|{number})", sections)
+
+    def read_measures(self) -> None:
+        """Take bounds on scores and durations."""
+        score = (
+            r"(?:(?:with |whose |and |a |an |the |in |having |had |peak |calibrated |anomaly |maximum )*"
+            r"(?:scores?|scoring|scored|peaks?|peaked)(?: (?:of|is|was|were|are|that is|being|value))* ?)"
+        )
+        span = (
+            r"(?:(?:that |which |who |have |has |had |were |was |are |is |with |a |the |going on |went on |lasting |lasted |lasts? |took "
+            r"|ran |run |open |durations? |length |of |for |stayed )*)"
+        )
+        other = rf"(?! ?(?:{INCIDENTS}|times|%|percent|ENT[0-9]|{_UNIT}\b))"
+        self.sub(
+            rf"{span}(?:between|from) ({_LENGTH}|[0-9]+) (?:and|to) ({_LENGTH})(?: (?:long|in length))?",
+            self._span_between,
+        )
+        for compare, low, strict in (
+            (rf"(?:{OVER}|longer than|more than)", True, True),
+            (rf"(?:{UNDER}|shorter than|quicker than|within)", False, True),
+            (AT_LEAST.replace("|from", ""), True, False),
+            (AT_MOST, False, False),
+        ):
+            lead = span if compare.find("within") < 0 else span
+            self.sub(
+                rf"{lead}(?:{compare}) ({_LENGTH})(?! ago)(?: (?:long|in length|in duration))?",
+                lambda m, low=low, strict=strict: self._span(m, low, strict),  # type: ignore[misc]
+            )
+        self.sub(rf"{span}({_LENGTH}) or (?:more|longer)", lambda m: self._span(m, True, False))
+        self.sub(rf"{span}({_LENGTH}) or (?:less|shorter)", lambda m: self._span(m, False, False))
+        self.sub(rf"{score}(?:between|from) ({REAL}) (?:and|to|-) ({REAL})", self._score_between)
+        score_after = r"(?: (?:in|of|as) (?:the )?(?:peak )?score)"
+        for compare, low, strict in ((OVER, True, True), (UNDER, False, True), (AT_LEAST, True, False), (AT_MOST, False, False)):
+            make = lambda m, low=low, strict=strict: self._score(m, low, strict)  # type: ignore[misc]  # noqa: E731
+            self.sub(rf"{score}(?:{compare}) ?({REAL}){other}", make)
+            self.sub(rf"(?:{compare}) (?:a )?(?:peak )?score (?:of )?({REAL})", make)
+            self.sub(rf"(?:{compare}) ?({REAL}){score_after}", make)
+        self.sub(rf"(?:above|exceeding|>) ?({REAL}){other}", lambda m: self._score(m, True, True))
+        self.sub(rf"(?:below|<) ?({REAL}){other}", lambda m: self._score(m, False, True))
+        self.sub(rf">= ?({REAL}){other}", lambda m: self._score(m, True, False))
+        self.sub(rf"<= ?({REAL}){other}", lambda m: self._score(m, False, False))
+
+    def read_times(self) -> None:
+        """Take times; each is a time at which an incident went on."""
+        intervals, self.text = self.calendar.find(" ".join(self.text.split()))
+
+        def timed(match: re.Match[str]) -> str:
+            interval = intervals[int(match[1])]
+            words = self.calendar.say_interval(interval)
+            name = self.put("TIME", During(interval.since, interval.until, words))
+            self.intervals[name.strip()] = interval
+            return name
+
+        self.text = re.sub(r"\bTIME([0-9]+)\b", timed, f" {self.text} ")
+        over = r"(?:closed|ended|recovered|resolved|stopped|finished|cleared|went away|got better)"
+
+        def ended(match: re.Match[str]) -> str:
+            interval = self.intervals[match[1]]
+            low = -math.inf if interval.since is None else interval.since
+            high = math.inf if interval.until is None else interval.until
+            words = f"ended {self.calendar.say_interval(interval)}"
+            return self.put("ENDED", Within("closed", low, high, open_high=True, words=words))
+
+        self.sub(rf"(?:(?:that|which|have|has|had|did|were|was|got|been) )*{over}(?: again)? (TIME[0-9]+)", ended)
+
+    def read_properties(self) -> None:
+        """Take severity, who saw it, status, and whether it was explained."""
+        self._severities()
+        self._seen_by()
+        still = (
+            r"(?:still |currently |right now )*(?:open|on-?going|active|unresolved|unclosed|going on|running|pending"
+            r"|in progress|not over|live)(?: (?:right now|now|at the moment|currently|still|at present))?"
+        )
+        self.sub(still, lambda m: self.put("STAT", Among("status", (Status.OPEN,), "open")))
+        over = r"(?:already )?(?:closed|resolved|finished|over(?! (?:the|a))|past(?= )|recovered from|no longer open)(?: (?:already|by now))?"
+        self.sub(over, lambda m: self.put("STAT", Among("status", (Status.CLOSED,), "closed")))
+        explained = r"(?:have |has |with |been )*(?:an? )?(?:explained|explanations?)(?= |$)(?! (?:of|for|the|why))"
+        self.sub(rf"(?:un-?explained|without (?:an? )?explanations?)", lambda m: self.put("EXPL", Not(Explained()), "not explained"))
+        if re.search(r"\b(?:which|how many|incidents?|not|been|are|were|have)\b.* (?:explained|an explanation)\b", self.text):
+            self.sub(explained, lambda m: self.put("EXPL", Explained("explained")))
+
+    def read_now(self) -> bool:
+        """Take "now", which means what is open; say whether it was there."""
+        before = self.text
+        self.sub(r"(?:right now|at the moment|at present|currently|just now|now|as of now|presently)", lambda m: " ")
+        return self.text != before
+
+    # -- one kind each ---------------------------------------------------------------------------
+
+    def _score(self, match: re.Match[str], low: bool, strict: bool) -> str:
+        value = float(match[1])
+        word = {(True, True): "above", (True, False): "at least", (False, True): "below", (False, False): "at most"}
+        words = f"peak score {word[low, strict]} {value:g}"
+        bound = Within("peak", low=value, open_low=strict) if low else Within("peak", high=value, open_high=strict)
+        return self.put("SCORE", replace(bound, words=words))
+
+    def _score_between(self, match: re.Match[str]) -> str:
+        low, high = sorted((float(match[1]), float(match[2])))
+        return self.put("SCORE", Within("peak", low, high, words=f"peak score {low:g} to {high:g}"))
+
+    def _span(self, match: re.Match[str], low: bool, strict: bool) -> str:
+        value = _seconds(match[1])
+        word = {(True, True): "longer than", (True, False): "at least", (False, True): "shorter than"}
+        words = f"{word.get((low, strict), 'at most')} {match[1]}"
+        bound = Within("duration", low=value, open_low=strict) if low else Within("duration", high=value, open_high=strict)
+        return self.put("SPAN", replace(bound, words=words))
+
+    def _span_between(self, match: re.Match[str]) -> str:
+        unit = match[2] if not match[1].isdigit() else f"{match[1]} {match[2].split()[-1]}"
+        first = _seconds(match[1] if not match[1].isdigit() else unit)
+        low, high = sorted((first, _seconds(match[2])))
+        return self.put("SPAN", Within("duration", low, high, words=f"lasting {match[1]} to {match[2]}"))
+
+    def _severities(self) -> None:
+        rising = list(Severity)
+        worse = r"(?: (?:or|and) (?:worse|above|higher|more|up|more severe))"
+
+        def severity(match: re.Match[str]) -> str:
+            stem = next(s for s in rising if match["s"].startswith(s.value[:4]))
+            at, lead = rising.index(stem), (match["lead"] or "").strip()
+            if match["worse"] or lead == "at least":
+                wanted = rising[at:]
+            elif lead in ("worse than", "more severe than", "above", "higher than", "more than", "worse than a", "worse than an"):
+                wanted = rising[at + 1 :]
+            elif lead in ("below", "less than", "milder than", "less severe than", "under"):
+                wanted = rising[:at]
+            elif lead in ("non", "non-", "not"):
+                wanted = [s for s in rising if s != stem]
+            else:
+                wanted = [stem]
+            words = " or ".join(wanted) or "no severity"
+            return self.put("SEV", Among("severity", tuple(wanted), f"severity {words}"))
+
+        lead = r"at least|(?:worse|more severe|higher|milder|less severe) than(?: an?)?|above|below|under|non-?"
+        self.sub(
+            rf"(?:(?:of |with )?(?:the )?(?:severity|level) (?:of |is |was |= ?)?)?(?:(?P<lead>{lead}) ?)?(?:severity )?"
+            rf"(?P<s>warnings?|errors?|critical(?:s)?)(?: (?:severity|level|ones?|grade))?(?P<worse>{worse})?",
+            severity,
+        )
+        # "critical errors" are critical ones.
+        self.text = re.sub(
+            r"(SEV[0-9]+) +(SEV[0-9]+)",
+            lambda m: m[1] if self.found[m[1]].words == self.found[m[2]].words == "" else m[0],
+            self.text,
+        )
+
+    def _seen_by(self) -> None:
+        ae, classical, both = SeenBy.AUTOENCODER, SeenBy.CLASSICAL, SeenBy.BOTH
+        of_both = r"both(?: of (?:them|the detectors)| detectors| methods| tests| the (?:detectors|two)| sides)?"
+        lead = rf"(?:{_SAW} )?(?:(?:only |just )?by )?"
+        did = r"(?:did |has |have |had )?"
+        pair = rf"(?:both )?(?:{_AE} and (?:by )?{_CL}|{_CL} and (?:by )?{_AE})"
+        neither = rf"(?:{did}{{x}} (?:did |has |have |had )?(?:not|never) {_SAW}|(?:which |that )?{did}{{x}} miss(?:ed)?|missed by {{x}})"
+        for patterns, seen, words in (
+            (
+                (rf"{lead}{pair}(?: {_SAW})?", rf"{_SAW} by {of_both}", rf"{did}{of_both} {_SAW}", rf"on which both agreed?|both agreed?(?: on)?"),
+                (both,),
+                "seen by both detectors",
+            ),
+            (_alone(_AE), (ae,), "seen only by the autoencoder"),
+            (_alone(_CL), (classical,), "seen only by the classical detector"),
+            ((neither.replace("{x}", _CL),), (ae,), "not seen by the classical detector"),
+            ((neither.replace("{x}", _AE),), (classical,), "not seen by the autoencoder"),
+            (
+                (rf"{_SAW} by {_AE}", rf"{did}{_AE} {_SAW}", rf"autoencoder (?={INCIDENTS})", rf"by {_AE}"),
+                (both, ae),
+                "seen by the autoencoder (alone or with the other)",
+            ),
+            (
+                (rf"{_SAW} by {_CL}", rf"{did}{_CL} {_SAW}", rf"classical (?={INCIDENTS})", rf"by {_CL}"),
+                (both, classical),
+                "seen by the classical detector (alone or with the other)",
+            ),
+        ):
+            condition = Among("seen_by", seen, words)
+            for pattern in patterns:
+                self.sub(pattern, lambda m, c=condition: self.put("SEEN", c))  # type: ignore[misc]
+
+
+def _alone(one: str) -> tuple[str, ...]:
+    did = r"(?:did |has |have )?"
+    return (
+        rf"{did}{_ONLY} {one}(?: (?:ever )?{_SAW})?",
+        rf"{_ONLY} {_SAW} by {one}",
+        rf"{_SAW} {_ONLY} by {one}",
+        rf"{_SAW} by {_ONLY} {one}",
+        rf"{_SAW} by {one} (?:only|alone)",
+        rf"(?:by )?{one} (?:only|alone)(?: {_SAW})?",
+        rf"{did}{one} (?:only|alone) {_SAW}",
+    )
+
+
+def _seconds(words: str) -> float:
+    found = re.fullmatch(rf"(half an?|an?|one|[0-9]+(?:\.[0-9]+)?) ?({_UNIT})( and a half)?", words)
+    assert found is not None, words
+    number = 0.5 if found[1].startswith("half") else 1.0 if found[1][0] in "ao" else float(found[1])
+    return (number + (0.5 if found[3] else 0.0)) * _SECONDS[found[2][0]]

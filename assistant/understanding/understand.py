@@ -1,0 +1,236 @@
+"""A question in plain words to a typed question, or what of it was not understood.
+
+Nothing is guessed: a question is understood only if every word of it is accounted for, as a name, a time, a condition, what
+is asked, or a word that changes nothing. "How many incidents did the firmware cause today?" is not answered with the number
+of today's incidents.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import cache
+
+from anomalyd.assistant.language import systems
+from anomalyd.assistant.language.calendar import Calendar, Interval
+from anomalyd.assistant.language.names import Names
+from anomalyd.assistant.language.spelling import corrected, english, plain
+from anomalyd.assistant.understanding import vocabulary
+from anomalyd.assistant.understanding.atoms import Atom, Atoms
+from anomalyd.assistant.understanding.comparison import compare, share
+from anomalyd.assistant.understanding.cues import Cues, left_over, read_aspects, read_cues
+from anomalyd.assistant.understanding.intents import Reading, decide
+from anomalyd.assistant.understanding.question import Question
+from anomalyd.assistant.understanding.scope import Scoped, but_resolved, scoped
+from anomalyd.errors import QuestionError
+from anomalyd.reports.conditions import AnyOf, Among, Causes, Condition
+from anomalyd.reports.queries import Queries, Selection
+
+MAX_LENGTH = 500
+"""Characters of a question: longer than any that a person asks, short enough for every pattern."""
+
+_SYNONYMS = {"memory": "mem", "ram": "mem", "network": "net", "processor": "cpu", "storage": "disk", "temperature": "temp"}
+_NOUNS = re.compile("|".join((systems.HOSTS, systems.NODES, systems.MAPS, systems.CHAMBERS, systems.ENTITIES)))
+_CAUSE_LEAD = (
+    r"(?:(?:that |which |were |was |are )*(?:caused by|because of|due to|involv(?:e[sd]?|ing)|blamed on|with (?:the )?cause|attributed to"
+    r"|related to|owing to)|(?:where |in which )(?=\S+ (?:is|was) to blame)|blaming|(?:the |on )?metric)"
+)
+_ID = re.compile(
+    r"(?<![\w/.-])(?:(?:report|incident|id|alert|case|number|no) #?((?=[\w-]*[0-9])[0-9a-f][\w-]{3,64})|((?=[a-f]*[0-9])(?=[0-9]*[a-f])[0-9a-f]{8,64}))(?![\w/-])"
+)
+
+
+@dataclass(frozen=True)
+class Understood:
+    """What was understood: `question` None where it is not wholly so; then `unused` are the words at fault.
+
+    `corrections`: words that were taken for slips, and for what. `parts`: the conditions by dimension. `text`: the
+    question with placeholders, for what builds on it. `intervals`: the times that were named.
+    """
+
+    question: Question | None
+    parts: tuple[tuple[str, Condition], ...] = ()
+    unused: tuple[str, ...] = ()
+    corrections: Mapping[str, str] = field(default_factory=dict)
+    text: str = ""
+    cues: frozenset[str] = frozenset()
+    intervals: tuple[Interval, ...] = ()
+
+
+@cache
+def reserved() -> frozenset[str]:
+    """Give the words that are no names unless they are quoted."""
+    return vocabulary.all_words()
+
+
+def understand(question: str, queries: Queries, names: Names, calendar: Calendar) -> Understood:
+    """Understand a question that stands for itself.
+
+    Raises:
+        QuestionError: it names something nobody knows (with the nearest names), a time that does not exist
+            or has not come, or conditions that exclude each other; or it is too long.
+        StoreError: the report store cannot be reached.
+
+    """
+    if len(question) > MAX_LENGTH:
+        raise QuestionError(f"The question is longer than {MAX_LENGTH} characters; ask one thing at a time.")
+    text = plain(question)
+    skip = re.compile("|".join(map(re.escape, sorted(names.by_part, key=len, reverse=True))) or "(?!)")
+    text, corrections = corrected(text, reserved() | {d.lower() for d in names.detectors}, skip)
+    atoms = _conditions(but_resolved(text), queries, names, calendar)
+    read = _typed(atoms)
+    if read.unused:
+        again = _as_causes(atoms, read.unused, queries)
+        if again:
+            read = _typed(atoms)
+    if read.unused:
+        _refuse_unknown_names(read.unused, names)
+    intervals = tuple(atoms.intervals.values())
+    return Understood(read.question, read.parts, read.unused, corrections, read.text, read.cues, intervals)
+
+
+def _conditions(text: str, queries: Queries, names: Names, calendar: Calendar) -> Atoms:
+    """Take the conditions that can be taken before it is known what is asked."""
+    atoms = Atoms(f" {text} ", names, calendar)
+
+    def report(match: re.Match[str]) -> str:
+        word = match[1] or match[2]
+        if word in names.by_part:
+            return match[0]
+        found = queries.report(word).incident.id
+        return atoms.put("ID", Among("id", (found,), f"report {found}"))
+
+    atoms.text = _ID.sub(report, atoms.text)
+    atoms.read_names(reserved())
+    atoms.read_places()
+    _refuse_unknown_runs(atoms, names)
+    atoms.read_measures()
+    atoms.read_times()
+    _read_causes(atoms, queries)
+    return atoms
+
+
+def _typed(atoms: Atoms) -> Understood:
+    """Read what is asked, from a text whose conditions were taken."""
+    held = atoms.text
+    for read in (share, compare):
+        atoms.text = held
+        atoms.read_properties()
+        now = atoms.read_now()
+        if (found := read(atoms.text, atoms.found)) is not None:
+            question, around = found
+            cues = Cues(around)
+            read_cues(cues)
+            cues.take("EXISTS", "SHOW", "HOWMANY", "BEGAN", "ENTITIES", "ILL", "WELL", "GOINGON")
+            unused = (*left_over(cues.text), *cues.unused)
+            if not unused:
+                return Understood(question, (), (), {}, atoms.text)
+    atoms.text = held
+    cues = Cues(" ".join(atoms.text.split()))
+    read_aspects(cues)
+    atoms.text = f" {cues.text} "
+    atoms.read_properties()
+    now = atoms.read_now()
+    cues.text = " ".join(atoms.text.split())
+    read_cues(cues)
+    scope = scoped(_without_marks(cues.text), atoms.found)
+    reading = Reading(cues, scope, atoms.found, now)
+    question_or_none = decide(reading)
+    unused = (*left_over(cues.text), *(cues.unused if question_or_none else ()))
+    if "not" in scope.unused and not cues.found.keys() & {"NEVER", "WHYNOT"}:
+        unused = (*unused, "not")
+    result = None if unused else question_or_none
+    atoms.text = held
+    return Understood(result, reading.scope.parts, unused, {}, cues.text, frozenset(cues.found))
+
+
+def _without_marks(text: str) -> str:
+    """Leave out the marks of cues, so that they stand between no conditions."""
+    return re.sub(r"_[A-Z]+_", " ", text)
+
+
+def _read_causes(atoms: Atoms, queries: Queries) -> None:
+    """Take a metric or region that is named as a cause: "due to swap", "because of layer 9".
+
+    Raises:
+        QuestionError: what was named as a cause is in no report.
+
+    """
+
+    def named(match: re.Match[str]) -> str:
+        words = match[1].strip(" .,").split()
+        for count in range(len(words), 0, -1):
+            part = " ".join(words[:count])
+            if (found := _cause(part, queries)) is not None:
+                return atoms.put("CAUSE", found) + " ".join(words[count:])
+        if words[0].isupper():
+            return match[0]
+        raise QuestionError(f"No report names a cause with “{words[0]}” in it.")
+
+    atoms.text = re.sub(
+        rf"(?<![\w-]){_CAUSE_LEAD} (?:the |an? |too much |high |bad )*((?:[a-z0-9][\w./%-]*)(?: [a-z0-9][\w./%-]*){{0,2}})", named, atoms.text
+    )
+
+
+def _cause(part: str, queries: Queries) -> Condition | None:
+    """Give the condition on causes that a word or two stand for, None if no report has such a cause."""
+    for word in (part, part.removesuffix("s"), _SYNONYMS.get(part, "")):
+        if len(word) > 1 and queries.ids(Selection(where=Causes(word)), limit=1):
+            return Causes(word, f"cause “{word}”")
+    return None
+
+
+def _as_causes(atoms: Atoms, words: tuple[str, ...], queries: Queries) -> bool:
+    """Take words that nothing else explains for causes, where reports name such ones."""
+    taken = False
+    for word in words[:3]:
+        plain_english = word in english() and word not in _SYNONYMS and len(word) > 7
+        if word in vocabulary.FILLERS or _NOUNS.fullmatch(word) or not re.search("[a-z]{2}", word) or plain_english:
+            continue
+        found = _cause(word, queries)
+        place = re.search(rf"(?<![\w.-]){re.escape(word)}(?![\w-])", atoms.text)
+        if found is not None and place is not None:
+            atoms.text = atoms.text[: place.start()] + atoms.put("CAUSE", found) + atoms.text[place.end() :]
+            taken = True
+    return taken
+
+
+def _refuse_unknown_runs(atoms: Atoms, names: Names) -> None:
+    """Refuse a run of which no report is.
+
+    Raises:
+        QuestionError: with the nearest runs.
+
+    """
+    for atom in atoms.found.values():
+        if atom.dimension != "RUN" or not isinstance(atom.condition, Among):
+            continue
+        for run in atom.condition.values:
+            if run not in names.runs:
+                nearest = tuple(str(r) for r in sorted(names.runs, key=lambda r: abs(r - run))[:3])
+                hint = f"the nearest runs with reports are {', '.join(nearest)}" if nearest else "no report names a run"
+                raise QuestionError(
+                    f"No report is of run {run}, and runs are known from reports only, so whether its data were "
+                    f"received I don't know; {hint}.",
+                    nearest,
+                )
+
+
+def _refuse_unknown_names(words: tuple[str, ...], names: Names) -> None:
+    """Refuse a word that must be a name: it has letters and digits, or is nearly one.
+
+    Raises:
+        QuestionError: with the nearest names.
+
+    """
+    for word in words:
+        if word in reserved():
+            continue
+        looks_like_one = re.search(r"[a-z]", word) and re.search(r"[0-9/]", word) and not re.match(r"[0-9]+(?:st|nd|rd|th)$", word)
+        near = len(word) >= 4 and word not in english() and names.nearest(word, cutoff=82.0)
+        if looks_like_one or near:
+            raise names.unknown(word)
+
+
+__all__ = ["MAX_LENGTH", "Scoped", "Understood", "AnyOf", "reserved", "understand"]

@@ -1,0 +1,149 @@
+"""Conditions on reports as a tree of and, or and not, and the SQL they become, always with bound parameters."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, field
+from typing import Any
+
+from sqlalchemy import ColumnElement, and_, false, func, not_, or_, true
+
+from anomalyd.reports.report import Status
+from anomalyd.reports.storage import tables as t
+
+_r = t.reports.c
+_duration = _r.last - _r.onset
+_end = func.coalesce(_r.closed, _r.last)
+
+MEASURES: dict[str, ColumnElement[Any]] = {
+    "peak": _r.peak,
+    "autoencoder": _r.autoencoder,
+    "classical": _r.classical,
+    "duration": _duration,
+    "samples": _r.samples,
+    "run": _r.run,
+    "onset": _r.onset,
+    "last": _r.last,
+    "closed": _r.closed,
+}
+"""What can be bounded or averaged; durations from onset to the last anomalous sample, in seconds."""
+
+
+@dataclass(frozen=True, slots=True)
+class Among:
+    """A column (entity, severity, status, seen_by, detector, model, run, id, sample_kind) has one of `values`."""
+
+    column: str
+    values: tuple[Any, ...]
+    words: str = field(default="", compare=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Within:
+    """A measure lies between `low` and `high`; `open_low`, `open_high`: not on the bound itself."""
+
+    measure: str
+    low: float = -math.inf
+    high: float = math.inf
+    open_low: bool = False
+    open_high: bool = False
+    words: str = field(default="", compare=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Causes:
+    """One of the causes has this part (case does not matter)."""
+
+    part: str
+    words: str = field(default="", compare=False)
+
+
+@dataclass(frozen=True, slots=True)
+class During:
+    """It went on at some moment of since <= t < until (event times, seconds; None: open)."""
+
+    since: float | None = None
+    until: float | None = None
+    words: str = field(default="", compare=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Lumisections:
+    """It touches lumisections `first` to `last`, both included."""
+
+    first: int
+    last: int
+    words: str = field(default="", compare=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Explained:
+    """At least one explanation is stored."""
+
+    words: str = field(default="", compare=False)
+
+
+@dataclass(frozen=True, slots=True)
+class AllOf:
+    """Every one holds; of none, always."""
+
+    parts: tuple[Condition, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class AnyOf:
+    """At least one holds; of none, never."""
+
+    parts: tuple[Condition, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Not:
+    """It does not hold."""
+
+    part: Condition
+
+
+Leaf = Among | Within | Causes | During | Lumisections | Explained
+Condition = Leaf | AllOf | AnyOf | Not
+
+
+def to_sql(condition: Condition) -> ColumnElement[bool]:
+    """Write a condition as SQL."""
+    match condition:
+        case AllOf(parts):
+            return and_(true(), *(to_sql(each) for each in parts))
+        case AnyOf(parts):
+            return or_(false(), *(to_sql(each) for each in parts))
+        case Not(part):
+            # What is NULL fulfils no condition, so it fulfils the opposite.
+            return not_(func.coalesce(to_sql(part), false()))
+        case Among(column, values):
+            return _r[column].in_(values)
+        case Causes(part):
+            return _r.causes.icontains(part.replace("\n", " "), autoescape=True)
+        case Lumisections(first, last):
+            end = func.coalesce(_r.last_lumisection, _r.first_lumisection)
+            return and_(_r.first_lumisection <= last, end >= first)
+        case Explained():
+            explanations = t.explanations.c.report
+            return _r.id.in_(explanations.table.select().with_only_columns(explanations))
+        case During(since, until):
+            bounds: list[ColumnElement[bool]] = [true()]
+            if since is not None:
+                bounds.append(or_(_r.status == Status.OPEN, _end >= since))
+            if until is not None:
+                bounds.append(_r.onset < until)
+            return and_(*bounds)
+        case Within():
+            return _within(condition)
+
+
+def _within(c: Within) -> ColumnElement[bool]:
+    column = MEASURES[c.measure]
+    bounds: list[ColumnElement[bool]] = [column.is_not(None)]
+    if c.low > -math.inf:
+        bounds.append(column > c.low if c.open_low else column >= c.low)
+    if c.high < math.inf:
+        bounds.append(column < c.high if c.open_high else column <= c.high)
+    return and_(*bounds)

@@ -10,7 +10,8 @@ from typing import Any
 
 from anomalyd.assistant.answers.compose import tell
 from anomalyd.assistant.answers.context import Context
-from anomalyd.assistant.answers.sentence import Result, Sentence, Source, Told, line
+from anomalyd.assistant.answers.sentence import NO_RESULT, Result, Sentence, Source, Told, line
+from anomalyd.assistant.dialogue.orders import order_in
 from anomalyd.assistant.dialogue.session import Session, follow_up
 from anomalyd.assistant.language.calendar import Calendar
 from anomalyd.assistant.language.names import Names
@@ -29,8 +30,8 @@ class Answer:
     """An answer: its sentences, each with its sources, and its result as values.
 
     `understood` says how the question was read, `chips` the same part by part, `unused` which words were not
-    understood. `known` is False where the answer is that it is not known; `nearest` is then the id of the report
-    nearest to the question, if there is one. `corrections`: words taken for slips, and for what.
+    understood. `known` is False where the answer is that it is not known; `nearest` is then the id of the
+    report nearest to the question, if there is one. `corrections`: words taken for slips, and for what.
     """
 
     question: str
@@ -41,12 +42,14 @@ class Answer:
     chips: tuple[str, ...] = ()
     unused: tuple[str, ...] = ()
     corrections: tuple[tuple[str, str], ...] = ()
-    result: Result = Result()
+    result: Result = NO_RESULT
 
     @property
     def text(self) -> str:
         """The sentences, one a line, each followed by its sources."""
-        return "\n".join(f"{s.text} [{'; '.join(map(str, s.sources))}]" if s.sources else s.text for s in self.sentences)
+        return "\n".join(
+            f"{s.text} [{'; '.join(map(str, s.sources))}]" if s.sources else s.text for s in self.sentences
+        )
 
     def as_json(self) -> dict[str, Any]:
         """Give everything as what `json.dumps` takes."""
@@ -84,6 +87,8 @@ class Assistant:
 
         """
         context = Context(self._queries, Calendar(self._clock(), self._zone), self._known_names())
+        if (verb := order_in(question)) is not None:
+            return _declined(question, verb)
         try:
             typed, understood = self._understood(question, context)
         except QuestionError as error:
@@ -104,24 +109,41 @@ class Assistant:
         return understood.question, understood
 
     def _not_understood(self, question: str, understood: Understood, context: Context) -> Answer:
-        """Say what was not understood, and the nearest that is known; nothing of it is passed off as an answer."""
+        """Say what was not understood, and the nearest that is known; nothing of it is passed off as an
+        answer.
+        """
         unused = ", ".join(f"“{word}”" for word in dict.fromkeys(understood.unused))
         why = f"I did not understand {unused}" if unused else "I did not understand what is asked"
         source = Source("query", "query", "what the grammar understands")
         sentences = [Sentence(f"I don't know: {why}.", (source,))]
         entities = [c for d, c in understood.parts if d == "ENT"]
-        found = self._queries.reports(Selection(where=entities[0]) if entities else Selection(), Order.LATEST, 1)
+        found = self._queries.reports(
+            Selection(where=entities[0]) if entities else Selection(), Order.LATEST, 1
+        )
         nearest = found[0].incident.id if found and entities else None
         if nearest:
             about = line(found[0], context.calendar)
             sentences.append(Sentence(f"The nearest that is known: {about.text}", about.sources))
-        return Answer(question, "not understood", tuple(sentences), known=False, nearest=nearest, unused=understood.unused)
+        return Answer(
+            question,
+            "not understood",
+            tuple(sentences),
+            known=False,
+            nearest=nearest,
+            unused=understood.unused,
+        )
 
     def _known_names(self) -> Names:
         now = time.monotonic()
         if self._names is None or now - self._names[0] > _NAMES_S:
             self._names = (now, Names.of(self._queries, self._groups))
         return self._names[1]
+
+
+def _declined(question: str, verb: str) -> Answer:
+    text = "I only answer questions about what was found: I do nothing, and nothing was done."
+    source = Source("query", "query", f"an order: {verb}")
+    return Answer(question, f"an order: {verb}", (Sentence(text, (source,)),), known=False)
 
 
 def _answer(question: str, typed: Question, understood: Understood, told: Told) -> Answer:

@@ -5,9 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-import numpy as np
 import streamlit as st
-from numpy.typing import NDArray
 
 from anomalyd.dashboard import links
 from anomalyd.dashboard.store import look
@@ -16,10 +14,12 @@ from anomalyd.reports.queries import Queries
 
 if TYPE_CHECKING:
     from anomalyd.assistant.answer import Answer
-    from anomalyd.assistant.encoder import Encoder
+    from anomalyd.assistant.answers.sentence import Source
+    from anomalyd.assistant.dialogue.session import Session
 
 _QUESTION = "question"
 _ANSWER = "answer"
+_SESSION = "conversation"
 
 
 def show_field() -> None:
@@ -42,47 +42,50 @@ def show_field() -> None:
         _show_answer(answer)
 
 
-class _SharedEncoder:
-    """The sentence encoder, loaded for the first question that needs it and kept for all browsers."""
-
-    def encode(self, texts: Sequence[str]) -> NDArray[np.float32]:
-        return _encoder().encode(texts)
-
-
-@st.cache_resource(show_spinner=False)
-def _encoder() -> Encoder:
-    from anomalyd.assistant.encoder import Encoder
-
-    return Encoder.load()
-
-
 def _answer(queries: Queries, question: str) -> None:
     from anomalyd.assistant.answer import Assistant
 
     with st.spinner("looking it up …"):
-        st.session_state[_ANSWER] = Assistant(queries, encoder=_SharedEncoder()).ask(question)
+        assistant = Assistant(queries)
+        # The conversation of this browser goes on: "why?", "and the chambers?".
+        session: Session | None = st.session_state.get(_SESSION)
+        if session is not None:
+            assistant.session = session
+        st.session_state[_ANSWER] = assistant.ask(question)
+        st.session_state[_SESSION] = assistant.session
 
 
 def _show_answer(answer: Answer) -> None:
     with st.container(border=True):
-        st.html(told(f"understood as: {answer.understood}", "ad-quiet"))
+        st.html(told(f"understood as: {' · '.join(answer.chips) or answer.understood}", "ad-quiet"))
         for number, sentence in enumerate(answer.sentences):
             st.html(told(sentence.text))
             _show_sources(sentence.sources, f"source {number}")
-        cited = {source for sentence in answer.sentences for source in sentence.sources}
+        cited = {source.id for sentence in answer.sentences for source in sentence.sources}
         if answer.nearest is not None and answer.nearest not in cited:
             st.html(told("the nearest report:", "ad-quiet"))
-            _show_sources((answer.nearest,), "nearest")
-        st.button("Clear", type="tertiary", icon=":material/close:", on_click=_forget)
-
-
-def _show_sources(sources: Sequence[str], key: str) -> None:
-    if sources:
+            links.button(answer.nearest, key=f"nearest {answer.nearest}")
         with st.container(horizontal=True, gap="small"):
-            for source in sources:
-                links.button(source, key=f"{key} {source}")
+            st.button("Clear", type="tertiary", icon=":material/close:", on_click=_forget)
+            st.button("New conversation", type="tertiary", icon=":material/restart_alt:", on_click=_restart)
+
+
+def _show_sources(sources: Sequence[Source], key: str) -> None:
+    reports = [source for source in sources if source.kind == "report"]
+    if reports:
+        with st.container(horizontal=True, gap="small"):
+            for source in reports:
+                links.button(source.id, key=f"{key} {source.id}")
+    for source in sources:
+        if source.kind != "report":
+            st.html(told(str(source), "ad-quiet"))
 
 
 def _forget() -> None:
     st.session_state[_QUESTION] = ""
     st.session_state[_ANSWER] = None
+
+
+def _restart() -> None:
+    _forget()
+    st.session_state[_SESSION] = None

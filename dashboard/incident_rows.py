@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
-from anomalyd.assistant.phrasing import counted, duration
+from anomalyd.assistant.language.phrasing import counted, duration
 from anomalyd.dashboard.style import MARK
 from anomalyd.reports.report import Incident, Report, Severity, Status
 

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from anomalyd.assistant.phrasing import duration
+from anomalyd.assistant.language.phrasing import duration
 from anomalyd.dashboard.incident_rows import moment, score
 from anomalyd.detectors.maps.geometry import Geometry
 from anomalyd.reports.adaptation import Adaptation

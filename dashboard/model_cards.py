@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from anomalyd.assistant.phrasing import duration
+from anomalyd.assistant.language.phrasing import duration
 from anomalyd.dashboard.incident_rows import moment
 
 if TYPE_CHECKING:

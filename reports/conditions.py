@@ -1,4 +1,6 @@
-"""Conditions on reports as a tree of and, or and not, and the SQL they become, always with bound parameters."""
+"""Conditions on reports as a tree of and, or and not, and the SQL they become, always with bound
+parameters.
+"""
 
 from __future__ import annotations
 
@@ -31,7 +33,9 @@ MEASURES: dict[str, ColumnElement[Any]] = {
 
 @dataclass(frozen=True, slots=True)
 class Among:
-    """A column (entity, severity, status, seen_by, detector, model, run, id, sample_kind) has one of `values`."""
+    """A column (entity, severity, status, seen_by, detector, model, run, id, sample_kind) has one of
+    `values`.
+    """
 
     column: str
     values: tuple[Any, ...]

@@ -4,23 +4,24 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from difflib import get_close_matches
-from enum import StrEnum
-from fnmatch import fnmatchcase
-from typing import Any, Literal, Self
+from typing import Any, Self
 
-from sqlalchemy import ColumnElement, Connection, Table, UnaryExpression, func, or_, select
+from sqlalchemy import func, select
 
 from anomalyd.errors import QuestionError
 from anomalyd.reports.adaptation import Adaptation
-from anomalyd.reports.conditions import MEASURES, Condition, to_sql
+from anomalyd.reports.conditions import MEASURES
 from anomalyd.reports.evidence import decode
 from anomalyd.reports.feedback import OperatorFeedback
 from anomalyd.reports.quality import FlagRange, Override
-from anomalyd.reports.report import Evidence, Explanation, Report, SeenBy, Severity, Status
+from anomalyd.reports.report import Evidence, Explanation, Report
+from anomalyd.reports.selection import ORDERS, conditions, of_entities
+from anomalyd.reports.selection import Group as Group
+from anomalyd.reports.selection import Order as Order
+from anomalyd.reports.selection import Selection as Selection
+from anomalyd.reports.selection import Summary as Summary
 from anomalyd.reports.step import Activity, Point
 from anomalyd.reports.storage import tables as t
 from anomalyd.reports.storage.database import Database
@@ -35,68 +36,7 @@ from anomalyd.reports.storage.maintenance import Window, read_windows
 from anomalyd.reports.storage.rows import explanation_of, report_columns, report_of
 from anomalyd.reports.storage.schema import check
 
-Group = Literal["entity", "detector", "severity", "status", "seen_by", "run", "day", "hour"]
-
 _r = t.reports.c
-
-
-@dataclass(frozen=True, slots=True)
-class Selection:
-    """Which reports: those that fulfil every condition given; an empty one is no condition.
-
-    `entities` are names or shell patterns (case matters). `since` and `until` (event times, seconds since
-    the epoch) select incidents that were going on at any moment of since <= t < until: a closed one goes on
-    from its onset to the sample that closed it, an open one has no end yet. `min_score` and `max_score` bound
-    the peak, both included. `cause` is a part of one of the causes (case does not matter).
-    """
-
-    entities: tuple[str, ...] = ()
-    detectors: tuple[str, ...] = ()
-    severities: tuple[Severity, ...] = ()
-    statuses: tuple[Status, ...] = ()
-    seen_by: tuple[SeenBy, ...] = ()
-    since: float | None = None
-    until: float | None = None
-    min_score: float | None = None
-    max_score: float | None = None
-    run: int | None = None
-    cause: str | None = None
-    ids: tuple[str, ...] = ()
-    where: Condition | None = None
-    """A further condition, of any shape."""
-
-
-@dataclass(frozen=True, slots=True)
-class Summary:
-    """A measure over some reports; the mean and so on are NaN where there are none."""
-
-    count: int
-    mean: float
-    total: float
-    least: float
-    most: float
-    median: float
-
-
-class Order(StrEnum):
-    """Which reports come first. LONGEST counts from the onset to the last anomalous sample."""
-
-    LATEST = "latest"
-    EARLIEST = "earliest"
-    WORST = "worst"
-    MILDEST = "mildest"
-    LONGEST = "longest"
-    SHORTEST = "shortest"
-
-
-_ORDERS: dict[Order, tuple[ColumnElement[Any] | UnaryExpression[Any], ...]] = {
-    Order.LATEST: (_r.onset.desc(), _r.id),
-    Order.EARLIEST: (_r.onset, _r.id),
-    Order.WORST: (_r.peak.desc(), _r.onset.desc(), _r.id),
-    Order.MILDEST: (_r.peak, _r.onset.desc(), _r.id),
-    Order.SHORTEST: (_r.last - _r.onset, _r.onset.desc(), _r.id),
-    Order.LONGEST: ((_r.last - _r.onset).desc(), _r.onset.desc(), _r.id),
-}
 
 
 class Queries:
@@ -132,7 +72,7 @@ class Queries:
     def count(self, selection: Selection) -> int:
         """Count the selected reports."""
         with self._database.reading() as connection:
-            query = select(func.count()).select_from(t.reports).where(*_conditions(selection, connection))
+            query = select(func.count()).select_from(t.reports).where(*conditions(selection, connection))
             return connection.execute(query).scalar_one()
 
     def reports(
@@ -142,8 +82,8 @@ class Queries:
         with self._database.reading() as connection:
             query = (
                 select(*report_columns)
-                .where(*_conditions(selection, connection))
-                .order_by(*_ORDERS[order])
+                .where(*conditions(selection, connection))
+                .order_by(*ORDERS[order])
                 .limit(limit)
                 .offset(offset)
             )
@@ -152,14 +92,14 @@ class Queries:
     def ids(self, selection: Selection, order: Order = Order.LATEST, limit: int = 100) -> list[str]:
         """Give the ids of the selected reports in order."""
         with self._database.reading() as connection:
-            query = select(_r.id).where(*_conditions(selection, connection))
-            return list(connection.execute(query.order_by(*_ORDERS[order]).limit(limit)).scalars())
+            query = select(_r.id).where(*conditions(selection, connection))
+            return list(connection.execute(query.order_by(*ORDERS[order]).limit(limit)).scalars())
 
     def summary(self, selection: Selection, measure: str) -> Summary:
         """Summarise a measure (see `conditions.MEASURES`) over the selected reports that have one."""
         x = MEASURES[measure]
         with self._database.reading() as connection:
-            where = (*_conditions(selection, connection), x.is_not(None))
+            where = (*conditions(selection, connection), x.is_not(None))
             of = (func.count(), func.avg(x), func.sum(x), func.min(x), func.max(x))
             count, *figures = connection.execute(select(*of).select_from(t.reports).where(*where)).one()
             middle = select(x).where(*where).order_by(x).limit(2 - count % 2).offset(max(0, count - 1) // 2)
@@ -168,7 +108,9 @@ class Queries:
         return Summary(count, mean, total, least, most, sum(both) / len(both) if both else math.nan)
 
     def sample_kinds(self) -> dict[str, str]:
-        """Give entity -> sample kind ("vector", "map"), of every entity that sent something or has a report."""
+        """Give entity -> sample kind ("vector", "map"), of every entity that sent something or has a
+        report.
+        """
         activity = t.activity.c
         reported = select(_r.entity, func.max(_r.sample_kind)).group_by(_r.entity)
         sent = select(activity.entity, func.max(activity.sample_kind)).group_by(activity.entity)
@@ -242,7 +184,7 @@ class Queries:
         """
         column = _r.onset if by in ("day", "hour") else _r[by]
         with self._database.reading() as connection:
-            query = select(column, func.count()).where(*_conditions(selection, connection)).group_by(column)
+            query = select(column, func.count()).where(*conditions(selection, connection)).group_by(column)
             rows = connection.execute(query).all()
         groups: Counter[str] = Counter()
         for value, count in rows:
@@ -278,8 +220,8 @@ class Queries:
         """
         w = t.words.c
         with self._database.reading() as connection:
-            conditions = _of_entities(selection, t.words, w.recorded, connection)
-            query = select(t.words).where(*conditions).order_by(w.id.desc()).limit(limit)
+            where = of_entities(selection, t.words, w.recorded, connection)
+            query = select(t.words).where(*where).order_by(w.id.desc()).limit(limit)
             return [word_of(row) for row in connection.execute(query)]
 
     def adaptations(self, selection: Selection, limit: int = 100) -> list[Adaptation]:
@@ -290,8 +232,8 @@ class Queries:
         """
         a = t.adaptations.c
         with self._database.reading() as connection:
-            conditions = _of_entities(selection, t.adaptations, a.time, connection)
-            query = select(*adaptation_columns).where(*conditions)
+            where = of_entities(selection, t.adaptations, a.time, connection)
+            query = select(*adaptation_columns).where(*where)
             rows = connection.execute(query.order_by(a.number.desc()).limit(limit))
             return [adaptation_of(row) for row in rows]
 
@@ -351,67 +293,9 @@ class Queries:
 
     def narratives(self, limit: int) -> list[tuple[str, str]]:
         """Give (id, narrative) of the latest `limit` reports, latest first."""
-        query = select(_r.id, _r.narrative).order_by(*_ORDERS[Order.LATEST]).limit(limit)
+        query = select(_r.id, _r.narrative).order_by(*ORDERS[Order.LATEST]).limit(limit)
         with self._database.reading() as connection:
             return [(report_id, narrative) for report_id, narrative in connection.execute(query)]
-
-
-def _conditions(selection: Selection, connection: Connection) -> list[ColumnElement[bool]]:
-    s = selection
-    conditions: list[ColumnElement[bool]] = [
-        column.in_(wanted)
-        for column, wanted in (
-            (_r.detector, s.detectors),
-            (_r.severity, s.severities),
-            (_r.status, s.statuses),
-            (_r.seen_by, s.seen_by),
-            (_r.id, s.ids),
-        )
-        if wanted
-    ]
-    if s.entities:
-        known = connection.execute(select(_r.entity).distinct()).scalars()
-        conditions.append(_r.entity.in_([name for name in known if _fits(name, s.entities)]))
-    if s.since is not None:
-        end = func.coalesce(_r.closed, _r.last)
-        conditions.append(or_(_r.status == Status.OPEN, end >= s.since))
-    if s.until is not None:
-        conditions.append(_r.onset < s.until)
-    if s.min_score is not None:
-        conditions.append(_r.peak >= s.min_score)
-    if s.max_score is not None:
-        conditions.append(_r.peak <= s.max_score)
-    if s.run is not None:
-        conditions.append(_r.run == s.run)
-    if s.where is not None:
-        conditions.append(to_sql(s.where))
-    if s.cause is not None:
-        conditions.append(_r.causes.icontains(s.cause.replace("\n", " "), autoescape=True))
-    return conditions
-
-
-def _of_entities(
-    s: Selection, table: Table, at: ColumnElement[float], connection: Connection
-) -> list[ColumnElement[bool]]:
-    """Give the conditions on a table of entities and detectors whose times are in `at`."""
-    conditions: list[ColumnElement[bool]] = []
-    if s.entities:
-        known = connection.execute(select(table.c.entity).distinct()).scalars()
-        conditions.append(table.c.entity.in_([name for name in known if _fits(name, s.entities)]))
-    if s.detectors:
-        conditions.append(table.c.detector.in_(s.detectors))
-    if s.ids:
-        kind = table.c.id.type.python_type  # the ids of words are numbers
-        conditions.append(table.c.id.in_([kind(each) for each in s.ids]))
-    if s.since is not None:
-        conditions.append(at >= s.since)
-    if s.until is not None:
-        conditions.append(at < s.until)
-    return conditions
-
-
-def _fits(name: str, patterns: Sequence[str]) -> bool:
-    return any(name == pattern or fnmatchcase(name, pattern) for pattern in patterns)
 
 
 def _group_name(value: Any, by: Group) -> str:

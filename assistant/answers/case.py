@@ -7,7 +7,17 @@ from dataclasses import replace
 import numpy as np
 
 from anomalyd.assistant.answers.context import Context, data_sentence, none_recorded
-from anomalyd.assistant.answers.sentence import SEEN_WORDS, Result, Sentence, Told, cite, cites, line, score, span
+from anomalyd.assistant.answers.sentence import (
+    SEEN_WORDS,
+    Result,
+    Sentence,
+    Told,
+    cite,
+    cites,
+    line,
+    score,
+    span,
+)
 from anomalyd.assistant.language.calendar import Calendar
 from anomalyd.assistant.language.phrasing import counted, duration, listed
 from anomalyd.assistant.understanding.interpretation import ORDER_WORDS
@@ -32,14 +42,22 @@ def about_one(q: Question, context: Context) -> Told:
     order = q.order or Order.LATEST
     place = (q.nth or 1) - 1
     if place >= total:
-        text = f"There is no number {q.nth}: {counted(total, 'such incident')} {'is' if total == 1 else 'are'} recorded."
+        text = (
+            f"There is no number {q.nth}: {counted(total, 'such incident')} "
+            f"{'is' if total == 1 else 'are'} recorded."
+        )
         return Told((context.cited(text, q.where, total),), known=False)
     report = context.reports(q.where, order, 1, place)[0]
     others = _others(q, order, report, total, context)
     told = (*_told(report, q.aspect, context), *others)
-    value = {Aspect.SCORE: report.incident.peak, Aspect.DURATION: report.incident.last - report.incident.onset}
+    value = {
+        Aspect.SCORE: report.incident.peak,
+        Aspect.DURATION: report.incident.last - report.incident.onset,
+    }
     names = (report.incident.entity,) if q.aspect is Aspect.ENTITY else ()
-    result = Result(value=value.get(q.aspect), names=names, reports=(report.incident.id,), verdict=_verdict(q, report))
+    result = Result(
+        value=value.get(q.aspect), names=names, reports=(report.incident.id,), verdict=_verdict(q, report)
+    )
     return Told(told, result=result)
 
 
@@ -81,7 +99,11 @@ def _told(report: Report, aspect: Aspect, context: Context) -> tuple[Sentence, .
             text = f"{i.entity}: {i.severity}, {span(i, context.calendar)}, peak score {score(i.peak)}."
         case Aspect.LUMISECTION | Aspect.RUN:
             known = _place(i, "", "")
-            text = f"{i.entity}: {known}." if known else f"{i.entity}: the report names no run and no lumisection."
+            text = (
+                f"{i.entity}: {known}."
+                if known
+                else f"{i.entity}: the report names no run and no lumisection."
+            )
         case Aspect.SINCE:
             text = f"{i.entity}: {span(i, context.calendar)}."
     return (Sentence(text, source),)
@@ -92,8 +114,14 @@ def _others(q: Question, order: Order, report: Report, total: int, context: Cont
     if total == 1 or q.limit == 1:
         return ()
     rank = f"number {q.nth} of" if q.nth else f"{ORDER_WORDS[order]} of"
-    more = [r for r in context.reports(q.where, order, _OTHERS + 1) if r.incident.id != report.incident.id][:_OTHERS]
-    words = [f"{r.incident.entity} {span(r.incident, context.calendar)}, {r.incident.severity} (peak {score(r.incident.peak)})" for r in more]
+    more = [r for r in context.reports(q.where, order, _OTHERS + 1) if r.incident.id != report.incident.id][
+        :_OTHERS
+    ]
+    words = [
+        f"{r.incident.entity} {span(r.incident, context.calendar)}, {r.incident.severity} (peak "
+        f"{score(r.incident.peak)})"
+        for r in more
+    ]
     rest = f", and {total - 1 - len(more)} more" if total - 1 > len(more) else ""
     text = f"This is {rank} {total:,} such incidents; others: {'; '.join(words)}{rest}."
     return (Sentence(text, cites(more, context.calendar)),)
@@ -106,7 +134,10 @@ def _since(q: Question, context: Context) -> Told:
     who = context.entity_words(q.where) or "anything"
     if found:
         lines = tuple(
-            Sentence(f"{r.incident.entity}: {span(r.incident, context.calendar)}{_place(r.incident, ' (', ')')}.", (cite(r, context.calendar),))
+            Sentence(
+                f"{r.incident.entity}: {span(r.incident, context.calendar)}{_place(r.incident, ' (', ')')}.",
+                (cite(r, context.calendar),),
+            )
             for r in found
         )
         return Told(lines, result=Result(verdict=True, reports=tuple(r.incident.id for r in found)))

@@ -31,7 +31,9 @@ class Context:
         """Count the reports that fulfil every condition."""
         return self.queries.count(select(*where))
 
-    def reports(self, where: Condition, order: Order = Order.LATEST, limit: int = 100, offset: int = 0) -> list[Report]:
+    def reports(
+        self, where: Condition, order: Order = Order.LATEST, limit: int = 100, offset: int = 0
+    ) -> list[Report]:
         """Give reports in order."""
         return self.queries.reports(select(where), order, limit, offset)
 
@@ -113,9 +115,12 @@ def data_sentence(where: Condition, context: Context, sent: dict[str, Activity] 
         of = f" of {who}" if who else ""
         return Sentence(f"Data{of} were received{then}: {samples}{sources}, the last of {last}{by_hour}.")
     ever = [each for name, each in context.queries.activity().items() if name in set(context.entities(where))]
-    last_words = f"; the last data are of {context.calendar.say(max(each.last for each in ever))}" if ever else ""
+    last_words = (
+        f"; the last data are of {context.calendar.say(max(each.last for each in ever))}" if ever else ""
+    )
     return Sentence(
-        f"But no data of {who or 'any entity'} were received{then}{last_words}: whether anything happened I don't know."
+        f"But no data of {who or 'any entity'} were received{then}{last_words}: whether anything "
+        f"happened I don't know."
     )
 
 

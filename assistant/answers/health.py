@@ -33,7 +33,10 @@ def is_fine(q: Question, context: Context) -> Told:
         text = f"{bad}: {counted(total, 'incident')} of {who} {'is' if total == 1 else 'are'} open."
         told = [Sentence(text, cites(worst, context.calendar)), *(line(r, context.calendar) for r in worst)]
         told += [Sentence(f"Also, {_silence(silence, context)}.")] if silence else []
-        return Told(tuple(told), result=Result(value=total, verdict=q.negated, reports=context.ids(going_on, Order.WORST)))
+        return Told(
+            tuple(told),
+            result=Result(value=total, verdict=q.negated, reports=context.ids(going_on, Order.WORST)),
+        )
     past = context.reports(q.where, Order.LATEST, 1)
     if silence:
         told = [Sentence(f"I don't know: {_silence(silence, context)}."), Sentence("No incident is open.")]
@@ -45,7 +48,10 @@ def is_fine(q: Question, context: Context) -> Told:
     told = [Sentence(f"{good}: no incident of {who} is open, and data arrive (the last {ago} ago).")]
     if past:
         i = past[0].incident
-        text = f"The latest incident, {i.severity} of {i.entity}, ended {duration(context.calendar.now - i.last)} ago."
+        text = (
+            f"The latest incident, {i.severity} of {i.entity}, ended "
+            f"{duration(context.calendar.now - i.last)} ago."
+        )
         told.append(Sentence(text, cites(past, context.calendar)))
     return Told(tuple(told), result=Result(verdict=not q.negated))
 
@@ -78,12 +84,15 @@ def still_going_on(q: Question, context: Context) -> Told:
     if total:
         latest = context.reports(going_on, Order.LATEST, _SHOWN)
         head = Sentence(
-            f"{yes}: {counted(total, 'incident')} {'is' if total == 1 else 'are'} open.", cites(latest, context.calendar)
+            f"{yes}: {counted(total, 'incident')} {'is' if total == 1 else 'are'} open.",
+            cites(latest, context.calendar),
         )
         told = (head, *(line(report, context.calendar) for report in latest))
         silence = _silent(where, context)
         more = (Sentence(f"But {_silence(silence, context)}."),) if silence else ()
-        return Told((*told, *more), result=Result(value=total, verdict=not q.negated, reports=context.ids(going_on)))
+        return Told(
+            (*told, *more), result=Result(value=total, verdict=not q.negated, reports=context.ids(going_on))
+        )
     past = context.reports(where, Order.LATEST, 1)
     if not past:
         return none_recorded(where, context)
@@ -97,13 +106,17 @@ def exists(q: Question, context: Context) -> Told:
     total = context.count(q.where)
     enough = total >= q.fewest and (q.most is None or total <= q.most)
     if not total:
-        return none_recorded(q.where, context, "Yes, none is recorded." if q.negated else "No: none is recorded.")
+        return none_recorded(
+            q.where, context, "Yes, none is recorded." if q.negated else "No: none is recorded."
+        )
     head = "No" if q.negated or not enough else "Yes"
     worst = context.reports(q.where, Order.WORST, _SHOWN)
     shown = f" The worst {len(worst)}:" if total > len(worst) else ""
     text = f"{head}: {counted(total, 'incident')}.{shown}"
     told = (Sentence(text, cites(worst, context.calendar)), *(line(r, context.calendar) for r in worst))
-    return Told(told, result=Result(value=total, verdict=head == "Yes", reports=context.ids(q.where, Order.WORST)))
+    return Told(
+        told, result=Result(value=total, verdict=head == "Yes", reports=context.ids(q.where, Order.WORST))
+    )
 
 
 def latest_data(q: Question, context: Context) -> Told:

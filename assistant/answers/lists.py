@@ -31,7 +31,11 @@ def which(q: Question, context: Context) -> Told:
     if total == 1:
         return Told(lines, result=result)
     verb = " began" if q.began else ""
-    rest = "" if limit == total else f" Here {'is' if limit == 1 else 'are'} {ORDER_WORDS[order]}{f' {limit}' if limit > 1 else ''}:"
+    rest = (
+        ""
+        if limit == total
+        else f" Here {'is' if limit == 1 else 'are'} {ORDER_WORDS[order]}{f' {limit}' if limit > 1 else ''}:"
+    )
     all_ = "" if limit == total or q.limit else " (“show all” shows the others.)"
     head = Sentence(f"{counted(total, 'incident')}{verb}.{rest}{all_}", cites(reports, context.calendar))
     return Told((head, *lines), result=result)
@@ -44,16 +48,26 @@ def which_entities(q: Question, context: Context) -> Told:
     if not tally:
         if context.count(q.where):
             if q.target is Target.RUNS:
-                return Told((context.cited("None of these reports names a run.", q.where, context.count(q.where)),))
+                return Told(
+                    (context.cited("None of these reports names a run.", q.where, context.count(q.where)),)
+                )
             most = f" and at most {q.most}" if q.most is not None else ""
-            text = "None had incidents under each of these conditions." if q.each else f"None had {q.fewest} or more{most}."
+            text = (
+                "None had incidents under each of these conditions."
+                if q.each
+                else f"None had {q.fewest} or more{most}."
+            )
             return Told((context.cited(text, q.where, context.count(q.where)),), result=Result(value=0.0))
         return none_recorded(q.where, context)
     shown = tally[: min(q.limit or SHOWN, MOST_SHOWN)]
     sentences = [_of_one(name, n, q, context) for name, n in shown]
     names = tuple(name for name, _ in (shown if q.limit else tally))
     if len(tally) > 1:
-        those = "" if len(tally) == len(shown) else f"; here the {len(shown)} with the {'fewest' if q.least else 'most'}"
+        those = (
+            ""
+            if len(tally) == len(shown)
+            else f"; here the {len(shown)} with the {'fewest' if q.least else 'most'}"
+        )
         all_names = f": {listed(sorted(n for n, _ in tally), limit=20)}" if not q.ranked else ""
         cited = tuple(s for sentence in sentences for s in sentence.sources[:1])[:5]
         sentences.insert(0, Sentence(f"{counted(len(tally), one, many)}{all_names}{those}.", cited))

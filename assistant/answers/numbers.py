@@ -27,11 +27,20 @@ def how_many(q: Question, context: Context) -> Told:
     parts = [f"{severities[each]} {each}" for each in reversed(Severity) if each in severities]
     entities = len(context.queries.tally(select(q.where), "entity"))
     verb = " began" if q.began else ""
-    text = f"{counted(total, 'incident')}{verb} ({', '.join(parts)}) of {counted(entities, 'entity', 'entities')}."
+    text = (
+        f"{counted(total, 'incident')}{verb} ({', '.join(parts)}) of "
+        f"{counted(entities, 'entity', 'entities')}."
+    )
     if not q.began and (since := _since(q.where)) is not None:
         before = context.count(q.where, Within("onset", high=since, open_high=True))
-        text += f" {total - before} began then, {before} had begun before and still went on." if before else " All of them began then."
-    return Told((context.cited(text, q.where, total),), result=Result(value=total, reports=context.ids(q.where)))
+        text += (
+            f" {total - before} began then, {before} had begun before and still went on."
+            if before
+            else " All of them began then."
+        )
+    return Told(
+        (context.cited(text, q.where, total),), result=Result(value=total, reports=context.ids(q.where))
+    )
 
 
 def _since(where: AllOf) -> float | None:
@@ -45,7 +54,9 @@ def per_group(q: Question, context: Context) -> Told:
     if not total:
         return none_recorded(q.where, context)
     if not tally:
-        return Told((context.cited("None of these reports is of such a group.", q.where, total),), known=False)
+        return Told(
+            (context.cited("None of these reports is of such a group.", q.where, total),), known=False
+        )
     if q.least:
         tally = sorted(tally, key=lambda each: (each[1], each[0]))
     # Days and hours one after the other, the latest of them; but the fullest where those were asked for.
@@ -56,7 +67,10 @@ def per_group(q: Question, context: Context) -> Told:
     more = f", and {counted(len(tally) - len(shown), 'more group')}" if len(tally) > len(shown) else ""
     began = " (by the day on which they began)" if q.by == "day" else ""
     text = f"{words}{more}; {counted(total, 'incident')} in all{began}."
-    return Told((context.cited(text, q.where, total),), result=Result(groups=tuple(shown), names=tuple(n for n, _ in shown)))
+    return Told(
+        (context.cited(text, q.where, total),),
+        result=Result(groups=tuple(shown), names=tuple(n for n, _ in shown)),
+    )
 
 
 def grouped(by: str, where: Condition, context: Context) -> list[tuple[str, float]]:
@@ -87,7 +101,10 @@ def statistic(q: Question, context: Context) -> Told:
         text = f"{say(found.total)} in total, over {of}."
     else:
         what = {"duration": "They lasted", "peak": "The peak score was", "samples": "They had"}[q.measure]
-        text = f"{what} {say(found.mean)} on average (median {say(found.median)}, from {say(found.least)} to {say(found.most)}), over {of}."
+        text = (
+            f"{what} {say(found.mean)} on average (median {say(found.median)}, from "
+            f"{say(found.least)} to {say(found.most)}), over {of}."
+        )
     return Told((context.cited(text, where, found.count),), result=Result(value=value))
 
 
@@ -105,7 +122,10 @@ def _per_group_on_average(q: Question, context: Context) -> Told:
     elif q.by == "entity":
         groups = float(len(context.entities(q.where)))
     noun = (q.by or "").removeprefix("level:")
-    text = f"{total / groups:.3g} a {noun} on average: {counted(total, 'incident')} over {counted(int(groups), noun)}."
+    text = (
+        f"{total / groups:.3g} a {noun} on average: {counted(total, 'incident')} over "
+        f"{counted(int(groups), noun)}."
+    )
     return Told((context.cited(text, q.where, total),), result=Result(value=total / groups))
 
 
@@ -132,11 +152,17 @@ def comparison(q: Question, context: Context) -> Told:
     if len(counts) == 2:
         first, second = counts
         times = f" ({first / second:.2g} times as many)" if first and second and first != second else ""
-        that = "as many as" if first == second else f"{abs(first - second):,} {'more' if first > second else 'fewer'} than"
+        that = (
+            "as many as"
+            if first == second
+            else f"{abs(first - second):,} {'more' if first > second else 'fewer'} than"
+        )
         head = ""
         if q.sign:
             bound = q.factor * second
-            verdict = {">": first > bound, "<": first < bound, "=": first == bound, ">=": first >= bound}[q.sign]
+            verdict = {">": first > bound, "<": first < bound, "=": first == bound, ">=": first >= bound}[
+                q.sign
+            ]
             head = "Yes: " if verdict else "No: "
         text = f"{head}{q.sides[0].words} had {that} {q.sides[1].words}{times}."
         sources = tuple(dict.fromkeys(s for sentence in sentences for s in sentence.sources[:2]))
@@ -169,5 +195,3 @@ def how_many_entities(q: Question, context: Context) -> Told:
     text = f"{counted(len(tally), one, many)}: {listed(sorted(names), limit=12)}."
     total = context.count(q.where)
     return Told((context.cited(text, q.where, total),), result=Result(value=len(tally), names=tuple(names)))
-
-

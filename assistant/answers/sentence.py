@@ -1,4 +1,6 @@
-"""What an answer is made of: sentences with their sources, the result as values, and how one incident is said."""
+"""What an answer is made of: sentences with their sources, the result as values, and how one incident is
+said.
+"""
 
 from __future__ import annotations
 
@@ -29,7 +31,13 @@ class Source:
     title: str
 
     def __str__(self) -> str:
-        return f"query: {self.title}" if self.kind == "query" else f"{self.title}: {self.id}" if self.title else self.id
+        return (
+            f"query: {self.title}"
+            if self.kind == "query"
+            else f"{self.title}: {self.id}"
+            if self.title
+            else self.id
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +59,9 @@ class Result:
     groups: tuple[tuple[str, float], ...] = ()
 
 
+NO_RESULT = Result()
+
+
 @dataclass(frozen=True, slots=True)
 class Told:
     """What is told: `known` is False where that is "I don't know", `nearest` the report nearest to it."""
@@ -58,11 +69,13 @@ class Told:
     sentences: tuple[Sentence, ...]
     known: bool = True
     nearest: str | None = None
-    result: Result = Result()
+    result: Result = NO_RESULT
 
     def citing(self, source: Source) -> Told:
         """Give every sentence without a source this one: the query that it says the outcome of."""
-        return replace(self, sentences=tuple(s if s.sources else replace(s, sources=(source,)) for s in self.sentences))
+        return replace(
+            self, sentences=tuple(s if s.sources else replace(s, sources=(source,)) for s in self.sentences)
+        )
 
 
 def cite(report: Report | Incident, calendar: Calendar) -> Source:
@@ -81,7 +94,8 @@ def line(report: Report, calendar: Calendar) -> Sentence:
     i = report.incident
     cause = f"; {i.causes[0]}" if i.causes else ""
     return Sentence(
-        f"{i.entity}: {i.severity}, {span(i, calendar)}, peak score {score(i.peak)}, {SEEN_WORDS[i.seen_by]}{cause}.",
+        f"{i.entity}: {i.severity}, {span(i, calendar)}, peak score {score(i.peak)}, "
+        f"{SEEN_WORDS[i.seen_by]}{cause}.",
         (cite(report, calendar),),
     )
 

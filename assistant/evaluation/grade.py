@@ -30,11 +30,18 @@ class Gold:
         self._connection = connection
         self.plan = plan
         self.slots = dict(plan.slots)
-        full = {v: next((n for n in plan.entities if n == v or n.endswith(f"/{v}")), v) for v in plan.slots.values()}
+        full = {
+            v: next((n for n in plan.entities if n == v or n.endswith(f"/{v}")), v)
+            for v in plan.slots.values()
+        }
         self._full = {name: full[value] for name, value in plan.slots.items()}
-        rows = self.rows("select run from reports where run is not null group by run order by count(*) desc, run limit 1")
+        rows = self.rows(
+            "select run from reports where run is not null group by run order by count(*) desc, run limit 1"
+        )
         self.slots["run1"] = self._full["run1"] = str(rows[0][0])
-        self.slots["id1"] = self._full["id1"] = self.rows("select id from reports order by id limit 1 offset 7")[0][0]
+        self.slots["id1"] = self._full["id1"] = self.rows(
+            "select id from reports order by id limit 1 offset 7"
+        )[0][0]
 
     def question(self, text: str) -> str:
         """Fill the names of this store into a question."""
@@ -58,7 +65,9 @@ class Gold:
         sql = re.sub(r"AT\((-?\d+),(\d\d):(\d\d)\)", at, sql)
         sql = re.sub(r"WEEKDAY\((\w+)\)", weekday, sql)
         sql = sql.replace("NOW", str(self.plan.now))
-        sql = re.sub(r"DURING\((.+?), (.+?)\)", r"(onset < \2 and (status='open' or coalesce(closed,last) >= \1))", sql)
+        sql = re.sub(
+            r"DURING\((.+?), (.+?)\)", r"(onset < \2 and (status='open' or coalesce(closed,last) >= \1))", sql
+        )
         listed = {name: ",".join(f"'{n}'" for n in names) for name, names in self.plan.sets.items()}
         return re.sub(r"IN_GROUP\((\w+)\)", lambda m: f"entity in ({listed[m[1]]})", sql)
 
@@ -86,13 +95,21 @@ class Gold:
             gold = float(self.rows(sql)[0][0] or 0.0)
             if r.value is None or not math.isclose(r.value, gold, rel_tol=1e-6, abs_tol=1e-6):
                 return f"value {r.value}, gold {gold}"
-            return _cited_wrongly(a, {row[0] for row in self.rows(f"select id from reports where {where}")}) if want == "count" else None
+            return (
+                _cited_wrongly(a, {row[0] for row in self.rows(f"select id from reports where {where}")})
+                if want == "count"
+                else None
+            )
         if want == "reports":
             gold_ids = {row[0] for row in self.rows(f"select id from reports where {where}")}
             return None if set(r.reports) == gold_ids else f"{len(r.reports)} reports, gold {len(gold_ids)}"
         if want == "names":
             names = {str(row[0]) for row in self.rows(item["sql"])}
-            return None if set(r.names) == names else f"{len(r.names)} names, gold {len(names)}: {sorted(set(r.names) ^ names)[:4]}"
+            return (
+                None
+                if set(r.names) == names
+                else f"{len(r.names)} names, gold {len(names)}: {sorted(set(r.names) ^ names)[:4]}"
+            )
         if want == "first":
             gold_id = self.rows(item["sql"])[0][0]
             if r.reports[:1] != (gold_id,):

@@ -70,7 +70,9 @@ def evaluate(
             answer = assistant.ask(question)
             seconds = time.process_time() - start
             grade = gold.grade(item, answer)
-            outcomes.append(Outcome(plan.name, kind, question, grade, held_out, bool(item.get("two")), seconds))
+            outcomes.append(
+                Outcome(plan.name, kind, question, grade, held_out, bool(item.get("two")), seconds)
+            )
         connection.close()
         queries.close()
     return outcomes
@@ -78,8 +80,13 @@ def evaluate(
 
 def table(outcomes: list[Outcome]) -> str:
     """Say the outcomes by kind, tuned and held out apart."""
-    lines = ["| kind | phrasings | questions | exact | wrong and sure | abstained |", "|---|---|---|---|---|---|"]
-    groups: list[tuple[str, list[Outcome]]] = [(kind, [o for o in outcomes if o.kind == kind]) for kind in KINDS]
+    lines = [
+        "| kind | phrasings | questions | exact | wrong and sure | abstained |",
+        "|---|---|---|---|---|---|",
+    ]
+    groups: list[tuple[str, list[Outcome]]] = [
+        (kind, [o for o in outcomes if o.kind == kind]) for kind in KINDS
+    ]
     groups.append(("two conditions", [o for o in outcomes if o.two]))
     groups.append(("all", outcomes))
     for name, some in groups:

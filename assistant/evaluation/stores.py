@@ -16,12 +16,18 @@ from anomalyd.reports.storage.store import Store
 
 HOUR, DAY = 3600.0, 86400.0
 METRICS = ("cpu.user", "mem.available", "disk.sda.write", "net.eth0.errors", "load.1", "swap.used")
-REGIONS = ("layer 9, wires 1-49: 31 % of expected", "layers 1-4: no hits", "layer 3, wire 7: 5.2 x expected (hot)")
+REGIONS = (
+    "layer 9, wires 1-49: 31 % of expected",
+    "layers 1-4: no hits",
+    "layer 3, wire 7: 5.2 x expected (hot)",
+)
 
 
 @dataclass(frozen=True)
 class Plan:
-    """A store to generate. `slots`: what stands for {names} in questions; `sets`: what IN_GROUP means, as names."""
+    """A store to generate. `slots`: what stands for {names} in questions; `sets`: what IN_GROUP means, as
+    names.
+    """
 
     name: str
     now: float
@@ -43,18 +49,26 @@ class Plan:
 
 
 def _utc(*when: int) -> float:
-    return datetime(*when, tzinfo=UTC).timestamp()  # type: ignore[arg-type]
+    year, month, day, hour, minute = (*when, 0)[:5]
+    return datetime(year, month, day, hour, minute, tzinfo=UTC).timestamp()
 
 
 def plans() -> tuple[Plan, ...]:
-    """Give the three stores: an afternoon at a muon detector, a night at a farm, a small laboratory on a Sunday."""
+    """Give the three stores: an afternoon at a muon detector, a night at a farm, a small laboratory on a
+    Sunday.
+    """
     return (_muons(), _farm(), _laboratory())
 
 
 def _muons() -> Plan:
-    hosts = tuple(f"host/node{k:03}" for k in range(21, 61)) + tuple(f"host/storage{k:02}" for k in range(1, 9))
+    hosts = tuple(f"host/node{k:03}" for k in range(21, 61)) + tuple(
+        f"host/storage{k:02}" for k in range(1, 9)
+    )
     chambers = tuple(
-        f"DT/W{w:+d}/MB{s}/S{k:02}".replace("W+0", "W0") for w in (-2, -1, 0, 1, 2) for s in (1, 3) for k in (2, 5, 11)
+        f"DT/W{w:+d}/MB{s}/S{k:02}".replace("W+0", "W0")
+        for w in (-2, -1, 0, 1, 2)
+        for s in (1, 3)
+        for k in (2, 5, 11)
     )
     others = tuple(f"EB{k:+03}" for k in (1, 2, 7, -3, -11)) + tuple(f"HCAL/D{k}" for k in (1, 2, 3, 4))
     return Plan(
@@ -67,12 +81,27 @@ def _muons() -> Plan:
         14,
         1,
         {
-            "host1": "node033", "host2": "node041", "open_host": "node047", "closed_host": "node052", "quiet_host": "node060",
-            "typo_host": "node333", "chamber1": "DT/W-2/MB1/S05", "maps": "chambers", "group": "storage nodes",
-            "part": "wheel -2", "range_first": "node030", "range_last": "node043", "cause": "eth0", "often": "6", "often2": "12",
+            "host1": "node033",
+            "host2": "node041",
+            "open_host": "node047",
+            "closed_host": "node052",
+            "quiet_host": "node060",
+            "typo_host": "node333",
+            "chamber1": "DT/W-2/MB1/S05",
+            "maps": "chambers",
+            "group": "storage nodes",
+            "part": "wheel -2",
+            "range_first": "node030",
+            "range_last": "node043",
+            "cause": "eth0",
+            "often": "6",
+            "often2": "12",
         },
         {
-            "hosts": hosts, "maps": chambers, "group": hosts[40:], "part": tuple(c for c in chambers if "/W-2/" in c),
+            "hosts": hosts,
+            "maps": chambers,
+            "group": hosts[40:],
+            "part": tuple(c for c in chambers if "/W-2/" in c),
             "range": tuple(f"host/node{k:03}" for k in range(30, 44)),
         },
         quiet=("host/node060", "DT/W+2/MB3/S11"),
@@ -80,9 +109,11 @@ def _muons() -> Plan:
 
 
 def _farm() -> Plan:
-    hosts = tuple(f"rack{r}/wn{k:02}" for r in (1, 2, 3) for k in range(1, 13)) + tuple(f"rack4/gpu{k}" for k in range(1, 6))
+    hosts = tuple(f"rack{r}/wn{k:02}" for r in (1, 2, 3) for k in range(1, 13)) + tuple(
+        f"rack4/gpu{k}" for k in range(1, 6)
+    )
     others_v = tuple(f"switch/sw{k}" for k in (1, 2))
-    towers = tuple(f"EB{s}{k:02}" for s in "+-" for k in (1, 4, 9, 14)) + ("EE+", "EE-")
+    towers = (*(f"EB{s}{k:02}" for s in "+-" for k in (1, 4, 9, 14)), "EE+", "EE-")
     dt = tuple(f"DT/W{w}/MB2/S0{k}" for w in ("-1", "0", "+1") for k in (1, 4))
     wn = {int(h[-2:]): h for h in hosts if h.startswith("rack2")}
     return Plan(
@@ -95,12 +126,27 @@ def _farm() -> Plan:
         10,
         2,
         {
-            "host1": "rack2/wn04", "host2": "rack1/wn11", "open_host": "rack3/wn02", "closed_host": "gpu2", "quiet_host": "gpu5",
-            "typo_host": "wn77", "chamber1": "DT/W+1/MB2/S04", "maps": "chambers", "group": "gpu machines", "part": "rack 2",
-            "range_first": "rack2/wn03", "range_last": "rack2/wn06", "cause": "swap", "often": "25", "often2": "50",
+            "host1": "rack2/wn04",
+            "host2": "rack1/wn11",
+            "open_host": "rack3/wn02",
+            "closed_host": "gpu2",
+            "quiet_host": "gpu5",
+            "typo_host": "wn77",
+            "chamber1": "DT/W+1/MB2/S04",
+            "maps": "chambers",
+            "group": "gpu machines",
+            "part": "rack 2",
+            "range_first": "rack2/wn03",
+            "range_last": "rack2/wn06",
+            "cause": "swap",
+            "often": "25",
+            "often2": "50",
         },
         {
-            "hosts": hosts, "maps": dt, "group": hosts[36:], "part": tuple(wn.values()),
+            "hosts": hosts,
+            "maps": dt,
+            "group": hosts[36:],
+            "part": tuple(wn.values()),
             "range": tuple(wn[k] for k in range(3, 7)),
         },
         quiet=("rack4/gpu5",),
@@ -108,7 +154,11 @@ def _farm() -> Plan:
 
 
 def _laboratory() -> Plan:
-    hosts = tuple(f"daq-ru-{k:02}" for k in range(1, 9)) + tuple(f"daq-bu-{k:02}" for k in range(1, 5)) + ("eos-fst-1", "eos-fst-2")
+    hosts = (
+        tuple(f"daq-ru-{k:02}" for k in range(1, 9))
+        + tuple(f"daq-bu-{k:02}" for k in range(1, 5))
+        + ("eos-fst-1", "eos-fst-2")
+    )
     maps = tuple(f"CSC/ME+{s}/R{r}" for s in (1, 2, 3) for r in (1, 2))
     return Plan(
         "laboratory",
@@ -120,12 +170,28 @@ def _laboratory() -> Plan:
         9,
         3,
         {
-            "host1": "daq-ru-03", "host2": "daq-bu-02", "open_host": "daq-ru-06", "closed_host": "daq-ru-08", "quiet_host": "daq-bu-04",
-            "typo_host": "daq-ru-33", "chamber1": "CSC/ME+2/R1", "maps": "chambers", "group": "event builders", "part": "daq-ru",
-            "range_first": "daq-ru-02", "range_last": "daq-ru-05", "cause": "disk", "often": "6", "often2": "12",
+            "host1": "daq-ru-03",
+            "host2": "daq-bu-02",
+            "open_host": "daq-ru-06",
+            "closed_host": "daq-ru-08",
+            "quiet_host": "daq-bu-04",
+            "typo_host": "daq-ru-33",
+            "chamber1": "CSC/ME+2/R1",
+            "maps": "chambers",
+            "group": "event builders",
+            "part": "daq-ru",
+            "range_first": "daq-ru-02",
+            "range_last": "daq-ru-05",
+            "cause": "disk",
+            "often": "6",
+            "often2": "12",
         },
         {
-            "hosts": hosts, "maps": maps, "group": hosts[8:12], "part": hosts[:8], "range": hosts[1:5],
+            "hosts": hosts,
+            "maps": maps,
+            "group": hosts[8:12],
+            "part": hosts[:8],
+            "range": hosts[1:5],
         },
         groups={"event-builder": ["daq-bu-*"]},
         quiet=("daq-bu-04",),
@@ -156,7 +222,9 @@ def incidents_of(plan: Plan) -> list[Incident]:
     return sorted(found.values(), key=lambda i: i.onset)
 
 
-def _drawn(plan: Plan, draw: random.Random, entity: str, onset: float, length: float, *, closed: bool) -> dict[str, Incident]:
+def _drawn(
+    plan: Plan, draw: random.Random, entity: str, onset: float, length: float, *, closed: bool
+) -> dict[str, Incident]:
     is_map = entity in plan.maps or (entity in plan.other_maps and not entity.startswith("switch"))
     peak = round(1.02 + draw.expovariate(0.6), 3)
     seen = draw.choice(list(SeenBy))

@@ -3,21 +3,19 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, time, timedelta, tzinfo
 from typing import NamedTuple
 
+from anomalyd.assistant.language.interval import Interval as Interval
+from anomalyd.assistant.language.interval import date_of, next_month, seconds_of_day
 from anomalyd.assistant.language.time_phrases import (
     AGO,
     CLOCK,
     DAY,
-    IN,
-    MOMENT,
     MONTH,
     MONTHS,
-    PART,
-    UNIT,
+    RULES,
     WEEKDAY,
     WEEKDAYS,
     rewritten,
@@ -38,18 +36,6 @@ _PARTS_OF_DAY = {
 }
 _NIGHT = _PARTS_OF_DAY["night"]
 _SHIFT_STARTS = (7, 15, 23)
-
-
-@dataclass(frozen=True, slots=True)
-class Interval:
-    """Event times from `since` up to, not including, `until`, in seconds since the epoch; None: open.
-
-    `floating`: times of day whose day was not named; they move to the day that is named elsewhere.
-    """
-
-    since: float | None
-    until: float | None
-    floating: bool = False
 
 
 class _Moment(NamedTuple):
@@ -87,7 +73,8 @@ class Calendar:
         return f"{self.say(interval.since)} to {end}"
 
     def find(self, text: str) -> tuple[list[Interval], str]:
-        """Find the times in lower-case `text`; give them and the text with `TIME0`, `TIME1` ... in their places.
+        """Find the times in lower-case `text`; give them and the text with `TIME0`, `TIME1` ... in their
+        places.
 
         Raises:
             QuestionError: a time that does not exist (31 February, 25:00) or lies in the future.
@@ -97,9 +84,9 @@ class Calendar:
             raise QuestionError(f"“{future[0]}” is in the future: it is {self.say(self.now)} now.")
         text = rewritten(text)
         found: list[Interval] = []
-        for pattern, read in _RULES:
+        for pattern, reader in RULES:
             while match := pattern.search(text):
-                found.append(read(self, match))
+                found.append(getattr(self, f"_{reader}")(match))
                 text = f"{text[: match.start()]} TIME{len(found) - 1} {text[match.end() :]}"
         text = " ".join(text.split())
         text = _BOUND.sub(lambda m: self._bounded(m, found), text)
@@ -114,7 +101,23 @@ class Calendar:
                 )
             found[one] = together
             text = f"{text[: match.start()]} TIME{one} {text[match.end() :]}"
+        text = self._placed_apart(text, found)
         return [self._checked(self._settled(each)) for each in found], " ".join(text.split())
+
+    def _placed_apart(self, text: str, found: list[Interval]) -> str:
+        """Join a time of day to the day that is named elsewhere: "yesterday, on storage, between 02:00 and
+        04:00".
+        """
+        numbers = [int(n) for n in re.findall(r"\bTIME([0-9]+)", text)]
+        if len(numbers) != 2 or _APART.search(text):
+            return text
+        one, other = numbers
+        if found[one].floating is not found[other].floating and (
+            together := self.combine([found[one], found[other]])
+        ):
+            found[one] = together
+            text = text.replace(f"TIME{other}", " ")
+        return text
 
     def shifted(self, interval: Interval, days: int) -> Interval:
         """Give the same interval so many days later; what reached to now ends as late in its day."""
@@ -128,7 +131,7 @@ class Calendar:
         """Give the interval that several say together ("yesterday", "after 14:00"); None if they disagree."""
         together = Interval(None, None)
         for interval in sorted(intervals, key=lambda i: i.floating):
-            placed = interval.floating and not together.floating and together.since is not None
+            placed = interval.timed and not together.floating and together.since is not None
             if placed:
                 interval = self._placed(interval, together)
             since = max((s for s in (together.since, interval.since) if s is not None), default=None)
@@ -156,7 +159,8 @@ class Calendar:
         at = interval.since if interval.since is not None else interval.until
         if not interval.floating or at is None or at <= self.now:
             return replace(interval, floating=False)
-        return Interval(*(None if t is None else t - _DAY for t in (interval.since, interval.until)))
+        since, until = interval.since, interval.until
+        return Interval(None if since is None else since - _DAY, None if until is None else until - _DAY)
 
     def _bounded(self, match: re.Match[str], found: list[Interval]) -> str:
         """Read "since", "before" and so on in front of any time."""
@@ -214,7 +218,7 @@ class Calendar:
             return _Moment(self._at(day), self._at(day + timedelta(days=1)))
         spoken = clock[0].lstrip(" t")
         zone = UTC if re.search(r"(?:utc|gmt|z)$", spoken) else self.zone
-        at = self._at(day, _seconds_of_day(spoken), zone)
+        at = self._at(day, seconds_of_day(spoken), zone)
         return _Moment(at, at, floating=named is None)
 
     def _named_day(self, words: str) -> date:
@@ -225,23 +229,23 @@ class Calendar:
         if words.endswith("ago"):
             return today - timedelta(days=int(words.split()[0]) * (7 if "week" in words else 1))
         if dotted := re.fullmatch(r"([0-9]{1,2})\.([0-9]{1,2})\.([0-9]{4})?", words):
-            year = int(dotted[3] or today.year)
-            day = _date(year, int(dotted[2]), int(dotted[1]), words)
-            return day if day <= today or dotted[3] else _date(year - 1, day.month, day.day, words)
+            this_year = int(dotted[3] or today.year)
+            that = date_of(this_year, int(dotted[2]), int(dotted[1]), words)
+            return that if that <= today or dotted[3] else date_of(this_year - 1, that.month, that.day, words)
         if ordinal := re.fullmatch(r"day-([0-9]{1,2})", words):
             number = int(ordinal[1])
             first = today.replace(day=1)
             if number > today.day:
                 first = (first - timedelta(days=1)).replace(day=1)
-            return _date(first.year, first.month, number, words)
+            return date_of(first.year, first.month, number, words)
         if iso := re.fullmatch(r"([0-9]{4})-([0-9]{1,2})-([0-9]{1,2})", words):
-            return _date(int(iso[1]), int(iso[2]), int(iso[3]), words)
+            return date_of(int(iso[1]), int(iso[2]), int(iso[3]), words)
         if month := re.search(rf"\b{MONTH}\b", words):
             number = MONTHS.index(month[0][:3]) + 1
             year = re.search(r"[0-9]{4}$", words)
             day = int(re.findall(r"[0-9]{1,2}", words)[0])
             if year:
-                return _date(int(year[0]), number, day, words)
+                return date_of(int(year[0]), number, day, words)
             # 29 February needs up to eight years back (1896 to 1904 had none).
             for back in range(9):
                 try:
@@ -274,7 +278,7 @@ class Calendar:
         if last.floating and last.end <= first.start:
             last = last.moved(1)
         floating = first.floating and last.floating
-        if last.end < first.start < last.end + 7 * _DAY and not floating:
+        if re.search(WEEKDAY, match[1]) and last.end < first.start < last.end + 7 * _DAY:
             first = first.moved(-7)  # "Monday to Wednesday", said on a Monday
         if last.end < first.start:
             raise QuestionError(f"“{match[0].strip()}” ends before it begins; name the earlier time first.")
@@ -330,7 +334,7 @@ class Calendar:
 
     def _year(self, match: re.Match[str]) -> Interval:
         year = int(match[1])
-        return self._whole(_date(year, 1, 1, match[0]), _date(year + 1, 1, 1, match[0]))
+        return self._whole(date_of(year, 1, 1, match[0]), date_of(year + 1, 1, 1, match[0]))
 
     def _calendar_unit(self, match: re.Match[str]) -> Interval:
         today, back = self._today(), match[1] == "last"
@@ -340,7 +344,7 @@ class Calendar:
         if match[2] == "year":
             return self._whole(date(today.year - back, 1, 1), date(today.year - back + 1, 1, 1))
         first = (today.replace(day=1) - timedelta(days=1 * back)).replace(day=1)
-        return self._whole(first, _next_month(first))
+        return self._whole(first, next_month(first))
 
     def _rolling(self, match: re.Match[str]) -> Interval:
         unit = "month" if match[2].startswith("mo") else match[2][0]
@@ -364,81 +368,15 @@ class Calendar:
     def _in_month(self, match: re.Match[str]) -> Interval:
         today, number = self._today(), MONTHS.index(match[1][:3]) + 1
         year = int(match[2]) if match[2] else today.year - (number > today.month)
-        first = _date(year, number, 1, match[0])
-        return self._whole(first, _next_month(first))
+        first = date_of(year, number, 1, match[0])
+        return self._whole(first, next_month(first))
 
 
-def _next_month(first: date) -> date:
-    return (first + timedelta(days=31)).replace(day=1)
-
-
-def _date(year: int, month: int, day: int, words: str) -> date:
-    # Outside of these years no clock of this project ever was, and time zones overflow.
-    if not 1970 <= year <= 2999:
-        raise QuestionError(f"The year of “{words.strip()}” is not between 1970 and 2999.")
-    try:
-        return date(year, month, day)
-    except ValueError:
-        raise QuestionError(f"There is no “{words.strip()}”; name a day that exists.") from None
-
-
-def _seconds_of_day(words: str) -> float:
-    """Read `14:00`, `2 pm`, `noon`, `14:00:30 utc`, `24:00`."""
-    spoken = re.sub(r" ?(?:utc|gmt|z)$", "", words)
-    if spoken in ("noon", "midday", "midnight"):
-        return 0.0 if spoken == "midnight" else 12 * _HOUR
-    half = re.search(r"[ap]m$", spoken)
-    numbers = [int(n) for n in re.findall(r"[0-9]+", spoken)]
-    hour, minute, second = [*numbers, 0, 0][:3]
-    if minute > 59 or second > 59 or (half and not 1 <= hour <= 12) or hour * 60 + minute > 24 * 60:
-        raise QuestionError(f"There is no time “{words}”; say it as 14:05 or 2 pm.")
-    if half:
-        hour = hour % 12 + (12 if half[0] == "pm" else 0)
-    return hour * _HOUR + minute * 60 + second
-
-
-_Read = Callable[[Calendar, re.Match[str]], Interval]
-
-
-def _rules() -> Iterator[tuple[re.Pattern[str], _Read]]:
-    """Give the patterns in the order in which they are tried: the longer phrase before its parts."""
-    edge, stop = r"(?<![\w:./-])", r"(?![\w:/-]|\.[0-9])"
-    for pattern, read in (
-        (rf"(?:between|from|since) ({MOMENT}),? (?:and|to|until|till|through) ({MOMENT})", Calendar._between),
-        (rf"({CLOCK}) ?(?:-|–|to|until|till) ?({CLOCK})", Calendar._between),
-        (rf"({DAY}) ?(?:-|–|to|until|till|through) ?({DAY})", Calendar._between),
-        (rf"{IN}(?P<day>this|{DAY}) (?:in the |at |during the )?(?P<part>{PART})", Calendar._part_of_day),
-        (rf"{IN}(?P<part>{PART})(?: of| on|,)? (?P<day>{DAY})", Calendar._part_of_day),
-        (rf"(?:in|during) (?:the )?(?P<part>{PART})", Calendar._part_of_day),
-        (rf"(since|after|starting(?: from)?) ({MOMENT})", Calendar._since),
-        (
-            rf"(from) ({CLOCK}(?:,? (?:on )?{DAY})?|{DAY}(?:,? at |,? |t){CLOCK})(?: on(?:wards?)?)?",
-            Calendar._since,
-        ),
-        (
-            rf"(?<!day )(before|prior to|earlier than|older than|until|till|up to|by) ({MOMENT})",
-            Calendar._before,
-        ),
-        (rf"{IN}last night", Calendar._last_night),
-        (rf"{IN}([0-9]{{1,2}}) nights? ago", Calendar._nights_ago),
-        (rf"{IN}tonight", Calendar._tonight),
-        (rf"{IN}(last|this|past)? ?weekend", Calendar._weekend),
-        (rf"{IN}(last|previous|this|my|our|current) shift", Calendar._shift),
-        (r"(?<!the )(?:(?:in|on|over|during|within|for|from|of) )?(this|last) (week|month|year)",
-         Calendar._calendar_unit),
-        (rf"{IN}(?:last|past|previous) (?:([0-9]{{1,6}}) ?)?({UNIT})", Calendar._rolling),
-        (rf"(at|around|about|near) ({CLOCK}(?:,? (?:on )?{DAY})?)", Calendar._instant),
-        (rf"({IN})({DAY}(?:,? at |,? |t){CLOCK}|{CLOCK},? (?:on )?{DAY}|{AGO})", Calendar._instant),
-        (rf"{IN}({DAY})", Calendar._one_day),
-        (rf"(?:in|during|for|of|from) ({MONTH})(?: ([0-9]{{4}}))?", Calendar._in_month),
-        (r"(?:in|during|of|from) ((?:19|20)[0-9]{2})", Calendar._year),
-    ):
-        yield re.compile(edge + pattern + stop, re.ASCII), read
-
-
-_RULES = tuple(_rules())
 _FUTURE = re.compile(rf"\b(?:tomorrow|next (?:hour|night|day|week|month|year|shift|{WEEKDAY}))\b")
 _BOUND = re.compile(
     r"\b(since|starting|after|before|prior to|earlier than|older than|until|till|up to|by) TIME([0-9]+)"
+)
+_APART = re.compile(
+    r"\bTIME[0-9]+\b.*\b(?:and|or|than|versus|with|against|compared|but|not|except)\b.*\bTIME[0-9]+\b"
 )
 _NEIGHBOURS = re.compile(r"\bTIME([0-9]+)(?:,? |, )(?:in |at |on |from |of |between )?TIME([0-9]+)")

@@ -1,4 +1,6 @@
-"""Names in a question: entities, whole, in part, by range or group, and the names nearest to a misspelt one."""
+"""Names in a question: entities, whole, in part, by range or group, and the names nearest to a misspelt
+one.
+"""
 
 from __future__ import annotations
 
@@ -65,8 +67,8 @@ class Names:
     def by_part(self) -> Mapping[str, frozenset[str]]:
         """Lower-case part of a name -> the entities that have it.
 
-        Parts of `host/node17.site.org` are `host`, `node17.site.org`, `node17`, and `node`, its group; those of
-        `daq-ru-03` also `daq-ru`, `daq` and `ru`.
+        Parts of `host/node17.site.org` are `host`, `node17.site.org`, `node17`, and `node`, its group;
+        those of `daq-ru-03` also `daq-ru`, `daq` and `ru`.
         """
         parts: dict[str, set[str]] = {}
         for name in self.kinds:
@@ -117,19 +119,16 @@ class Names:
         text = self._ranges(text, put)
         for name in sorted({n.lower() for n in self.kinds if n.lower() in text}, key=len, reverse=True):
             if name not in reserved:
-                same = [n for n in self.kinds if n.lower() == name]
-                text = re.sub(BEFORE + re.escape(name) + AFTER, lambda m, n=name, s=same: put(n, s), text)  # type: ignore[misc]
+                text = self._put_all(re.escape(name), [n for n in self.kinds if n.lower() == name], text, put)
         for name, patterns in sorted(self.groups.items(), key=lambda g: -len(g[0])):
             words = re.escape(name.lower()).replace("_", "[ _-]").replace(r"\-", "[ _-]")
             those = [n for n in self.kinds if any(fnmatchcase(n, p) for p in patterns)]
-            noun = rf"(?:{_NOUN_AFTER.pattern})?"
-            text = re.sub(rf"{BEFORE}{words}s?{noun}{AFTER}", lambda m, n=name, t=those: put(n, t), text)  # type: ignore[misc]
+            text = self._put_all(rf"{words}s?(?:{_NOUN_AFTER.pattern})?", those, text, put)
         text = self._numbered(text, put)
         text = self._parts(text, reserved, put)
-        for nouns, those in self.systems.items():
-            if those:
-                text = re.sub(rf"{BEFORE}(?:all (?:the )?)?(?:{nouns}){AFTER}", lambda m, t=those: put(m[0], t), text)  # type: ignore[misc]
-        # "the node node17", "chamber W-2": the noun says no more than the name.
+        for nouns, members in self.systems.items():
+            if members:
+                text = self._put_all(rf"(?:all (?:the )?)?(?:{nouns})", members, text, put)
         return found, " ".join(text.split())
 
     def cover(self, names: Iterable[str]) -> tuple[str, ...]:
@@ -174,6 +173,11 @@ class Names:
         hint = f"the nearest names are {', '.join(nearest)}" if nearest else f"known are {some}"
         return QuestionError(f"I know nothing called “{words}”; {hint}.", nearest)
 
+    @staticmethod
+    def _put_all(pattern: str, those: Iterable[str], text: str, put: _Put) -> str:
+        """Replace every place at which a pattern stands as a name of its own."""
+        return re.sub(BEFORE + f"(?:{pattern})" + AFTER, lambda m: put(m[0], those), text)
+
     def _quoted(self, words: str) -> Iterable[str]:
         same = [name for name in self.kinds if name.lower() == words]
         if not same and words not in self.by_part:
@@ -216,7 +220,8 @@ class Names:
         stem = r"(?:[\w+.-]+/)*[a-z][a-z_.-]*?"
         pattern = (
             rf"{BEFORE}(?P<between>between |from )?(?:the )?(?:(?:{systems.HOSTS}|{systems.NODES}) )?"
-            rf"(?P<noun>{stem}) ?(?P<low>[+-]?[0-9]{{1,5}}){_TO}(?P<again>{stem})? ?(?P<high>[+-]?[0-9]{{1,5}}){AFTER}"
+            rf"(?P<noun>{stem}) ?(?P<low>[+-]?[0-9]{{1,5}}){_TO}(?P<again>{stem})? "
+            rf"?(?P<high>[+-]?[0-9]{{1,5}}){AFTER}"
         )
         return re.sub(pattern, ranged, text)
 
@@ -291,9 +296,6 @@ class Names:
                     raise self.unknown(token)
                 return names
         return None
-
-
-
 
 
 def shown(entities: Sequence[str], names: Names) -> str:

@@ -8,7 +8,9 @@ from collections.abc import Collection
 from functools import cache
 from pathlib import Path
 
-_QUOTES = str.maketrans({"“": '"', "”": '"', "„": '"', "`": '"', "’": "'", "‘": "'", "–": "-", "—": "-", "−": "-"})
+_QUOTES = str.maketrans(
+    {"“": '"', "”": '"', "„": '"', "`": '"', "’": "'", "‘": "'", "–": "-", "—": "-", "−": "-"}
+)
 
 _CONTRACTIONS = (
     (r"\b(what|who|how|where|when|there|it|that|which)'?s\b(?<!its)", r"\1 is"),
@@ -35,8 +37,16 @@ _CONTRACTIONS = (
     (r"\bcrit\b", "critical"),
     (r"\berrs?\b", "error"),
     (r"\bwarns?\b", "warnings"),
-    (r"\b(?:pls|plz|please|thx|thanks|thank you|kindly|hey|hi there|hello there|ok so|so,|well,|um+|uh+|btw)\b,?", " "),
-    (r"\b(?:could|can|would|will) you (?:please )?(?=show|list|tell|give|say|explain|name|count|find|summar)", ""),
+    (
+        r"\b(?:pls|plz|please|thx|thanks|thank you|kindly|hey|hi there|hello there|ok so|so,|well,"
+        r"|um+|uh+|btw)\b,?",
+        " ",
+    ),
+    (
+        r"\b(?:could|can|would|will) you (?:please )?(?=show|list|tell|give|say|explain|name|count"
+        r"|find|summar)",
+        "",
+    ),
     (r"\bi (?:want|need|would like|wanna|d like) (?:to (?:know|see)|a list of)\b", "show"),
     (r"\bdo you (?:know|happen to know)\b,?", ""),
     (r"\bmore then\b", "more than"),
@@ -47,16 +57,24 @@ _CONTRACTIONS = (
 _CONTRACTIONS_RE = tuple((re.compile(pattern), by) for pattern, by in _CONTRACTIONS)
 
 _ORDINALS = {
-    "second": 2, "third": 3, "fourth": 4, "fifth": 5, "sixth": 6, "seventh": 7, "eighth": 8, "ninth": 9, "tenth": 10,
+    "second": 2,
+    "third": 3,
+    "fourth": 4,
+    "fifth": 5,
+    "sixth": 6,
+    "seventh": 7,
+    "eighth": 8,
+    "ninth": 9,
+    "tenth": 10,
 }
-_CARDINALS = "two three four five six seven eight nine ten eleven twelve".split()
+_CARDINALS = ["two", "three", "four", "five", "six", "seven", "eight", "nine", "ten", "eleven", "twelve"]
 
 
 def plain(question: str) -> str:
     """Write a question in lower case, on one line, without contractions, and numbers as digits."""
     text = unicodedata.normalize("NFKC", question).translate(_QUOTES).lower()
     text = " ".join(text.split()).strip(" ?!.,;:")
-    text = re.sub(r"[?!;:]+(?= |$)|\.(?= )|[()\[\]{}<>](?=\w|\s|$)(?<![<>])|(?<=\w)[)\]}]", " , ", text)
+    text = re.sub(r"[?!;:]+(?= |$)|\.(?= )|[(){}](?=\w|\s|$)|(?<=\w)[)}]", " , ", text)
     for pattern, by in _CONTRACTIONS_RE:
         text = pattern.sub(by, text)
     # "how long did it last": here "last" is no order.
@@ -96,14 +114,16 @@ def corrected(text: str, known: Collection[str], skip: re.Pattern[str]) -> tuple
             for each in known
             if len(each) > 3 and abs(len(each) - len(word)) <= most and each[0] == word[0]
         ]
-        near = sorted((d, -JaroWinkler.similarity(word, each), each) for d, each in near if d <= most)
-        if not near:
+        ranked = sorted((d, -JaroWinkler.similarity(word, each), each) for d, each in near if d <= most)
+        if not ranked:
             return word
-        rivals = [n for n in near[1:] if n[0] == near[0][0] and n[2].rstrip("s") != near[0][2].rstrip("s")]
-        if any(n[1] - near[0][1] < 0.02 for n in rivals):
+        rivals = [
+            n for n in ranked[1:] if n[0] == ranked[0][0] and n[2].rstrip("s") != ranked[0][2].rstrip("s")
+        ]
+        if any(n[1] - ranked[0][1] < 0.02 for n in rivals):
             return word
-        changed[word] = near[0][2]
-        return near[0][2]
+        changed[word] = str(ranked[0][2])
+        return changed[word]
 
     return re.sub(r"(?<![\w./+*-])[a-z]{4,}(?![\w/+*-]|\.\w)", right, text), changed
 

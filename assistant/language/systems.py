@@ -1,4 +1,6 @@
-"""What the field calls the parts of detectors and of computing centres: nouns, and the names they stand for."""
+"""What the field calls the parts of detectors and of computing centres: nouns, and the names they stand
+for.
+"""
 
 from __future__ import annotations
 
@@ -32,8 +34,14 @@ _SYSTEMS: tuple[tuple[str, str], ...] = (
     (r"(?:gem|gems)(?: chambers?)?", r"GEM(?:/|[+-])"),
     (r"ecal barrel|eb|supermodules?|barrel of (?:the )?ecal", r"EB(?:/|[+-])"),
     (r"ecal end ?caps?|ee|end ?caps? of (?:the )?ecal", r"EE(?:/|[+-])"),
-    (r"ecal|electromagnetic calorimeter|ecal (?:towers?|elements?|maps?|parts?)", r"(?:EB|EE|ES|ECAL)(?:/|[+-])"),
-    (r"hcal|hadron(?:ic)? calorimeter|hcal (?:towers?|elements?|maps?|parts?|depths?)", r"(?:HCAL|HB|HE|HF|HO)(?:/|[+-])"),
+    (
+        r"ecal|electromagnetic calorimeter|ecal (?:towers?|elements?|maps?|parts?)",
+        r"(?:EB|EE|ES|ECAL)(?:/|[+-])",
+    ),
+    (
+        r"hcal|hadron(?:ic)? calorimeter|hcal (?:towers?|elements?|maps?|parts?|depths?)",
+        r"(?:HCAL|HB|HE|HF|HO)(?:/|[+-])",
+    ),
     (r"calorimeters?", r"(?:EB|EE|ES|ECAL|HCAL|HB|HE|HF|HO)(?:/|[+-])"),
     (r"pixels?|pixel detector", r"(?i:pixel|bpix|fpix)[/+-]?"),
 )
@@ -80,7 +88,9 @@ def is_machine(entity: str, all_vectors: Iterable[str]) -> bool:
 
 
 def members(kinds: Mapping[str, str]) -> dict[str, tuple[str, ...]]:
-    """Give pattern of nouns -> the entities meant, of those known (entity -> sample kind), longest noun first."""
+    """Give pattern of nouns -> the entities meant, of those known (entity -> sample kind), longest noun
+    first.
+    """
     maps = [name for name, kind in kinds.items() if kind == "map"]
     vectors = [name for name, kind in kinds.items() if kind == "vector"]
     found = {nouns: tuple(n for n in maps if re.match(names, n)) for nouns, names in _SYSTEMS}

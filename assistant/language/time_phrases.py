@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
-NUMBERS = {
-    word: number
-    for number, word in enumerate(
-        "zero one two three four five six seven eight nine ten eleven twelve thirteen fourteen".split()
-    )
-} | {"a": 1, "an": 1, "couple": 2, "few": 3, "several": 3, "fifteen": 15, "twenty": 20, "thirty": 30}
+_FROM_ZERO = "zero one two three four five six seven eight nine ten eleven twelve thirteen fourteen"
+NUMBERS = {word: number for number, word in enumerate(_FROM_ZERO.split())}
+NUMBERS |= {"a": 1, "an": 1, "couple": 2, "few": 3, "several": 3, "fifteen": 15, "twenty": 20, "thirty": 30}
 MONTHS = ("jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec")
 WEEKDAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
 
@@ -20,7 +17,8 @@ MONTH = (
     r"|aug(?:ust)?|sept?(?:ember)?|oct(?:ober)?|nov(?:ember)?|dec(?:ember)?)"
 )
 WEEKDAY = (
-    r"(?:mon(?:day)?|tues?(?:day)?|weds?|wed(?:nesday)?|thur?s?(?:day)?|fri(?:day)?|sat(?:urday)?|sun(?:day)?)"
+    r"(?:mon(?:day)?|tues?(?:day)?|weds?|wed(?:nesday)?|thur?s?(?:day)?|fri(?:day)?|sat(?:urday)?"
+    r"|sun(?:day)?)"
 )
 _day_number = r"[0-9]{1,2}(?:st|nd|rd|th)?"
 DAY = (
@@ -83,15 +81,24 @@ _REWRITES: tuple[tuple[str, Rewrite], ...] = (
     (rf"\b(?:an? )?(couple|few)(?: of)? ({_span})\b", _digits),
     (rf"\b({_count}) ({_span})\b(?!')", _digits),
     (r"\b([0-9]{1,2})h([0-9]{2})\b", r"\1:\2"),
-    (r"\b([0-9]{1,2})(?::([0-9]{2}))?(?: o'?clock)? "
-     r"(in the morning|this morning|in the afternoon|this afternoon|in the evening|this evening|at night)\b",
-     _clock_in),
+    (
+        r"\b([0-9]{1,2})(?::([0-9]{2}))?(?: o'?clock)? "
+        r"(in the morning|this morning|in the afternoon|this afternoon|in the evening|this evening"
+        r"|at night)\b",
+        _clock_in,
+    ),
     (r"\b([0-9]{1,2}) ?o'?clock\b", r"\1:00"),
     (r"\b(half|quarter) (past|to) ([0-9]{1,2})\b", _beside),
     (r"\b([0-9]{1,2}) ?([ap])\.m\.?", r"\1 \2m"),
-    (r"\b(?:between|from) ([0-9]{1,2}) (?:and|to|until|till|-) ([0-9]{1,2}) ?([ap]m)\b", r"between \1 \3 and \2 \3"),
-    (r"\b(at|since|after|before|until|till|around|about|by) ([0-9]{1,2})(?= ?(?:$|[?,]|today|yesterday|on ))",
-     r"\1 \2:00"),
+    (
+        r"\b(?:between|from) ([0-9]{1,2}) (?:and|to|until|till|-) ([0-9]{1,2}) ?([ap]m)\b",
+        r"between \1 \3 and \2 \3",
+    ),
+    (
+        r"\b(at|since|after|before|until|till|around|about|by) ([0-9]{1,2})(?= ?(?:$|[?,]|today"
+        r"|yesterday|on ))",
+        r"\1 \2:00",
+    ),
     (r"\b(?:over ?night|(?:during|in|over|through|throughout) the (?:last |past )?night)\b", "last night"),
     (r"\bthe night before last\b", "2 nights ago"),
     (r"\b(?:earlier|so far|until now) today\b|\btoday so far\b|\b(?:on )?this day\b", "today"),
@@ -106,3 +113,45 @@ def rewritten(text: str) -> str:
     for pattern, by in REWRITES:
         text = pattern.sub(by, text)
     return text
+
+
+def _rules() -> Iterator[tuple[re.Pattern[str], str]]:
+    """Give the patterns in the order in which they are tried: the longer phrase before its parts."""
+    edge, stop = r"(?<![\w:./-])", r"(?![\w:/-]|\.[0-9])"
+    for pattern, read in (
+        (rf"(?:between|from|since) ({MOMENT}),? (?:and|to|until|till|through) ({MOMENT})", "between"),
+        (rf"({CLOCK}) ?(?:-|–|to|until|till) ?({CLOCK})", "between"),
+        (rf"({DAY}) ?(?:-|–|to|until|till|through) ?({DAY})", "between"),
+        (rf"{IN}(?P<day>this|{DAY}) (?:in the |at |during the )?(?P<part>{PART})", "part_of_day"),
+        (rf"{IN}(?P<part>{PART})(?: of| on|,)? (?P<day>{DAY})", "part_of_day"),
+        (rf"(?:in|during) (?:the )?(?P<part>{PART})", "part_of_day"),
+        (rf"(since|after|starting(?: from)?) ({MOMENT})", "since"),
+        (
+            rf"(from) ({CLOCK}(?:,? (?:on )?{DAY})?|{DAY}(?:,? at |,? |t){CLOCK})(?: on(?:wards?)?)?",
+            "since",
+        ),
+        (
+            rf"(?<!day )(before|prior to|earlier than|older than|until|till|up to|by) ({MOMENT})",
+            "before",
+        ),
+        (rf"{IN}last night", "last_night"),
+        (rf"{IN}([0-9]{{1,2}}) nights? ago", "nights_ago"),
+        (rf"{IN}tonight", "tonight"),
+        (rf"{IN}(last|this|past)? ?weekend", "weekend"),
+        (rf"{IN}(last|previous|this|my|our|current) shift", "shift"),
+        (
+            r"(?<!the )(?:(?:in|on|over|during|within|for|from|of) )?(this|last) (week|month|year)",
+            "calendar_unit",
+        ),
+        (rf"{IN}(?:last|past|previous) (?:([0-9]{{1,6}}) ?)?({UNIT})", "rolling"),
+        (rf"(at|around|about|near) ({CLOCK}(?:,? (?:on )?{DAY})?)", "instant"),
+        (rf"({IN})({DAY}(?:,? at |,? |t){CLOCK}|{CLOCK},? (?:on )?{DAY}|{AGO})", "instant"),
+        (rf"{IN}({DAY})", "one_day"),
+        (rf"(?:in|during|for|of|from) ({MONTH})(?: ([0-9]{{4}}))?", "in_month"),
+        (r"(?:in|during|of|from) ((?:19|20)[0-9]{2})", "year"),
+    ):
+        yield re.compile(edge + pattern + stop, re.ASCII), read
+
+
+RULES = tuple(_rules())
+"""Pattern -> the method of the calendar that reads what it matches."""

@@ -1,7 +1,7 @@
 """Conditions in a question: each is taken out of the text, and a placeholder keeps its place.
 
-The text becomes `how many SEV1 incidents on ENT0 TIME2`: what is left of it are operators (and, or, not, but), what is
-asked, and words that say nothing.
+The text becomes `how many SEV1 incidents on ENT0 TIME2`: what is left of it are operators (and, or, not,
+but), what is asked, and words that say nothing.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ import math
 import re
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
+from functools import partial
 
 from anomalyd.assistant.language.calendar import Calendar, Interval
 from anomalyd.assistant.language.names import Names, shown
@@ -17,10 +18,15 @@ from anomalyd.assistant.language.systems import INCIDENTS
 from anomalyd.reports.conditions import Among, Condition, During, Explained, Lumisections, Not, Within
 from anomalyd.reports.report import SeenBy, Severity, Status
 
-PLACEHOLDER = re.compile(r"\b(ENT|TIME|SEV|STAT|SEEN|RUN|LS|SCORE|SPAN|CAUSE|DET|ID|EXPL|MODEL|ENDED)([0-9]+)\b")
+PLACEHOLDER = re.compile(
+    r"\b(ENT|TIME|SEV|STAT|SEEN|RUN|LS|SCORE|SPAN|CAUSE|DET|ID|EXPL|MODEL|ENDED)([0-9]+)\b"
+)
 
 REAL = r"[0-9]{1,6}(?:\.[0-9]{1,6})?"
-OVER = r"(?:strictly )?(?:above|over|exceeding|exceeds?|exceeded|more than|greater than|higher than|larger than|bigger than|worse than|beyond|>)"
+OVER = (
+    r"(?:strictly )?(?:above|over|exceeding|exceeds?|exceeded|more than|greater than|higher than"
+    r"|larger than|bigger than|worse than|beyond|>)"
+)
 UNDER = r"(?:strictly )?(?:below|under|less than|lower than|smaller than|fewer than|not more than|<)"
 AT_LEAST = r"(?:at least|no less than|not below|>=|≥|from)"
 AT_MOST = r"(?:at most|up to|no more than|not above|not over|<=|≤)"
@@ -29,8 +35,14 @@ _SECONDS = {"s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0, "w": 604800.0}
 _LENGTH = rf"(?:(?:an?|one|half an?|[0-9]{{1,5}}(?:\.[0-9]+)?) ?{_UNIT}(?: and a half)?)"
 
 _AE = r"(?:the )?(?:autoencoders?|network|neural net(?:work)?)(?: (?:detector|test|method|one|side|model))?"
-_CL = r"(?:the )?(?:classical|classic|conventional|statistical)(?: (?:detector|tests?|method|one|side|baseline|scan))?"
-_SAW = r"(?:seen|found|flagged|detected|noticed|caught|spotted|saw|see|sees|reported|raised|picked up|catch|find|notice|detect|flag|spot)"
+_CL = (
+    r"(?:the )?(?:classical|classic|conventional|statistical)(?: (?:detector|tests?|method|one|side"
+    r"|baseline|scan))?"
+)
+_SAW = (
+    r"(?:seen|found|flagged|detected|noticed|caught|spotted|saw|see|sees|reported|raised|picked up"
+    r"|catch|find|notice|detect|flag|spot)"
+)
 _ONLY = r"(?:only|just|solely|exclusively|alone)"
 
 
@@ -70,7 +82,8 @@ class Atoms:
             bare = "" if name.lower() in reserved else rf"|{own}"
             detector = Among("detector", (name,), f"detector {name}")
             self.sub(
-                rf"(?:by |of |from )?(?:the )?detectors? (?:named |called )?{own}|(?:the )?{own} detector{bare}",
+                rf"(?:by |of |from )?(?:the )?detectors? (?:named |called )?{own}|(?:the )?{own} "
+                rf"detector{bare}",
                 lambda m, d=detector: self.put("DET", d),  # type: ignore[misc]
             )
         mentions, text = self.names.mark(self.text, reserved)
@@ -104,7 +117,10 @@ class Atoms:
             words = f"lumisections {first} to {last}" if first != last else f"lumisection {first}"
             return self.put("LS", Lumisections(first, last, words))
 
-        self.sub(rf"{in_}(?:lumi ?sections?|lumis|ls|lumi blocks?) (?:between |from )?(?:{ranged}|{number})", sections)
+        self.sub(
+            rf"{in_}(?:lumi ?sections?|lumis|ls|lumi blocks?) (?:between |from )?(?:{ranged}|{number})",
+            sections,
+        )
 
     def read_measures(self) -> None:
         """Take bounds on scores and durations."""
@@ -113,7 +129,8 @@ class Atoms:
             r"(?:scores?|scoring|scored|peaks?|peaked)(?: (?:of|is|was|were|are|that is|being|value))* ?)"
         )
         span = (
-            r"(?:(?:that |which |who |have |has |had |were |was |are |is |with |a |the |going on |went on |lasting |lasted |lasts? |took "
+            r"(?:(?:that |which |who |have |has |had |were |was |are |is |with |a |the |going on "
+            r"|went on |lasting |lasted |lasts? |took "
             r"|ran |run |open |durations? |length |of |for |stayed )*)"
         )
         other = rf"(?! ?(?:{INCIDENTS}|times|%|percent|ENT[0-9]|{_UNIT}\b))"
@@ -127,7 +144,7 @@ class Atoms:
             (AT_LEAST.replace("|from", ""), True, False),
             (AT_MOST, False, False),
         ):
-            lead = span if compare.find("within") < 0 else span
+            lead = span
             self.sub(
                 rf"{lead}(?:{compare}) ({_LENGTH})(?! ago)(?: (?:long|in length|in duration))?",
                 lambda m, low=low, strict=strict: self._span(m, low, strict),  # type: ignore[misc]
@@ -136,8 +153,13 @@ class Atoms:
         self.sub(rf"{span}({_LENGTH}) or (?:less|shorter)", lambda m: self._span(m, False, False))
         self.sub(rf"{score}(?:between|from) ({REAL}) (?:and|to|-) ({REAL})", self._score_between)
         score_after = r"(?: (?:in|of|as) (?:the )?(?:peak )?score)"
-        for compare, low, strict in ((OVER, True, True), (UNDER, False, True), (AT_LEAST, True, False), (AT_MOST, False, False)):
-            make = lambda m, low=low, strict=strict: self._score(m, low, strict)  # type: ignore[misc]  # noqa: E731
+        for compare, low, strict in (
+            (OVER, True, True),
+            (UNDER, False, True),
+            (AT_LEAST, True, False),
+            (AT_MOST, False, False),
+        ):
+            make = partial(self._score, low=low, strict=strict)
             self.sub(rf"{score}(?:{compare}) ?({REAL}){other}", make)
             self.sub(rf"(?:{compare}) (?:a )?(?:peak )?score (?:of )?({REAL})", make)
             self.sub(rf"(?:{compare}) ?({REAL}){score_after}", make)
@@ -167,37 +189,63 @@ class Atoms:
             words = f"ended {self.calendar.say_interval(interval)}"
             return self.put("ENDED", Within("closed", low, high, open_high=True, words=words))
 
-        self.sub(rf"(?:(?:that|which|have|has|had|did|were|was|got|been) )*{over}(?: again)? (TIME[0-9]+)", ended)
+        self.sub(
+            rf"(?:(?:that|which|have|has|had|did|were|was|got|been) )*{over}(?: again)? (TIME[0-9]+)", ended
+        )
 
     def read_properties(self) -> None:
         """Take severity, who saw it, status, and whether it was explained."""
         self._severities()
         self._seen_by()
         still = (
-            r"(?:still |currently |right now )*(?:open|on-?going|active|unresolved|unclosed|going on|running|pending"
+            r"(?:still |currently |right now )*(?:open|on-?going|active|unresolved|unclosed|going "
+            r"on|running|pending"
             r"|in progress|not over|live)(?: (?:right now|now|at the moment|currently|still|at present))?"
         )
         self.sub(still, lambda m: self.put("STAT", Among("status", (Status.OPEN,), "open")))
-        over = r"(?:already )?(?:closed|resolved|finished|over(?! (?:the|a))|past(?= )|recovered from|no longer open)(?: (?:already|by now))?"
+        over = (
+            r"(?:already )?(?:closed|resolved|finished|over(?! (?:the|a))|past(?= )|recovered from"
+            r"|no longer open)(?: (?:already|by now))?"
+        )
         self.sub(over, lambda m: self.put("STAT", Among("status", (Status.CLOSED,), "closed")))
-        explained = r"(?:have |has |with |been )*(?:an? )?(?:explained|explanations?)(?= |$)(?! (?:of|for|the|why))"
-        self.sub(rf"(?:un-?explained|without (?:an? )?explanations?)", lambda m: self.put("EXPL", Not(Explained()), "not explained"))
-        if re.search(r"\b(?:which|how many|incidents?|not|been|are|were|have)\b.* (?:explained|an explanation)\b", self.text):
+        explained = (
+            r"(?:have |has |with |been )*(?:an? )?(?:explained|explanations?)(?= |$)(?! (?:of|for|the|why))"
+        )
+        self.sub(
+            r"(?:un-?explained|without (?:an? )?explanations?)",
+            lambda m: self.put("EXPL", Not(Explained()), "not explained"),
+        )
+        if re.search(
+            r"\b(?:which|how many|incidents?|not|been|are|were|have)\b.* (?:explained|an explanation)\b",
+            self.text,
+        ):
             self.sub(explained, lambda m: self.put("EXPL", Explained("explained")))
 
     def read_now(self) -> bool:
         """Take "now", which means what is open; say whether it was there."""
         before = self.text
-        self.sub(r"(?:right now|at the moment|at present|currently|just now|now|as of now|presently)", lambda m: " ")
+        self.sub(
+            r"(?:right now|at the moment|at present|currently|just now|now|as of now|presently)",
+            lambda m: " ",
+        )
         return self.text != before
 
     # -- one kind each ---------------------------------------------------------------------------
 
     def _score(self, match: re.Match[str], low: bool, strict: bool) -> str:
         value = float(match[1])
-        word = {(True, True): "above", (True, False): "at least", (False, True): "below", (False, False): "at most"}
+        word = {
+            (True, True): "above",
+            (True, False): "at least",
+            (False, True): "below",
+            (False, False): "at most",
+        }
         words = f"peak score {word[low, strict]} {value:g}"
-        bound = Within("peak", low=value, open_low=strict) if low else Within("peak", high=value, open_high=strict)
+        bound = (
+            Within("peak", low=value, open_low=strict)
+            if low
+            else Within("peak", high=value, open_high=strict)
+        )
         return self.put("SCORE", replace(bound, words=words))
 
     def _score_between(self, match: re.Match[str]) -> str:
@@ -208,7 +256,11 @@ class Atoms:
         value = _seconds(match[1])
         word = {(True, True): "longer than", (True, False): "at least", (False, True): "shorter than"}
         words = f"{word.get((low, strict), 'at most')} {match[1]}"
-        bound = Within("duration", low=value, open_low=strict) if low else Within("duration", high=value, open_high=strict)
+        bound = (
+            Within("duration", low=value, open_low=strict)
+            if low
+            else Within("duration", high=value, open_high=strict)
+        )
         return self.put("SPAN", replace(bound, words=words))
 
     def _span_between(self, match: re.Match[str]) -> str:
@@ -226,7 +278,15 @@ class Atoms:
             at, lead = rising.index(stem), (match["lead"] or "").strip()
             if match["worse"] or lead == "at least":
                 wanted = rising[at:]
-            elif lead in ("worse than", "more severe than", "above", "higher than", "more than", "worse than a", "worse than an"):
+            elif lead in (
+                "worse than",
+                "more severe than",
+                "above",
+                "higher than",
+                "more than",
+                "worse than a",
+                "worse than an",
+            ):
                 wanted = rising[at + 1 :]
             elif lead in ("below", "less than", "milder than", "less severe than", "under"):
                 wanted = rising[:at]
@@ -237,10 +297,14 @@ class Atoms:
             words = " or ".join(wanted) or "no severity"
             return self.put("SEV", Among("severity", tuple(wanted), f"severity {words}"))
 
-        lead = r"at least|(?:worse|more severe|higher|milder|less severe) than(?: an?)?|above|below|under|non-?"
+        lead = (
+            r"at least|(?:worse|more severe|higher|milder|less severe) than(?: an?)?|above|below|under|non-?"
+        )
         self.sub(
-            rf"(?:(?:of |with )?(?:the )?(?:severity|level) (?:of |is |was |= ?)?)?(?:(?P<lead>{lead}) ?)?(?:severity )?"
-            rf"(?P<s>warnings?|errors?|critical(?:s)?)(?: (?:severity|level|ones?|grade))?(?P<worse>{worse})?",
+            rf"(?:(?:of |with )?(?:the )?(?:severity|level) (?:of |is |was |= "
+            rf"?)?)?(?:(?P<lead>{lead}) ?)?(?:severity )?"
+            rf"(?P<s>warnings?|errors?|critical(?:s)?)(?: (?:severity|level|ones?"
+            rf"|grade))?(?P<worse>{worse})?",
             severity,
         )
         # "critical errors" are critical ones.
@@ -252,14 +316,24 @@ class Atoms:
 
     def _seen_by(self) -> None:
         ae, classical, both = SeenBy.AUTOENCODER, SeenBy.CLASSICAL, SeenBy.BOTH
-        of_both = r"both(?: of (?:them|the detectors)| detectors| methods| tests| the (?:detectors|two)| sides)?"
+        of_both = (
+            r"both(?: of (?:them|the detectors)| detectors| methods| tests| the (?:detectors|two)| sides)?"
+        )
         lead = rf"(?:{_SAW} )?(?:(?:only |just )?by )?"
         did = r"(?:did |has |have |had )?"
         pair = rf"(?:both )?(?:{_AE} and (?:by )?{_CL}|{_CL} and (?:by )?{_AE})"
-        neither = rf"(?:{did}{{x}} (?:did |has |have |had )?(?:not|never) {_SAW}|(?:which |that )?{did}{{x}} miss(?:ed)?|missed by {{x}})"
+        neither = (
+            rf"(?:{did}{{x}} (?:did |has |have |had )?(?:not|never) {_SAW}|(?:which |that "
+            rf")?{did}{{x}} miss(?:ed)?|missed by {{x}})"
+        )
         for patterns, seen, words in (
             (
-                (rf"{lead}{pair}(?: {_SAW})?", rf"{_SAW} by {of_both}", rf"{did}{of_both} {_SAW}", rf"on which both agreed?|both agreed?(?: on)?"),
+                (
+                    rf"{lead}{pair}(?: {_SAW})?",
+                    rf"{_SAW} by {of_both}",
+                    rf"{did}{of_both} {_SAW}",
+                    r"on which both agreed?|both agreed?(?: on)?",
+                ),
                 (both,),
                 "seen by both detectors",
             ),

@@ -13,17 +13,29 @@ from anomalyd.reports.conditions import AllOf
 
 _MORE = r"(?P<more>more|busier|noisier|worse|higher|greater|longer)"
 _FEWER = r"(?P<fewer>fewer|less|better|quieter|lower|shorter)"
-_TIMES = r"(?:(?P<over>more than|over|at least|exactly|almost|about) )?(?P<factor>twice|double|thrice|half|[0-9]+(?:\.[0-9]+)? times|[0-9]+x)"
+_TIMES = (
+    r"(?:(?P<over>more than|over|at least|exactly|almost|about) )?(?P<factor>twice|double|thrice"
+    r"|half|[0-9]+(?:\.[0-9]+)? times|[0-9]+x)"
+)
 _SAME = r"(?P<same>as many|as often|the same(?: number)?|equally many)"
-_WORDS = r"(?:incidents?|alerts?|alarms?|often|many|as|the|number|of|anomal(?:y|ies)|problems?|faults?|issues?|than|at|on)"
+_WORDS = (
+    r"(?:incidents?|alerts?|alarms?|often|many|as|the|number|of|anomal(?:y|ies)|problems?|faults?"
+    r"|issues?|than|at|on)"
+)
 
 
 def split(text: str) -> tuple[list[str], str, float, str] | None:
-    """Split a comparison into its sides; give them, the sign asked for, the factor, and the words around them."""
-    if match := re.search(r"(?:compare|comparison of|comparing|difference between|differ between)\b(.+)", text):
+    """Split a comparison into its sides; give them, the sign asked for, the factor, and the words around
+    them.
+    """
+    if match := re.search(
+        r"(?:compare|comparison of|comparing|difference between|differ between)\b(.+)", text
+    ):
         sides = re.split(r"\b(?:with|to|against|versus|and)\b|,", match[1])
         return [s for s in sides if s.strip()], "", 1.0, text[: match.start()]
-    if match := re.search(r"^(.+?)\b(?:versus|compared (?:to|with)|in comparison (?:to|with)|against)\b(.+)$", text):
+    if match := re.search(
+        r"^(.+?)\b(?:versus|compared (?:to|with)|in comparison (?:to|with)|against)\b(.+)$", text
+    ):
         return [match[1], match[2]], "", 1.0, ""
     if match := re.search(rf"^(.*?)\b{_TIMES}\b(.*?)\b(?:as|than|of)\b(?!.*\bas\b)(.+)$", text):
         return [match[1], f"{match[4]} {match[5]}"], _factor_sign(match["over"]), _factor(match["factor"]), ""
@@ -32,9 +44,15 @@ def split(text: str) -> tuple[list[str], str, float, str] | None:
         return [f"{match[1]} {match[4]}", match[5]], sign, 1.0, ""
     if match := re.search(rf"^(.*?)\b{_SAME}\b(.*?)\b(?:as)\b(.+)$", text):
         return [f"{match[1]} {match[3]}", match[4]], "=", 1.0, ""
-    if match := re.search(rf"^(?:which|what|who|where)(.*?)\b(?:{_MORE}|{_FEWER}|most|worse)\b(.*?)[,:](.+)\bor\b(.+)$", text):
+    if match := re.search(
+        rf"^(?:which|what|who|where)(.*?)\b(?:{_MORE}|{_FEWER}|most|worse)\b(.*?)[,:](.+)\bor\b(.+)$", text
+    ):
         return [match[4] + match[1], match[5] + match[3]], "", 1.0, ""
-    if match := re.search(r"^(?:which|what|who|where)\b(.*?)\b(?:more|fewer|worse|noisier)\b(.*?)\b(\w*[A-Z]+[0-9]+) or (\w*[A-Z]+[0-9]+)(.*)$", text):
+    if match := re.search(
+        r"^(?:which|what|who|where)\b(.*?)\b(?:more|fewer|worse|noisier)\b(.*?)\b(\w*[A-Z]+[0-9]+) "
+        r"or (\w*[A-Z]+[0-9]+)(.*)$",
+        text,
+    ):
         return [f"{match[1]} {match[2]} {match[3]} {match[5]}", match[4]], "", 1.0, ""
     if match := re.search(r"^(.*\bhow many\b.*)\band\b(.*\bhow many\b.*)$", text):
         return [match[1], match[2]], "", 1.0, ""
@@ -62,7 +80,9 @@ def compare(text: str, atoms: Mapping[str, Atom]) -> tuple[Question, str] | None
                 inherited.append(part)
                 have.add(part[0])
         complete.append(Scoped((*side.parts, *inherited)))  # type: ignore[arg-type]
-    differ = [tuple(p for p in side.parts if not all(p in other.parts for other in complete)) for side in complete]
+    differ = [
+        tuple(p for p in side.parts if not all(p in other.parts for other in complete)) for side in complete
+    ]
     if any(not d for d in differ):
         return None
     common = tuple(c for d, c in complete[0].parts if all((d, c) in other.parts for other in complete))
@@ -80,9 +100,12 @@ def compare(text: str, atoms: Mapping[str, Atom]) -> tuple[Question, str] | None
 def _around(text: str) -> str:
     """Leave out of a comparison's text what makes it one."""
     for pattern in (
-        r"\b(?:compare|comparison of|comparing|difference between|differ between|versus|compared (?:to|with)|in comparison (?:to|with)|against)\b",
+        r"\b(?:compare|comparison of|comparing|difference between|differ between|versus|compared "
+        r"(?:to|with)|in comparison (?:to|with)|against)\b",
         _TIMES,
-        rf"\b(?:{_MORE}|{_FEWER}|{_SAME})\b".replace("?P<more>", "?:").replace("?P<fewer>", "?:").replace("?P<same>", "?:"),
+        rf"\b(?:{_MORE}|{_FEWER}|{_SAME})\b".replace("?P<more>", "?:")
+        .replace("?P<fewer>", "?:")
+        .replace("?P<same>", "?:"),
         r"\b(?:than|to|how many|number of|most)\b",
     ):
         text = re.sub(pattern, " ", text)
@@ -91,7 +114,10 @@ def _around(text: str) -> str:
 
 def share(text: str, atoms: Mapping[str, Atom]) -> tuple[Question, str] | None:
     """Read "what percentage of the incidents on hosts were critical"."""
-    lead = r"(?:what |which |how many )?(?:percentage|per ?cent|%|share|fraction|proportion|part)(?: of)?(?: the| all| our)?\b"
+    lead = (
+        r"(?:what |which |how many )?(?:percentage|per ?cent|%|share|fraction|proportion|part)(?: "
+        r"of)?(?: the| all| our)?\b"
+    )
     match = re.search(rf"{lead}(.*)", text)
     if match is None or not re.search(r"\b(?:percentage|per ?cent|share|fraction|proportion|part)\b|%", text):
         return None
@@ -112,7 +138,9 @@ def share(text: str, atoms: Mapping[str, Atom]) -> tuple[Question, str] | None:
         return None
     base = Scoped((*around.parts, *whole.parts))
     question = Question(Ask.SHARE, Scoped((*base.parts, *part.parts)).condition, whole=base.condition)
-    return question, re.sub(r"\b(?:percentage|per ?cent|share|fraction|proportion|part|how many)\b|%", " ", text)
+    return question, re.sub(
+        r"\b(?:percentage|per ?cent|share|fraction|proportion|part|how many)\b|%", " ", text
+    )
 
 
 def _factor(words: str) -> float:

@@ -1,4 +1,6 @@
-"""What is asked, read from the words beside the conditions; every word is accounted for, or named as not understood."""
+"""What is asked, read from the words beside the conditions; every word is accounted for, or named as not
+understood.
+"""
 
 from __future__ import annotations
 
@@ -15,7 +17,8 @@ from anomalyd.assistant.understanding.scope import EXCEPT
 _ASPECTS = tuple((name, re.compile(rf"(?<![\w-])(?:{pattern})(?![\w-])")) for name, pattern in v.ASPECTS)
 _CUES = tuple((name, re.compile(rf"(?<![\w-])(?:{pattern})(?![\w-])")) for name, pattern in v.CUES)
 _OPERATORS = re.compile(
-    rf"(?<![\w-])(?:{EXCEPT}|and also|and|or|nor|not|no|non|never|neither|either|but|plus|as well as|that|which|who|whose|where|with"
+    rf"(?<![\w-])(?:{EXCEPT}|and also|and|or|nor|not|no|non|never|neither|either|but|plus|as well "
+    rf"as|that|which|who|whose|where|with"
     r"|only|just|alone|together with)(?![\w-])|[,&+]"
 )
 _WORDS = re.compile(r"[^\s,.;:!?()'\"]+(?:[.'][^\s,.;:!?()'\"]+)*")
@@ -80,19 +83,29 @@ def read_aspects(cues: Cues) -> None:
     for name, pattern in _ASPECTS:
         if counting and name not in ("SAMPLES",):
             continue
-        if cues.found and name in ("START", "END", "ENDED", "DURATION") and cues.found.keys() & {"SINCE", "END", "ENDED", "START", "PEAKTIME"}:
+        if (
+            cues.found
+            and name in ("START", "END", "ENDED", "DURATION")
+            and cues.found.keys() & {"SINCE", "END", "ENDED", "START", "PEAKTIME"}
+        ):
             continue
         if name == "WHY" and "WHYNOT" in cues:
             continue
         cues.pull(((name, pattern),))
     if cues.found.keys() & {"END", "ENDED"}:
-        ends = r"(?:ends?|ended|stop(?:ped)?|recover(?:ed)?|finish(?:ed)?|clear(?:ed)?|go away|went away|get better|got better|vanish(?:ed)?)"
+        ends = (
+            r"(?:ends?|ended|stop(?:ped)?|recover(?:ed)?|finish(?:ed)?|clear(?:ed)?|go away|went "
+            r"away|get better|got better|vanish(?:ed)?)"
+        )
         cues.text = re.sub(rf"\b{ends}\b", " ", cues.text, count=1)
         if "ENDED" in cues:
-            cues.text = re.sub(r"\b(?:over|closed|close|resolved|gone)\b(?= *$| ENT| _)", " ", cues.text, count=1)
+            cues.text = re.sub(
+                r"\b(?:over|closed|close|resolved|gone)\b(?= *$| ENT| _)", " ", cues.text, count=1
+            )
     if cues.found.keys() & {"START", "SINCE"}:
         begins = (
-            r"(?:starts?|started|begins?|began|begun|opened|onset|appear(?:ed)?|go bad|went bad|alarm(?:ed)?|fired?"
+            r"(?:starts?|started|begins?|began|begun|opened|onset|appear(?:ed)?|go bad|went bad"
+            r"|alarm(?:ed)?|fired?"
             r"|fail(?:ed)?|come up|came up|go off|went off|go wrong|went wrong|break|broke|raised)"
         )
         cues.text = re.sub(rf"\b{begins}\b", " ", cues.text, count=1)
@@ -154,16 +167,26 @@ def recurrence(words: str) -> tuple[int, int | None]:
 
 def collective(text: str, atoms: Mapping[str, Atom]) -> str | None:
     """Give the placeholder of the entities that are asked for: "which hosts", "how many chambers had"."""
-    the = r"(?:of |the |all |different |distinct |unique |various |single |of the |of these |affected |other |my |our |are |were |[0-9]+ |_[A-Z]+_ |SEV[0-9]+ )*"
-    lead = r"(?:which|what|whose|_HOWMANY_|_SHOW_|_MOSTOFTEN_|_LEASTOFTEN_|_PERCENT_|_AVERAGE_|on which|in which|who are)"
+    the = (
+        r"(?:of |the |all |different |distinct |unique |various |single |of the |of these "
+        r"|affected |other |my |our |are |were |[0-9]+ |_[A-Z]+_ |SEV[0-9]+ )*"
+    )
+    lead = (
+        r"(?:which|what|whose|_HOWMANY_|_SHOW_|_MOSTOFTEN_|_LEASTOFTEN_|_PERCENT_|_AVERAGE_|on "
+        r"which|in which|who are)"
+    )
     noun = rf"(?! (?:with |of )?{systems.INCIDENTS}(?!\w)| _(?:NTH|LATEST|WORST)_)"
     match = re.search(rf"{lead} {the}(ENT[0-9]+)(?:'s)?{noun}", text)
     if match is None:
         match = re.match(
-            rf"^ *(?:{the})(ENT[0-9]+) (?:with|that|which|having|who|where|had|alarming|affected|_NEVER_|_MOSTOFTEN_|without|_RECUR_)", text
+            rf"^ *(?:{the})(ENT[0-9]+) (?:with|that|which|having|who|where|had|alarming|affected"
+            rf"|_NEVER_|_MOSTOFTEN_|without|_RECUR_)",
+            text,
         )
     if match is None:
-        match = re.search(rf"(?:_MOSTOFTEN_|_LEASTOFTEN_|_WORST_|_EARLIEST_) (?:of |of the |the )?(ENT[0-9]+){noun}", text)
+        match = re.search(
+            rf"(?:_MOSTOFTEN_|_LEASTOFTEN_|_WORST_|_EARLIEST_) (?:of |of the |the )?(ENT[0-9]+){noun}", text
+        )
     if match is None:
         return None
     atom = atoms[match[1]]

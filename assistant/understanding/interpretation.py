@@ -1,4 +1,6 @@
-"""A typed question said back in words, so that the asker sees how it was understood, one chip for each part."""
+"""A typed question said back in words, so that the asker sees how it was understood, one chip for each
+part.
+"""
 
 from __future__ import annotations
 
@@ -74,7 +76,9 @@ def _asked(q: Question) -> str:
         case Ask.GROUPS:
             return f"number of incidents per {by_words(q.by)}"
         case Ask.AGGREGATE:
-            measure = {"peak": "peak score", "count": f"number per {by_words(q.by)}"}.get(q.measure, q.measure)
+            measure = {"peak": "peak score", "count": f"number per {by_words(q.by)}"}.get(
+                q.measure, q.measure
+            )
             return f"{q.statistic} {measure}"
         case Ask.SHARE:
             of = condition_words(q.whole) if q.whole is not None else ""

@@ -71,18 +71,22 @@ class Side:
     where: Condition
 
 
+ALL = AllOf()
+
+
 @dataclass(frozen=True, slots=True)
 class Question:
     """A question, wholly understood.
 
-    `where`: the conditions, by its parts. `nth`: the second, third ... in `order`. `by`: severity, status, seen_by,
-    detector, run, day, hour, entity, or a level of names such as wheel. `fewest`, `most`: bounds of the number of
-    incidents of an entity (or a run). `each`: conditions of which an entity must have an incident each. `whole`: of
-    a share, what is divided by. `factor`, `sign` (">", "<", "="): the comparison asked for; "" is none.
+    `where`: the conditions, by its parts. `nth`: the second, third ... in `order`. `by`: severity, status,
+    seen_by, detector, run, day, hour, entity, or a level of names such as wheel. `fewest`, `most`: bounds
+    of the number of incidents of an entity (or a run). `each`: conditions of which an entity must have an
+    incident each. `whole`: of a share, what is divided by. `factor`, `sign` (">", "<", "="): the comparison
+    asked for; "" is none.
     """
 
     ask: Ask
-    where: AllOf = AllOf()
+    where: AllOf = ALL
     target: Target = Target.INCIDENTS
     aspect: Aspect = Aspect.SUMMARY
     order: Order | None = None

@@ -1,7 +1,8 @@
 """How conditions go together: what "and", "or", "not" and "but" reach, and what stands apart.
 
-Neighbours of one kind are alternatives ("warnings and errors"), neighbours of different kinds hold together ("warnings on
-node17"). "Warnings on hosts and errors on chambers" are two wholes, because the second begins what the first had.
+Neighbours of one kind are alternatives ("warnings and errors"), neighbours of different kinds hold together
+("warnings on node17"). "Warnings on hosts and errors on chambers" are two wholes, because the second begins
+what the first had.
 """
 
 from __future__ import annotations
@@ -12,12 +13,15 @@ from dataclasses import dataclass
 
 from anomalyd.assistant.language.systems import INCIDENTS
 from anomalyd.assistant.understanding.atoms import Atom
+from anomalyd.assistant.understanding.question import ALL
 from anomalyd.errors import QuestionError
 from anomalyd.reports.conditions import AllOf, Among, AnyOf, Condition, Not
 
 EXCEPT = (
-    r"(?:with the )?except(?:ion of|ing)?(?: for)?|excluding|exclude|excl\.?|apart from|aside from|other than|besides|leaving (?:out|aside)"
-    r"|not counting|not including|minus|save(?: for)?|outside(?: of)?|without|ignoring|unless|barring|rather than"
+    r"(?:with the )?except(?:ion of|ing)?(?: for)?|excluding|exclude|excl\.?|apart from|aside from"
+    r"|other than|besides|leaving (?:out|aside)"
+    r"|not counting|not including|minus|save(?: for)?|outside(?: of)?|without|ignoring|unless"
+    r"|barring|rather than"
 )
 _UNIVERSAL = (
     r"\b(?:all|any|anything|everything|every|everyone|everybody|anyone|nothing|none|each|everywhere|anywhere|anybody"
@@ -34,7 +38,8 @@ _OPERATORS = (
 )
 _TOKENS = re.compile(
     "|".join(
-        rf"(?P<{name}>(?<![\w-])(?:{pattern})(?![\w-])|{'(?:,)' if name == 'comma' else '(?!)'})" for name, pattern in _OPERATORS
+        rf"(?P<{name}>(?<![\w-])(?:{pattern})(?![\w-])|{'(?:,)' if name == 'comma' else '(?!)'})"
+        for name, pattern in _OPERATORS
     )
     + r"|(?P<atom>\b[A-Z]{2,5}[0-9]+\b)"
 )
@@ -48,7 +53,7 @@ class Item:
 
     kind: str
     dimension: str = ""
-    condition: Condition = AllOf()
+    condition: Condition = ALL
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,14 +83,18 @@ def scoped(text: str, atoms: Mapping[str, Atom]) -> Scoped:
         joined = _intersected(parts)
         if joined is not None:
             return Scoped(tuple(joined), tuple(unused))
-    raise QuestionError("Nothing fulfils all of these conditions together; say them apart, with “or” between them.")
+    raise QuestionError(
+        "Nothing fulfils all of these conditions together; say them apart, with “or” between them."
+    )
 
 
 def but_resolved(text: str) -> str:
     """Write "all but X" as "all except X", and any other "but" as "and"."""
     while match := re.search(r"(?<!\w)but(?!\w)(?! one\b)", text):
         before, after = text[: match.start()], text[match.end() :]
-        narrowing = re.match(r" *(?:not|only|just|still|also|never|no|now|is|are|was|were|did|does|has|have)\b", after)
+        narrowing = re.match(
+            r" *(?:not|only|just|still|also|never|no|now|is|are|was|were|did|does|has|have)\b", after
+        )
         word = "except" if re.search(_UNIVERSAL, before) and not narrowing else "and"
         text = f"{before}{word}{after}"
     return text
@@ -130,14 +139,18 @@ def _negated(items: Sequence[Item]) -> tuple[list[Item], list[str]]:
 
 
 def _reach(items: Sequence[Item], i: int, *, whole: bool) -> tuple[int, list[list[Item]]]:
-    """Give where a negation that begins at `i` ends, and its alternatives, each of conditions that hold together."""
+    """Give where a negation that begins at `i` ends, and its alternatives, each of conditions that hold
+    together.
+    """
     groups: list[list[Item]] = []
     current: list[Item] = []
     end = i
     while i < len(items):
         item = items[i]
         if item.kind == "atom":
-            if current and (not whole or item.dimension == "TIME" or item.dimension in {c.dimension for c in current}):
+            if current and (
+                not whole or item.dimension == "TIME" or item.dimension in {c.dimension for c in current}
+            ):
                 break
             current.append(item)
             end = i + 1
@@ -150,9 +163,7 @@ def _reach(items: Sequence[Item], i: int, *, whole: bool) -> tuple[int, list[lis
                 break
             groups.append(current)
             current = []
-        elif item.kind in ("not", "except") and current:
-            break
-        elif item.kind == "group" and current:
+        elif (item.kind in ("not", "except") and current) or (item.kind == "group" and current):
             break
         i += 1
     if current:

@@ -1,8 +1,8 @@
 """A question in plain words to a typed question, or what of it was not understood.
 
-Nothing is guessed: a question is understood only if every word of it is accounted for, as a name, a time, a condition, what
-is asked, or a word that changes nothing. "How many incidents did the firmware cause today?" is not answered with the number
-of today's incidents.
+Nothing is guessed: a question is understood only if every word of it is accounted for, as a name, a time, a
+condition, what is asked, or a word that changes nothing. "How many incidents did the firmware cause today?"
+is not answered with the number of today's incidents.
 """
 
 from __future__ import annotations
@@ -17,27 +17,40 @@ from anomalyd.assistant.language.calendar import Calendar, Interval
 from anomalyd.assistant.language.names import Names
 from anomalyd.assistant.language.spelling import corrected, english, plain
 from anomalyd.assistant.understanding import vocabulary
-from anomalyd.assistant.understanding.atoms import Atom, Atoms
+from anomalyd.assistant.understanding.atoms import Atoms
 from anomalyd.assistant.understanding.comparison import compare, share
 from anomalyd.assistant.understanding.cues import Cues, left_over, read_aspects, read_cues
-from anomalyd.assistant.understanding.intents import Reading, decide
+from anomalyd.assistant.understanding.intents import decide
 from anomalyd.assistant.understanding.question import Question
+from anomalyd.assistant.understanding.reading import Reading
 from anomalyd.assistant.understanding.scope import Scoped, but_resolved, scoped
 from anomalyd.errors import QuestionError
-from anomalyd.reports.conditions import AnyOf, Among, Causes, Condition
+from anomalyd.reports.conditions import Among, AnyOf, Causes, Condition
 from anomalyd.reports.queries import Queries, Selection
 
 MAX_LENGTH = 500
 """Characters of a question: longer than any that a person asks, short enough for every pattern."""
 
-_SYNONYMS = {"memory": "mem", "ram": "mem", "network": "net", "processor": "cpu", "storage": "disk", "temperature": "temp"}
-_NOUNS = re.compile("|".join((systems.HOSTS, systems.NODES, systems.MAPS, systems.CHAMBERS, systems.ENTITIES)))
+_SYNONYMS = {
+    "memory": "mem",
+    "ram": "mem",
+    "network": "net",
+    "processor": "cpu",
+    "storage": "disk",
+    "temperature": "temp",
+}
+_NOUNS = re.compile(
+    "|".join((systems.HOSTS, systems.NODES, systems.MAPS, systems.CHAMBERS, systems.ENTITIES))
+)
 _CAUSE_LEAD = (
-    r"(?:(?:that |which |were |was |are )*(?:caused by|because of|due to|involv(?:e[sd]?|ing)|blamed on|with (?:the )?cause|attributed to"
+    r"(?:(?:that |which |were |was |are )*(?:caused by|because of|due to|involv(?:e[sd]?|ing)"
+    r"|blamed on|with (?:the )?cause|attributed to"
     r"|related to|owing to)|(?:where |in which )(?=\S+ (?:is|was) to blame)|blaming|(?:the |on )?metric)"
 )
 _ID = re.compile(
-    r"(?<![\w/.-])(?:(?:report|incident|id|alert|case|number|no) #?((?=[\w-]*[0-9])[0-9a-f][\w-]{3,64})|((?=[a-f]*[0-9])(?=[0-9]*[a-f])[0-9a-f]{8,64}))(?![\w/-])"
+    r"(?<![\w/.-])(?:(?:report|incident|id|alert|case|number|no) "
+    r"#?((?=[\w-]*[0-9])[0-9a-f][\w-]{3,64})"
+    r"|((?=[a-f]*[0-9])(?=[0-9]*[a-f])[0-9a-f]{8,64}))(?![\w/-])"
 )
 
 
@@ -45,8 +58,8 @@ _ID = re.compile(
 class Understood:
     """What was understood: `question` None where it is not wholly so; then `unused` are the words at fault.
 
-    `corrections`: words that were taken for slips, and for what. `parts`: the conditions by dimension. `text`: the
-    question with placeholders, for what builds on it. `intervals`: the times that were named.
+    `corrections`: words that were taken for slips, and for what. `parts`: the conditions by dimension.
+    `text`: the question with placeholders, for what builds on it. `intervals`: the times that were named.
     """
 
     question: Question | None
@@ -169,7 +182,10 @@ def _read_causes(atoms: Atoms, queries: Queries) -> None:
         raise QuestionError(f"No report names a cause with “{words[0]}” in it.")
 
     atoms.text = re.sub(
-        rf"(?<![\w-]){_CAUSE_LEAD} (?:the |an? |too much |high |bad )*((?:[a-z0-9][\w./%-]*)(?: [a-z0-9][\w./%-]*){{0,2}})", named, atoms.text
+        rf"(?<![\w-]){_CAUSE_LEAD} (?:the |an? |too much |high |bad )*((?:[a-z0-9][\w./%-]*)(?: "
+        rf"[a-z0-9][\w./%-]*){{0,2}})",
+        named,
+        atoms.text,
     )
 
 
@@ -186,7 +202,12 @@ def _as_causes(atoms: Atoms, words: tuple[str, ...], queries: Queries) -> bool:
     taken = False
     for word in words[:3]:
         plain_english = word in english() and word not in _SYNONYMS and len(word) > 7
-        if word in vocabulary.FILLERS or _NOUNS.fullmatch(word) or not re.search("[a-z]{2}", word) or plain_english:
+        if (
+            word in vocabulary.FILLERS
+            or _NOUNS.fullmatch(word)
+            or not re.search("[a-z]{2}", word)
+            or plain_english
+        ):
             continue
         found = _cause(word, queries)
         place = re.search(rf"(?<![\w.-]){re.escape(word)}(?![\w-])", atoms.text)
@@ -209,9 +230,14 @@ def _refuse_unknown_runs(atoms: Atoms, names: Names) -> None:
         for run in atom.condition.values:
             if run not in names.runs:
                 nearest = tuple(str(r) for r in sorted(names.runs, key=lambda r: abs(r - run))[:3])
-                hint = f"the nearest runs with reports are {', '.join(nearest)}" if nearest else "no report names a run"
+                hint = (
+                    f"the nearest runs with reports are {', '.join(nearest)}"
+                    if nearest
+                    else "no report names a run"
+                )
                 raise QuestionError(
-                    f"No report is of run {run}, and runs are known from reports only, so whether its data were "
+                    f"No report is of run {run}, and runs are known from reports only, so whether "
+                    f"its data were "
                     f"received I don't know; {hint}.",
                     nearest,
                 )
@@ -227,10 +253,14 @@ def _refuse_unknown_names(words: tuple[str, ...], names: Names) -> None:
     for word in words:
         if word in reserved():
             continue
-        looks_like_one = re.search(r"[a-z]", word) and re.search(r"[0-9/]", word) and not re.match(r"[0-9]+(?:st|nd|rd|th)$", word)
+        looks_like_one = (
+            re.search(r"[a-z]", word)
+            and re.search(r"[0-9/]", word)
+            and not re.match(r"[0-9]+(?:st|nd|rd|th)$", word)
+        )
         near = len(word) >= 4 and word not in english() and names.nearest(word, cutoff=82.0)
         if looks_like_one or near:
             raise names.unknown(word)
 
 
-__all__ = ["MAX_LENGTH", "Scoped", "Understood", "AnyOf", "reserved", "understand"]
+__all__ = ["MAX_LENGTH", "AnyOf", "Scoped", "Understood", "reserved", "understand"]

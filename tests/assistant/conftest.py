@@ -215,17 +215,10 @@ def queries(store_url: str) -> Iterator[Queries]:
     opened.close()
 
 
-class NoEncoder:
-    """Fails a test that asks for a look-up where the grammar should have understood."""
-
-    def encode(self, texts: object) -> np.ndarray:
-        raise AssertionError(f"the grammar did not understand; looked up among {texts}")
-
-
 @pytest.fixture
 def assistant(queries: Queries) -> Assistant:
     """An assistant that has nothing but the grammar."""
-    return Assistant(queries, clock=lambda: NOW, encoder=NoEncoder())
+    return Assistant(queries, clock=lambda: NOW)
 
 
 @pytest.fixture(scope="session")

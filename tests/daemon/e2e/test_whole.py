@@ -94,7 +94,7 @@ def test_from_messages_to_answers(
         queries.close()
     assert answer.known
     assert "2 incidents" in answer.text
-    assert {source for s in answer.sentences for source in s.sources} == set(outcome.reports)
+    assert {source.id for s in answer.sentences for source in s.sources} == set(outcome.reports)
 
 
 def test_models_come_while_it_runs(

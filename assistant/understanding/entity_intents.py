@@ -1,0 +1,149 @@
+"""Questions on entities and groups: which had most, which had none, what is watched, numbers per group."""
+
+from __future__ import annotations
+
+import re
+
+from anomalyd.assistant.understanding.cues import by_of, collective, recurrence
+from anomalyd.assistant.understanding.question import Ask, Aspect, Question, Target
+from anomalyd.assistant.understanding.reading import Reading, order_of
+from anomalyd.assistant.understanding.scope import Scoped
+from anomalyd.reports.conditions import AnyOf, Condition
+
+
+def quiet(r: Reading) -> Question | None:
+    """Which entities had none."""
+    if "NEVER" not in r.cues:
+        return None
+    if collective(r.text, r.atoms) is None and not r.cues.take("ENTITIES"):
+        if r.dimension("ENT") and (r.cues.take("EXISTS")):
+            r.cues.take("NEVER")
+            return r.question(Ask.EXISTS, negated=True)
+        return None
+    r.cues.take("NEVER", "SHOW", "HOWMANY")
+    return r.question(Ask.QUIET, target=Target.ENTITIES)
+
+
+def data(r: Reading) -> Question | None:
+    """What was received, and when."""
+    if not r.cues.take("DATA"):
+        return None
+    r.cues.take(
+        "START", "LATEST", "EXISTS", "SHOW", "ENTITIES", "GOINGON", "DURATION", "SINCE", "WELL", "HOWMANY"
+    )
+    return r.question(Ask.DATA)
+
+
+def known(r: Reading) -> Question | None:
+    """What is watched."""
+    lone = re.fullmatch(
+        r"_HOWMANY_ (?:different |of the )?(?:ENT[0-9]+|_ENTITIES_)(?: are)?(?: there)?(?: do we "
+        r"have)?(?: in total)?",
+        r.text,
+    )
+    if not r.cues.take("KNOWN") and not lone:
+        return None
+    counting = r.cues.take("HOWMANY")
+    r.cues.take("SHOW", "ENTITIES", "EXISTS", "RUNS", "HELP")
+    return r.question(Ask.KNOWN, target=Target.ENTITIES, statistic="count" if counting else "list")
+
+
+def grouped(r: Reading) -> Question | None:
+    """Numbers per group, and which group has the most."""
+    level = re.search(
+        r"(?:which|what|_HOWMANY_) (day|date|hour|severity|detector|run|wheel|station|sector|rack"
+        r"|supermodule|depth|crate|system)s?\b",
+        r.text,
+    )
+    ranked = "MOSTOFTEN" in r.cues or "LEASTOFTEN" in r.cues
+    if "BY" not in r.cues and not (level and (ranked or "WORST" in r.cues)):
+        return None
+    by = by_of(r.cues.words("BY")) if r.cues.take("BY") else by_of(level[1] if level else "")
+    if level and "RUNS" in r.cues:
+        r.cues.take("RUNS")
+    least = "LEASTOFTEN" in r.cues
+    r.cues.take("MOSTOFTEN", "LEASTOFTEN", "HOWMANY", "SHOW", "EXISTS", "SEVERITY", "ENTITIES")
+    _, limit, _ = order_of(r)
+    if level:
+        r.cues.text = re.sub(rf"\b{level[1]}s?\b", " ", r.cues.text)
+    return r.question(Ask.GROUPS, by=by, ranked=ranked or bool(level), least=least, limit=limit)
+
+
+def ranked_entities(r: Reading) -> Question | None:
+    """Which entities had most, so many, or any."""
+    which = collective(r.text, r.atoms)
+    runs = "RUNS" in r.cues and not (
+        {"LATEST", "WORST", "LONGEST", "EARLIEST", "NTHLAST"} & set(r.cues.found)
+    )
+    # "which incidents did the worst host have" is two questions
+    if (
+        which is None
+        and not runs
+        and "ENTITIES" not in r.cues
+        and "RECUR" not in r.cues
+        and "MOSTOFTEN" not in r.cues
+        and "LEASTOFTEN" not in r.cues
+    ):
+        return None
+    if r.cues.found.keys() & {
+        "WHY",
+        "SCORE",
+        "START",
+        "END",
+        "ENDED",
+        "DURATION",
+        "SEENBY",
+        "MODEL",
+        "LUMISECTION",
+    }:
+        return None
+    single = {"LATEST", "LONGEST", "EARLIEST", "MILDEST", "SHORTEST", "NTHLAST"} & set(r.cues.found)
+    worst = "WORST" in r.cues and re.search(
+        r"_WORST_ (?:SEV[0-9]+ )?(?:incident|alert|alarm|anomaly|problem|fault|issue|one\b|_SCORE_|score)",
+        r.text,
+    )
+    if (single or worst) and "MOSTOFTEN" not in r.cues:
+        return place_of(r) if which or "ENTITIES" in r.cues else None
+    r.cues.take("ENTITIES", "SHOW", "EXISTS")
+    target = Target.RUNS if r.cues.take("RUNS") else Target.ENTITIES
+    fewest, most = recurrence(r.cues.words("RECUR")) if r.cues.take("RECUR") else (1, None)
+    ranked = r.cues.take("MOSTOFTEN") | r.cues.take("LEASTOFTEN")
+    least = "LEASTOFTEN" in r.cues
+    _, limit, _ = order_of(r)
+    number = re.search(r"\b([0-9]{1,3})\b(?= (?:_[A-Z]+_ |SEV[0-9]+ )*ENT)", r.text)
+    if limit is None and number:
+        limit = int(number[1])
+        r.cues.text = r.text.replace(number[0], " ", 1)
+    if (
+        ranked
+        and limit is None
+        and re.search(r"\b(?:which|what) (?:is|was|ENT[0-9]+ (?:is|was|has|had) _MOST)", r.text)
+        and least
+    ):
+        limit = 1
+    each: tuple[Condition, ...] = ()
+    if r.cues.take("BOTHDAYS") or re.search(r"TIME[0-9]+ and also TIME", r.text):
+        each = next((c.parts for _, c in r.scope.parts if isinstance(c, AnyOf) and len(c.parts) == 2), ())
+        if not each:
+            return None
+        r.scope = Scoped(
+            tuple(p for p in r.scope.parts if getattr(p[1], "parts", None) != each), r.scope.unused
+        )
+    ask = Ask.COUNT if r.cues.take("HOWMANY") and not ranked else Ask.LIST
+    return r.question(
+        ask,
+        target=target,
+        fewest=fewest,
+        most=most,
+        ranked=ranked or limit is not None,
+        least=least,
+        limit=limit,
+        each=each,
+    )
+
+
+def place_of(r: Reading) -> Question | None:
+    """Which host had the worst incident."""
+    r.cues.take("ENTITIES", "SHOW", "SCORE")
+    order, _, nth = order_of(r)
+    return r.question(Ask.CASE, aspect=Aspect.ENTITY, order=order, nth=nth)

@@ -9,8 +9,11 @@ export OMP_NUM_THREADS ?= 1
 demo: .venv/installed  ## the main job on this machine; ARGS=--once ends by itself
 	$(BIN)/anomalyd demo $(ARGS)
 
+# The share of the code that tests reach is asked for only where all of them run.
+COVERAGE = $(if $(ARGS),,--cov --cov-report=term)
+
 test: check  ## everything that must hold
-	$(BIN)/pytest $(ARGS)
+	$(BIN)/pytest $(COVERAGE) $(ARGS)
 
 check: .venv/installed  ## style, types, and that imports point one way
 	$(BIN)/ruff check .

@@ -6,14 +6,15 @@ import logging
 import time
 from collections import Counter
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from prometheus_client import CollectorRegistry
 
 from anomalyd.daemon.config.config import Config
-from anomalyd.daemon.health import HealthServer, Heartbeat
+from anomalyd.daemon.health import HealthServer, Heartbeat, RegularCheck
 from anomalyd.daemon.incidents.explainer import Explainer
-from anomalyd.daemon.kafka.connection import nobody_listens
+from anomalyd.daemon.kafka.connection import no_answer
 from anomalyd.daemon.kafka.outbox import Publisher
 from anomalyd.daemon.kafka.source import KafkaSource
 from anomalyd.daemon.scoring.active_model import ActiveModel
@@ -31,10 +32,8 @@ _MEASURE_S = 1.0
 _STILL_S = 60.0
 """A step of many large maps takes seconds; a loop that stands still for a minute hangs."""
 
-# Together below the 10 seconds in which the daemon has promised to end.
-_SOURCE_STOPS_S = 4.0
-_EXPLAINER_STOPS_S = 1.5
-_PUBLISHER_STOPS_S = 2.5
+_THREADS_STOP_S = 4.0
+"""All threads end at once, within this: below the 10 seconds in which the daemon has promised to end."""
 
 
 class Daemon:
@@ -77,6 +76,16 @@ class Daemon:
             on_step=self._after_step,
             on_turn=self._turn,
         )
+        self._store_check = RegularCheck(
+            "store",
+            self._write_to_store,
+            on_result=lambda missing: self._telemetry.store.writable(missing is None),
+        )
+        self._broker_check = RegularCheck(
+            "broker",
+            lambda: no_answer(config.kafka),
+            on_result=lambda missing: self._telemetry.kafka.answers(missing is None),
+        )
         self._next_measure = 0.0
         self._source_errors = 0
         self._published: Counter[str] = Counter()
@@ -87,6 +96,7 @@ class Daemon:
             alive={"service": self._heartbeat.missing},
             ready={
                 "kafka": self._kafka_missing,
+                "output": self._output_missing,
                 "store": self._store_missing,
                 "models": self._models_missing,
             },
@@ -97,8 +107,11 @@ class Daemon:
         """Where /metrics, /livez and /readyz are found."""
         return self._health.url
 
-    def run(self) -> None:
+    def run(self) -> bool:
         """Run until `stop` is called; then leave the group and end within ten seconds.
+
+        Says whether every thread ended in time. Where one did not, the process must end without waiting for
+        it: all it does is in transactions.
 
         Raises:
             ConfigError: the address of the metrics cannot be listened on.
@@ -107,30 +120,34 @@ class Daemon:
         try:
             self._health.start()
             _log.info("metrics and health: %s/metrics", self._health.url)
+            self._store_check.start()
+            self._broker_check.start()
             self._publisher.start()
             if self._config.explain.enabled:
                 self._explainer.start()
             self._source.start()
             self._service.run()
         finally:
-            self._end()
+            in_time = self._end()
+        return in_time
 
     def stop(self) -> None:
         """Ask `run` to return; may be called from a signal handler and from any thread."""
         self._service.stop()
 
-    def _end(self) -> None:
-        in_time = [
-            self._source.stop(_SOURCE_STOPS_S),
-            self._explainer.stop(_EXPLAINER_STOPS_S),
-            self._publisher.stop(_PUBLISHER_STOPS_S),
-        ]
+    def _end(self) -> bool:
+        self._store_check.stop()
+        self._broker_check.stop()
+        stops = (self._source.stop, self._explainer.stop, self._publisher.stop, self._store_check.join)
+        with ThreadPoolExecutor(len(stops)) as together:
+            in_time = all(together.map(lambda stop: stop(_THREADS_STOP_S), stops))
         self._health.stop()
-        if all(in_time):
+        if in_time:
             self._queries.close()
             self._store.close()
         # Else a thread still uses the store; what it had not finished is found again by the next start.
-        _log.info("stopped%s", "" if all(in_time) else " before everything had ended")
+        _log.info("stopped%s", "" if in_time else " before everything had ended")
+        return in_time
 
     def _turn(self) -> None:
         self._heartbeat.beat()
@@ -161,20 +178,32 @@ class Daemon:
             telemetry.incidents.open(Counter((i.detector, i.severity) for i in self._store.open_incidents()))
             telemetry.kafka.outbox_pending(self._store.outbox_size())
         except StoreError as error:
+            telemetry.store.error(error.failure)
             _log.warning("metrics of the store are as they were: %s", error)
 
     def _kafka_missing(self) -> str | None:
         if not self._source.connected:
             return self._source.last_error or "not connected yet"
-        if not self._source.assigned():
+        if not self._source.owned():
             return "no partition is assigned (do the topics exist?)"
         # kafka-python keeps trying without a word while the brokers are away, and keeps its partitions.
-        return nobody_listens(self._config.kafka)
+        if (silent := self._broker_check.missing()) is not None:
+            return silent
+        if not self._source.assigned() and self._store_missing() is None:
+            return "the partitions that are assigned are not read yet"
+        return None
+
+    def _output_missing(self) -> str | None:
+        return self._publisher.last_error
 
     def _store_missing(self) -> str | None:
+        return self._service.store_failure or self._store_check.missing()
+
+    def _write_to_store(self) -> str | None:
         try:
-            self._queries.latest_data()
+            self._store.probe()
         except StoreError as error:
+            self._telemetry.store.error(error.failure)
             return str(error)
         return None
 

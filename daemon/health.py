@@ -44,6 +44,77 @@ class Heartbeat:
         return f"the service loop has stood still for {still:.1f} s; {self._limit_s:g} s are allowed"
 
 
+class RegularCheck:
+    """A check made in a thread of its own, so that one that hangs holds nobody up; `missing` is a `Check`.
+
+    Arguments:
+        name: what is checked, for the thread and for what is said.
+        check: what to ask, every `every_s` seconds.
+        every_s: the pause between two checks.
+        late_s: an answer that takes longer is missed.
+        on_result: told of each result.
+
+    """
+
+    def __init__(
+        self,
+        name: str,
+        check: Check,
+        *,
+        every_s: float = 3.0,
+        late_s: float = 3.0,
+        on_result: Callable[[str | None], None] = lambda missing: None,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._name = name
+        self._check = check
+        self._every_s = every_s
+        self._late_s = late_s
+        self._on_result = on_result
+        self._clock = clock
+        self._asked: float | None = None
+        self._missing: str | None = f"the {name} has not been asked yet"
+        self._stopping = threading.Event()
+        self._thread = threading.Thread(target=self._run, name=f"check-{name}", daemon=True)
+
+    def start(self) -> None:
+        """Begin to ask."""
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Ask no more; a check that hangs is left behind."""
+        self._stopping.set()
+
+    def join(self, timeout_s: float) -> bool:
+        """Wait for the end of the check in hand; says whether it ended in time."""
+        if self._thread.ident is not None:
+            self._thread.join(timeout_s)
+        return not self._thread.is_alive()
+
+    def ask(self) -> None:
+        """Ask once, now."""
+        self._asked = self._clock()
+        try:
+            self._missing = self._check()
+        except Exception as error:  # a check that cannot tell is no reason to call it well
+            self._missing = f"the check failed: {type(error).__name__}: {error}"
+        finally:
+            self._asked = None
+        self._on_result(self._missing)
+
+    def missing(self) -> str | None:
+        """Say what the last check missed, or for how long it has not answered."""
+        asked = self._asked
+        if asked is not None and (waited := self._clock() - asked) > self._late_s:
+            return f"the {self._name} has not answered for {waited:.0f} s"
+        return self._missing
+
+    def _run(self) -> None:
+        while not self._stopping.is_set():
+            self.ask()
+            self._stopping.wait(self._every_s)
+
+
 class HealthServer:
     """An HTTP server in threads of its own.
 

@@ -143,6 +143,8 @@ class Service:
         self._newest: dict[Partition, float] = {}
         self._next_refresh = 0.0
         self._stopping = False
+        self.store_failure: str | None = None
+        """Why the loop waits for the store; None while it does not."""
 
     @property
     def newest_events(self) -> Mapping[Partition, float]:
@@ -164,9 +166,28 @@ class Service:
                 self._start_again()
             except StoreError as error:
                 # Nothing of the step is kept; it is read again once the store is back.
-                _log.error("the store fails, trying again: %s", error)
+                self._store_fails(error)
                 self._start_again()
-                self._sleep(_RETRY_S)
+                self._await_store()
+
+    def _await_store(self) -> None:
+        """Wait until the store takes a write. Meanwhile nothing is read, and nothing piles up."""
+        while not self._stopping:
+            self._on_turn()
+            self._sleep(_RETRY_S)
+            try:
+                self._store.probe()
+            except StoreError as error:
+                self._store_fails(error)
+            else:
+                self.store_failure = None
+                return
+
+    def _store_fails(self, error: StoreError) -> None:
+        self._telemetry.store.error(error.failure)
+        if str(error) != self.store_failure:
+            _log.error("the store fails, trying again: %s", error)
+        self.store_failure = str(error)
 
     def step(self, timeout_s: float) -> bool:
         """Take what comes next through all stages; says whether anything came.

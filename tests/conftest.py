@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import importlib.util
 import itertools
 import os
 import shutil
 import signal
+import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 import torch
+from postgresql_cluster import Cluster
 
 from anomalyd.daemon.broker import ApacheKafka, EmbeddedBroker, LocalBroker, create_topics
 
@@ -74,3 +77,20 @@ def make_topic() -> Callable[..., str]:
         return name
 
     return make
+
+
+@pytest.fixture(scope="session")
+def cluster() -> Iterator[Cluster]:
+    if importlib.util.find_spec("psycopg") is None:
+        pytest.skip("no psycopg: pip install 'anomalyd[postgres]'")
+    found = shutil.which("initdb") or next(Path("/usr/lib/postgresql").glob("*/bin/initdb"), None)
+    if found is None:
+        pytest.skip("no PostgreSQL server programs (initdb): apt-get install postgresql")
+    # Not below pytest's own folder: the user postgres may not enter that one.
+    folder = Path(tempfile.mkdtemp(prefix="anomalyd-pg-"))
+    try:
+        cluster = Cluster(Path(found).resolve().parent, folder)
+        yield cluster
+        cluster.stop()
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import logging
+import os
 import signal
+import threading
+import time
 
 import typer
 
@@ -10,6 +14,9 @@ from anomalyd.daemon.cli.options import DEFAULT_CONFIG, ConfigFile, log_to_stder
 from anomalyd.daemon.config.alert_config import AlertPolicy
 from anomalyd.daemon.config.config import load_config
 from anomalyd.daemon.intake.formats.registry import format_of
+
+_LONGEST_END_S = 8.5
+"""The daemon has promised to end within 10 seconds."""
 
 
 def add_to(app: typer.Typer) -> None:
@@ -20,13 +27,41 @@ def add_to(app: typer.Typer) -> None:
 
 def run(config: ConfigFile = DEFAULT_CONFIG) -> None:
     """Run the daemon until SIGTERM or Ctrl-C."""
+    stops = (signal.SIGTERM, signal.SIGINT)
+    for number in stops:
+        signal.signal(number, lambda *_: os._exit(0))  # nothing is begun yet
     log_to_stderr()
     from anomalyd.daemon.application import Daemon
 
     daemon = Daemon(load_config(config))
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: daemon.stop())
-    daemon.run()
+    asked, ask = os.pipe()
+    threading.Thread(target=_leave_in_time, args=(asked,), name="last-resort", daemon=True).start()
+
+    def stop(*_: object) -> None:
+        daemon.stop()
+        os.write(ask, b".")
+
+    for number in stops:
+        signal.signal(number, stop)
+    if not daemon.run():
+        _leave()
+
+
+def _leave_in_time(asked: int) -> None:
+    """End the process some seconds after somebody wrote to `asked`, whatever hangs."""
+    os.read(asked, 1)
+    time.sleep(_LONGEST_END_S)
+    logging.getLogger(__name__).warning("not everything has ended within %g s; leaving", _LONGEST_END_S)
+    _leave()
+
+
+def _leave() -> None:
+    """End the process without waiting for threads: all that they do is in transactions.
+
+    Python's own end would take what they still compute with from under them; torch then aborts.
+    """
+    logging.shutdown()
+    os._exit(0)
 
 
 def check_config(config: ConfigFile = DEFAULT_CONFIG) -> None:

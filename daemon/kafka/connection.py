@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-import contextlib
 import logging
 import socket
+import ssl
+import struct
 from collections.abc import Callable
 from typing import Any, Self, TypeVar
 
@@ -12,7 +13,7 @@ from kafka.cluster import get_ip_port_afi
 from kafka.errors import KafkaError, SaslAuthenticationFailedError
 from kafka.net.compat import KafkaNetClient
 
-from anomalyd.daemon.config.config import KafkaConfig
+from anomalyd.daemon.config.config import KafkaConfig, Security
 from anomalyd.errors import BrokerError
 
 # A client's constructor blocks until it is logged in; a stopping daemon cannot wait kafka-python's 30 s.
@@ -92,17 +93,46 @@ class _Overhearing(logging.Handler):
         self._LOGGER.removeHandler(self)
 
 
-def nobody_listens(config: KafkaConfig, timeout_s: float = 2.0) -> str | None:
-    """Say so if none of the brokers takes a connection, None if one does."""
+def no_answer(config: KafkaConfig, timeout_s: float = 2.5) -> str | None:
+    """Say so if none of the brokers answers, None if one does.
+
+    A connection alone says little: the kernel takes it for a broker that hangs. So each is asked for the
+    versions that it knows, which it tells before any login.
+    """
     servers = config.bootstrap_servers
+    reasons = []
     for server in servers:
         host, port, _ = get_ip_port_afi(server)
-        with (
-            contextlib.suppress(OSError),
-            socket.create_connection((host, port), timeout_s / len(servers)),
-        ):
+        try:
+            _ask_versions(host, port, config.security, timeout_s / len(servers))
+        except TimeoutError:
+            reasons.append(f"{server} does not answer")
+        except OSError as error:
+            reasons.append(f"{server}: {error.strerror or error}")
+        else:
             return None
-    return f"nobody listens at {', '.join(servers)}"
+    return f"no broker answers: {'; '.join(reasons)}"
+
+
+_API_VERSIONS = struct.pack(">hhih", 18, 0, 1, -1)
+"""A request of Kafka's protocol: key 18, version 0, number 1, no client id."""
+
+
+def _ask_versions(host: str, port: int, security: Security, timeout_s: float) -> None:
+    with socket.create_connection((host, port), timeout_s) as plain:
+        opened = plain
+        if security.protocol.endswith("SSL"):
+            context = ssl.create_default_context(cafile=security.ca_file)
+            context.check_hostname = security.check_hostname
+            if security.cert_file is not None:
+                secret = security.key_password
+                password = None if secret is None else secret.get_secret_value()
+                context.load_cert_chain(security.cert_file, security.key_file, password)
+            opened = context.wrap_socket(plain, server_hostname=host)
+        with opened:
+            opened.sendall(struct.pack(">i", len(_API_VERSIONS)) + _API_VERSIONS)
+            if not opened.recv(4):
+                raise ConnectionResetError("it hangs up")
 
 
 def _describe(config: KafkaConfig, cause: Exception) -> str:

@@ -3,7 +3,8 @@
 At least once comes from the store: a message leaves the outbox only when Kafka has acknowledged it. Not twice
 comes from two things: an idempotent producer, for retries while it lives; and the number of the message in
 its header, for a crash between acknowledgement and mark. Before a producer's first message the tails of the
-topics are read, from the highest offset known to be acknowledged on, and what has arrived is marked.
+topics are read, from the highest offset known to be acknowledged on, and what has arrived is marked. Of
+several daemons on one store the one that holds the lease sends; it outlives a message's delivery timeout.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ from anomalyd.daemon.config.config import KafkaConfig
 from anomalyd.daemon.kafka.connection import connect
 from anomalyd.daemon.kafka.messages import PREFIX
 from anomalyd.daemon.stages import Partition
-from anomalyd.errors import BrokerError
+from anomalyd.errors import AnomalydError, BrokerError
 from anomalyd.reports.step import Outgoing
 
 log = logging.getLogger(__name__)
@@ -37,8 +38,25 @@ TAIL_WITHIN_S = 20.0
 KEPT_BYTES = 65_536  # of a message that Kafka finds too large
 
 
+class Lease(Protocol):
+    """Whose turn it is to publish: `reports.storage.publisher_lease`."""
+
+    def renew(self) -> bool:
+        """Say whether it is still ours."""
+
+    def take(self) -> bool:
+        """Take it if nobody holds it; says whether it is ours now."""
+
+    def release(self) -> None:
+        """Let others have it."""
+
+
 class Outbox(Protocol):
     """The part of the report store that a publisher works on."""
+
+    @property
+    def publisher_lease(self) -> Lease:
+        """Give what lets one publisher at a time send."""
 
     def unsent(self, limit: int) -> list[Outgoing]:
         """Give the first messages, in order."""
@@ -126,6 +144,10 @@ class Publisher:
                     pause = self._retry_s[0]
                 self._stopping.wait(pause)
                 pause = min(pause * 2, longest)
+        try:
+            self._store.publisher_lease.release()
+        except AnomalydError as error:  # the others wait until it runs out
+            log.warning("outbox: the lease is not given back: %s", error)
 
     def _publish(self) -> None:
         """Send until stopped, and then what is left."""
@@ -134,12 +156,20 @@ class Publisher:
         try:
             while True:
                 stopping = self._stopping.is_set()
+                if not self._store.publisher_lease.renew():
+                    # Another may have sent since: what arrived is looked for anew.
+                    looked_at.clear()
+                    if not self._store.publisher_lease.take():
+                        if stopping:
+                            return
+                        self._pause()
+                        continue
                 rows = self._store.unsent(BATCH)
                 if not rows:
+                    self.last_error = None
                     if stopping:
                         return
-                    self._woken.wait(self._idle_s)
-                    self._woken.clear()
+                    self._pause()
                     continue
                 producer = producer or self._connect()
                 topics = {row.entry.topic for row in rows} - looked_at
@@ -152,6 +182,10 @@ class Publisher:
         finally:
             if producer is not None:
                 producer.close(timeout=2.0)
+
+    def _pause(self) -> None:
+        self._woken.wait(self._idle_s)
+        self._woken.clear()
 
     def _connect(self) -> Any:
         within_ms = int(ACKNOWLEDGED_WITHIN_S * 1000)

@@ -156,6 +156,11 @@ class KafkaSource:
         with self._changed:
             return frozenset(self._placed)
 
+    def owned(self) -> frozenset[Partition]:
+        """Give the partitions that Kafka has assigned to us, whether they are being read or not."""
+        with self._changed:
+            return frozenset(self._owned)
+
     def alive(self) -> bool:
         """Say whether the thread runs (it outlives every outage of the brokers)."""
         return self._thread.is_alive()

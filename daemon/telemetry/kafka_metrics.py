@@ -23,6 +23,7 @@ class KafkaMetrics:
         )
         self._queue = families.gauge("queue_records", "Records taken from Kafka that wait to be scored.")
         self._source_errors = families.counter("source_errors", "Connections to Kafka lost, or not made.")
+        self._answers = families.gauge("kafka_answers", "Whether any broker answered when last asked.")
         self._outbox = families.gauge(
             "outbox_pending", "Messages stored that Kafka has not acknowledged yet."
         )
@@ -51,6 +52,10 @@ class KafkaMetrics:
     def source_error(self, errors: int = 1) -> None:
         """Count connections to Kafka lost, or not made."""
         self._source_errors.inc(errors)
+
+    def answers(self, is_so: bool) -> None:
+        """Say whether any broker answered when they were last asked."""
+        self._answers.set(is_so)
 
     def outbox_pending(self, messages: int) -> None:
         """Set how many stored messages Kafka has not acknowledged."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from anomalyd.daemon.telemetry.families import Families
+from anomalyd.errors import StoreFailure
 
 
 class StoreMetrics:
@@ -12,6 +13,20 @@ class StoreMetrics:
         self._conflicts = families.counter(
             "store_conflicts", "Steps undone because another daemon was faster."
         )
+        self._errors = families.counter(
+            "store_errors", "Times the report store could not do what was asked.", "kind"
+        )
+        self._writable = families.gauge("store_writable", "Whether the report store could last be written.")
+        for failure in StoreFailure:
+            self._errors.labels(failure)
+
+    def error(self, failure: StoreFailure) -> None:
+        """Count a time that the store could not do what was asked."""
+        self._errors.labels(failure).inc()
+
+    def writable(self, is_so: bool) -> None:
+        """Say whether the store could be written when that was last tried."""
+        self._writable.set(is_so)
 
     def conflict(self) -> None:
         """Count a step that was undone because another daemon had moved the offsets on."""

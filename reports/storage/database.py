@@ -13,9 +13,20 @@ from sqlalchemy import URL, Connection, Engine, Table, create_engine, event, mak
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.exc import ArgumentError, SQLAlchemyError
 
-from anomalyd.errors import StoreError
+from anomalyd.errors import StoreError, StoreFailure
 
-_BUSY_S = 30.0  # a writer of another process holds the lock for milliseconds; longer means that it hangs
+_BUSY_S = 5.0  # a writer of another process holds the lock for milliseconds; longer means that it hangs
+_CONNECT_S = 5
+
+# A server that is gone without a word (its host died, a failover moved the address) is noticed within half a
+# minute, not after the two hours that TCP would take.
+_KEEPALIVE = {
+    "connect_timeout": _CONNECT_S,
+    "keepalives_idle": 10,
+    "keepalives_interval": 5,
+    "keepalives_count": 3,
+    "tcp_user_timeout": 20_000,
+}
 
 Insert = sqlite.Insert | postgresql.Insert
 
@@ -121,8 +132,31 @@ class Database:
             reason = getattr(error, "orig", None) or error
             raise StoreError(
                 f"store {self.name}: {' '.join(str(reason).split())}; "
-                "check that the database can be reached and written, then try again"
+                "check that the database can be reached and written, then try again",
+                _kind(reason, getattr(error, "connection_invalidated", False)),
             ) from error
+
+
+_TOLD_BY = {
+    StoreFailure.LOCKED: ("database is locked", "database table is locked", "lock timeout"),
+    StoreFailure.READ_ONLY: ("readonly database", "read-only transaction", "during recovery"),
+    StoreFailure.FULL: ("disk is full", "no space left", "disk full", "could not extend file"),
+    StoreFailure.UNREACHABLE: ("unable to open", "disk i/o error", "connection"),
+}
+"""Words of the drivers' messages, in the order in which they are looked for."""
+
+
+def _kind(reason: object, disconnected: bool) -> StoreFailure:
+    if disconnected:
+        return StoreFailure.UNREACHABLE
+    text = str(reason).lower()
+    for failure, words in _TOLD_BY.items():
+        if any(word in text for word in words):
+            return failure
+    # PostgreSQL's OperationalError without a code: no server has answered.
+    if type(reason).__module__.startswith("psycopg") and getattr(reason, "sqlstate", "") is None:
+        return StoreFailure.UNREACHABLE
+    return StoreFailure.OTHER
 
 
 def _open_sqlite(url: URL, read_only: bool) -> Engine:
@@ -161,7 +195,11 @@ def _open_sqlite(url: URL, read_only: bool) -> Engine:
 def _open_postgresql(url: URL, read_only: bool) -> Engine:
     # A daemon lives longer than a server: pre_ping notices a connection that a restart has cut.
     try:
-        engine = create_engine(url.set(drivername="postgresql+psycopg"), pool_pre_ping=True)
+        engine = create_engine(
+            url.set(drivername="postgresql+psycopg"),
+            pool_pre_ping=True,
+            connect_args={name: value for name, value in _KEEPALIVE.items() if name not in url.query},
+        )
     except ImportError as error:
         raise StoreError("store.url: PostgreSQL needs psycopg: pip install 'anomalyd[postgres]'") from error
     return engine.execution_options(postgresql_readonly=True) if read_only else engine

@@ -34,6 +34,7 @@ from anomalyd.reports.storage.feedback_repository import Ledger, keep_adaptation
 from anomalyd.reports.storage.flag_repository import FlagBook
 from anomalyd.reports.storage.lumisections import keep_looks
 from anomalyd.reports.storage.maintenance import MaintenanceBook
+from anomalyd.reports.storage.publisher_lease import PublisherLease
 from anomalyd.reports.storage.rows import explanation_row, incident_columns, incident_of, incident_row
 from anomalyd.reports.storage.samples import SampleShelf, keep_pieces
 from anomalyd.reports.storage.schema import migrate
@@ -60,6 +61,8 @@ class Store:
         """Samples that are kept to train on."""
         self.flags = FlagBook(database, clock)
         """What people say of the quality of runs."""
+        self.publisher_lease = PublisherLease(database)
+        """Whose turn it is to send the outbox."""
         self._upsert_report = _report_upsert(database)
         self._upsert_activity = _activity_upsert(database)
 
@@ -85,6 +88,18 @@ class Store:
     def close(self) -> None:
         """Close every connection."""
         self._database.close()
+
+    def probe(self) -> None:
+        """Write something and take it back: whether the database takes what a step would give it.
+
+        Raises:
+            StoreError: it does not; the error says why.
+
+        """
+        c = t.sent_positions.c
+        with self._database.writing() as connection:
+            connection.execute(insert(t.sent_positions), {"topic": "", "partition": -1, "offset": -1})
+            connection.execute(delete(t.sent_positions).where(c.topic == "", c.partition == -1))
 
     def offsets(self, group: str) -> dict[tuple[str, int], int]:
         """Give (topic, partition) -> the next offset to read."""

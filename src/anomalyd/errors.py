@@ -20,6 +20,8 @@ Every message says what is wrong, where, and what to do about it.
 
 from __future__ import annotations
 
+from enum import StrEnum
+
 
 class AnomalydError(Exception):
     """Base of everything anomalyd raises on purpose."""
@@ -66,13 +68,26 @@ class ModelMismatch(ModelError):
     """The model was trained for another kind of input."""
 
 
+class StoreFailure(StrEnum):
+    """What kind of failure of the report store it is: the label of a metric."""
+
+    UNREACHABLE = "unreachable"
+    LOCKED = "locked"
+    READ_ONLY = "read-only"
+    FULL = "full"
+    OTHER = "other"
+
+
 class StoreError(AnomalydError):
-    """The report store cannot do what was asked."""
+    """The report store cannot do what was asked; `failure` says what kind of failure it is."""
+
+    def __init__(self, text: str, failure: StoreFailure = StoreFailure.OTHER) -> None:
+        super().__init__(text)
+        self.failure = failure
 
 
 class StoreConflict(StoreError):
     """Another daemon has moved these offsets on; drop what is in memory and start from the store."""
-
 
 class SchemaError(StoreError):
     """The database was written by a newer version of anomalyd."""

@@ -12,7 +12,7 @@ import pytest
 from prometheus_client import CollectorRegistry
 from prometheus_client.openmetrics.parser import text_string_to_metric_families
 
-from anomalyd.daemon.health import HealthServer, Heartbeat
+from anomalyd.daemon.health import HealthServer, Heartbeat, RegularCheck
 from anomalyd.daemon.telemetry.telemetry import Telemetry
 from anomalyd.errors import ConfigError
 
@@ -160,3 +160,29 @@ def test_an_ipv6_address() -> None:
         pytest.skip("no IPv6 on this machine")
     assert server.url == f"http://[::1]:{server.port}"
     server.stop()
+
+
+def test_a_check_that_hangs_is_told_by_the_time_it_takes() -> None:
+    clock, told = Clock(), list[str | None]()
+    hanging: RegularCheck
+
+    def hang() -> str | None:
+        clock.now += 2.0
+        assert hanging.missing() == "the store has not been asked yet"
+        clock.now += 5.0
+        assert hanging.missing() == "the store has not answered for 7 s"
+        return None
+
+    hanging = RegularCheck("store", hang, late_s=3.0, clock=clock, on_result=told.append)
+    hanging.ask()
+    assert hanging.missing() is None
+    assert told == [None]
+
+
+def test_a_check_that_fails_is_no_reason_to_call_it_well() -> None:
+    def fail() -> str | None:
+        raise OSError("no route")
+
+    failing = RegularCheck("broker", fail)
+    failing.ask()
+    assert failing.missing() == "the check failed: OSError: no route"

@@ -32,6 +32,7 @@ class Fragile:
         self.store = store
         self.marks_to_lose = 0
         self.reads_to_fail = 0
+        self.publisher_lease = store.publisher_lease
 
     def put(self, *values: bytes, topic: str = "out", key: bytes = b"k") -> None:
         entries = tuple(OutboxEntry(topic, key, value, (("h", b"1"),)) for value in values)

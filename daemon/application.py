@@ -17,6 +17,7 @@ from anomalyd.daemon.incidents.explainer import Explainer
 from anomalyd.daemon.kafka.connection import no_answer
 from anomalyd.daemon.kafka.outbox import Publisher
 from anomalyd.daemon.kafka.source import KafkaSource
+from anomalyd.daemon.kafka.topic_ids import TopicIds
 from anomalyd.daemon.scoring.active_model import ActiveModel
 from anomalyd.daemon.service import Found, Service
 from anomalyd.daemon.telemetry.telemetry import Telemetry
@@ -54,7 +55,8 @@ class Daemon:
         self._queries = Queries.open(url)
         library = ModelLibrary(Path(config.store.models))
         self._active_models = [ActiveModel(detector, library, self._refused) for detector in config.detectors]
-        self._source = KafkaSource(config.kafka, [i.topic for i in config.inputs])
+        self._topic_ids = TopicIds()
+        self._source = KafkaSource(config.kafka, [i.topic for i in config.inputs], topic_ids=self._topic_ids)
         self._publisher = Publisher(self._store, config.kafka)
         self._explainer = Explainer(
             self._store,
@@ -75,6 +77,7 @@ class Daemon:
             on_found=on_found or _say,
             on_step=self._after_step,
             on_turn=self._turn,
+            topic_ids=self._topic_ids,
         )
         self._store_check = RegularCheck(
             "store",
@@ -88,6 +91,8 @@ class Daemon:
         )
         self._next_measure = 0.0
         self._source_errors = 0
+        self._lost: Counter[str] = Counter()
+        self._anew: Counter[str] = Counter()
         self._published: Counter[str] = Counter()
         self._health = HealthServer(
             config.metrics.host,
@@ -100,6 +105,7 @@ class Daemon:
                 "store": self._store_missing,
                 "models": self._models_missing,
             },
+            notes={"records": self._records_lost},
         )
 
     @property
@@ -168,6 +174,11 @@ class Daemon:
         telemetry.kafka.lag(self._source.lag())
         telemetry.kafka.queue(self._source.queued)
         telemetry.kafka.last_event_time(self._service.newest_events)
+        for topic, records in (self._topic_ids.lost - self._lost).items():
+            telemetry.kafka.records_lost(topic, records)
+        for topic, partitions in (self._topic_ids.anew - self._anew).items():
+            telemetry.kafka.made_anew(topic, partitions)
+        self._lost, self._anew = self._topic_ids.lost, self._topic_ids.anew
         telemetry.kafka.source_error(self._source.errors - self._source_errors)
         self._source_errors = self._source.errors
         published = Counter(self._publisher.published)
@@ -195,6 +206,12 @@ class Daemon:
 
     def _output_missing(self) -> str | None:
         return self._publisher.last_error
+
+    def _records_lost(self) -> str | None:
+        lost, anew = self._topic_ids.lost, self._topic_ids.anew
+        told = [f"{n} records of {t} were deleted by Kafka before they were read" for t, n in lost.items()]
+        told += [f"{topic} was deleted and made anew, and is read from its beginning" for topic in anew]
+        return "; ".join(told) or None
 
     def _store_missing(self) -> str | None:
         return self._service.store_failure or self._store_check.missing()

@@ -132,12 +132,14 @@ class HealthServer:
         *,
         alive: Mapping[str, Check],
         ready: Mapping[str, Check],
+        notes: Mapping[str, Check] | None = None,
     ) -> None:
         self._address = (host, port)
         # The `_created` series double the counters, and nobody asks when a counter was made.
         disable_created_metrics()  # type: ignore[no-untyped-call]
         self._metrics = make_wsgi_app(registry)
         self._probes = {"/livez": dict(alive), "/readyz": {**alive, **ready}}
+        self._notes = dict(notes or {})
         self._server: _Server | None = None
         self._thread: threading.Thread | None = None
 
@@ -186,12 +188,15 @@ class HealthServer:
         if path == "/metrics":
             answer: Iterable[bytes] = self._metrics(environ, start_response)
             return answer
+        body: dict[str, Any]
         if path not in self._probes:
             status, body = HTTPStatus.NOT_FOUND, {"known": ["/metrics", *self._probes]}
         elif method not in ("GET", "HEAD"):
             status, body = HTTPStatus.METHOD_NOT_ALLOWED, {"allowed": ["GET", "HEAD"]}
         else:
             status, body = _probe(self._probes[path])
+            if path == "/readyz" and (notes := _failing(self._notes)):
+                body["notes"] = notes
         text = json.dumps(body).encode() + b"\n"
         headers = [("Content-Type", "application/json"), ("Content-Length", str(len(text)))]
         start_response(f"{status.value} {status.phrase}", headers)
@@ -199,6 +204,13 @@ class HealthServer:
 
 
 def _probe(checks: Mapping[str, Check]) -> tuple[HTTPStatus, dict[str, Any]]:
+    missing = _failing(checks)
+    if missing:
+        return HTTPStatus.SERVICE_UNAVAILABLE, {"ok": False, "missing": missing}
+    return HTTPStatus.OK, {"ok": True}
+
+
+def _failing(checks: Mapping[str, Check]) -> dict[str, str]:
     missing: dict[str, str] = {}
     for name, check in checks.items():
         try:
@@ -208,9 +220,7 @@ def _probe(checks: Mapping[str, Check]) -> tuple[HTTPStatus, dict[str, Any]]:
             why = f"the check failed: {error}"
         if why is not None:
             missing[name] = why
-    if missing:
-        return HTTPStatus.SERVICE_UNAVAILABLE, {"ok": False, "missing": missing}
-    return HTTPStatus.OK, {"ok": True}
+    return missing
 
 
 class _Handler(WSGIRequestHandler):

@@ -35,6 +35,8 @@ from anomalyd.daemon.intake.decode import Decoder
 from anomalyd.daemon.intake.intake import Arrivals, Intake
 from anomalyd.daemon.kafka.messages import adapted_entry, dead_letter_entry
 from anomalyd.daemon.kafka.source import Batch, PollResult
+from anomalyd.daemon.kafka.topic_ids import STATE_NAME as TOPICS
+from anomalyd.daemon.kafka.topic_ids import TopicIds
 from anomalyd.daemon.learning.sample_retention import SampleRetention
 from anomalyd.daemon.scoring.active_model import ActiveModel
 from anomalyd.daemon.scoring.alert_policy import Judgement
@@ -109,7 +111,9 @@ class Service:
         on_found: Callable[[Found], None] = lambda found: None,
         on_step: Callable[[], None] = lambda: None,
         on_turn: Callable[[], None] = lambda: None,
+        topic_ids: TopicIds | None = None,
     ) -> None:
+        self._topic_ids = topic_ids or TopicIds()
         self._config = config
         self._source = source
         self._store = store
@@ -142,6 +146,8 @@ class Service:
         self._read: dict[Partition, int] = {}
         self._newest: dict[Partition, float] = {}
         self._next_refresh = 0.0
+        self._busy_s = 0.0
+        self._answered = float("inf")  # by the stopwatch, when the source answered last
         self._stopping = False
         self.store_failure: str | None = None
         """Why the loop waits for the store; None while it does not."""
@@ -199,16 +205,31 @@ class Service:
         """
         self._on_turn()
         self._refresh()
-        polled = self._source.take(timeout_s)
+        polled = self._take(timeout_s)
         if polled is not None and (polled.assigned or polled.revoked):
             self._begin(polled)
             return True
         batches = polled.batches if polled is not None else ()
-        arrivals = self._intake.take(batches, self._stored, self._clock(), self._source.behind())
+        arrivals = self._intake.take(
+            batches, self._stored, self._clock() - self._busy_s, self._source.behind()
+        )
         if not batches and not arrivals.samples:
             return polled is not None
         self._process(batches, arrivals)
         return True
+
+    def _take(self, timeout_s: float) -> PollResult | None:
+        """Take what comes next, and count the time in which nothing could come: we were busy, or stood still.
+
+        What waits for late parts waits by a clock without that time; else how busy this machine is would
+        decide what is late.
+        """
+        asked = self._stopwatch()
+        polled = self._source.take(timeout_s)
+        answered = self._stopwatch()
+        self._busy_s += max(0.0, asked - self._answered) + max(0.0, answered - asked - timeout_s - _TAKE_S)
+        self._answered = answered
+        return polled
 
     def _begin(self, polled: PollResult) -> None:
         """Start from the store: partitions came or went."""
@@ -220,6 +241,7 @@ class Service:
         # After the offsets, never before: what another daemon stores in between moves the offsets on, and
         # then our next step is refused. The other way round what it remembers would be missed unnoticed.
         self._intake.restore(self._store)
+        self._topic_ids.restore(self._store.entity_states(TOPICS))
         self._source.start_at(self._stored)
 
     def _refresh(self) -> None:
@@ -269,7 +291,7 @@ class Service:
                     group=self._config.kafka.group,
                     moves=moves,
                     stored_changes=tuple(map(stored_change, changes)),
-                    states=self._states(scored),
+                    states=self._states(scored, moves),
                     outbox=tuple(self._outgoing(changes, adaptations, arrivals.dead)),
                     activity=activity(arrivals.samples),
                     adaptations=tuple(adaptations),
@@ -332,9 +354,10 @@ class Service:
                 moves[place] = (before, safe)
         return moves
 
-    def _states(self, scored: Sequence[Scored]) -> dict[tuple[str, str], bytes]:
+    def _states(self, scored: Sequence[Scored], moves: Collection[Partition]) -> dict[tuple[str, str], bytes]:
         touched = {(some.detector, some.entity) for some in scored if not some.late}
         states = {key: encode(self._entity_states.get(*key)) for key in touched}
+        states |= {(TOPICS, place): id_ for place, id_ in self._topic_ids.state(moves).items()}
         return states | self._intake.states(self._read)
 
     def _outgoing(

@@ -115,7 +115,8 @@ class Aligner:
         # Offsets come in rising order, so the first key of each is the lowest; the number is of samples.
         self._held: dict[_Place, OrderedDict[int, int]] = {}
         self._reached: dict[_Place, float] = {}  # the newest event time read
-        self._silent_since: dict[_Place, float] = {}  # by the clock, of the partitions that lag behind
+        self._silent_s: dict[_Place, float] = {}  # of the partitions that lag behind
+        self._turned = _NEVER  # by the clock, when it was added last
         self._late: list[Sample] = []
 
     def add(self, samples: Iterable[Sample], now: float, behind: Collection[_Place] = ()) -> list[Sample]:
@@ -163,7 +164,7 @@ class Aligner:
         for: their next parts may just not have been read.
         """
         out: list[Sample] = []
-        unread = {topic for topic, _ in self._waited_for(now)}
+        unread = {topic for topic, _ in self._waited_for()}
         for entity, waiting in list(self._waiting.items()):
             silent_s = now - waiting.arrived
             if silent_s > waiting.lateness + waiting.grid and waiting.topics.isdisjoint(unread):
@@ -267,20 +268,31 @@ class Aligner:
         """Give topic -> the event time that all its partitions have been read to which have more to give."""
         for place, time in reached.items():
             self._reached[place] = max(time, self._reached.get(place, _NEVER))
-        # Since it gave something, or since it began to lag behind.
-        self._silent_since = {
-            place: now if place in reached else self._silent_since.get(place, now)
-            for place in behind
-            if place[0] in self._alignments
-        }
+        self._count_silence(reached, behind, now)
         floors: dict[str, float] = {}
-        for place in self._waited_for(now):
+        for place in self._waited_for():
             topic, time = place[0], self._reached.get(place, _NEVER)
             floors[topic] = min(time, floors.get(topic, time))
         return floors
 
-    def _waited_for(self, now: float) -> list[_Place]:
-        return [place for place, since in self._silent_since.items() if now - since <= PATIENCE_S]
+    def _count_silence(self, gave: Collection[_Place], behind: Collection[_Place], now: float) -> None:
+        """Count for how long the partitions that lag behind gave nothing though they were asked.
+
+        While others that lag behind give, we are catching up, and their turn is still to come: however slowly
+        that goes, it is no silence.
+        """
+        took = max(0.0, now - self._turned) if self._turned != _NEVER else 0.0
+        if any(place in self._silent_s for place in gave):
+            took = 0.0
+        self._turned = now
+        self._silent_s = {
+            place: 0.0 if place in gave else self._silent_s.get(place, -took) + took
+            for place in behind
+            if place[0] in self._alignments
+        }
+
+    def _waited_for(self) -> list[_Place]:
+        return [place for place, silent_s in self._silent_s.items() if silent_s <= PATIENCE_S]
 
     def _release(
         self, entity: str, waiting: _Waiting, watermark: float, settled: float, out: list[Sample]

@@ -35,6 +35,7 @@ from anomalyd.daemon.kafka.poll_result import Batch, PollResult
 from anomalyd.daemon.kafka.rebalance import RebalanceListener
 from anomalyd.daemon.kafka.record_queue import RecordQueue
 from anomalyd.daemon.kafka.start_offsets import StartOffsets
+from anomalyd.daemon.kafka.topic_ids import TopicIds
 from anomalyd.daemon.stages import Partition, Record
 
 __all__ = ["Batch", "KafkaSource", "PollResult"]
@@ -56,6 +57,7 @@ class KafkaSource:
         consumer_factory: KafkaConsumer, or one that behaves like it.
         before_joining: ends what an earlier life of this daemon left in the group.
         retry_s: the first and the longest pause before a new connection.
+        topic_ids: which topics the stored offsets belong to.
 
     """
 
@@ -68,6 +70,7 @@ class KafkaSource:
         consumer_factory: Callable[..., Any] = KafkaConsumer,
         before_joining: Callable[[KafkaConfig], None] = end_earlier_membership,
         retry_s: tuple[float, float] = (0.5, 30.0),
+        topic_ids: TopicIds | None = None,
     ) -> None:
         self._config = config
         self._topics = list(topics)
@@ -94,7 +97,8 @@ class KafkaSource:
         self._connected = False
 
         # Of the source's thread alone.
-        self._start_offsets = StartOffsets(config.start)
+        self._topic_ids = topic_ids or TopicIds()
+        self._start_offsets = StartOffsets(config.start, self._topic_ids)
         self._rebalances: deque[tuple[bool, set[Partition]]] = deque()
         self._next_lag = self._next_commit = 0.0
 
@@ -256,6 +260,8 @@ class KafkaSource:
         if now >= self._next_lag:
             self._next_lag = now + LAG_EVERY_S
             self._measure(consumer)
+            if self._topic_ids.look(consumer, self._topics):
+                self.rewind()
         if self._commits and now >= self._next_commit:
             self._next_commit = now + COMMIT_EVERY_S
             consumer.commit_async(self._commits_for_kafka(), callback=self._commit_done)

@@ -8,6 +8,7 @@ from typing import Any
 
 from kafka import TopicPartition
 
+from anomalyd.daemon.kafka.topic_ids import TopicIds
 from anomalyd.daemon.stages import Partition
 
 log = logging.getLogger(__name__)
@@ -22,13 +23,21 @@ class StartOffsets:
     store must not be skipped by a new connection.
     """
 
-    def __init__(self, start: str) -> None:
+    def __init__(self, start: str, ids: TopicIds | None = None) -> None:
         self._start = start
+        self._ids = ids or TopicIds()
         self._began: dict[Partition, int] = {}
+        self._asked: dict[Partition, int] = {}  # of partitions of which nothing came yet
 
     def began(self, place: Partition, offset: int) -> None:
-        """Note where this process begins to read a partition; only the first time counts."""
+        """Note where this process begins to read a partition; only the first time counts.
+
+        Kafka begins at the beginning where it does not reach to the offset that it was asked for.
+        """
         self._began.setdefault(place, offset)
+        asked = self._asked.pop(place, offset)
+        if offset < asked:
+            self._another(place, f"{asked} was read before, and it does not reach so far")
 
     def seek(self, consumer: Any, stored: Mapping[Partition, int | None]) -> None:
         """Seek the partitions; `stored` holds their offsets in the store, None where it has none.
@@ -37,9 +46,21 @@ class StartOffsets:
             KafkaError: Kafka does not answer in time.
 
         """
-        oldest = consumer.beginning_offsets([TopicPartition(*p) for p in stored], timeout_ms=ROUND_TRIP_MS)
-        for place, offset in stored.items():
-            self._seek(consumer, TopicPartition(*place), offset, oldest)
+        places = [TopicPartition(*place) for place in stored]
+        oldest = consumer.beginning_offsets(places, timeout_ms=ROUND_TRIP_MS)
+        self._ids.look(consumer, [topic for topic, _ in stored])
+        for place in places:
+            offset = stored[tuple(place)]
+            if offset is not None and self._ids.made_anew(tuple(place)):
+                self._began.pop(tuple(place), None)
+                self._another(tuple(place), "it was deleted and made anew (its id is another)")
+                consumer.seek(place, oldest.get(place, 0))
+            else:
+                self._seek(consumer, place, offset, oldest)
+
+    def _another(self, place: Partition, why: str) -> None:
+        self._ids.count_made_anew(place[0])
+        log.warning("%s/%d is read from its beginning: %s", *place, why)
 
     def _seek(self, consumer: Any, place: Any, stored: int | None, oldest: Mapping[Any, int]) -> None:
         offset = stored if stored is not None else self._began.get(tuple(place))
@@ -51,4 +72,6 @@ class StartOffsets:
         begins = oldest.get(place, 0)
         if offset is not None and offset < begins:
             log.warning("%s/%d: records %d to %d are gone from Kafka, unread", *place, offset, begins - 1)
+            self._ids.count_lost(place.topic, begins - offset)
+        self._asked[tuple(place)] = max(offset or 0, begins)
         consumer.seek(place, max(offset or 0, begins))

@@ -28,8 +28,15 @@ class KafkaMetrics:
             "outbox_pending", "Messages stored that Kafka has not acknowledged yet."
         )
         self._published = families.counter("published", "Messages that Kafka has acknowledged.", "topic")
+        self._lost = families.counter("records_lost", "Records deleted by Kafka, unread.", "topic")
+        self._anew = families.counter(
+            "partitions_made_anew",
+            "Partitions of topics deleted and made anew, read from the beginning.",
+            "topic",
+        )
         for topic in topics:
-            self._consumed.labels(topic)
+            for of_topic in (self._consumed, self._lost, self._anew):
+                of_topic.labels(topic)
         for topic in output_topics:
             self._published.labels(topic)
 
@@ -53,9 +60,19 @@ class KafkaMetrics:
         """Count connections to Kafka lost, or not made."""
         self._source_errors.inc(errors)
 
+<<<<<<< HEAD
     def answers(self, is_so: bool) -> None:
         """Say whether any broker answered when they were last asked."""
         self._answers.set(is_so)
+=======
+    def records_lost(self, topic: str, records: int) -> None:
+        """Count records that Kafka deleted before they were read."""
+        self._lost.labels(topic).inc(records)
+
+    def made_anew(self, topic: str, partitions: int) -> None:
+        """Count partitions of a topic that was deleted and made anew."""
+        self._anew.labels(topic).inc(partitions)
+>>>>>>> 260cd9b (Kafka: topic ids beside offsets, records lost are counted; what is late depends on the data alone)
 
     def outbox_pending(self, messages: int) -> None:
         """Set how many stored messages Kafka has not acknowledged."""

@@ -60,11 +60,10 @@ class KafkaMetrics:
         """Count connections to Kafka lost, or not made."""
         self._source_errors.inc(errors)
 
-<<<<<<< HEAD
     def answers(self, is_so: bool) -> None:
         """Say whether any broker answered when they were last asked."""
         self._answers.set(is_so)
-=======
+
     def records_lost(self, topic: str, records: int) -> None:
         """Count records that Kafka deleted before they were read."""
         self._lost.labels(topic).inc(records)
@@ -72,7 +71,6 @@ class KafkaMetrics:
     def made_anew(self, topic: str, partitions: int) -> None:
         """Count partitions of a topic that was deleted and made anew."""
         self._anew.labels(topic).inc(partitions)
->>>>>>> 260cd9b (Kafka: topic ids beside offsets, records lost are counted; what is late depends on the data alone)
 
     def outbox_pending(self, messages: int) -> None:
         """Set how many stored messages Kafka has not acknowledged."""

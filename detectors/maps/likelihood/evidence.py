@@ -101,14 +101,23 @@ class _Close:
 
 
 def scan(
-    counts: Counts, reference: Counts, places: Places, spread: Floats, profile: Profile | None = None
+    counts: Counts,
+    reference: Counts,
+    places: Places,
+    spread: Floats,
+    profile: Profile | None = None,
+    noise: Floats | None = None,
 ) -> Evidence:
     """Scan maps (N, R, C) against references (N, R, C), in counts as well; 0 in cells that do not count.
 
     `spread` (N, K): how far the maps of an element stray from its reference, beyond Poisson noise, for each
     kind of places. With a `profile` what is expected is the mean of both, each as its error lets it count.
+    `noise` (N, K): variance over Poisson's of each kind of places; None: 1. Counts that come n at a time tell
+    as much as an n-th of them.
     """
     size = len(counts)
+    if noise is None:
+        noise = np.ones((size, len(places.names)), dtype=np.float32)
     result = Evidence(
         np.full(size, np.log(_UNSEEN)),
         np.full(size, -1),
@@ -121,7 +130,7 @@ def scan(
         close = [
             found
             for sums in summed_up(seen, known, places, usual)
-            if (found := _look_closer(sums, spread[part], zeros, places, usual)) is not None
+            if (found := _look_closer(sums, spread[part], noise[part], zeros, places, usual)) is not None
         ]
         if close:
             odds = _sum_up(close, part, result, places)
@@ -130,26 +139,35 @@ def scan(
 
 
 def _look_closer(
-    sums: Sums | Compared, spread: Floats, zeros: Empties | None, places: Places, usual: Profile | None
+    sums: Sums | Compared,
+    spread: Floats,
+    noise: Floats,
+    zeros: Empties | None,
+    places: Places,
+    usual: Profile | None,
 ) -> _Close | None:
     """Weigh the places that pull far enough to matter."""
     stray = spread[:, sums.kind] ** 2
+    wider = noise[:, sums.kind]
     least = max(_SMALLEST_PULL**2, 2 * (_NEGLIGIBLE - sums.prior))
-    chosen, a, e, v = sums.striking(stray, least)
+    chosen, a, e, v = sums.striking(stray, wider, least)
     real = e > 0
     if not real.all():
         chosen, a, e, v = chosen[real], a[real], e[real], v[real]
     if not len(chosen):
         return None
     maps, place = np.divmod(chosen, sums.observed[0].size)
-    d = (v - 1) / e + stray[maps]
+    width = wider[maps]
+    d = width * (v - 1) / e + stray[maps]
     lost = places.lost[sums.kind]
-    nats = log_odds(a, e, (1 / d).astype(np.float32), lost)
+    # Reference and map scatter alike: the counts of both are worth fewer.
+    few, should = a / width, e / width
+    nats = log_odds(few, should, (1 / d).astype(np.float32), lost)
     if usual is not None and places.names[sums.kind] != "cell":
         # What is known but for the profile, and what an element unlike the others leaves of that.
         trusted = 1 / usual.error[maps, sums.kind] ** 2
         worth = np.maximum(1 / d - (1 - _UNLIKE**-2) * trusted, 1 / (_UNLIKE**2 * d)).astype(np.float32)
-        np.minimum(nats, log_odds(a, e, worth, lost) + _FEW, out=nats)
+        np.minimum(nats, log_odds(few, should, worth, lost) + _FEW, out=nats)
     if zeros is not None:
         if sums.number < len(places.families):
             family = places.families[sums.number]
@@ -160,7 +178,8 @@ def _look_closer(
             worth, excess = ((x @ cells).ravel()[chosen] for x in zeros.flat)
         # What looks hot may only stand beside dead cells.
         beside = zeros.flat[1].sum(1)[maps] - excess
-        nats = np.where(a == 0, worth, nats - np.where(a < e, excess, beside)).astype(np.float32)
+        nats = np.where(a == 0, worth, nats * width - np.where(a < e, excess, beside)).astype(np.float32)
+        nats /= width
     return _Close(sums.number, maps, place, nats + np.float32(sums.prior), a, e)
 
 

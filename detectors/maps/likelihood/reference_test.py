@@ -46,13 +46,14 @@ class Compared:
     expected: Floats
     variance: Floats
 
-    def striking(self, stray: Floats, least: float) -> tuple[Index, Floats, Floats, Floats]:
+    def striking(self, stray: Floats, wider: Floats, least: float) -> tuple[Index, Floats, Floats, Floats]:
         """Find places as `Sums.striking` does."""
         observed, expected = self.observed, self.expected
         pull = observed - expected
         pull *= pull
-        limit = expected * stray.reshape(-1, *[1] * (expected.ndim - 1))
-        limit += self.variance
+        wide = (-1, *[1] * (expected.ndim - 1))
+        limit = expected * stray.reshape(wide)
+        limit += self.variance * wider.reshape(wide)
         limit *= expected
         limit *= np.float32(least)
         chosen = np.flatnonzero(pull > limit)
@@ -90,23 +91,22 @@ class Sums:
         expected, variance = _expect(self.inside, rest, error)
         return Compared(self.number, self.kind, self.prior, self.inside[0], expected, variance)
 
-    def striking(self, stray: Floats, least: float) -> tuple[Index, Floats, Floats, Floats]:
+    def striking(self, stray: Floats, wider: Floats, least: float) -> tuple[Index, Floats, Floats, Floats]:
         """Find the places whose squared pull is above `least`, in units of its variance.
 
-        `stray` (N,): squared spread. Gives their indices (m,), observed and expected counts, and variance.
+        `stray` (N,): squared spread; `wider` (N,): variance of counts over Poisson's. Gives their indices (m,), observed and expected counts, and variance.
         """
         if self.rest or self.error is not None:
-            return self.compared().striking(stray, least)
+            return self.compared().striking(stray, wider, least)
         counts, reference = self.inside
         wide = (-1, *[1] * (counts.ndim - 1))
         total, known = (x.reshape(wide) for x in self.totals)
         # Beside the whole map, not its rest, pulls and variances are simpler, and in the same proportion.
         ratio = total * _inverse(known)
         usual = reference * ratio
-        limit = reference * (
-            (ratio * stray.reshape(wide) - (1 + ratio) * _inverse(known)) * np.float32(least)
-        )
-        limit += (1 + ratio) * np.float32(least)
+        noise = (1 + ratio) * wider.reshape(wide)
+        limit = reference * ((ratio * stray.reshape(wide) - noise * _inverse(known)) * np.float32(least))
+        limit += noise * np.float32(least)
         limit *= usual
         pull = np.subtract(counts, usual, out=usual)
         pull *= pull

@@ -1,0 +1,250 @@
+"""Losses that sisters share: the sums over the rows of each unit, beside what is smooth along it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+
+import numpy as np
+from numpy.typing import NDArray
+
+from anomalyd.detectors.maps.geometry import Geometry
+from anomalyd.detectors.maps.neighbours.evidence import Cells, ClassEvidence, Overdispersed
+from anomalyd.detectors.maps.neighbours.matched_filter import Doubles, Filtered, MatchedFilter, nuisance
+
+Counts = NDArray[np.float32]
+
+_WIDTHS = (3, 4, 6, 8, 11, 15, 20, 28)
+_LENGTHS = (3, 4, 5, 6, 8, 10, 12, 14)
+_POSITIONS = 24
+"""Smooth dips are squared cosines, so many twenty-fourths of a row wide at half their depth."""
+
+_LEAST_CELLS = 12  # a shorter row is its own edge
+
+DISPERSION, _DISPERSION_WORTH = 1.6, 60.0
+"""Variance over Poisson's of sums over four sister layers, and how many cells this guess is worth."""
+
+_CALMEST, _WILDEST = 0.8, 6.0
+
+_CORRELATIONS = ((1.25, 0.0), (1.6, 0.1), (np.inf, 0.2))
+"""Correlation of neighbouring sums up to a dispersion: both come from tracks, some of them slanted."""
+
+_IQR_TO_SIGMA = 1.349
+
+
+@dataclass(frozen=True, slots=True)
+class _Templates:
+    """Templates along a row of `columns` cells: `runs` with their (first, stop), and smooth `dips`."""
+
+    shapes: Doubles
+    runs: tuple[tuple[int, int], ...]
+
+    def inside(self, k: int) -> NDArray[np.bool_]:
+        """Say which cells lose at least half of what the deepest does."""
+        return np.asarray(self.shapes[k] >= 0.5)
+
+
+@lru_cache(maxsize=64)
+def _templates(columns: int) -> _Templates:
+    runs: list[tuple[int, int]] = []
+    for width in (w for w in _WIDTHS if w <= columns // 2):
+        starts = sorted({*range(0, columns - width + 1, max(1, width // 4)), columns - width})
+        runs += [(s, s + width) for s in starts]
+    shapes = [np.where((np.arange(columns) >= a) & (np.arange(columns) < b), 1.0, 0.0) for a, b in runs]
+    at = (np.arange(columns) + 0.5) * _POSITIONS / columns
+    for length in _LENGTHS:
+        for centre in np.arange(0, _POSITIONS + 0.5, max(0.5, length / 6)):
+            away = np.abs(at - centre) / length
+            shapes.append(np.where(away < 1, np.cos(away * np.pi / 2) ** 2, 0.0))
+    return _Templates(np.stack(shapes), tuple(runs))
+
+
+@lru_cache(maxsize=256)
+def _filter(profile: tuple[float, ...], spread: tuple[float, ...] | None, correlation: float) -> MatchedFilter:
+    columns = len(profile)
+    shapes = nuisance(columns, None if spread is None else np.array(spread))
+    return MatchedFilter(np.array(profile), shapes, _templates(columns).shapes, correlation)
+
+
+@dataclass(frozen=True, slots=True)
+class UnitProfiles:
+    """What the sums over each unit of healthy elements look like along it.
+
+    `profiles`: of each unit (columns,), mean 1; `spreads`: how far elements differ from it in each Legendre
+    polynomial, None: as `LEAST_SPREAD`; `ratios`, `ratio_spread`: median logarithm of each unit's mean over
+    that of the others, and its spread between elements.
+    """
+
+    profiles: tuple[tuple[float, ...], ...]
+    spreads: tuple[tuple[float, ...] | None, ...]
+    ratios: tuple[float, ...]
+    ratio_spread: float
+
+    @classmethod
+    def flat(cls, geometry: Geometry, ratio_spread: float) -> UnitProfiles:
+        """Give those of elements that nothing is known of."""
+        widths = [max(geometry.widths[u.start : u.stop]) for u in geometry.units]
+        return cls(
+            tuple((1.0,) * w for w in widths),
+            (None,) * len(widths),
+            (0.0,) * len(widths),
+            ratio_spread,
+        )
+
+
+def unit_sums(counts: Counts, geometry: Geometry) -> list[Doubles]:
+    """Sum cleaned maps (N, R, C) over the rows of each unit: (N, columns) each, as if no row were ragged."""
+    mask = geometry.mask()
+    found = []
+    for unit in geometry.units:
+        rows = slice(unit.start, unit.stop)
+        columns = max(geometry.widths[rows])
+        cells = mask[rows, :columns].sum(0)
+        sums = counts[:, rows, :columns].sum(1, dtype=np.float64)
+        found.append(sums * (len(mask[rows]) / np.maximum(cells, 1)))
+    return found
+
+
+def wide_evidence(
+    sums: Sequence[Doubles],
+    geometry: Geometry,
+    usual: UnitProfiles,
+    known: Overdispersed | None = None,
+) -> tuple[list[ClassEvidence], Overdispersed]:
+    """Look for losses and excesses along the units of maps, given their `sums`.
+
+    `known`: what the element's earlier maps said of the noise. Gives the classes "wide" and "wide hot" (runs
+    in one unit, or in all of one view), "bump" (smooth losses in a unit), "bump all" and "bump all hot" (in
+    all units), and the overdispersion by these maps alone.
+    """
+    long = [k for k, s in enumerate(sums) if s.shape[1] >= _LEAST_CELLS]
+    if not long:
+        return [], Overdispersed(np.ones(len(geometry.units)), np.zeros(len(geometry.units)))
+    levels = [np.median(s / np.array(p), axis=1) for s, p in zip(sums, usual.profiles, strict=True)]
+    noise = _overdispersion([(sums[k], levels[k], usual, k) for k in long])
+    worth = noise.worth + _DISPERSION_WORTH
+    value = noise.value * noise.worth + DISPERSION * _DISPERSION_WORTH
+    if known is not None:
+        worth, value = worth + known.worth, value + known.value * known.worth
+    dispersion = np.clip(value / worth, _CALMEST, _WILDEST)
+    filtered = {k: _filtered(sums[k], levels[k], dispersion, usual, k) for k in long}
+    return _classes(filtered, geometry), noise
+
+
+def _overdispersion(units: list[tuple[Doubles, Doubles, UnitProfiles, int]]) -> Overdispersed:
+    """Measure it by the middle half of the residuals: a fault in the outer ones does not count."""
+    total, worth = np.zeros(len(units[0][0])), np.zeros(len(units[0][0]))
+    for sums, level, usual, k in units:
+        found = _filter(usual.profiles[k], usual.spreads[k], 0.0)(sums, level, np.full(len(sums), DISPERSION))
+        low, high = np.quantile(found.residual, (0.25, 0.75), axis=1)
+        value = ((high - low) / _IQR_TO_SIGMA) ** 2 * found.residual.shape[1] / found.freedom
+        total += value * found.freedom
+        worth += found.freedom
+    # The quartiles tell as much as a third of the cells would.
+    return Overdispersed(total / worth, worth / 3)
+
+
+def _filtered(sums: Doubles, level: Doubles, dispersion: Doubles, usual: UnitProfiles, k: int) -> Filtered:
+    """Filter each map with the correlation that goes with its dispersion."""
+    parts: list[tuple[NDArray[np.int64], Filtered]] = []
+    below = 0.0
+    for most, correlation in _CORRELATIONS:
+        some = np.flatnonzero((dispersion >= below) & (dispersion < most))
+        below = most
+        if len(some):
+            run = _filter(usual.profiles[k], usual.spreads[k], correlation)
+            parts.append((some, run(sums[some], level[some], dispersion[some])))
+    if len(parts) == 1:
+        return parts[0][1]
+    order = np.argsort(np.concatenate([some for some, _ in parts]), kind="stable")
+    pull, worth, residual, freedom = (
+        np.concatenate([getattr(f, name) for _, f in parts])[order]
+        for name in ("pull", "worth", "residual", "freedom")
+    )
+    return Filtered(pull, worth, residual, freedom)
+
+
+def _classes(filtered: dict[int, Filtered], geometry: Geometry) -> list[ClassEvidence]:
+    """Take the likeliest template of each class."""
+    units = {k: _templates(f.residual.shape[1]) for k, f in filtered.items()}
+    runs = {k: len(t.runs) for k, t in units.items()}
+    places: list[tuple[tuple[int, ...], Doubles, Doubles, int]] = []  # units, pull, worth, first template
+    groups = [(k,) for k in filtered]
+    for view in dict.fromkeys(u.view for u in geometry.units):
+        alike = tuple(k for k in filtered if geometry.units[k].view == view)
+        if view and len(alike) > 1 and len({units[k].shapes.shape for k in alike}) == 1:
+            groups.append(alike)
+    for group in groups:
+        pull, worth = (sum(getattr(filtered[k], name) for k in group) for name in ("pull", "worth"))
+        places.append((group, pull[:, : runs[group[0]]], worth[:, : runs[group[0]]], 0))
+    dips = [((k,), f.pull[:, runs[k] :], f.worth[:, runs[k] :], runs[k]) for k, f in filtered.items()]
+    found = [_best("wide", places, units, geometry, lost=True), _best("wide hot", places, units, geometry)]
+    found.append(_best("bump", dips, units, geometry, lost=True))
+    if len(dips) > 1:
+        pull, worth = (sum(d[i] for d in dips) for i in (1, 2))
+        every = [(tuple(filtered), pull, worth, -1)]
+        found += [
+            _best("bump all", every, units, geometry, lost=True),
+            _best("bump all hot", every, units, geometry),
+        ]
+    return found
+
+
+def _best(
+    name: str,
+    places: Sequence[tuple[tuple[int, ...], Doubles, Doubles, int]],
+    units: dict[int, _Templates],
+    geometry: Geometry,
+    *,
+    lost: bool = False,
+) -> ClassEvidence:
+    nats = np.concatenate(
+        [np.where((p < 0) == lost, p**2 / (2 * w), 0.0) for _, p, w, _ in places], axis=1
+    ) - np.log(sum(p.shape[1] for _, p, _, _ in places))
+    best = nats.argmax(1)
+    starts = np.concatenate([[0], np.cumsum([p.shape[1] for _, p, _, _ in places])])
+
+    def cells(i: int) -> Cells:
+        which = int(np.searchsorted(starts, best[i], side="right")) - 1
+        group, _, _, first = places[which]
+        k = int(best[i] - starts[which])
+        found = np.zeros(geometry.shape, dtype=np.bool_)
+        for unit in group:
+            rows = geometry.units[unit]
+            template = k + (len(units[unit].runs) if first < 0 else first)
+            inside = units[unit].inside(template)
+            found[rows.start : rows.stop, : len(inside)] = inside
+        return found & geometry.mask()
+
+    return ClassEvidence(name, nats[np.arange(len(nats)), best], np.full(len(nats), lost), cells)
+
+
+def ratio_evidence(
+    sums: Sequence[Doubles], geometry: Geometry, usual: UnitProfiles, dispersion: Doubles
+) -> list[ClassEvidence]:
+    """Compare each unit of maps with the other units of its element: the class "ratio" and "ratio hot"."""
+    if len(sums) < 2:
+        return []
+    totals = np.stack([np.maximum(s.sum(1), 0.5) for s in sums], axis=1)
+    means = totals / np.array([s.shape[1] for s in sums])
+    pulls = []
+    for k in range(len(sums)):
+        others = [j for j in range(len(sums)) if j != k]
+        log = np.log(means[:, k] / means[:, others].mean(1)) - usual.ratios[k]
+        noise = dispersion * (1 / totals[:, k] + 1 / totals[:, others].sum(1))
+        pulls.append(log / np.sqrt(noise + usual.ratio_spread**2))
+    pull = np.stack(pulls, axis=1)
+    found = []
+    for name, lost in (("ratio", True), ("ratio hot", False)):
+        nats = np.where((pull < 0) == lost, pull**2 / 2, 0.0) - np.log(len(sums))
+        best = nats.argmax(1)
+
+        def cells(i: int, best: NDArray[np.int64] = best) -> Cells:
+            inside = np.zeros(geometry.shape, dtype=np.bool_)
+            unit = geometry.units[int(best[i])]
+            inside[unit.start : unit.stop] = True
+            return inside & geometry.mask()
+
+        found.append(ClassEvidence(name, nats[np.arange(len(nats)), best], np.full(len(nats), lost), cells))
+    return found

@@ -2,15 +2,22 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from fnmatch import fnmatchcase
-from functools import cache
+from functools import cache, lru_cache
 from importlib import resources
 from pathlib import Path
 
 from anomalyd.detectors.maps.geometries.file import ElementType, read_file, read_type
-from anomalyd.detectors.maps.geometry import Geometry
+from anomalyd.detectors.maps.geometry import Geometry, Unit
 from anomalyd.errors import ConfigError
+
+_SIGNED_ZERO = re.compile(r"(?<=/W)[+-](0)(?=/)")  # the wheel in the middle has no side
+
+_WIRES = range(47, 97)
+_LAYERS = {12: tuple(range(1, 13)), 8: (1, 2, 3, 4, 9, 10, 11, 12)}
+"""How many wires a drift-tube layer may have, and how its layers are numbered, by how many there are."""
 
 SHIPPED = ("dt", "ecal-barrel", "ecal-endcap", "hcal")
 
@@ -52,6 +59,51 @@ def geometry_of(entity: str, added: Iterable[Geometry] = ()) -> Geometry | None:
         if fnmatchcase(entity, geometry.entity):
             return geometry
     known = _by_entity()
+    entity = _SIGNED_ZERO.sub(r"\1", entity)
     if entity in known:
         return known[entity]
     return next((g for name, g in known.items() if "*" in name and fnmatchcase(entity, name)), None)
+
+
+def geometry_like(
+    entity: str, widths: tuple[int, ...], columns: int, added: Iterable[Geometry] = ()
+) -> Geometry:
+    """Give the geometry of an element by its name, else by the shapes of CMS, else of a plain histogram.
+
+    `widths` (R,): where the last cell of each row was seen; `columns`: of the map's array.
+    """
+    shape = len(widths), columns
+    known = geometry_of(entity, added)
+    if known is not None and known.shape == shape:
+        return known
+    return _by_shape(shape, widths)
+
+
+@lru_cache(maxsize=256)
+def _by_shape(shape: tuple[int, int], widths: tuple[int, ...]) -> Geometry:
+    rows, columns = shape
+    for name in ("ecal-barrel", "hcal"):
+        first = shipped(name).elements[0]
+        if first.shape == shape:
+            return first
+    if rows in _LAYERS and columns in _WIRES:
+        # A row that was never seen is as long as the longest.
+        whole = tuple(w or columns for w in widths)
+        whole = whole if max(whole) == columns else (*whole[:-1], columns)
+        views = ("phi", "theta", "phi") if rows == 12 else ("phi", "phi")
+        units = tuple(Unit(f"SL{k + 1}", v, 4 * k, 4 * k + 4) for k, v in enumerate(views))
+        return Geometry("*", "layer", "wire", whole, _LAYERS[rows], units, weak=(9,))
+    return Geometry.of("*", shape)
+
+
+_WHEEL = re.compile(r"^DT/W[+-]?(\d)/(MB\d)/S\d+$")
+
+
+@lru_cache(maxsize=100_000)
+def kin_of(entity: str) -> str:
+    """Name the elements that should count alike: of one station and one distance from the middle, else those
+    whose names differ by numbers only."""
+    chamber = _WHEEL.match(entity)
+    if chamber:
+        return f"DT/W{chamber[1]}/{chamber[2]}"
+    return re.sub(r"[+-]?\d+", "#", entity)

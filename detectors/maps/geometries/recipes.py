@@ -13,7 +13,9 @@ class Normal:
     `counts`: usual mean counts of a cell; `luminosity_spread`: relative scatter from map to map; `dead`:
     share of isolated dead cells, which are no fault; `slope`, `curvature`, `waves`: relative size of parts
     of the shape along the rows (mean and spread, spread, spread); `rows`, `cells`, `segments`: spread of
-    whole rows, of single cells, of segments.
+    whole rows, of single cells, of segments. `tracks`: least and largest variance over the mean of the sum of
+    four sister rows (a track crosses all of them); `clusters`: of single cells (read out together); each
+    element draws its own.
     """
 
     counts: float
@@ -25,6 +27,8 @@ class Normal:
     rows: float = 0.0
     cells: float = 0.0
     segments: float = 0.0
+    tracks: tuple[float, float] = (1.0, 1.0)
+    clusters: tuple[float, float] = (1.0, 1.0)
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,7 +8,7 @@ from itertools import product
 
 import numpy as np
 
-from anomalyd.detectors.maps.geometries.known import geometry_of, shipped
+from anomalyd.detectors.maps.geometries.known import geometry_like
 from anomalyd.detectors.maps.geometry import Geometry, Search, Segment
 from anomalyd.detectors.maps.likelihood.places import Counts, Places, Runs, Units, compile_places
 
@@ -17,10 +17,6 @@ _LOST = 0.85
 """Of the broken places that are larger than a few cells, how many count too little: noise is narrow."""
 
 _BENIGN_WIRES = 0.005  # share of the wires of a drift-tube chamber that are dead without a fault
-
-_LAYERS = {12: tuple(range(1, 13)), 8: (1, 2, 3, 4, 9, 10, 11, 12)}
-_NARROWEST, _WIDEST = 47, 96
-"""Layers of a drift-tube chamber, by how many there are, and how many wires a layer may have."""
 
 _WEAK = 1.2  # nats: how much more likely a known weak layer breaks
 
@@ -32,18 +28,8 @@ def layout_of(entity: str, shape: tuple[int, int], added: tuple[Geometry, ...] =
 
     `added`: geometries of a user's own.
     """
-    known = geometry_of(entity, added)
-    if known is not None and known.shape == shape:
-        return places_of(known)
-    if shape == (34, 72):
-        return places_of(shipped("ecal-barrel").elements[0])
-    if shape == (64, 72):
-        return places_of(shipped("hcal").elements[0])
     rows, columns = shape
-    if rows in _LAYERS and _NARROWEST <= columns <= _WIDEST:
-        superlayers = tuple((first, first + 4) for first in range(0, rows, 4))
-        return chamber_layout((columns,) * rows, _LAYERS[rows], superlayers)
-    return plain_layout(shape)
+    return places_of(geometry_like(entity, (columns,) * rows, columns, added))
 
 
 def places_of(geometry: Geometry) -> Places:
@@ -87,22 +73,22 @@ def chamber_layout(
     both = (*range(*superlayers[0]), *range(*superlayers[-1]))
     # The nats were chosen on simulated faults: a class of few places drowns weak evidence of the others.
     classes: list[Runs | Units] = [
-        Runs("cell", layers, (1,), nats=-1),
-        Runs("short run", layers, (2, 3, 4, 5), nats=1),
-        Runs("long run", layers, _WIRES[5:], lost=_LOST),
-        Runs("long run", layers, _WIRES[5:], sisters, lost=_LOST),
-        Runs("layer", layers, (0,), lost=_LOST),
-        Runs("layer", layers, (0,), sisters, lost=_LOST),
-        Runs("block", blocks, (*_WIRES, 0), nats=0.5, lost=_LOST),
-        Runs("superlayer", superlayer, (*_WIRES, 0), nats=1, lost=_LOST),
-        Runs("both phi superlayers", (both,), (*_WIRES, 0), nats=-1, lost=_LOST),
+        Runs("cell", layers, (1,), nats=-1, gain=0),
+        Runs("short run", layers, (2, 3, 4, 5), nats=1, gain=0),
+        Runs("long run", layers, _WIRES[5:], lost=_LOST, gain=0),
+        Runs("long run", layers, _WIRES[5:], sisters, lost=_LOST, gain=0),
+        Runs("layer", layers, (0,), lost=_LOST, gain=0),
+        Runs("layer", layers, (0,), sisters, lost=_LOST, gain=0),
+        Runs("block", blocks, (*_WIRES, 0), nats=0.5, lost=_LOST, gain=0.8),
+        Runs("superlayer", superlayer, (*_WIRES, 0), nats=1, lost=_LOST, gain=1.6),
+        Runs("both phi superlayers", (both,), (*_WIRES, 0), nats=-1, lost=_LOST, gain=2.4),
         _everywhere(widths, columns),
     ]
     for number in weak:
         if number in numbers:
             r = numbers.index(number)
             classes += [
-                Runs(f"layer {number}", (layers[r],), (0,), against, nats=_WEAK, lost=_LOST)
+                Runs(f"layer {number}", (layers[r],), (0,), against, nats=_WEAK, lost=_LOST, gain=0)
                 for against in (None, (sisters[r],))
             ]
     return compile_places((rows, columns), classes, tall=False, benign=_BENIGN_WIRES)
@@ -122,7 +108,7 @@ def _everywhere(widths: tuple[int, ...], columns: int) -> Units:
             shares[row, :width] = np.where(away < 1, np.cos(away * np.pi / 2) ** 2, 0)
         found.append(shares)
         names.append(f"{length}/{_POSITIONS} about {centre}/{_POSITIONS} of all layers")
-    return Units("all layers", tuple(names), np.stack(found), nats=1.5, lost=_LOST)
+    return Units("all layers", tuple(names), np.stack(found), nats=1.5, lost=_LOST, gain=2)
 
 
 @lru_cache(maxsize=64)

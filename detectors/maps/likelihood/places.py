@@ -20,7 +20,8 @@ class Runs:
     `widths`: how many columns, 0 for the whole row. `against`: for each row group the rows that its places
     are compared with, column by column (sister layers); None: all the rest of the map. `nats`: how much more
     likely such a place is to break than one of another class (logarithm of the odds). `lost`: probability
-    that a broken one counts too little, not too much.
+    that a broken one counts too little, not too much. `gain`: how the noise of its places goes with that of
+    the element, where training cannot tell.
     """
 
     name: str
@@ -29,6 +30,7 @@ class Runs:
     against: tuple[tuple[int, ...], ...] | None = None
     nats: float = 0.0
     lost: float = 0.5
+    gain: float = 1.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +48,7 @@ class Units:
     against: Cells | None = None
     nats: float = 0.0
     lost: float = 0.5
+    gain: float = 1.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,7 +88,7 @@ class Places:
     `groups` (G, R): which rows each row group sums. `wrap`: the last column lies beside the first. `benign`:
     probability that a cell is dead without that being a fault; 0 where every dead cell is one. `tall`: cells
     above and below one another are neighbours, too. `names` (K,): the class of each kind of place; the same
-    class twice where its places are compared in two ways. `lost` (K,): as of the classes.
+    class twice where its places are compared in two ways. `lost`, `gains` (K,): as of the classes.
     """
 
     shape: tuple[int, int]
@@ -94,6 +97,7 @@ class Places:
     listed: tuple[Listed, ...]
     names: tuple[str, ...]
     lost: tuple[float, ...]
+    gains: tuple[float, ...]
     wrap: bool
     tall: bool
     benign: float
@@ -191,6 +195,7 @@ def compile_places(
         tuple(listed),
         tuple(c.name for c in classes),
         tuple(c.lost for c in classes),
+        tuple(c.gain for c in classes),
         wrap,
         tall,
         benign,

@@ -119,11 +119,11 @@ class Sums:
 
 def comparisons(
     counts: Counts, reference: Counts, places: Places, profile: Profile | None = None
-) -> Iterator[Compared]:
-    """Give all the places of maps (N, R, C), family by family, as the scan sees them."""
-    for _, seen, known, usual, _ in laid_out(counts, reference, places, profile):
+) -> Iterator[tuple[slice, Compared]]:
+    """Give all the places of maps (N, R, C), family by family, as the scan sees them, and of which maps."""
+    for part, seen, known, usual, _ in laid_out(counts, reference, places, profile):
         for sums in summed_up(seen, known, places, usual):
-            yield sums.compared() if isinstance(sums, Sums) else sums
+            yield part, sums.compared() if isinstance(sums, Sums) else sums
 
 
 def laid_out(

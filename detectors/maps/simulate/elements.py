@@ -14,6 +14,7 @@ from anomalyd.detectors.maps.geometries.recipes import FaultRecipe
 from anomalyd.detectors.maps.geometry import Geometry
 from anomalyd.detectors.maps.simulate.limit import FaultPlaces, places_of_fault
 from anomalyd.detectors.maps.simulate.shapes import drifting
+from anomalyd.detectors.maps.simulate.noise import POISSON, Noise, draw_counts
 from anomalyd.detectors.maps.simulate.simulation import LUMISECTION_S, ElementSimulator
 
 Maps = NDArray[np.float32]
@@ -29,12 +30,16 @@ _HELD_OUT = 1_000_000  # seeds of the elements that are measured on: far from th
 
 @dataclass(frozen=True, slots=True)
 class Elements:
-    """Elements of one geometry: `shapes` (N, R, C), mean 1, 0 where dead, stray by `drift` per map."""
+    """Elements of one geometry: `shapes` (N, R, C), mean 1, 0 where dead, stray by `drift` per map.
+
+    `noise`: how wide the counts of each scatter; none: as Poisson's.
+    """
 
     geometry: Geometry
     shapes: Means
     luminosity_spread: float
     drift: float
+    noise: tuple[Noise, ...] = ()
 
     def expected(self, mean_counts: float | NDArray[np.float64], rng: np.random.Generator) -> Means:
         """Draw luminosity and drift of one map of each: its mean counts (N, R, C)."""
@@ -47,7 +52,12 @@ class Elements:
 
     def drawn(self, expected: Means, rng: np.random.Generator) -> Maps:
         """Draw counts (N, R, C), NaN where there is no cell."""
-        counts = rng.poisson(expected).astype(np.float32)
+        counts = np.empty(expected.shape, dtype=np.float32)
+        alike: dict[Noise, list[int]] = {}
+        for k in range(len(expected)):
+            alike.setdefault(self.noise[k] if self.noise else POISSON, []).append(k)
+        for noise, some in alike.items():
+            counts[some] = draw_counts(expected[some], self.geometry, noise, rng)
         counts[:, ~self.geometry.mask()] = np.nan
         return counts
 
@@ -76,20 +86,22 @@ def elements_of(
     drift: float = 0.0,
     held_out: bool = True,
     like: Geometry | None = None,
+    noise: Noise | None = None,
 ) -> Elements:
     """Draw `n` elements like the type's first, or `like` another of its elements.
 
-    Those for measuring have other seeds than those for training.
+    Those for measuring have other seeds than those for training. `noise`: of all; None: each draws its own.
     """
     first = like or element_type.elements[0]
     geometry = replace(first, entity=first.entity.rstrip("*"))
     base = seed * 10_000 + (_HELD_OUT if held_out else 0)
-    shapes = []
+    shapes, noises = [], []
     for k in range(n):
         simulator = ElementSimulator(geometry, base + k, 1.0, normal=element_type.normal)
         shapes.append(np.where(simulator.dead, 0.0, simulator.profile))
+        noises.append(noise or simulator.noise)
     spread = element_type.normal.luminosity_spread
-    return Elements(pattern(first), np.stack(shapes), spread, drift)
+    return Elements(pattern(first), np.stack(shapes), spread, drift, tuple(noises))
 
 
 def training_set(

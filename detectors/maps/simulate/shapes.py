@@ -18,22 +18,25 @@ def layered_shape(
     rng: np.random.Generator,
     levels: Sequence[float] = (),
     slopes: Sequence[tuple[float, float]] = (),
+    edges: Sequence[float] = (),
 ) -> Shape:
     """Draw the shape (R, C) of an element whose units hold rows that see the same particles.
 
     `levels`: mean of each unit; `slopes`: mean and spread of each unit's slope along its rows. All rows of a
-    unit have one smooth shape, and a few percent between them; the outermost cells count less.
+    unit have one smooth shape, and a few percent between them; the outermost cells count less, by the share
+    `edges` of each unit (a quarter).
     """
     shape = np.zeros(geometry.shape)
     for k, unit in enumerate(geometry.units):
         bend = rng.normal(0, [0.06, 0.03, 0.015])
         slope = rng.normal(*(slopes[k] if slopes else (0.0, 0.04)))
+        depth = edges[k] if edges else 0.25
         level = (levels[k] if levels else 1.0) * rng.normal(1, 0.03)
         for row in range(unit.start, unit.stop):
             width = geometry.widths[row]
             x = (np.arange(width) + 0.5) / width
             waves = sum(b * np.cos((i + 1) * np.pi * x) for i, b in enumerate(bend))
-            edge = 1 - 0.25 * np.exp(-np.minimum(x, 1 - x) * width / 1.5)
+            edge = 1 - depth * np.exp(-np.minimum(x, 1 - x) * width / 1.5)
             shape[row, :width] = level * rng.normal(1, 0.02) * (1 + slope * (2 * x - 1) + waves) * edge
     return np.clip(shape, 0, None)
 

@@ -14,6 +14,7 @@ from anomalyd.detectors.maps.geometries.known import geometry_of
 from anomalyd.detectors.maps.geometries.recipes import Normal
 from anomalyd.detectors.maps.geometry import Geometry
 from anomalyd.detectors.maps.simulate.faults import Fault
+from anomalyd.detectors.maps.simulate.noise import Noise, draw_counts
 from anomalyd.detectors.maps.simulate.placed_fault import PlacedFault
 from anomalyd.detectors.maps.simulate.shapes import drifting, grid_shape, layered_shape
 
@@ -24,7 +25,7 @@ FILL_LUMISECTIONS = 1500
 """Lumisections of a fill: about ten hours."""
 
 _DECAY = 0.7  # luminosity falls by half over a fill, as the beams are used up
-_PROFILE, _DEAD, _LUMINOSITY, _MAP, _FAULT, _DRIFT = range(6)  # independent random streams of one seed
+_PROFILE, _DEAD, _LUMINOSITY, _MAP, _FAULT, _DRIFT, _NOISE = range(7)  # independent random streams of one seed
 
 _USUAL = Normal(counts=15.0)
 
@@ -104,7 +105,10 @@ class ElementSimulator:
                 (0.15 * int(wheel[1:]), 0.05) if u.view == "theta" else (0.0, 0.04)
                 for u in self.chamber.units
             ]
-            shape = layered_shape(self.chamber, rng, levels, slopes)
+            # Real theta wires at the ends of the outermost wheels count half of the middle.
+            outer = 0.45 if abs(int(wheel[1:])) == 2 else 0.25
+            edges = [outer if u.view == "theta" else 0.25 for u in self.chamber.units]
+            shape = layered_shape(self.chamber, rng, levels, slopes, edges)
             relative = self._station.counts_spread / self._station.counts_mean
             sigma = np.sqrt(np.log(1 + relative**2))
             counts = self._station.counts_mean * float(rng.lognormal(-(sigma**2) / 2, sigma))
@@ -135,6 +139,12 @@ class ElementSimulator:
                 break
         return dead
 
+    @cached_property
+    def noise(self) -> Noise:
+        """How wide this element's counts scatter."""
+        rng = self._rng(_NOISE)
+        return Noise(float(rng.uniform(*self.normal.tracks)), float(rng.uniform(*self.normal.clusters)))
+
     def expected(self, lumisection: int) -> NDArray[np.float64]:
         """Give the mean hits (R, C) of each wire in a lumisection without a fault."""
         mean: NDArray[np.float64] = np.where(self.dead, 0.0, self.profile) * self.luminosity(lumisection)
@@ -159,7 +169,7 @@ class ElementSimulator:
     def map(self, lumisection: int, fault: Fault | PlacedFault | None = None) -> NDArray[np.float32]:
         """Draw a map: counts (R, C), NaN behind the ends of ragged rows."""
         expected = self.expected(lumisection)
-        counts = self._rng(_MAP, lumisection).poisson(expected)
+        counts = draw_counts(expected, self.chamber, self.noise, self._rng(_MAP, lumisection))
         if fault is not None:
             counts = fault.apply(counts, expected, self.chamber, self._rng(_FAULT, lumisection))
         return np.where(self.chamber.mask(), counts, np.nan).astype(np.float32)

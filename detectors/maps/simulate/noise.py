@@ -33,8 +33,11 @@ class Noise:
     cells: float = 1.0
 
 
+POISSON = Noise()
+
+
 def draw_counts(mean: Means, geometry: Geometry, noise: Noise, rng: np.random.Generator) -> NDArray[np.int64]:
-    """Draw counts (R, C) about their mean (R, C)."""
+    """Draw counts (..., R, C) about their mean (..., R, C)."""
     if noise.cells > 1:
         # A gamma-Poisson mixture: the variance is `cells` times the mean.
         mean = rng.gamma(np.maximum(mean, 1e-12) / (noise.cells - 1), noise.cells - 1)
@@ -55,24 +58,25 @@ def _with_tracks(
     counts = rng.poisson(mean * (1 - share))
     views: dict[str, list[int]] = {}
     for k, unit in enumerate(geometry.units):
-        views.setdefault(unit.view, []).append(k)
-    for view, units in views.items():
-        through = _THROUGH * share if view and len(units) > 1 else 0.0
+        views.setdefault(unit.view or unit.name, []).append(k)
+    for units in views.values():
+        through = _THROUGH * share if len(units) > 1 else 0.0
         rows = [r for k in units for r in range(geometry.units[k].start, geometry.units[k].stop)]
-        top = mean[rows].max(0)
-        counts[rows] += _crossing(rng.poisson(top * through), mean[rows], top, rng)
+        top = mean[..., rows, :].max(-2)
+        crossed = rng.poisson(top * through)
+        for row in rows:
+            counts[..., row, :] += _crossing(crossed, mean[..., row, :], top, rng)
         # Tracks through all units are straight; the others make up the rest of the variance.
         slanted = float(np.clip((3 - (variance - 1 - 3 * through) / (share - through)) / 2, 0, 1))
         for k in units:
-            own = slice(geometry.units[k].start, geometry.units[k].stop)
-            highest = mean[own].max(0)
+            own = range(geometry.units[k].start, geometry.units[k].stop)
+            highest = mean[..., own.start : own.stop, :].max(-2)
             for step, part in ((0, 1 - slanted), (1, slanted / 2), (-1, slanted / 2)):
                 tracks = rng.poisson(highest * (share - through) * part)
-                for row in range(own.start, own.stop):
+                for row in own:
                     moved = step * ((row - own.start) // 2)
-                    counts[row] += _crossing(
-                        np.roll(tracks, moved), mean[row], np.roll(highest, moved), rng
-                    )
+                    turned = (np.roll(x, moved, axis=-1) for x in (tracks, highest))
+                    counts[..., row, :] += _crossing(next(turned), mean[..., row, :], next(turned), rng)
     return counts
 
 
@@ -81,4 +85,4 @@ def _crossing(
 ) -> NDArray[np.int64]:
     """Let each track be seen by a cell with the probability that keeps the cell's mean."""
     seen = np.divide(mean, top, out=np.zeros_like(mean), where=top > 0)
-    return rng.binomial(np.broadcast_to(tracks, mean.shape), np.minimum(seen, 1))
+    return rng.binomial(tracks, np.minimum(seen, 1))

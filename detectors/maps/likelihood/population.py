@@ -1,26 +1,39 @@
-"""What an element's map looks like before it has a history: what others of its shape look like."""
+"""What elements of one shape look like and how far they move, whatever element it is."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
+import msgspec
 import numpy as np
 import torch
+from numpy.polynomial import legendre
 from numpy.typing import NDArray
 from torch import Tensor
 
 from anomalyd.detectors.detector import TrainingSet
+from anomalyd.detectors.maps.geometries.known import geometry_like
 from anomalyd.detectors.maps.geometry import Geometry
-from anomalyd.detectors.maps.likelihood.layouts import layout_of
-from anomalyd.detectors.maps.likelihood.overdispersion import FAR_OUT, measure_spread
+from anomalyd.detectors.maps.likelihood.layouts import places_of
+from anomalyd.detectors.maps.likelihood.overdispersion import (
+    FAR_OUT,
+    measure_gain,
+    measure_noise,
+    measure_spread,
+)
 from anomalyd.detectors.maps.likelihood.places import Counts, Places
+from anomalyd.detectors.maps.neighbours.cleaning import clean
+from anomalyd.detectors.maps.neighbours.evidence import Price, price_of
+from anomalyd.detectors.maps.neighbours.local import local_evidence
+from anomalyd.detectors.maps.neighbours.matched_filter import ORDERS
+from anomalyd.detectors.maps.neighbours.wide import UnitProfiles, unit_ratios, unit_sums
 from anomalyd.errors import ModelDamaged
 
 Shape = tuple[int, int]
 
-_STRANGER_SPREAD = 0.25
+STRANGER_SPREAD = 0.25
 """How far an element strays from a profile that was never measured on its like: a cautious guess."""
 
 _LEAST_SPREAD = 0.003  # nothing was ever measured to move less
@@ -30,6 +43,18 @@ _BLOCK = 20.0
 
 _MOST_MAPS = 400  # maps of a shape on which the spreads are measured
 
+_RATIO_SPREAD, _STRANGE_RATIO = 0.015, 0.15
+"""How far the ratio of units differs between healthy elements: at least, and where nothing is known."""
+
+_MAD_TO_SIGMA = 1.4826
+
+_USUAL_MAPS = 100.0
+"""Maps that the usual prices are worth beside those that were measured."""
+
+_USUAL_PRICE = Price(0.0, 1.2)
+
+_CALM = 1.0
+
 
 @dataclass(frozen=True, slots=True)
 class Population:
@@ -37,12 +62,28 @@ class Population:
 
     `profile` (R, C): their mean rates, in counts that they are worth where a single cell is looked at.
     `stray` (K,): relative spread of the elements about it for each kind of place; `drift` (K,): spread of an
-    element's maps about its own history.
+    element's maps about its own history; `gain` (K,): how the noise of a kind goes with the element's;
+    `dispersion`: the usual noise of an element. `units`: what the sums along the units look like, of rows with
+    sisters; `prices`: what normal maps reach in each class of local evidence. `known`: whether it was trained.
     """
 
     profile: Counts
     stray: NDArray[np.float32]
     drift: NDArray[np.float32]
+    gain: NDArray[np.float32]
+    dispersion: float
+    units: UnitProfiles | None
+    prices: Mapping[str, Price]
+    known: bool = True
+
+
+class _Written(msgspec.Struct, forbid_unknown_fields=True):
+    """What stands of a population in a model's configuration."""
+
+    shape: tuple[int, int]
+    dispersion: float
+    units: UnitProfiles | None
+    prices: dict[str, Price]
 
 
 def learn_populations(training: TrainingSet) -> dict[Shape, Population]:
@@ -54,49 +95,131 @@ def learn_populations(training: TrainingSet) -> dict[Shape, Population]:
     return {shape: _learn(training, names, shape) for shape, names in by_shape.items()}
 
 
-def stranger(entity: str, shape: Shape, geometries: tuple[Geometry, ...] = ()) -> Population:
+def stranger(geometry: Geometry) -> Population:
     """Give the population of a shape that nothing is known of: flat, and not worth much."""
-    kinds = len(layout_of(entity, shape, geometries).names)
+    places = places_of(geometry)
+    kinds = len(places.names)
     return Population(
-        np.full(shape, _worth(_STRANGER_SPREAD), dtype=np.float32),
-        np.full(kinds, _STRANGER_SPREAD, dtype=np.float32),
+        np.full(geometry.shape, _worth(STRANGER_SPREAD), dtype=np.float32),
+        np.full(kinds, STRANGER_SPREAD, dtype=np.float32),
         np.full(kinds, _LEAST_SPREAD, dtype=np.float32),
+        np.array(places.gains, dtype=np.float32),
+        _CALM,
+        UnitProfiles.flat(geometry, _STRANGE_RATIO) if geometry.units else None,
+        {},
+        known=False,
     )
 
 
+def widths_of(maps: Counts) -> tuple[int, ...]:
+    """Say behind which column the last cell of each row (R,) was ever seen in maps (T, R, C)."""
+    seen = np.isfinite(maps).any(0)
+    ends = np.where(seen.any(1), seen.shape[1] - seen[:, ::-1].argmax(1), 0)
+    return tuple(ends.tolist())
+
+
 def _learn(training: TrainingSet, names: list[str], shape: Shape) -> Population:
-    maps = [np.nan_to_num(training.series[n].values) for n in names]
+    raw = [training.series[n].values for n in names]
+    geometry = geometry_like(names[0], widths_of(raw[0]), shape[1], training.geometries)
+    places = places_of(geometry)
+    maps = [np.nan_to_num(m) for m in raw]
+    owner, counts = _some_maps(maps)
+    sums = np.stack([m.sum(0) for m in maps]).astype(np.float32)[owner] - counts
+    dispersion = _dispersion_of(counts, sums, owner, len(maps), geometry)
+    gain = measure_gain(counts, sums, places, dispersion[owner])
+    noise = (1 + gain * np.maximum(dispersion[owner, None] - 1, 0)).astype(np.float32)
+    drift = np.maximum(measure_spread(counts, sums, places, noise=noise), _LEAST_SPREAD)
     rates = np.stack([_rate(m) for m in maps])
-    places = layout_of(names[0], shape, training.geometries)
-    # The last map of each element against all its others: those are its history.
-    each = max(1, _MOST_MAPS // len(names))
-    tested = [(k, m[t]) for k, m in enumerate(maps) for t in range(max(0, len(m) - each), len(m))]
-    counts = np.stack([m for _, m in tested]).astype(np.float32)
-    sums = np.stack([m.sum(0) for m in maps]).astype(np.float32)
-    owner = np.array([k for k, _ in tested])
-    drift = measure_spread(counts, sums[owner] - counts, places)
+    stray = np.full(len(places.names), STRANGER_SPREAD, dtype=np.float32)
     if len(names) > 1:
         # Worth a million counts: only the stray is left of its error.
         others = (rates.sum(0) - rates)[owner] / (len(names) - 1) * 1e6
-        stray = measure_spread(counts, others.astype(np.float32), places, FAR_OUT)
-    else:
-        stray = np.full(len(places.names), _STRANGER_SPREAD, dtype=np.float32)
-    drift = np.maximum(drift, _LEAST_SPREAD)
+        stray = measure_spread(counts, others.astype(np.float32), places, FAR_OUT, noise)
     stray = np.maximum(_nested(stray, places), drift)
-    profile = rates.mean(0) * _worth(float(np.median(stray)))
-    return Population(profile.astype(np.float32), stray, drift.astype(np.float32))
+    found = Population(
+        profile=(rates.mean(0) * _worth(float(np.median(stray)))).astype(np.float32),
+        stray=stray,
+        drift=drift.astype(np.float32),
+        gain=gain,
+        dispersion=float(np.median(dispersion)),
+        units=_unit_profiles(raw, geometry) if geometry.units else None,
+        prices={},
+    )
+    return replace(found, prices=_prices(raw, owner, geometry, found))
 
 
-def restrayed(population: Population, pairs: list[tuple[Counts, Counts]], places: Places) -> Population:
-    """Measure the stray anew, about another expectation: `pairs` of maps (N, R, C) and what was expected."""
-    counts, expected = (np.concatenate(x) for x in zip(*pairs, strict=True))
-    some = slice(None, None, -(-len(counts) // _MOST_MAPS))
-    counts, expected = counts[some], expected[some]
-    certain = (expected * np.float32(1e4)).astype(np.float32)
-    stray = measure_spread(counts.astype(np.float32), certain, places, FAR_OUT)
-    stray = np.maximum(_nested(stray, places), population.drift)
-    profile = population.profile / population.profile.mean() * _worth(float(np.median(stray)))
-    return Population(profile.astype(np.float32), stray, population.drift)
+def _some_maps(maps: list[Counts]) -> tuple[NDArray[np.int64], Counts]:
+    """Take the last maps of each element: (N,) whose they are, (N, R, C)."""
+    each = max(1, _MOST_MAPS // len(maps))
+    taken = [m[-each:] for m in maps][:_MOST_MAPS]
+    owner = np.repeat(np.arange(len(taken)), [len(m) for m in taken])
+    return owner, np.concatenate(taken).astype(np.float32)
+
+
+def _dispersion_of(
+    counts: Counts, sums: Counts, owner: NDArray[np.int64], elements: int, geometry: Geometry
+) -> NDArray[np.float64]:
+    """Measure the noise of each element (E,), each map beside all others of it; 1 where it has no other."""
+    noise = measure_noise(counts, sums, geometry)
+    worth = np.bincount(owner, noise.worth, elements)
+    value = np.bincount(owner, noise.worth * noise.value, elements)
+    found: NDArray[np.float64] = np.divide(value, worth, out=np.ones(elements), where=worth > 0)
+    return np.maximum(found, 0.8)
+
+
+def _unit_profiles(maps: list[Counts], geometry: Geometry) -> UnitProfiles:
+    """Learn what the sums along each unit look like: mean, and how far elements differ from it."""
+    shapes: list[list[NDArray[np.float64]]] = [[] for _ in geometry.units]
+    means: list[NDArray[np.float64]] = []
+    for own in maps:
+        total = np.where(np.isfinite(own).any(0), np.nansum(own, axis=0), np.nan)[None].astype(np.float32)
+        sums = unit_sums(clean(total, geometry).counts, geometry)
+        if min(float(s.mean()) for s in sums) < 1:
+            continue  # as good as empty
+        means.append(np.array([float(s.mean()) for s in sums]))
+        for k, s in enumerate(sums):
+            shapes[k].append(s[0] / s.mean())
+    if len(means) < 2:
+        return UnitProfiles.flat(geometry, _STRANGE_RATIO)
+    ratios = unit_ratios(np.stack(means))
+    middle = np.median(ratios, axis=0)
+    spread = _MAD_TO_SIGMA * float(np.median(np.abs(ratios - middle)))
+    profiles, spreads = zip(*(_profile(np.stack(s)) for s in shapes), strict=True)
+    # Few elements tell the spread badly: it is widened by its own error.
+    wide = max(spread, _RATIO_SPREAD) * float(1 + 1 / np.sqrt(len(means)))
+    return UnitProfiles(profiles, spreads, tuple(middle.tolist()), wide)
+
+
+def _profile(shapes: NDArray[np.float64]) -> tuple[tuple[float, ...], tuple[float, ...]]:
+    """Give the median shape (C,) of elements (E, C), and the spread of each Legendre polynomial about it."""
+    middle = np.maximum(np.median(shapes, axis=0), 0.05)
+    middle /= middle.mean()
+    x = (np.arange(len(middle)) + 0.5) / len(middle) * 2 - 1
+    polynomials = legendre.legvander(x, ORDERS - 1)
+    parts, *_ = np.linalg.lstsq(polynomials, (shapes / middle).T, rcond=None)
+    parts[0] -= 1
+    spread = _MAD_TO_SIGMA * np.median(np.abs(parts), axis=1)
+    return tuple(np.round(middle, 4).tolist()), tuple(np.round(spread, 4).tolist())
+
+
+def _prices(
+    maps: list[Counts], owner: NDArray[np.int64], geometry: Geometry, population: Population
+) -> dict[str, Price]:
+    """Measure what normal maps reach in each class of local evidence, by themselves."""
+    counts = np.bincount(owner, minlength=len(maps))
+    some = np.concatenate([m[-n:] for m, n in zip(maps, counts, strict=False) if n]).astype(np.float32)
+    found = local_evidence(some, geometry, population.units, population.profile)
+    if found is None:
+        return {}
+    share = len(some) / (len(some) + _USUAL_MAPS)
+    prices = {}
+    for c in found.classes:
+        own = price_of(c.nats)
+        prices[c.name] = Price(
+            share * own.bulk + (1 - share) * _USUAL_PRICE.bulk,
+            share * own.slope + (1 - share) * _USUAL_PRICE.slope,
+        )
+    return prices
 
 
 def _nested(stray: NDArray[np.float32], places: Places) -> NDArray[np.float32]:
@@ -120,18 +243,33 @@ def _rate(maps: Counts) -> NDArray[np.float64]:
     return rate
 
 
+_ARRAYS = ("profile", "stray", "drift", "gain")
+
+
 def tensors_of(populations: Mapping[Shape, Population]) -> dict[str, Tensor]:
-    """Write populations as tensors."""
-    found: dict[str, Tensor] = {}
-    for (rows, columns), p in populations.items():
-        name = f"population.{rows}x{columns}"
-        for part, array in (("profile", p.profile), ("stray", p.stray), ("drift", p.drift)):
-            found[f"{name}.{part}"] = torch.from_numpy(array.astype(np.float32))
-    return found
+    """Write the arrays of populations as tensors."""
+    return {
+        f"population.{rows}x{columns}.{part}": torch.from_numpy(getattr(p, part).astype(np.float32))
+        for (rows, columns), p in populations.items()
+        for part in _ARRAYS
+    }
+
+
+def config_of(populations: Mapping[Shape, Population]) -> list[dict[str, Any]]:
+    """Write everything else of populations, for JSON."""
+    return [
+        {
+            "shape": list(shape),
+            "dispersion": p.dispersion,
+            "units": None if p.units is None else asdict(p.units),
+            "prices": {name: asdict(price) for name, price in p.prices.items()},
+        }
+        for shape, p in populations.items()
+    ]
 
 
 def populations_from(tensors: Mapping[str, Tensor], config: Mapping[str, Any]) -> dict[Shape, Population]:
-    """Read populations from tensors; `config["shapes"]` lists their shapes.
+    """Read populations from tensors and `config["populations"]`.
 
     Raises:
         ModelDamaged: they do not fit together.
@@ -139,14 +277,15 @@ def populations_from(tensors: Mapping[str, Tensor], config: Mapping[str, Any]) -
     """
     found: dict[Shape, Population] = {}
     try:
-        for rows, columns in config["shapes"]:
+        for written in msgspec.convert(config["populations"], list[_Written]):
+            rows, columns = written.shape
             name = f"population.{rows}x{columns}"
-            profile, stray, drift = (
-                tensors[f"{name}.{part}"].numpy() for part in ("profile", "stray", "drift")
-            )
-            if profile.shape != (rows, columns) or stray.shape != drift.shape:
+            profile, stray, drift, gain = (tensors[f"{name}.{part}"].numpy() for part in _ARRAYS)
+            if profile.shape != written.shape or not stray.shape == drift.shape == gain.shape:
                 raise ModelDamaged(f"{name}: a profile {profile.shape}; train again")
-            found[rows, columns] = Population(profile, stray, drift)
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
+            found[written.shape] = Population(
+                profile, stray, drift, gain, written.dispersion, written.units, written.prices
+            )
+    except (KeyError, TypeError, ValueError, AttributeError, msgspec.ValidationError) as error:
         raise ModelDamaged(f"populations: {error!r}; train again") from error
     return found

@@ -227,14 +227,10 @@ def ratio_evidence(
     if len(sums) < 2:
         return []
     totals = np.stack([np.maximum(s.sum(1), 0.5) for s in sums], axis=1)
-    means = totals / np.array([s.shape[1] for s in sums])
-    pulls = []
-    for k in range(len(sums)):
-        others = [j for j in range(len(sums)) if j != k]
-        log = np.log(means[:, k] / means[:, others].mean(1)) - usual.ratios[k]
-        noise = dispersion * (1 / totals[:, k] + 1 / totals[:, others].sum(1))
-        pulls.append(log / np.sqrt(noise + usual.ratio_spread**2))
-    pull = np.stack(pulls, axis=1)
+    logs = unit_ratios(totals / np.array([s.shape[1] for s in sums])) - np.array(usual.ratios)
+    rest = totals.sum(1, keepdims=True) - totals
+    noise = dispersion[:, None] * (1 / totals + 1 / rest)
+    pull = logs / np.sqrt(noise + usual.ratio_spread**2)
     found = []
     for name, lost in (("ratio", True), ("ratio hot", False)):
         nats = np.where((pull < 0) == lost, pull**2 / 2, 0.0) - np.log(len(sums))
@@ -248,3 +244,11 @@ def ratio_evidence(
 
         found.append(ClassEvidence(name, nats[np.arange(len(nats)), best], np.full(len(nats), lost), cells))
     return found
+
+
+def unit_ratios(means: Doubles) -> Doubles:
+    """Give the logarithm (N, U) of each unit's mean over the mean of the other units, of means (N, U)."""
+    if means.shape[1] < 2:
+        return np.zeros_like(means)
+    others = (means.sum(1, keepdims=True) - means) / (means.shape[1] - 1)
+    return np.asarray(np.log(np.maximum(means, 1e-6) / np.maximum(others, 1e-6)))

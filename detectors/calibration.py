@@ -41,6 +41,9 @@ _SHAPE_MEAN, _SHAPE_SPREAD = 0.1, 0.1
 likelihood as in Coles and Dixon, Extremes 2, 1999, with the Gaussian width chosen narrower)."""
 
 _ODDS_TAIL = 0.01
+_ODDS_SHARE = 0.1
+"""Largest share of the normal samples that log odds of 0 are exceeded by where a sample is judged by less than
+in the training (a first map): the threshold is never lower than this lets it be."""
 _ODDS_SCALE = 0.7
 """Scale of the tail of log odds: 1 is the bound; .6 to .7 was measured on simulated maps."""
 
@@ -156,7 +159,7 @@ def fit_log_odds(raw: NDArray[np.float64], false_alarm_rate: float) -> Calibrati
     bound = -math.log(false_alarm_rate)
     if float(np.mean(scores > bound)) < _MOSTLY:
         threshold = min(threshold, bound)
-    threshold = max(threshold, fitted.centre + 0.1)
+    threshold = max(threshold, fitted.centre + 0.1, bound + math.log(_ODDS_SHARE))
     return Calibration(
         false_alarm_rate, threshold, fitted.centre, len(scores), start, share, _ODDS_SCALE, 0.0
     )

@@ -10,6 +10,11 @@ from numpy.typing import NDArray
 from anomalyd.detectors.maps.likelihood.box_sums import sums_of
 from anomalyd.detectors.maps.likelihood.places import Cells, Counts, Places
 
+_DEAD_SHARE = 0.15
+"""Share of what it should count up to which a cell is as good as dead: a dead wire still counts some noise."""
+
+_HOT_SHARE, _HOT_PULL = 1.5, 5.0
+
 Floats = NDArray[np.float32]
 Doubles = NDArray[np.float64]
 
@@ -28,19 +33,34 @@ class Empties:
     flat: tuple[Floats, Floats]
 
 
-def isolated_zeros(counts: Counts, reference: Counts, ratio: Doubles, places: Places) -> Cells:
-    """Find the empty cells (N, R, C) that should count but stand alone: dead ones, which experts ignore."""
-    alone: Cells = (counts == 0) & (reference > 0)
-    empty = alone.copy()
-    alone &= reference * ratio.astype(np.float32)[:, None, None] > 2.5  # below, it is too common to be dead
-    alone[:, :, 1:] &= ~empty[:, :, :-1]
-    alone[:, :, :-1] &= ~empty[:, :, 1:]
+def isolated_odd(counts: Counts, reference: Counts, ratio: Doubles, places: Places) -> Cells:
+    """Find single cells (N, R, C) that are dead, nearly dead or hot, which experts ignore.
+
+    Hot ones only where a dead one is benign, too.
+    """
+    expected = reference * ratio.astype(np.float32)[:, None, None]
+    dead: Cells = (counts == 0) & (reference > 0)
+    if places.benign:
+        dead |= (counts < _DEAD_SHARE * expected) & (reference > 0)
+    alone = _alone(dead, places)
+    alone &= expected > 2.5  # below, it is too common to be dead
+    if places.benign:
+        scatter = np.sqrt(np.maximum(expected * (1 + ratio.astype(np.float32)[:, None, None]), 1))
+        hot = (counts > _HOT_SHARE * expected) & (counts > expected + _HOT_PULL * scatter)
+        alone |= _alone(hot & (reference > 0), places)
+    return alone
+
+
+def _alone(cells: Cells, places: Places) -> Cells:
+    alone = cells.copy()
+    alone[:, :, 1:] &= ~cells[:, :, :-1]
+    alone[:, :, :-1] &= ~cells[:, :, 1:]
     if places.wrap:
-        alone[:, :, 0] &= ~empty[:, :, -1]
-        alone[:, :, -1] &= ~empty[:, :, 0]
+        alone[:, :, 0] &= ~cells[:, :, -1]
+        alone[:, :, -1] &= ~cells[:, :, 0]
     if places.tall:
-        alone[:, 1:] &= ~empty[:, :-1]
-        alone[:, :-1] &= ~empty[:, 1:]
+        alone[:, 1:] &= ~cells[:, :-1]
+        alone[:, :-1] &= ~cells[:, 1:]
     return alone
 
 

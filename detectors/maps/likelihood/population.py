@@ -25,7 +25,7 @@ from anomalyd.detectors.maps.likelihood.overdispersion import (
 )
 from anomalyd.detectors.maps.likelihood.places import Counts, Places
 from anomalyd.detectors.maps.neighbours.cleaning import clean
-from anomalyd.detectors.maps.neighbours.evidence import Price, price_of
+from anomalyd.detectors.maps.neighbours.evidence import FREE, Price, price_of
 from anomalyd.detectors.maps.neighbours.local import local_evidence
 from anomalyd.detectors.maps.neighbours.matched_filter import ORDERS
 from anomalyd.detectors.maps.neighbours.wide import UnitProfiles, unit_ratios, unit_sums
@@ -50,8 +50,6 @@ _MAD_TO_SIGMA = 1.4826
 
 _USUAL_MAPS = 100.0
 """Maps that the usual prices are worth beside those that were measured."""
-
-_USUAL_PRICE = Price(0.0, 1.2)
 
 _CALM = 1.0
 
@@ -216,8 +214,8 @@ def _prices(
     for c in found.classes:
         own = price_of(c.nats)
         prices[c.name] = Price(
-            share * own.bulk + (1 - share) * _USUAL_PRICE.bulk,
-            share * own.slope + (1 - share) * _USUAL_PRICE.slope,
+            share * own.bulk + (1 - share) * FREE.bulk,
+            share * own.slope + (1 - share) * FREE.slope,
         )
     return prices
 

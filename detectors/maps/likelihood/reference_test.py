@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from anomalyd.detectors.maps.likelihood.box_sums import sums_of, windows
-from anomalyd.detectors.maps.likelihood.empty_cells import Empties, empties_of, isolated_zeros
+from anomalyd.detectors.maps.likelihood.empty_cells import Empties, empties_of, isolated_odd
 from anomalyd.detectors.maps.likelihood.places import Counts, Family, Index, Listed, Places
 
 Floats = NDArray[np.float32]
@@ -144,10 +144,11 @@ def laid_out(
         wanted = known if usual is None else known + usual.rates
         total, behind = (x.sum((1, 2), dtype=np.float64) for x in (seen, wanted))
         ratio = np.divide(total, behind, out=np.zeros_like(total), where=behind > 0)
-        alone = isolated_zeros(seen, wanted, ratio, places)
+        alone = isolated_odd(seen, wanted, ratio, places)
         if not places.benign:
             alone &= known == 0  # it was never seen to count: it may always have been dead
         known = np.where(alone, 0, known)
+        seen = np.where(alone, 0, seen)
         if usual is not None:
             usual = Profile(np.where(alone, 0, usual.rates), usual.error)
         zeros = None

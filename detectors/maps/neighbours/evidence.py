@@ -20,13 +20,13 @@ _FLATTEST, _STEEPEST = 4.0, 0.65
 
 _WEIGHTS: dict[str, float] = {
     "layer": 0.20,
+    "unit": 0.20,
     "wide": 0.15,
     "ratio": 0.14,
-    "rate": 0.14,
     "bump": 0.12,
     "interval": 0.10,
 }
-_USUAL_WEIGHT = 0.05
+_USUAL_WEIGHT, _HOT_WEIGHT = 0.05, 0.02
 """Prior share of the classes among faults; they were chosen on real drift tubes and on simulation."""
 
 
@@ -77,7 +77,17 @@ class Price:
     slope: float
 
 
-FREE = Price(0.0, 1.0)
+FREE = Price(0.0, 1.2)
+"""The price of a class that was never measured."""
+
+_LEAST: dict[str, Price] = {
+    "wide": Price(-1.5, 1.3),
+    "wide hot": Price(0.0, 2.2),
+    "bump": Price(0.0, 1.5),
+    "bump all": Price(-1.0, 1.6),
+    "bump all hot": Price(0.0, 2.2),
+}
+"""What good real chambers reach, in the classes where they reach further than simulated ones."""
 
 
 def price_of(nats: Doubles) -> Price:
@@ -87,8 +97,18 @@ def price_of(nats: Doubles) -> Price:
     return Price(float(bulk) + slope * float(np.log(1 - _BULK)), slope)
 
 
+def at_least(name: str, price: Price) -> Price:
+    """Raise a price to what was seen on real elements."""
+    least = _LEAST.get(name)
+    if least is None:
+        return price
+    return Price(max(price.bulk, least.bulk), max(price.slope, least.slope))
+
+
 def weight_of(name: str) -> float:
     """Give the prior share of a class, by the first word that it is known by."""
+    if "hot" in name:
+        return _HOT_WEIGHT
     return next((w for word, w in _WEIGHTS.items() if word in name), _USUAL_WEIGHT)
 
 
@@ -96,7 +116,7 @@ def rarity(classes: Sequence[ClassEvidence], prices: Mapping[str, Price]) -> Dou
     """Give the log odds (N, K) of each class: how rare it is among normal maps, and its prior share."""
     columns = []
     for c in classes:
-        price = prices.get(c.name, FREE)
+        price = at_least(c.name, prices.get(c.name, FREE))
         columns.append((c.nats - price.bulk) / price.slope + np.log(weight_of(c.name)))
     return np.stack(columns, axis=1)
 

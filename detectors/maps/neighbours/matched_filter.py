@@ -23,8 +23,8 @@ LEAST_SPREAD = (0.5, 0.10, 0.06, 0.05, 0.04, 0.03, 0.03)
 """How far these are taken to differ at least: from real chambers beside a flat profile. The constant is free,
 for nobody knows the luminosity."""
 
-_EDGE_REACH, _EDGE_SPREAD = 1.5, 0.3
-"""The outermost cells see fewer tracks, down to half of them in real theta layers."""
+_EDGES = ((1.5, 0.3), (5.0, 0.2))
+"""The outermost cells see fewer tracks, down to half of them in real theta layers: reach and spread."""
 
 
 def nuisance(columns: int, spread: Doubles | None = None) -> Doubles:
@@ -33,7 +33,7 @@ def nuisance(columns: int, spread: Doubles | None = None) -> Doubles:
     wide = np.array(LEAST_SPREAD) if spread is None else np.maximum(spread, LEAST_SPREAD)
     smooth = [legendre.legval(x, [0] * k + [1]) * wide[k] for k in range(ORDERS)]
     from_edge = np.arange(columns)
-    ends = [_EDGE_SPREAD * np.exp(-d / _EDGE_REACH) for d in (from_edge, from_edge[::-1])]
+    ends = [b * np.exp(-d / a) for a, b in _EDGES for d in (from_edge, from_edge[::-1])]
     return np.stack([*smooth, *ends], axis=1)
 
 

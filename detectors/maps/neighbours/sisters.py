@@ -25,8 +25,9 @@ _MOST_A_CELL = 5.3
 LAYER_SPREAD = 0.02
 """How far sister layers differ without a fault (relative): .012 to .03 were measured on real chambers."""
 
-_LAYER_VARIANCE = 0.65
-"""Variance of a whole layer's share over the binomial one: tracks hit all sisters, and do not scatter it."""
+_CALMER, _WHOLE_CALMER, _CALMEST = 0.27, 0.45, 0.5
+"""Tracks hit all sisters, and do not scatter a row's share: by so much its variance falls below the binomial
+one, an interval's and a whole row's, with each unit of overdispersion; and never below a half."""
 
 _WEAK_NATS = 2.0  # a layer that is known to fail
 
@@ -54,8 +55,10 @@ def _rows_of(geometry: Geometry) -> _Rows:
     return _Rows(rows, unit, geometry.mask().astype(np.float32), weak)
 
 
-def sister_evidence(counts: Counts, geometry: Geometry) -> list[ClassEvidence]:
+def sister_evidence(counts: Counts, geometry: Geometry, dispersion: Doubles) -> list[ClassEvidence]:
     """Compare every interval of every row of cleaned maps (N, R, C) with its sisters.
+
+    `dispersion` (N,): variance over Poisson's of the sums over sister rows.
 
     Classes: "layer" and "layer hot" (whole rows), "interval", "interval hot", "short", "short hot".
     """
@@ -63,11 +66,16 @@ def sister_evidence(counts: Counts, geometry: Geometry) -> list[ClassEvidence]:
     if not len(layout.rows):
         return []
     best: dict[str, _Best] = {}
+    calm, whole = (
+        np.clip(1 - share * (dispersion - 1), _CALMEST, 1).astype(np.float32)
+        for share in (_CALMER, _WHOLE_CALMER)
+    )
     sums, cells = _summed(counts), _summed(layout.cells[None])
     columns = counts.shape[2]
     for width in (*(w for w in _WIDTHS if w < columns), 0):
         inside, there = (_windows(x, width) for x in (sums, cells))
         nats, low = _log_ratio(inside, there[0], layout.unit, width)
+        nats /= (whole if width == 0 else calm)[:, None, None]
         places = np.log(len(layout.rows) * nats.shape[2]) if width else np.log(len(layout.rows))
         name = "layer" if not width else "short" if width <= _SHORT else "interval"
         if width and width <= _SHORT:
@@ -104,8 +112,6 @@ def _log_ratio(
     nats[at] = _a_log(a, p * n) + _a_log(b, (1 - p) * n)
     # The share itself strays between sisters that are whole.
     nats /= 1 + np.float32(LAYER_SPREAD**2) * expected / np.maximum(1 - share, 0.25)
-    if not width:
-        nats /= np.float32(_LAYER_VARIANCE)
     return nats, low
 
 

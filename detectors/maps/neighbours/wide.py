@@ -30,6 +30,9 @@ _CALMEST, _WILDEST = 0.8, 6.0
 _CORRELATIONS = ((1.25, 0.0), (1.6, 0.1), (np.inf, 0.2))
 """Correlation of neighbouring sums up to a dispersion: both come from tracks, some of them slanted."""
 
+_UNIT_GAIN = 1.5
+"""How the noise of a whole unit goes with that of the sums over its columns."""
+
 _IQR_TO_SIGMA = 1.349
 
 
@@ -106,30 +109,44 @@ def unit_sums(counts: Counts, geometry: Geometry) -> list[Doubles]:
     return found
 
 
-def wide_evidence(
-    sums: Sequence[Doubles],
-    geometry: Geometry,
-    usual: UnitProfiles,
-    known: Overdispersed | None = None,
-) -> tuple[list[ClassEvidence], Overdispersed]:
-    """Look for losses and excesses along the units of maps, given their `sums`.
+def unit_noise(
+    sums: Sequence[Doubles], usual: UnitProfiles, known: Overdispersed | None = None
+) -> tuple[Overdispersed, Doubles]:
+    """Measure how wide the `sums` along the units of maps scatter.
 
-    `known`: what the element's earlier maps said of the noise. Gives the classes "wide" and "wide hot" (runs
-    in one unit, or in all of one view), "bump" (smooth losses in a unit), "bump all" and "bump all hot" (in
-    all units), and the overdispersion by these maps alone.
+    Gives what these maps say, and their overdispersion (N,) together with what is usual and what is `known`
+    from the element's earlier maps.
     """
     long = [k for k, s in enumerate(sums) if s.shape[1] >= _LEAST_CELLS]
-    if not long:
-        return [], Overdispersed(np.ones(len(geometry.units)), np.zeros(len(geometry.units)))
-    levels = [np.median(s / np.array(p), axis=1) for s, p in zip(sums, usual.profiles, strict=True)]
-    noise = _overdispersion([(sums[k], levels[k], usual, k) for k in long])
+    n = len(sums[0])
+    noise = Overdispersed(np.ones(n), np.zeros(n))
+    if long:
+        noise = _overdispersion([(sums[k], _level(sums[k], usual, k), usual, k) for k in long])
     worth = noise.worth + _DISPERSION_WORTH
     value = noise.value * noise.worth + DISPERSION * _DISPERSION_WORTH
     if known is not None:
         worth, value = worth + known.worth, value + known.value * known.worth
-    dispersion = np.clip(value / worth, _CALMEST, _WILDEST)
-    filtered = {k: _filtered(sums[k], levels[k], dispersion, usual, k) for k in long}
-    return _classes(filtered, geometry), noise
+    return noise, np.clip(value / worth, _CALMEST, _WILDEST)
+
+
+def wide_evidence(
+    sums: Sequence[Doubles], geometry: Geometry, usual: UnitProfiles, dispersion: Doubles
+) -> list[ClassEvidence]:
+    """Look for losses and excesses along the units of maps, given their `sums` and overdispersion (N,).
+
+    Classes: "wide" and "wide hot" (runs in one unit, or in all of one view), "bump" (smooth losses in a unit),
+    "bump all" and "bump all hot" (in all units).
+    """
+    filtered = {
+        k: _filtered(s, _level(s, usual, k), dispersion, usual, k)
+        for k, s in enumerate(sums)
+        if s.shape[1] >= _LEAST_CELLS
+    }
+    return _classes(filtered, geometry) if filtered else []
+
+
+def _level(sums: Doubles, usual: UnitProfiles, k: int) -> Doubles:
+    return np.asarray(np.median(sums / np.array(usual.profiles[k]), axis=1))
 
 
 def _overdispersion(units: list[tuple[Doubles, Doubles, UnitProfiles, int]]) -> Overdispersed:
@@ -229,7 +246,9 @@ def ratio_evidence(
     totals = np.stack([np.maximum(s.sum(1), 0.5) for s in sums], axis=1)
     logs = unit_ratios(totals / np.array([s.shape[1] for s in sums])) - np.array(usual.ratios)
     rest = totals.sum(1, keepdims=True) - totals
-    noise = dispersion[:, None] * (1 / totals + 1 / rest)
+    # The tracks of neighbouring cells add to what the sum of one column shows.
+    wider = 1 + _UNIT_GAIN * np.maximum(dispersion - 1, 0)
+    noise = wider[:, None] * (1 / totals + 1 / rest)
     pull = logs / np.sqrt(noise + usual.ratio_spread**2)
     found = []
     for name, lost in (("ratio", True), ("ratio hot", False)):

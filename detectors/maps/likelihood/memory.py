@@ -1,0 +1,135 @@
+"""What the map scan remembers of one element between two calls."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from anomalyd.detectors.maps.likelihood.history import History
+from anomalyd.detectors.maps.likelihood.places import Counts
+from anomalyd.detectors.maps.neighbours.rate import RateHistory, RateSeen
+
+State = Mapping[str, NDArray[Any]]
+
+_LONGEST = 50.0
+"""Maps after which the memory of an element's noise forgets."""
+
+_MOSTLY = 0.8
+"""Share of the last maps that alert before a model is said not to fit."""
+
+PARTS = ("total", "weights", "pending", "trusted", "alone", "rate", "noise", "alerts", "unfit", "provisional")
+"""Names of the arrays of a state."""
+
+
+@dataclass(frozen=True, slots=True)
+class Noise:
+    """Variance over Poisson's of an element's maps: mean `value` of `maps` of them, each worth `cells`."""
+
+    value: float = 1.0
+    maps: float = 0.0
+    cells: float = 0.0
+
+    def after(self, value: float, cells: float) -> Noise:
+        """Remember what one more map says; nothing if no cells are behind it."""
+        if not cells > 0:
+            return self
+        n = min(self.maps + 1, _LONGEST)
+        return Noise(self.value + (value - self.value) / n, n, self.cells + (cells - self.cells) / n)
+
+    def beside(self, usual: float, usual_worth: float, value: float, cells: float) -> float:
+        """Put what is usual, what was remembered and what one map says (from `cells`) together."""
+        worth = (usual_worth, self.maps * self.cells, cells)
+        return float(np.dot(worth, (usual, self.value, value)) / sum(worth))
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """Whether an alarm has stood for long: `alerts` of the last maps, and what was done about it.
+
+    `unfit`: it was said that the model does not fit. `provisional` (R, C) and `weight`: the sum of the maps
+    since then, and their number: a history that an operator may confirm.
+    """
+
+    alerts: tuple[bool, ...] = ()
+    unfit: bool = False
+    provisional: Counts | None = None
+    weight: float = 0.0
+
+    def after(self, drawn: Counts, alerting: bool, span: int) -> Standing:
+        """Remember one more map, and whether it alerted; with the `span`-th the verdict may fall."""
+        alerts = (*self.alerts, alerting)[-span:]
+        if not self.unfit:
+            unfit = len(alerts) == span and sum(alerts) >= _MOSTLY * span
+            return Standing(alerts, unfit)
+        counts = np.nan_to_num(drawn)
+        if self.provisional is not None:
+            counts = self.provisional + counts
+        # When it has been quiet for as long, the case is over.
+        if sum(alerts) <= (1 - _MOSTLY) * span:
+            return Standing(alerts)
+        return Standing(alerts, True, counts, self.weight + 1)
+
+
+@dataclass(frozen=True, slots=True)
+class Memory:
+    """Everything that is remembered of one element, immutable."""
+
+    history: History
+    rate: RateHistory = RateHistory()
+    noise: Noise = Noise()
+    standing: Standing = Standing()
+
+    @classmethod
+    def of(cls, state: State, shape: tuple[int, ...]) -> Memory:
+        """Read it from a detector's state; an empty one for another shape, or for an element never seen."""
+        history = History.of(state, shape)
+        if "noise" not in state or state["total"].shape != shape:
+            return cls(history)
+        provisional = state["provisional"]
+        unfit, weight = state["unfit"].tolist()
+        return cls(
+            history,
+            RateHistory.of(state),
+            Noise(*state["noise"].tolist()),
+            Standing(
+                tuple(bool(a) for a in state["alerts"]),
+                bool(unfit),
+                provisional[0] if len(provisional) else None,
+                weight,
+            ),
+        )
+
+    def state(self) -> State:
+        """Write it as a detector's state."""
+        s = self.standing
+        empty = np.zeros((0, *self.history.total.shape), dtype=np.float32)
+        provisional = empty if s.provisional is None else s.provisional[None].astype(np.float32)
+        return {
+            **self.history.state(),
+            **self.rate.state(),
+            "noise": np.array([self.noise.value, self.noise.maps, self.noise.cells]),
+            "alerts": np.array(s.alerts, dtype=np.bool_),
+            "unfit": np.array([float(s.unfit), s.weight]),
+            "provisional": provisional,
+        }
+
+    def after(self, drawn: Counts, seen: RateSeen, trusted: bool, alerting: bool, span: int) -> Memory:
+        """Remember one more map (R, C), its rate, and how it was judged."""
+        return replace(
+            self,
+            history=self.history.after(drawn, trusted),
+            rate=self.rate.after(seen, trusted),
+            standing=self.standing.after(drawn, alerting, span),
+        )
+
+    def accepted(self) -> Memory:
+        """Take what the element does now for normal: the provisional history, else the newest maps."""
+        held = self.standing
+        if held.provisional is None or held.weight < 2:
+            return Memory(self.history.only_pending(), replace(self.rate, sisters=type(self.rate.sisters)()))
+        history = History(held.provisional, held.weight, held.weight, alone=True)
+        return Memory(history, replace(self.rate, sisters=type(self.rate.sisters)()), self.noise)

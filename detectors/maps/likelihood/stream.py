@@ -1,0 +1,403 @@
+"""The maps of one element on their way through the scan, each judged by what came before it.
+
+What enters the history depends on the scores before, so maps could only be scored one after another. A normal
+map hardly ever changes sides: a few are scored together on the guess that they all stay on the side of the
+last one, and those behind a wrong guess again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from anomalyd.detectors.detector import Adaptation, RawScores, SeriesWindow
+from anomalyd.detectors.maps.geometry import Geometry
+from anomalyd.detectors.maps.likelihood.evidence import scan
+from anomalyd.detectors.maps.likelihood.layouts import places_of
+from anomalyd.detectors.maps.likelihood.memory import Memory, Noise
+from anomalyd.detectors.maps.likelihood.overdispersion import measure_noise
+from anomalyd.detectors.maps.likelihood.places import Counts, Places
+from anomalyd.detectors.maps.likelihood.population import Population
+from anomalyd.detectors.maps.likelihood.reference_test import Profile
+from anomalyd.detectors.maps.neighbours.evidence import LocalEvidence, rarity, together
+from anomalyd.detectors.maps.neighbours.local import judges_alone, local_evidence
+from anomalyd.detectors.maps.neighbours.rate import RateJudgement, RateSeen, judge_rate
+
+_TRUSTED, _TRUSTED_ALONE = 1.0, 3.5
+"""Log odds up to which a map joins the history: by the history itself one in a hundred normal maps lies above,
+by its own evidence one in 250."""
+
+_LASTING = 0.33
+"""Prior that a fault has lasted for three maps: a new one is not to drown in the noise of older maps."""
+
+_GROWN = 0.1
+"""Share of the profile's worth that the history holds before the profile is left out: of a wide loss the
+profile of a plain histogram has taken over a part itself."""
+
+LOCAL_MAPS = 10.0
+"""Maps of history up to which a map is judged by itself, too. Behind them the history knows more."""
+
+_ALONE, _RATE = 0.2, 0.05
+"""Prior shares of what a map says of itself, and of its rate: so that normal maps reach as far with them as with
+a history."""
+
+_FADING = 0.3
+"""Nats that the former loses with each map of history: what was always odd is no fault."""
+
+_USUAL_NOISE = 30.0
+"""Cells that the usual noise of a population is worth."""
+
+_CALMEST, _WILDEST = 1.0, 40.0
+
+_STANDING = 6.0
+"""Log odds from which a map counts to a standing alarm."""
+
+_AHEAD = 32
+"""Maps of one element that are scored together, on the guess that none of them changes sides."""
+
+_LIKELY = 6.0
+"""Classes that are this many nats less likely than the likeliest are not blamed."""
+
+_SUSPECT = 1.0  # log odds from which local evidence spreads its blame over several places
+
+_LEAST_EXPECTED = 0.25  # keeps the pull of a cell finite that was dead and counts again
+
+
+@dataclass(slots=True)
+class Job:
+    """One map, or sum of three, beside its reference: what the scan works on, and what it found."""
+
+    places: Places
+    population: Population
+    drawn: Counts
+    reference: Counts
+    profiled: bool
+    dispersion: float = 1.0
+    score: float = float("nan")
+    blame: Counts = field(default_factory=lambda: np.zeros(0, dtype=np.float32))
+
+
+def scan_jobs(jobs: Sequence[Job]) -> None:
+    """Scan maps of one layout, all beside a profile or none."""
+    drawn = np.stack([j.drawn for j in jobs])
+    missing = np.isnan(drawn)
+    counts = np.where(missing, 0, drawn).clip(0).astype(np.float32)
+    reference = np.where(missing, 0, np.stack([j.reference for j in jobs])).astype(np.float32)
+    profile = None
+    if jobs[0].profiled:
+        rates = np.stack([j.population.profile for j in jobs])
+        profile = Profile(
+            np.where(missing, 0, rates).astype(np.float32), np.stack([j.population.stray for j in jobs])
+        )
+    drift = np.stack([j.population.drift for j in jobs])
+    gain = np.stack([j.population.gain for j in jobs])
+    wider = np.array([j.dispersion for j in jobs], dtype=np.float32)[:, None]
+    found = scan(counts, reference, jobs[0].places, drift, profile, 1 + gain * (wider - 1))
+    for job, score, blame in zip(jobs, found.score, found.blame, strict=True):
+        job.score, job.blame = float(score), blame
+
+
+@dataclass(slots=True)
+class LocalJudgement:
+    """What the maps of a chunk say of themselves: log odds (n,) of each class and of all, and how to blame."""
+
+    evidence: LocalEvidence
+    first: int
+    odds: NDArray[np.float64]
+    score: NDArray[np.float64]
+
+    def blame(self, k: int) -> Counts:
+        """Spread the blame (R, C) of map k over the places of its likely classes, below 0 where lost."""
+        i = self.first + k
+        odds = self.odds[k]
+        top = float(odds.max())
+        floor = top - (_LIKELY if top > _SUSPECT else 1e-9)
+        found: Counts | None = None
+        for c, nats in zip(self.evidence.classes, odds.tolist(), strict=True):
+            if nats < floor:
+                continue
+            part = c.cells(i) * np.float32(np.exp(nats - self.score[k]) * (-1 if c.lost[i] else 1))
+            found = part if found is None else found + part
+        assert found is not None
+        return found
+
+
+@dataclass(slots=True)
+class _Step:
+    """One map of a chunk: its job, that of the sum of three, and what it says of the noise."""
+
+    single: Job | None
+    three: Job | None
+    measured: tuple[float, float] = (1.0, 0.0)
+
+
+class MapStream:
+    """One window of maps on its way through the scan."""
+
+    def __init__(
+        self,
+        window: SeriesWindow,
+        geometry: Geometry,
+        population: Population,
+        memory: Memory,
+        rates: Sequence[RateSeen],
+        unfit_after: int,
+    ) -> None:
+        self.geometry = geometry
+        self.population = population
+        self._window = window
+        self._places = places_of(geometry)
+        self._memory = memory
+        self._rates = rates
+        self._span = unfit_after
+        self._grown = _GROWN * float(population.profile.mean())
+        self._alone = judges_alone(geometry)
+        self._at = 0
+        self._guess = True
+        self._steps: list[_Step] = []
+        self._local: LocalJudgement | None = None
+        n, *shape = window.values.shape
+        self._raw = np.full(n, np.nan)
+        self._blame = np.zeros((n, *shape), dtype=np.float32)
+        self._expected = np.zeros((n, *shape), dtype=np.float32)
+        self._adaptations: list[Adaptation] = []
+
+    @property
+    def done(self) -> bool:
+        """Whether every map is scored."""
+        return self._at >= len(self._window.values)
+
+    @property
+    def kinds_of_places(self) -> int:
+        """How many kinds of places the scan looks at in maps of this element."""
+        return len(self._places.names)
+
+    def local_maps(self) -> Counts | None:
+        """Give the next maps (n, R, C) if they are to be judged by themselves, too."""
+        history = self._memory.history
+        self._local = None
+        if not self._alone or history.alone or history.weight >= LOCAL_MAPS:
+            return None
+        return self._window.values[self._at : self._at + _AHEAD]
+
+    def take_local(self, judgement: LocalJudgement) -> None:
+        """Take what `local_maps` say of themselves."""
+        self._local = judgement
+
+    def look_ahead(self) -> list[Job]:
+        """Lay out the next maps beside their references, on the guess that all of them are like the last one."""
+        self._steps = []
+        history = self._memory.history
+        for k, drawn in enumerate(self._window.values[self._at : self._at + _AHEAD]):
+            step = _Step(self._job(drawn, history.reference(), history.alone), None)
+            together_ = history.three(drawn)
+            if together_ is not None and step.single is not None:
+                three = self._job(together_, history.settled(), history.alone)
+                # The pending maps tell what is usual here better than any profile, but are in the sum.
+                if three is not None and three.profiled == step.single.profiled:
+                    step.three = three
+            if self._local is not None and self._local.evidence.noise.worth[self._local.first + k] > 0:
+                noise = self._local.evidence.noise
+                step.measured = float(noise.value[self._local.first + k]), float(
+                    noise.worth[self._local.first + k]
+                )
+            self._steps.append(step)
+            history = history.after(drawn, self._guess)
+        return [s.single for s in self._steps if s.single is not None and not s.single.profiled]
+
+    def roll_noise(self, value: NDArray[np.float64], worth: NDArray[np.float64]) -> Iterator[Job]:
+        """Take what the maps beside their references say of the noise (n,); gives the jobs to scan."""
+        measured = iter(zip(value.tolist(), worth.tolist(), strict=True))
+        noise = self._memory.noise
+        for step in self._steps:
+            if step.single is not None and not step.single.profiled:
+                one = next(measured)
+                step.measured = max(one, step.measured, key=lambda m: m[1])
+            width = noise.beside(self.population.dispersion, _USUAL_NOISE, *step.measured)
+            for job in (step.single, step.three):
+                if job is not None:
+                    job.dispersion = float(np.clip(width, _CALMEST, _WILDEST))
+                    yield job
+            if self._guess:
+                noise = noise.after(*step.measured)
+
+    def _job(self, drawn: Counts, reference: Counts, alone: bool) -> Job | None:
+        there = bool(reference.any())
+        grown = alone or float(reference.mean()) >= self._grown
+        profiled = not self._alone and self.population.known and not grown
+        if not there and not profiled:
+            return None
+        return Job(self._places, self.population, drawn, reference, profiled)
+
+    def accept(self) -> None:
+        """Keep what was scored, up to the first map that was not guessed right."""
+        for k, step in enumerate(self._steps):
+            drawn = self._window.values[self._at]
+            seen = self._rates[self._at]
+            history, blame, expected = self._by_history(step)
+            alone = -np.inf
+            if self._local is not None and self._memory.history.weight < LOCAL_MAPS:
+                faded = _FADING * self._memory.history.weight
+                alone = float(self._local.score[k]) + float(np.log(_ALONE)) - faded
+                if step.single is None:
+                    expected = self._local.evidence.expected[self._local.first + k]
+            rate = self._rate(seen, step)
+            raw, leading = _combined(history, alone, rate.nats)
+            if leading == "alone" and self._local is not None:
+                blame = self._local.blame(k)
+            elif leading == "rate" or blame is None:
+                blame = np.full(drawn.shape, -1.0 if rate.lost else 1.0, dtype=np.float32)
+                if leading == "nothing":
+                    blame *= 0
+            judged = bool(np.isfinite(drawn).any()) and not rate.no_beam
+            self._raw[self._at] = raw if judged else np.nan
+            self._blame[self._at] = blame
+            self._expected[self._at] = self._scaled(drawn, expected, rate, leading)
+            trusted = judged and bool(
+                (history <= _TRUSTED or step.single is None or step.single.profiled)
+                and alone <= _TRUSTED_ALONE
+                and rate.nats <= _TRUSTED_ALONE
+            )
+            self._remember(drawn, seen, step, judged, trusted, raw)
+            self._at += 1
+            if trusted != self._guess:
+                self._guess = trusted
+                break
+        self._steps = []
+
+    def _by_history(self, step: _Step) -> tuple[float, Counts | None, Counts | None]:
+        """Give the log odds, the blame and what was expected (not to scale) by the history."""
+        if step.single is None:
+            return -np.inf, None, None
+        raw, blame = step.single.score, step.single.blame
+        if step.three is not None:
+            new, lasting = raw + np.log(1 - _LASTING), step.three.score + np.log(_LASTING)
+            raw = float(np.logaddexp(new, lasting))
+            if lasting > new:
+                blame = step.three.blame
+        usual = step.single.reference
+        if step.single.profiled:
+            usual = usual + self.population.profile
+        return raw, blame, usual
+
+    def _rate(self, seen: RateSeen, step: _Step) -> RateJudgement:
+        memory = self._memory
+        if memory.history.alone and memory.rate.sisters.n == 0 and seen.total > 0:
+            # An operator took it for normal: its share is learnt first.
+            seen = replace(seen, sisters=0)
+        width = step.single.dispersion if step.single is not None else self.population.dispersion
+        return judge_rate(seen, memory.rate, max(width, 1.0) ** 2)
+
+    def _scaled(
+        self, drawn: Counts, usual: Counts | None, rate: RateJudgement, leading: str
+    ) -> NDArray[np.float32]:
+        """Scale what is expected to the map's counts; to those of the rate where that is what is wrong."""
+        if usual is None:
+            usual = self.population.profile
+        there = np.where(np.isnan(drawn), 0, usual)
+        behind = float(there.sum(dtype=np.float64))
+        total = float(np.nansum(drawn, dtype=np.float64))
+        if leading == "rate" and np.isfinite(rate.expected):
+            total = rate.expected
+        return np.asarray(usual * (total / behind if behind else 0.0), dtype=np.float32)
+
+    def _remember(
+        self, drawn: Counts, seen: RateSeen, step: _Step, judged: bool, trusted: bool, raw: float
+    ) -> None:
+        before = self._memory
+        if not judged:
+            # No beam, or nothing but missing cells: it says nothing of the element.
+            self._memory = replace(before, rate=before.rate.after(seen, trusted=False))
+            return
+        noise: Noise = before.noise.after(*step.measured) if trusted else before.noise
+        after = replace(before, noise=noise).after(drawn, seen, trusted, raw > _STANDING, self._span)
+        if after.standing.unfit and not before.standing.unfit:
+            alerts = sum(after.standing.alerts)
+            self._adaptations.append(
+                Adaptation(
+                    float(self._window.times[self._at]),
+                    "model-does-not-fit",
+                    f"{alerts} of the last {self._span} maps alert: either the fault lasts, or the model does "
+                    "not fit this element. A provisional history begins; say normal to judge by it from now "
+                    "on, or broken to drop it.",
+                    before.state(),
+                )
+            )
+        self._memory = after
+
+    def scores(self) -> RawScores:
+        """Give all scores of the window."""
+        values = self._window.values
+        missing = np.isnan(values)
+        error = (values - self._expected) / np.sqrt(np.maximum(self._expected, _LEAST_EXPECTED))
+        return RawScores(
+            raw=self._raw,
+            error=error.astype(np.float32),
+            expectation=np.where(missing, np.nan, self._expected).astype(np.float32),
+            contribution=np.where(missing, np.nan, np.abs(self._blame)).astype(np.float32),
+            state=self._memory.state(),
+            adaptations=tuple(self._adaptations),
+            signed=np.where(missing, np.nan, self._blame).astype(np.float32),
+        )
+
+
+def _combined(history: float, alone: float, rate: float) -> tuple[float, str]:
+    """Add the odds of the history, of the map by itself and of its rate up; says which of them leads."""
+    parts = {"history": history, "alone": alone, "rate": rate + float(np.log(_RATE))}
+    leading = max(parts, key=lambda p: parts[p])
+    raw = float(np.logaddexp.reduce(list(parts.values())))
+    if not np.isfinite(history) and not np.isfinite(alone) and rate <= _TRUSTED_ALONE:
+        return float("nan"), "nothing"
+    return raw, leading
+
+
+def judge_alone(streams: Sequence[MapStream]) -> None:
+    """Let the next maps of streams of one geometry and population be judged by themselves, in one batch."""
+    waiting = [(s, maps) for s in streams if (maps := s.local_maps()) is not None]
+    if not waiting:
+        return
+    first = waiting[0][0]
+    profile = first.population.profile if first.population.known else None
+    evidence = local_evidence(
+        np.concatenate([maps for _, maps in waiting]), first.geometry, first.population.units, profile
+    )
+    if evidence is None:
+        return
+    odds = rarity(evidence.classes, first.population.prices)
+    score = together(odds)
+    at = 0
+    for stream, maps in waiting:
+        part = slice(at, at + len(maps))
+        stream.take_local(LocalJudgement(evidence, at, odds[part], score[part]))
+        at += len(maps)
+
+
+def advance(streams: Sequence[MapStream]) -> None:
+    """Score the next maps of streams, those of one geometry and population side by side."""
+    alike: dict[tuple[int, int], list[MapStream]] = {}
+    for stream in streams:
+        alike.setdefault((id(stream.geometry), id(stream.population)), []).append(stream)
+    waiting: dict[tuple[int, bool], list[Job]] = {}
+    for group in alike.values():
+        judge_alone(group)
+        ahead = [s.look_ahead() for s in group]
+        beside = [job for some in ahead for job in some]
+        value, worth = np.zeros(0), np.zeros(0)
+        if beside:
+            counts = np.nan_to_num(np.stack([j.drawn for j in beside])).clip(0)
+            known = np.where(np.isnan([j.drawn for j in beside]), 0, np.stack([j.reference for j in beside]))
+            noise = measure_noise(counts, known.astype(np.float32), group[0].geometry)
+            value, worth = noise.value, noise.worth
+        at = 0
+        for stream, some in zip(group, ahead, strict=True):
+            part = slice(at, at + len(some))
+            for job in stream.roll_noise(value[part], worth[part]):
+                waiting.setdefault((id(job.places), job.profiled), []).append(job)
+            at += len(some)
+    for jobs in waiting.values():
+        scan_jobs(jobs)
+    for stream in streams:
+        stream.accept()

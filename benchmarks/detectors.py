@@ -88,7 +88,7 @@ def maps(number: int, quick: bool) -> None:
     for name in ("dt", "ecal-barrel"):
         kind = shipped(name)
         training = training_set(kind, 0, elements=20, maps=6)
-        model = detector_class("map-scan").fit(training, {"steps": 2}, seed=0)
+        model = detector_class("map-scan").fit(training, {}, seed=0)
         elements = elements_of(kind, max(1, number // 20), 1)
         rng = np.random.default_rng(0)
         earlier, news = elements.maps(40.0, 20, rng), elements.maps(40.0, 5 if quick else 20, rng)

@@ -12,11 +12,14 @@ from anomalyd.detectors.maps.geometries.file import ElementType
 from anomalyd.detectors.maps.geometries.known import SHIPPED
 from anomalyd.detectors.maps.geometry import Geometry
 from anomalyd.detectors.maps.likelihood.detector import MapScan
-from anomalyd.detectors.maps.simulate.elements import TRAINING_ELEMENTS, training_set
+from anomalyd.detectors.maps.simulate.elements import training_set
 from anomalyd.detectors.model import Model, load_model
 from anomalyd.detectors.training import train_model
 
 KIND = "map-scan"
+
+_ELEMENTS = 80
+"""Elements of all shapes together, and twenty of each at least."""
 
 _DRIFT = 0.02
 """Shapes of real elements move by some 2 % rms: a model that was never shown that alerts on it."""
@@ -27,7 +30,7 @@ def simulated_training(element_type: ElementType, seed: int = 0) -> TrainingSet:
     alike: dict[tuple[int, int], Geometry] = {}
     for element in element_type.elements:
         alike.setdefault(element.shape, element)
-    each = max(20, TRAINING_ELEMENTS // len(alike))
+    each = max(20, _ELEMENTS // len(alike))
     sets = [
         training_set(element_type, seed, elements=each, drift=_DRIFT, like=element)
         for element in alike.values()

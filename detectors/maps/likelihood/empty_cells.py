@@ -14,6 +14,7 @@ _DEAD_SHARE = 0.15
 """Share of what it should count up to which a cell is as good as dead: a dead wire still counts some noise."""
 
 _HOT_SHARE, _HOT_PULL = 1.5, 5.0
+_LIKE_PULL = 2.0  # of a hot cell's neighbour, from which it is not alone
 
 Floats = NDArray[np.float32]
 Doubles = NDArray[np.float64]
@@ -42,25 +43,26 @@ def isolated_odd(counts: Counts, reference: Counts, ratio: Doubles, places: Plac
     dead: Cells = (counts == 0) & (reference > 0)
     if places.benign:
         dead |= (counts < _DEAD_SHARE * expected) & (reference > 0)
-    alone = _alone(dead, places)
+    alone = _alone(dead, dead, places)
     alone &= expected > 2.5  # below, it is too common to be dead
     if places.benign:
         scatter = np.sqrt(np.maximum(expected * (1 + ratio.astype(np.float32)[:, None, None]), 1))
         hot = (counts > _HOT_SHARE * expected) & (counts > expected + _HOT_PULL * scatter)
-        alone |= _alone(hot & (reference > 0), places)
+        alone |= _alone(hot & (reference > 0), counts > expected + _LIKE_PULL * scatter, places)
     return alone
 
 
-def _alone(cells: Cells, places: Places) -> Cells:
+def _alone(cells: Cells, like: Cells, places: Places) -> Cells:
+    """Keep those of the cells that have no neighbour which is like them."""
     alone = cells.copy()
-    alone[:, :, 1:] &= ~cells[:, :, :-1]
-    alone[:, :, :-1] &= ~cells[:, :, 1:]
+    alone[:, :, 1:] &= ~like[:, :, :-1]
+    alone[:, :, :-1] &= ~like[:, :, 1:]
     if places.wrap:
-        alone[:, :, 0] &= ~cells[:, :, -1]
-        alone[:, :, -1] &= ~cells[:, :, 0]
+        alone[:, :, 0] &= ~like[:, :, -1]
+        alone[:, :, -1] &= ~like[:, :, 0]
     if places.tall:
-        alone[:, 1:] &= ~cells[:, :-1]
-        alone[:, :-1] &= ~cells[:, 1:]
+        alone[:, 1:] &= ~like[:, :-1]
+        alone[:, :-1] &= ~like[:, 1:]
     return alone
 
 

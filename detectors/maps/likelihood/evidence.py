@@ -42,6 +42,14 @@ _NEGLIGIBLE = float(np.log(5e-4))
 
 _SMALLEST_PULL = 1.2
 
+_FEWEST_LIKE, _SAMPLED = 30, 300
+"""Places of one size that a map must have before they tell how far such places lie out, and how many are asked."""
+
+_CLUSTERED = 2.0
+"""Noise of single cells from which that of larger places is measured in the map itself."""
+
+_MEDIAN_CHI2 = 0.4549
+
 _UNSEEN = 0.5
 """What the places that are not looked at closer are worth together, by priors that add up to 1."""
 
@@ -150,6 +158,8 @@ def _look_closer(
     stray = spread[:, sums.kind] ** 2
     wider = noise[:, sums.kind]
     least = max(_SMALLEST_PULL**2, 2 * (_NEGLIGIBLE - sums.prior))
+    if places.tall:
+        wider = _as_wide_as_its_like(sums, stray, wider)
     chosen, a, e, v = sums.striking(stray, wider, least)
     real = e > 0
     if not real.all():
@@ -181,6 +191,27 @@ def _look_closer(
         nats = np.where(a == 0, worth, nats * width - np.where(a < e, excess, beside)).astype(np.float32)
         nats /= width
     return _Close(sums.number, maps, place, nats + np.float32(sums.prior), a, e)
+
+
+def _as_wide_as_its_like(sums: Sums | Compared, stray: Floats, wider: Floats) -> Floats:
+    """Widen the noise (N,) of a family to how far its places are seen to lie out in the map itself.
+
+    Towers that are read out together make noise that neighbours share, and large boxes all the more. Where the
+    map is as calm as it should be nothing changes.
+    """
+    places = sums.observed[0].size
+    if places < _FEWEST_LIKE or float(wider.max()) < _CLUSTERED:
+        return wider
+    compared = sums.compared() if isinstance(sums, Sums) else sums
+    n = len(compared.observed)
+    observed, expected, variance = (
+        x.reshape(n, -1)[:, :: max(1, places // _SAMPLED)]
+        for x in (compared.observed, compared.expected, compared.variance)
+    )
+    pull = (observed - expected) ** 2 / np.maximum(expected * variance, 1e-6)
+    shape = stray[:, None] * expected / variance
+    median = np.median(np.maximum(pull - shape, 0), axis=1) / _MEDIAN_CHI2
+    return np.where(wider >= _CLUSTERED, np.maximum(wider, median), wider).astype(np.float32)
 
 
 def _sum_up(close: list[_Close], part: slice, result: Evidence, places: Places) -> Doubles:

@@ -23,6 +23,7 @@ from anomalyd.detectors.maps.likelihood.places import Counts, Places
 from anomalyd.detectors.maps.likelihood.population import Population
 from anomalyd.detectors.maps.likelihood.reference_test import Profile
 from anomalyd.detectors.maps.neighbours.evidence import LocalEvidence, rarity, together
+from anomalyd.detectors.maps.neighbours.grid import unit_evidence
 from anomalyd.detectors.maps.neighbours.local import judges_alone, local_evidence
 from anomalyd.detectors.maps.neighbours.rate import RateJudgement, RateSeen, judge_rate
 
@@ -70,6 +71,7 @@ _LEAST_EXPECTED = 0.25  # keeps the pull of a cell finite that was dead and coun
 class Job:
     """One map, or sum of three, beside its reference: what the scan works on, and what it found."""
 
+    geometry: Geometry
     places: Places
     population: Population
     drawn: Counts
@@ -98,6 +100,20 @@ def scan_jobs(jobs: Sequence[Job]) -> None:
     found = scan(counts, reference, jobs[0].places, drift, profile, 1 + gain * (wider - 1))
     for job, score, blame in zip(jobs, found.score, found.blame, strict=True):
         job.score, job.blame = float(score), blame
+    if jobs[0].geometry.segments and not jobs[0].profiled:
+        _beside_units(jobs, counts, reference)
+
+
+def _beside_units(jobs: Sequence[Job], counts: Counts, reference: Counts) -> None:
+    """Add what units have lost beside their like, as far as the history did not show it."""
+    units = unit_evidence(counts, reference, jobs[0].geometry)
+    odds = rarity(units, jobs[0].population.prices) + float(np.log(_ALONE))
+    for k, job in enumerate(jobs):
+        best = int(odds[k].argmax())
+        if odds[k, best] > job.score:
+            share = np.float32(-1 if units[best].lost[k] else 1)
+            job.blame = units[best].cells(k) * share
+        job.score = float(np.logaddexp(job.score, np.logaddexp.reduce(odds[k])))
 
 
 @dataclass(slots=True)
@@ -230,7 +246,7 @@ class MapStream:
         profiled = not self._alone and self.population.known and not grown
         if not there and not profiled:
             return None
-        return Job(self._places, self.population, drawn, reference, profiled)
+        return Job(self.geometry, self._places, self.population, drawn, reference, profiled)
 
     def accept(self) -> None:
         """Keep what was scored, up to the first map that was not guessed right."""

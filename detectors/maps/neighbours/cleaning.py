@@ -20,6 +20,7 @@ _NEAR, _FAR = 2, 7
 """Cells to either side along the row that a cell is compared with, in all sister rows."""
 
 _HOT_PULL, _HOT_SHARE = 3.5, 0.05
+_LIKE_PULL = 2.0  # of a hot cell's neighbour, from which it is not alone
 _DEAD_SHARE = 0.15
 _DEAD_NEEDS = 4.0  # counts that are expected of a cell before it may be called dead
 
@@ -67,16 +68,18 @@ def odd_cells(seen: Counts, usual: Counts, *, wrap: bool = False) -> Cells:
     with np.errstate(invalid="ignore"):
         hot = seen > usual + _HOT_PULL * np.sqrt(usual) + _HOT_SHARE * usual
         dead = (seen < _DEAD_SHARE * usual) & (usual > _DEAD_NEEDS)
-    return _alone(hot, wrap) | _alone(dead, wrap)
+        warm = seen > usual + _LIKE_PULL * np.sqrt(usual)
+    return _alone(hot, warm, wrap) | _alone(dead, dead, wrap)
 
 
-def _alone(cells: Cells, wrap: bool) -> Cells:
+def _alone(cells: Cells, like: Cells, wrap: bool) -> Cells:
+    """Keep those of the cells that have no neighbour in their row which is like them."""
     alone = cells.copy()
-    alone[:, :, 1:] &= ~cells[:, :, :-1]
-    alone[:, :, :-1] &= ~cells[:, :, 1:]
+    alone[:, :, 1:] &= ~like[:, :, :-1]
+    alone[:, :, :-1] &= ~like[:, :, 1:]
     if wrap:
-        alone[:, :, 0] &= ~cells[:, :, -1]
-        alone[:, :, -1] &= ~cells[:, :, 0]
+        alone[:, :, 0] &= ~like[:, :, -1]
+        alone[:, :, -1] &= ~like[:, :, 0]
     return alone
 
 

@@ -164,12 +164,16 @@ def _boxes(counts: Counts, expected: Counts, geometry: Geometry) -> list[ClassEv
         if a.shape[1] < _FEWEST_POSITIONS:
             continue
         pull = np.where(e > 1, (a - e) / np.sqrt(np.maximum(e, 1)), 0)
-        spread = np.maximum(1.0, _MAD_TO_SIGMA * np.median(np.abs(pull[:, ::_SPARSE]), axis=1))
+        # A median of few counts lies below their mean: what all boxes have in common is no fault.
+        some = pull[:, ::_SPARSE]
+        middle = np.median(some, axis=1, keepdims=True)
+        spread = np.maximum(1.0, _MAD_TO_SIGMA * np.median(np.abs(some - middle), axis=1))
+        pull -= middle
         price = np.log(len(sizes) * a.shape[1])
         for lost in best:
             at = pull.argmin(1) if lost else pull.argmax(1)
             z = pull[np.arange(n), at] / spread
-            nats = np.where((z < 0) == lost, z**2 / 2, 0) - price
+            nats = np.where((z < 0) == lost, _few_counts(z, spread, e[np.arange(n), at]), 0) - price
             better = nats > best[lost]
             best[lost][better] = nats[better]
             top, left = np.divmod(at, starts)
@@ -185,6 +189,20 @@ def _boxes(counts: Counts, expected: Counts, geometry: Geometry) -> list[ClassEv
         return [ClassEvidence("box" if lost else "box hot", best[lost], np.full(n, lost), cells)]
 
     return cells_of(True) + cells_of(False)
+
+
+def _few_counts(z: Doubles, spread: Doubles, expected: Doubles) -> Doubles:
+    """Turn pulls (N,), in units of their `spread` over Poisson's, into nats as of counts that come in clusters.
+
+    Below half a squared pull for excesses, which few clusters make by chance, and above it for losses.
+    """
+    ratio = np.maximum(1 + z * spread / np.sqrt(np.maximum(expected, 1)), 1e-6)
+    return np.asarray(expected * (ratio * np.log(ratio) - ratio + 1) / spread**2)
+
+
+def unit_evidence(counts: Counts, reference: Counts, geometry: Geometry) -> list[ClassEvidence]:
+    """Compare segments of maps (N, R, C) with what their own history (N, R, C) lets expect beside its like."""
+    return _segments(counts, _ring_level(np.where(reference > 0, counts, np.nan), reference), geometry)
 
 
 def _segments(counts: Counts, level: Counts, geometry: Geometry) -> list[ClassEvidence]:

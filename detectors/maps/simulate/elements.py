@@ -90,7 +90,8 @@ def elements_of(
 ) -> Elements:
     """Draw `n` elements like the type's first, or `like` another of its elements.
 
-    Those for measuring have other seeds than those for training. `noise`: of all; None: each draws its own.
+    Those for measuring have other seeds than those for training. `noise`: of all; None: those for training draw
+    their own, those for measuring scatter as Poisson's.
     """
     first = like or element_type.elements[0]
     geometry = replace(first, entity=first.entity.rstrip("*"))
@@ -99,7 +100,7 @@ def elements_of(
     for k in range(n):
         simulator = ElementSimulator(geometry, base + k, 1.0, normal=element_type.normal)
         shapes.append(np.where(simulator.dead, 0.0, simulator.profile))
-        noises.append(noise or simulator.noise)
+        noises.append(noise or (POISSON if held_out else simulator.noise))
     spread = element_type.normal.luminosity_spread
     return Elements(pattern(first), np.stack(shapes), spread, drift, tuple(noises))
 

@@ -39,8 +39,10 @@ POISSON = Noise()
 def draw_counts(mean: Means, geometry: Geometry, noise: Noise, rng: np.random.Generator) -> NDArray[np.int64]:
     """Draw counts (..., R, C) about their mean (..., R, C)."""
     if noise.cells > 1:
-        # A gamma-Poisson mixture: the variance is `cells` times the mean.
-        mean = rng.gamma(np.maximum(mean, 1e-12) / (noise.cells - 1), noise.cells - 1)
+        # Clusters of 1 + Poisson counts, `size` in the mean: they vary by size + 1 - 1 / size.
+        size = (noise.cells - 1 + np.sqrt((noise.cells - 1) ** 2 + 4)) / 2
+        clusters = rng.poisson(mean / size)
+        return clusters + rng.poisson(clusters * (size - 1))
     if noise.rows <= 1 or not geometry.units:
         return rng.poisson(mean)
     return _with_tracks(mean, geometry, noise.rows, rng)

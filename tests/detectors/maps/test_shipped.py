@@ -46,14 +46,14 @@ def test_every_shape_of_a_type_is_trained_on():
 
 
 def test_a_users_geometry_travels_with_its_model(monkeypatch):
-    monkeypatch.setattr("anomalyd.detectors.maps.shipped.TRAINING_ELEMENTS", 20)
+    monkeypatch.setattr("anomalyd.detectors.maps.shipped._ELEMENTS", 20)
     monkeypatch.setattr(
         "anomalyd.detectors.maps.shipped.train_model", lambda t, **k: trained(t, k.pop("parameters"), **k)
     )
     from anomalyd.detectors.training import train_model
 
     def trained(training, _, **k):
-        return train_model(training, parameters={"steps": 0}, **k)
+        return train_model(training, parameters={}, **k)
 
     text = """
 detector: any

@@ -33,7 +33,7 @@ def test_the_places_that_strike_are_found_and_compared_as_if_all_were(name):
         if not isinstance(sums, Sums) or sums.rest:
             continue
         whole = sums.compared()
-        chosen, observed, expected, variance = sums.striking(stray, 4.0)
+        chosen, observed, expected, variance = sums.striking(stray, np.ones_like(stray), 4.0)
         for found, wanted in ((observed, whole.observed), (expected, whole.expected)):
             assert found == pytest.approx(wanted.ravel()[chosen], rel=1e-3)
         assert variance == pytest.approx(whole.variance.ravel()[chosen], rel=1e-3)
@@ -49,11 +49,11 @@ def test_the_places_that_strike_are_found_and_compared_as_if_all_were(name):
 
 def test_a_place_without_edges_pulls_by_its_loss_and_varies_as_it_says():
     smooth = compile_places((3, WIDTH), [Units("dip", ("dip",), dip()[None])])
-    (normal,) = comparisons(*draw(smooth, 30, 900), smooth)
+    ((_, normal),) = comparisons(*draw(smooth, 30, 900), smooth)
     pull = (normal.observed - normal.expected) / normal.expected
     assert pull.mean() == pytest.approx(0, abs=0.005)
     assert (pull**2).mean() == pytest.approx((normal.variance / normal.expected).mean(), rel=0.15)
-    (lossy,) = comparisons(*draw(smooth, 30, 900, factors=1 - dip(0.2)), smooth)
+    ((_, lossy),) = comparisons(*draw(smooth, 30, 900, factors=1 - dip(0.2)), smooth)
     assert ((lossy.observed - lossy.expected) / lossy.expected).mean() == pytest.approx(-0.2, rel=0.1)
 
 
@@ -63,7 +63,7 @@ def test_a_smooth_loss_is_seen_further_out_without_edges_than_with():
     edged = compile_places((3, WIDTH), [Units("box", ("box",), (dip() > 0.5)[None])])
     far = []
     for places in (edged, smooth):
-        (found,) = comparisons(*draw(places, 30, 500, factors=1 - dip(0.2)), places)
+        ((_, found),) = comparisons(*draw(places, 30, 500, factors=1 - dip(0.2)), places)
         far.append(((found.observed - found.expected) / np.sqrt(found.expected * found.variance)).mean())
     assert far[1] < 1.03 * far[0] < 0
 
@@ -75,7 +75,7 @@ def test_without_edges_a_profile_stands_in_for_a_history_and_gives_way_to_it():
     error = np.full((400, 1), 0.1, dtype=np.float32)
     off = []
     for history in (0 * reference, reference, 100 * reference):
-        (found,) = comparisons(counts, history, smooth, Profile(rates, error))
+        ((_, found),) = comparisons(counts, history, smooth, Profile(rates, error))
         off.append((found.observed / found.expected - 1).mean())
         assert found.observed.min() > 0
         assert np.isfinite(found.variance).all()

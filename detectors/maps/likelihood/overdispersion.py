@@ -34,6 +34,9 @@ fault in the others does not count."""
 
 _LEAST_EXPECTED = 3.0  # counts from which a pull says something about the noise
 
+_FEW_COUNTS, _FARTHEST = 10.0, 100.0
+"""Mean counts of a map below which the far pulls count to its noise, too, and how far they do."""
+
 _VARIED = 0.1
 """How far the noise of elements must differ before it tells how that of their places goes with it."""
 
@@ -61,7 +64,13 @@ def measure_noise(counts: Counts, reference: Counts, geometry: Geometry) -> Over
     some = np.floor(_TRUSTED_SHARE * there).astype(np.int64)
     kept = np.arange(squared.shape[1]) < some[:, None]
     mean = np.where(kept, squared, 0).sum(1, dtype=np.float64) / np.maximum(some, 1)
-    return Overdispersed(mean / _MEAN_OF_TRUSTED, np.where(some > 5, some / 2.0, 0.0))
+    value = mean / _MEAN_OF_TRUSTED
+    # Few counts in clusters: most cells are empty, and only the others tell.
+    few = expected.mean(1) < _FEW_COUNTS
+    if few.any():
+        all_of_them = np.where(np.isfinite(squared), np.minimum(squared, _FARTHEST), 0).sum(1)
+        value = np.where(few, np.maximum(value, all_of_them / np.maximum(there, 1)), value)
+    return Overdispersed(value, np.where(some > 5, some / 2.0, 0.0))
 
 
 def measure_gain(

@@ -33,6 +33,9 @@ _UNIT_VARIANCE = 11.0  # counts: towers that are read out together vary by ten t
 
 _MAD_TO_SIGMA = 1.4826
 
+_FEW_COUNTS, _FARTHEST = 10.0, 100.0
+"""Mean counts of a map below which its far cells count to its scatter, too, and how far they do."""
+
 _FEWEST_POSITIONS = 40  # of a size of box: fewer do not tell how far they scatter
 
 _SPARSE = 7
@@ -155,6 +158,10 @@ def _boxes(counts: Counts, expected: Counts, geometry: Geometry) -> list[ClassEv
         _integral(np.concatenate([x, x[:, :, :most]], axis=2)) for x in (counts, expected)
     )
     n = len(counts)
+    # Where cells count a few clusters each, most are alike, and only the others tell the scatter.
+    square = np.minimum((counts - expected) ** 2 / np.maximum(expected, 0.5), _FARTHEST)
+    sparse = expected.mean((1, 2)) < _FEW_COUNTS
+    least = np.where(sparse, np.sqrt(np.maximum(square.mean((1, 2)), 1)), 1.0)
     best = {True: np.full(n, -30.0), False: np.full(n, -30.0)}
     place = {lost: np.zeros((n, 4), dtype=np.int64) for lost in best}
     for height, width in sizes:
@@ -167,7 +174,7 @@ def _boxes(counts: Counts, expected: Counts, geometry: Geometry) -> list[ClassEv
         # A median of few counts lies below their mean: what all boxes have in common is no fault.
         some = pull[:, ::_SPARSE]
         middle = np.median(some, axis=1, keepdims=True)
-        spread = np.maximum(1.0, _MAD_TO_SIGMA * np.median(np.abs(some - middle), axis=1))
+        spread = np.maximum(least, _MAD_TO_SIGMA * np.median(np.abs(some - middle), axis=1))
         pull -= middle
         price = np.log(len(sizes) * a.shape[1])
         for lost in best:

@@ -120,6 +120,9 @@ def training_set(
     low, high = np.log(TRAINING_COUNTS)
     counts = np.exp(np.linspace(low, high, elements))
     rng.shuffle(counts)
+    # A cell that counts a few times sees a few clusters at least: they are smaller then.
+    noise = [replace(n, cells=min(n.cells, 1 + c / 5)) for n, c in zip(drawn.noise, counts, strict=True)]
+    drawn = replace(drawn, noise=tuple(noise))
     values = np.stack([drawn.drawn(drawn.expected(counts, rng), rng) for _ in range(maps)], axis=1)
     times = np.arange(maps, dtype=np.float64) * LUMISECTION_S
     geometry = drawn.geometry

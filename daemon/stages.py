@@ -45,7 +45,8 @@ class Sample(msgspec.Struct, frozen=True, gc=False):
     these are only some of the entity's metrics at that time, others come in other records. `counters`: which
     of the metrics only ever count up (`align` makes them rates), with the bits after which they wrap around,
     32 or 64, or 0 where that is not known. `aside`: of metrics with labels that stand not in their names
-    (`label_collisions`), these, as `label=value`. `topic`, `partition`, `offset` say where it came from.
+    (`label_collisions`), these, as `label=value`. `exposure`: luminosity or number of events behind a map,
+    in any unit that stays the same. `topic`, `partition`, `offset` say where it came from.
     """
 
     entity: str
@@ -60,6 +61,7 @@ class Sample(msgspec.Struct, frozen=True, gc=False):
     partial: bool = False
     counters: Mapping[str, int] | None = None
     aside: Mapping[str, tuple[str, ...]] | None = None
+    exposure: float | None = None
 
 
 class Reason(StrEnum):

@@ -42,8 +42,8 @@ likelihood as in Coles and Dixon, Extremes 2, 1999, with the Gaussian width chos
 
 _ODDS_TAIL = 0.01
 _ODDS_SHARE = 0.1
-"""Largest share of the normal samples that log odds of 0 are exceeded by where a sample is judged by less than
-in the training (a first map): the threshold is never lower than this lets it be."""
+"""Largest share of the normal samples that log odds of 0 are exceeded by where a sample is judged by less
+than in the training (a first map): the threshold is never lower than this lets it be."""
 _ODDS_SCALE = 0.7
 """Scale of the tail of log odds: 1 is the bound; .6 to .7 was measured on simulated maps."""
 

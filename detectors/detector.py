@@ -53,13 +53,15 @@ class TrainingSet:
 class SeriesWindow:
     """Consecutive samples of one entity, in event-time order, and what was remembered of it before them.
 
-    `times` (n,) seconds since the epoch; `values` (n, F) or (n, R, C) with NaN as in `Series`.
+    `times` (n,) seconds since the epoch; `values` (n, F) or (n, R, C) with NaN as in `Series`; `exposure`
+    (n,): luminosity or number of events behind each map, NaN where it was not told, None where it never was.
     """
 
     entity: str
     times: NDArray[np.float64]
     values: NDArray[np.float32]
     state: State = field(default_factory=dict)
+    exposure: NDArray[np.float64] | None = None
 
 
 @dataclass(frozen=True, slots=True)

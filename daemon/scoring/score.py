@@ -208,7 +208,10 @@ def _window(
     else:
         values = np.stack([sample.map for sample in samples if sample.map is not None])
     times = np.array([sample.time for sample in samples])
-    return SeriesWindow(samples[0].entity, times, values, entity_state.state)
+    exposure = None
+    if any(sample.exposure is not None for sample in samples):
+        exposure = np.array([np.nan if s.exposure is None else s.exposure for s in samples])
+    return SeriesWindow(samples[0].entity, times, values, entity_state.state, exposure)
 
 
 def vectors(features: tuple[str, ...], samples: Sequence[Sample]) -> NDArray[np.float32]:

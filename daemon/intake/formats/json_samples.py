@@ -14,12 +14,14 @@ from anomalyd.daemon.config.config import InputConfig
 from anomalyd.daemon.intake.formats.faults import JSON_FAULTS, Faults, json_array, json_fault
 from anomalyd.daemon.intake.formats.fields import Fields
 from anomalyd.daemon.intake.formats.format import Format
+from anomalyd.daemon.intake.formats.histograms import COMPANIONS, counts_of
 from anomalyd.daemon.intake.formats.json_text import elements, refuse_twice
 from anomalyd.daemon.stages import Reason, Record, Sample
 from anomalyd.errors import DecodeError
 
 # Detectors compute in float32, where more than this is infinite. JSON itself has no NaN and no Infinity.
 Number = Annotated[float, Meta(ge=-3.4e38, le=3.4e38)]
+Exposure = Annotated[float, Meta(gt=0, le=3.4e38)]
 Counter = Annotated[int, Meta(ge=0, le=2**31 - 1)]  # what every SQL database calls an integer
 
 
@@ -29,7 +31,12 @@ class Element(msgspec.Struct, gc=False):
     time: float | str
     entity: str | None = None
     values: dict[str, Number | None] | None = None
-    map: list[list[Number | None]] | None = None
+    map: list[list[Number | None] | Number | None] | None = None
+    denominator: list[list[Number | None] | Number | None] | None = None
+    entries: list[list[Number | None] | Number | None] | None = None
+    sumw2: list[list[Number | None] | Number | None] | None = None
+    variance: list[list[Number | None] | Number | None] | None = None
+    exposure: Exposure | None = None
     run: Counter | None = None
     lumisection: Counter | None = None
     partial: bool = False
@@ -84,14 +91,25 @@ class JsonSamples(Format):
             record.partition,
             record.offset,
             values,
-            None if rows is None else self._map(rows),
+            None if rows is None else self._counts(element, rows),
             element.run,
             element.lumisection,
             element.partial,
+            exposure=element.exposure,
         )
 
-    def _map(self, rows: list[list[float | None]]) -> NDArray[np.float32]:
-        """Rows to (R, C) with NaN for null and behind the end of a ragged row."""
+    def _counts(self, element: Any, rows: list[Any]) -> NDArray[np.float32]:
+        """Read a map and what stands beside it, and make counts of them."""
+        cells = self._map(rows)
+        beside = {n: self._map(x) for n in COMPANIONS if (x := getattr(element, n)) is not None}
+        return counts_of(cells, beside)
+
+    def _map(self, rows: list[Any]) -> NDArray[np.float32]:
+        """Rows to (R, C) with NaN for null and behind the end of a ragged row; numbers alone are one row."""
+        if not any(type(row) is list for row in rows):
+            rows = [rows] if rows else rows
+        elif not all(type(row) is list for row in rows):
+            raise DecodeError(Reason.MAP, "map: rows and single numbers; give rows of cells, or one row")
         columns = max(map(len, rows), default=0)
         self._fields.map_size(len(rows), columns)
         cells = np.full((len(rows), columns), np.nan, dtype=np.float32)
@@ -144,7 +162,14 @@ def _element(raw: bytes) -> Element:
 
 def _keys(element: Element) -> int:
     """Count the keys that were read: those of the object, and those of its values."""
-    given = (element.entity, element.map, element.run, element.lumisection)
+    given = (
+        element.entity,
+        element.map,
+        element.run,
+        element.lumisection,
+        element.exposure,
+        *(getattr(element, name) for name in COMPANIONS),
+    )
     keys = 1 + sum(each is not None for each in given) + element.partial
     return keys if element.values is None else keys + 1 + len(element.values)
 

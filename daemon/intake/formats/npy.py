@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from anomalyd.daemon.config.config import InputConfig
 from anomalyd.daemon.intake.formats.fields import Fields, seconds_or_text
 from anomalyd.daemon.intake.formats.format import Format
+from anomalyd.daemon.intake.formats.histograms import COMPANIONS, counts_of
 from anomalyd.daemon.stages import Reason, Record, Sample
 from anomalyd.errors import DecodeError
 
@@ -53,20 +54,38 @@ class NpyMap(Format):
                 topic=record.topic,
                 partition=record.partition,
                 offset=record.offset,
-                map=self._map(record.value),
+                map=self._counts(record.value, headers),
                 run=_counter(headers, "run"),
                 lumisection=_counter(headers, "lumisection"),
+                exposure=_exposure(headers),
             ),
         ), None
 
-    def _map(self, value: bytes) -> NDArray[np.float32]:
+    def _counts(self, value: bytes, headers: Mapping[str, str]) -> NDArray[np.float32]:
+        """Read the map, or the map and what stands beside it, and make counts of them."""
+        beside = headers.get("beside")
+        if beside is None:
+            return counts_of(self._map(value), {})
+        if beside not in COMPANIONS:
+            raise DecodeError(
+                Reason.FIELD,
+                f"Kafka header beside: {beside[:40]!r}; one of {', '.join(COMPANIONS)} is expected",
+            )
+        cells = self._map(value, both=beside)
+        return counts_of(cells[0], {beside: cells[1]})
+
+    def _map(self, value: bytes, both: str = "") -> NDArray[np.float32]:
         stream = io.BytesIO(value)
         shape, fortran_order, dtype = _read_header(stream)
-        if len(shape) != 2:
-            raise DecodeError(Reason.MAP, f"map: an array of shape {shape}; (rows, columns) is expected")
+        wanted = 3 if both else 2
+        if len(shape) == wanted - 1:
+            shape = (*shape[:-1], 1, shape[-1])  # a histogram of one row
+        if len(shape) != wanted or (both and shape[0] != 2):
+            expected = f"(2, rows, columns), the map and its {both}," if both else "(rows, columns)"
+            raise DecodeError(Reason.MAP, f"map: an array of shape {shape}; {expected} is expected")
         if dtype.kind not in "fiu":
             raise DecodeError(Reason.MAP, f"map: cells of type {dtype}; real numbers are expected")
-        self._fields.map_size(*shape)
+        self._fields.map_size(*shape[-2:])
         size = math.prod(shape) * dtype.itemsize
         if len(value) - stream.tell() != size:
             raise DecodeError(
@@ -79,10 +98,11 @@ class NpyMap(Format):
             floats = np.ascontiguousarray(cells, dtype=np.float32)
         infinite = np.argwhere(np.isinf(floats))
         if len(infinite):
-            row, column = infinite[0]
+            *_, row, column = infinite[0]
             raise DecodeError(
                 Reason.FIELD,
-                f"map[{row}][{column}]: {cells[row, column]} is not finite in float32; a masked cell is NaN",
+                f"map[{row}][{column}]: {cells[tuple(infinite[0])]} is not finite in float32; a masked "
+                "cell is NaN",
             )
         # An array of its own: a view would keep the whole message alive.
         return floats.copy() if floats.base is not None else floats
@@ -107,7 +127,7 @@ def _texts(headers: Sequence[tuple[str, bytes]]) -> Mapping[str, str]:
         ) from None
 
 
-_HEADERS = ("entity", "time", "run", "lumisection")
+_HEADERS = ("entity", "time", "run", "lumisection", "exposure", "beside")
 
 
 def _counter(headers: Mapping[str, str], name: str) -> int | None:
@@ -120,3 +140,13 @@ def _counter(headers: Mapping[str, str], name: str) -> int | None:
             f"Kafka header {name}: {text[:40]!r}; a whole number from 0 to 2147483647 is expected",
         )
     return int(text)
+
+
+def _exposure(headers: Mapping[str, str]) -> float | None:
+    text = headers.get("exposure")
+    if text is None:
+        return None
+    exposure = seconds_or_text(text)
+    if isinstance(exposure, str) or not exposure > 0:
+        raise DecodeError(Reason.FIELD, f"Kafka header exposure: {text[:40]!r}; a number above 0 is expected")
+    return exposure

@@ -56,10 +56,10 @@ class MapScan(Detector):
     """A Bayesian likelihood scan of occupancy maps.
 
     Raw is the logarithm of the odds that a place is broken, in one map or in the sum of the last three; it
-    means the same for every element and count level. One map is judged by itself: layers beside their sisters,
-    units beside units, what is smooth along them, and its rate beside that of its sisters. The history is the
-    summed counts of the element's maps that nothing was wrong with; a fault in progress does not enter it. How
-    wide the counts scatter is measured on the element as it runs.
+    means the same for every element and count level. One map is judged by itself: layers beside their
+    sisters, units beside units, what is smooth along them, and its rate beside that of its sisters. The
+    history is the summed counts of the element's maps that nothing was wrong with; a fault in progress does
+    not enter it. How wide the counts scatter is measured on the element as it runs.
     """
 
     kind: ClassVar[str] = "map-scan"
@@ -120,9 +120,7 @@ class MapScan(Detector):
         for window in windows:
             if window.values.ndim != 3:
                 raise ModelMismatch(f"{window.entity}: {window.values.shape[1:]} is not the shape of a map")
-        streams = [
-            self._begin(window, seen) for window, seen in zip(windows, _rates(windows), strict=True)
-        ]
+        streams = [self._begin(window, seen) for window, seen in zip(windows, _rates(windows), strict=True)]
         while waiting := [s for s in streams if not s.done]:
             advance(waiting)
         return [s.scores() for s in streams]
@@ -218,9 +216,10 @@ def _rates(windows: Sequence[SeriesWindow]) -> list[list[RateSeen]]:
         full = int(cells.max(initial=0))
         totals *= np.divide(full, cells, out=np.zeros_like(totals), where=cells > 0)
         kin, system = kin_of(window.entity), window.entity.split("/", 1)[0]
+        exposure = np.full(len(totals), np.nan) if window.exposure is None else window.exposure
         arrivals += [
-            Arrival(number_, kin, system, time, total)
-            for time, total in zip(window.times.tolist(), totals.tolist(), strict=True)
+            Arrival(number_, kin, system, *each)
+            for each in zip(window.times.tolist(), totals.tolist(), exposure.tolist(), strict=True)
         ]
     seen = iter(beside_sisters(arrivals))
     return [[next(seen) for _ in range(len(window.times))] for window in windows]

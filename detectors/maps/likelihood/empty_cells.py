@@ -11,7 +11,8 @@ from anomalyd.detectors.maps.likelihood.box_sums import sums_of
 from anomalyd.detectors.maps.likelihood.places import Cells, Counts, Places
 
 _DEAD_SHARE = 0.15
-"""Share of what it should count up to which a cell is as good as dead: a dead wire still counts some noise."""
+"""Share of what it should count up to which a cell is as good as dead: a dead wire still counts
+some noise."""
 
 _HOT_SHARE, _HOT_PULL = 1.5, 5.0
 _LIKE_PULL = 2.0  # of a hot cell's neighbour, from which it is not alone

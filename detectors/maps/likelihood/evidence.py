@@ -43,7 +43,8 @@ _NEGLIGIBLE = float(np.log(5e-4))
 _SMALLEST_PULL = 1.2
 
 _FEWEST_LIKE, _SAMPLED = 30, 300
-"""Places of one size that a map must have before they tell how far such places lie out, and how many are asked."""
+"""Places of one size that a map must have before they tell how far such places lie out, and how
+many are asked."""
 
 _CLUSTERED = 2.0
 """Noise of single cells from which that of larger places is measured in the map itself."""
@@ -196,8 +197,8 @@ def _look_closer(
 def _as_wide_as_its_like(sums: Sums | Compared, stray: Floats, wider: Floats) -> Floats:
     """Widen the noise (N,) of a family to how far its places are seen to lie out in the map itself.
 
-    Towers that are read out together make noise that neighbours share, and large boxes all the more. Where the
-    map is as calm as it should be nothing changes.
+    Towers that are read out together make noise that neighbours share, and large boxes all the more. Where
+    the map is as calm as it should be nothing changes.
     """
     places = sums.observed[0].size
     if places < _FEWEST_LIKE or float(wider.max()) < _CLUSTERED:

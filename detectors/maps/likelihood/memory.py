@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from anomalyd.detectors.maps.likelihood.history import History
 from anomalyd.detectors.maps.likelihood.places import Counts
-from anomalyd.detectors.maps.neighbours.rate import RateHistory, RateSeen
+from anomalyd.detectors.maps.neighbours.rate import RateHistory, RateSeen, Share
 
 State = Mapping[str, NDArray[Any]]
 
@@ -79,9 +79,9 @@ class Memory:
     """Everything that is remembered of one element, immutable."""
 
     history: History
-    rate: RateHistory = RateHistory()
-    noise: Noise = Noise()
-    standing: Standing = Standing()
+    rate: RateHistory = field(default_factory=RateHistory)
+    noise: Noise = field(default_factory=Noise)
+    standing: Standing = field(default_factory=Standing)
 
     @classmethod
     def of(cls, state: State, shape: tuple[int, ...]) -> Memory:
@@ -129,7 +129,7 @@ class Memory:
     def accepted(self) -> Memory:
         """Take what the element does now for normal: the provisional history, else the newest maps."""
         held = self.standing
+        rate = replace(self.rate, sisters=Share())
         if held.provisional is None or held.weight < 2:
-            return Memory(self.history.only_pending(), replace(self.rate, sisters=type(self.rate.sisters)()))
-        history = History(held.provisional, held.weight, held.weight, alone=True)
-        return Memory(history, replace(self.rate, sisters=type(self.rate.sisters)()), self.noise)
+            return Memory(self.history.only_pending(), rate)
+        return Memory(History(held.provisional, held.weight, held.weight, alone=True), rate, self.noise)

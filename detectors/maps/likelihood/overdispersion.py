@@ -1,7 +1,7 @@
 """How far normal maps stray from their reference beyond Poisson noise, for each kind of place.
 
-Two things make them: counts that come together (a track through all layers, a tower of 25 crystals), which grow
-with the counts as Poisson's noise does, and shapes that move, which grow with their square.
+Two things make them: counts that come together (a track through all layers, a tower of 25 crystals), which
+grow with the counts as Poisson's noise does, and shapes that move, which grow with their square.
 """
 
 from __future__ import annotations
@@ -114,7 +114,8 @@ def measure_spread(
 
     Each kind of place has its own: layers move less against their sisters than against the whole chamber.
     `quantile`: a share of normal places, the chi-square that it should lie below, and the share of places,
-    those with the fewest counts, that are not looked at. `noise` (N, K): variance over Poisson's of each kind.
+    those with the fewest counts, that are not looked at. `noise` (N, K): variance over Poisson's of each
+    kind.
     """
     found: dict[int, list[NDArray[np.float64]]] = {}
     wide = np.ones((len(counts), len(places.names)), dtype=np.float32) if noise is None else noise

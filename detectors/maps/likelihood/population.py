@@ -61,8 +61,9 @@ class Population:
     `profile` (R, C): their mean rates, in counts that they are worth where a single cell is looked at.
     `stray` (K,): relative spread of the elements about it for each kind of place; `drift` (K,): spread of an
     element's maps about its own history; `gain` (K,): how the noise of a kind goes with the element's;
-    `dispersion`: the usual noise of an element. `units`: what the sums along the units look like, of rows with
-    sisters; `prices`: what normal maps reach in each class of local evidence. `known`: whether it was trained.
+    `dispersion`: the usual noise of an element. `units`: what the sums along the units look like, of rows
+    with sisters; `prices`: what normal maps reach in each class of local evidence. `known`: whether it was
+    trained.
     """
 
     profile: Counts
@@ -111,8 +112,8 @@ def stranger(geometry: Geometry) -> Population:
 
 def widths_of(maps: Counts) -> tuple[int, ...]:
     """Say behind which column the last cell of each row (R,) was ever seen in maps (T, R, C)."""
-    seen = np.isfinite(maps).any(0)
-    ends = np.where(seen.any(1), seen.shape[1] - seen[:, ::-1].argmax(1), 0)
+    seen = np.asarray(np.isfinite(maps).any(axis=0), dtype=np.bool_)
+    ends = np.where(np.any(seen, axis=1), seen.shape[1] - np.argmax(seen[:, ::-1], axis=1), 0)
     return tuple(ends.tolist())
 
 

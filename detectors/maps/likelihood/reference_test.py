@@ -94,7 +94,8 @@ class Sums:
     def striking(self, stray: Floats, wider: Floats, least: float) -> tuple[Index, Floats, Floats, Floats]:
         """Find the places whose squared pull is above `least`, in units of its variance.
 
-        `stray` (N,): squared spread; `wider` (N,): variance of counts over Poisson's. Gives their indices (m,), observed and expected counts, and variance.
+        `stray` (N,): squared spread; `wider` (N,): variance of counts over Poisson's. Gives their indices
+        (m,), observed and expected counts, and variance.
         """
         if self.rest or self.error is not None:
             return self.compared().striking(stray, wider, least)

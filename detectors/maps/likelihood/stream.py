@@ -28,8 +28,8 @@ from anomalyd.detectors.maps.neighbours.local import judges_alone, local_evidenc
 from anomalyd.detectors.maps.neighbours.rate import RateJudgement, RateSeen, judge_rate
 
 _TRUSTED, _TRUSTED_ALONE = 1.0, 3.5
-"""Log odds up to which a map joins the history: by the history itself one in a hundred normal maps lies above,
-by its own evidence one in 250."""
+"""Log odds up to which a map joins the history: by the history itself one in a hundred normal maps lies
+above, by its own evidence one in 250."""
 
 _LASTING = 0.33
 """Prior that a fault has lasted for three maps: a new one is not to drown in the noise of older maps."""
@@ -42,8 +42,8 @@ LOCAL_MAPS = 10.0
 """Maps of history up to which a map is judged by itself, too. Behind them the history knows more."""
 
 _ALONE, _RATE = 0.2, 0.05
-"""Prior shares of what a map says of itself, and of its rate: so that normal maps reach as far with them as with
-a history."""
+"""Prior shares of what a map says of itself, and of its rate: so that normal maps reach as far with them as
+with a history."""
 
 _FADING = 0.3
 """Nats that the former loses with each map of history: what was always odd is no fault."""
@@ -107,6 +107,8 @@ def scan_jobs(jobs: Sequence[Job]) -> None:
 def _beside_units(jobs: Sequence[Job], counts: Counts, reference: Counts) -> None:
     """Add what units have lost beside their like, as far as the history did not show it."""
     units = unit_evidence(counts, reference, jobs[0].geometry)
+    if not units:
+        return
     odds = rarity(units, jobs[0].population.prices) + float(np.log(_ALONE))
     for k, job in enumerate(jobs):
         best = int(odds[k].argmax())
@@ -118,7 +120,9 @@ def _beside_units(jobs: Sequence[Job], counts: Counts, reference: Counts) -> Non
 
 @dataclass(slots=True)
 class LocalJudgement:
-    """What the maps of a chunk say of themselves: log odds (n,) of each class and of all, and how to blame."""
+    """What the maps of a chunk say of themselves: log odds (n,) of each class and of all, and how to
+    blame.
+    """
 
     evidence: LocalEvidence
     first: int
@@ -204,7 +208,9 @@ class MapStream:
         self._local = judgement
 
     def look_ahead(self) -> list[Job]:
-        """Lay out the next maps beside their references, on the guess that all of them are like the last one."""
+        """Lay out the next maps beside their references, on the guess that all of them are like the last
+        one.
+        """
         self._steps = []
         history = self._memory.history
         for k, drawn in enumerate(self._window.values[self._at : self._at + _AHEAD]):
@@ -217,8 +223,9 @@ class MapStream:
                     step.three = three
             if self._local is not None and self._local.evidence.noise.worth[self._local.first + k] > 0:
                 noise = self._local.evidence.noise
-                step.measured = float(noise.value[self._local.first + k]), float(
-                    noise.worth[self._local.first + k]
+                step.measured = (
+                    float(noise.value[self._local.first + k]),
+                    float(noise.worth[self._local.first + k]),
                 )
             self._steps.append(step)
             history = history.after(drawn, self._guess)
@@ -336,9 +343,9 @@ class MapStream:
                 Adaptation(
                     float(self._window.times[self._at]),
                     "model-does-not-fit",
-                    f"{alerts} of the last {self._span} maps alert: either the fault lasts, or the model does "
-                    "not fit this element. A provisional history begins; say normal to judge by it from now "
-                    "on, or broken to drop it.",
+                    f"{alerts} of the last {self._span} maps alert: either the fault lasts, or the model "
+                    "does not fit this element. A provisional history begins; say normal to judge by it "
+                    "from now on, or broken to drop it.",
                     before.state(),
                 )
             )

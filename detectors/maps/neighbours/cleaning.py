@@ -43,7 +43,7 @@ class Cleaned:
     def worth_telling(self, maps: Counts) -> Cells:
         """Say which odd cells (N, R, C) are too far out for chance."""
         pull = np.abs(np.nan_to_num(maps) - self.expected) / np.sqrt(np.maximum(self.expected, 1))
-        return self.odd & (pull > _CERTAIN)
+        return np.asarray(self.odd & (pull > _CERTAIN))
 
 
 def clean(maps: Counts, geometry: Geometry) -> Cleaned:
@@ -91,7 +91,7 @@ def neighbourhood(seen: Counts) -> Counts:
     """
     columns = _median(seen)
     near, far = (_running_median(columns, reach) for reach in (_NEAR, _FAR))
-    return np.maximum(near, 0.5 * far)
+    return np.asarray(np.maximum(near, 0.5 * far), dtype=np.float32)
 
 
 def _median(seen: Counts) -> Counts:
@@ -110,7 +110,7 @@ def _running_median(columns: Counts, reach: int) -> Counts:
     """Give the running median of columns (N, C), `reach` to either side, mirrored at the ends."""
     reach = min(reach, columns.shape[1] - 1)
     there = np.isfinite(columns)
-    last = int(there.any(0).nonzero()[0].max(initial=-1)) + 1
+    last = int(np.flatnonzero(np.any(there, axis=0)).max(initial=-1)) + 1
     found = np.zeros_like(columns)
     if last <= 1:
         return np.asarray(np.nan_to_num(columns))

@@ -150,13 +150,13 @@ def _windows(integral: Doubles, height: int, width: int) -> Doubles:
 
 
 def _boxes(counts: Counts, expected: Counts, geometry: Geometry) -> list[ClassEvidence]:
-    """Find the box of each map that lies farthest out, in units of how far boxes of its size lie out there."""
+    """Find the box of each map that lies farthest out, in units of how far boxes of its size lie out
+    there.
+    """
     rows, columns = geometry.shape
     sizes = [(h, w) for h in _SIZES for w in _SIZES if h * w > 1 and h <= rows // 2 and w <= columns // 2]
     most = max((w for _, w in sizes), default=0) if geometry.wrap else 0
-    seen, usual = (
-        _integral(np.concatenate([x, x[:, :, :most]], axis=2)) for x in (counts, expected)
-    )
+    seen, usual = (_integral(np.concatenate([x, x[:, :, :most]], axis=2)) for x in (counts, expected))
     n = len(counts)
     # Where cells count a few clusters each, most are alike, and only the others tell the scatter.
     square = np.minimum((counts - expected) ** 2 / np.maximum(expected, 0.5), _FARTHEST)
@@ -199,7 +199,8 @@ def _boxes(counts: Counts, expected: Counts, geometry: Geometry) -> list[ClassEv
 
 
 def _few_counts(z: Doubles, spread: Doubles, expected: Doubles) -> Doubles:
-    """Turn pulls (N,), in units of their `spread` over Poisson's, into nats as of counts that come in clusters.
+    """Turn pulls (N,), in units of their `spread` over Poisson's, into nats as of counts that come in
+    clusters.
 
     Below half a squared pull for excesses, which few clusters make by chance, and above it for losses.
     """
@@ -208,7 +209,9 @@ def _few_counts(z: Doubles, spread: Doubles, expected: Doubles) -> Doubles:
 
 
 def unit_evidence(counts: Counts, reference: Counts, geometry: Geometry) -> list[ClassEvidence]:
-    """Compare segments of maps (N, R, C) with what their own history (N, R, C) lets expect beside its like."""
+    """Compare segments of maps (N, R, C) with what their own history (N, R, C) lets expect beside its
+    like.
+    """
     return _segments(counts, _ring_level(np.where(reference > 0, counts, np.nan), reference), geometry)
 
 

@@ -19,7 +19,6 @@ from anomalyd.detectors.maps.neighbours.wide import (
     wide_evidence,
 )
 
-
 _LOW = 0.7
 """Share of the smooth level of a unit below which the neighbours of a cell are taken to be broken, too."""
 

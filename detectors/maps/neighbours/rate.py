@@ -53,7 +53,9 @@ class Share:
         return Share(min(self.n + 1, 1 / _MEMORY), mean, variance)
 
     def spread(self, usual: float) -> float:
-        """Say how far a new value may lie off: by what was seen, and by what is usual while that is little."""
+        """Say how far a new value may lie off: by what was seen, and by what is usual while that is
+        little.
+        """
         seen = (self.n * self.variance + 2 * usual**2) / (self.n + 2)
         return float(np.sqrt(max(seen, _LEAST_SPREAD**2) * (1 + 1 / max(self.n, 1))))
 
@@ -77,7 +79,8 @@ class RateHistory:
         if "rate" not in state:
             return cls()
         rows = state["rate"].tolist()
-        return cls(*(Share(*row) for row in rows[:3]), bool(rows[3][0]))
+        sisters, exposed, own = (Share(*row) for row in rows[:3])
+        return cls(sisters, exposed, own, bool(rows[3][0]))
 
     def state(self) -> dict[str, NDArray[Any]]:
         """Write it as part of a detector's state."""
@@ -115,7 +118,9 @@ class RateSeen:
 
 @dataclass(frozen=True, slots=True)
 class RateJudgement:
-    """`nats` of evidence that the rate is wrong; `lost`: too low; `expected`: counts; `no_beam`: see above."""
+    """`nats` of evidence that the rate is wrong; `lost`: too low; `expected`: counts; `no_beam`: see
+    above.
+    """
 
     nats: float
     lost: bool
@@ -146,7 +151,9 @@ def judge_rate(seen: RateSeen, history: RateHistory, dispersion: float) -> RateJ
     return max(found, key=lambda j: j.nats)
 
 
-def _beside(seen: RateSeen, share: Share, log_usual: float, scatter: float, dispersion: float) -> RateJudgement:
+def _beside(
+    seen: RateSeen, share: Share, log_usual: float, scatter: float, dispersion: float
+) -> RateJudgement:
     """Compare with what a share of something lets expect."""
     expected = float(np.exp(log_usual + share.mean))
     if expected > _DEAD_LEAST and seen.total < _DEAD_SHARE * expected:

@@ -64,7 +64,9 @@ def _templates(columns: int) -> _Templates:
 
 
 @lru_cache(maxsize=256)
-def _filter(profile: tuple[float, ...], spread: tuple[float, ...] | None, correlation: float) -> MatchedFilter:
+def _filter(
+    profile: tuple[float, ...], spread: tuple[float, ...] | None, correlation: float
+) -> MatchedFilter:
     columns = len(profile)
     shapes = nuisance(columns, None if spread is None else np.array(spread))
     return MatchedFilter(np.array(profile), shapes, _templates(columns).shapes, correlation)
@@ -134,8 +136,8 @@ def wide_evidence(
 ) -> list[ClassEvidence]:
     """Look for losses and excesses along the units of maps, given their `sums` and overdispersion (N,).
 
-    Classes: "wide" and "wide hot" (runs in one unit, or in all of one view), "bump" (smooth losses in a unit),
-    "bump all" and "bump all hot" (in all units).
+    Classes: "wide" and "wide hot" (runs in one unit, or in all of one view), "bump" (smooth losses in a
+    unit), "bump all" and "bump all hot" (in all units).
     """
     filtered = {
         k: _filtered(s, _level(s, usual, k), dispersion, usual, k)
@@ -182,25 +184,43 @@ def _filtered(sums: Doubles, level: Doubles, dispersion: Doubles, usual: UnitPro
     return Filtered(pull, worth, residual, freedom)
 
 
+@dataclass(frozen=True, slots=True)
+class _Group:
+    """Templates at the same place in `units`: `pull`, `worth` (N, K); `first`: the number of the first one.
+
+    `first` below 0: those of each unit that come after its runs.
+    """
+
+    units: tuple[int, ...]
+    pull: Doubles
+    worth: Doubles
+    first: int = 0
+
+
+def _summed(parts: Sequence[_Group], units: tuple[int, ...], first: int) -> _Group:
+    pull, worth = parts[0].pull, parts[0].worth
+    for part in parts[1:]:
+        pull, worth = pull + part.pull, worth + part.worth
+    return _Group(units, pull, worth, first)
+
+
 def _classes(filtered: dict[int, Filtered], geometry: Geometry) -> list[ClassEvidence]:
     """Take the likeliest template of each class."""
     units = {k: _templates(f.residual.shape[1]) for k, f in filtered.items()}
-    runs = {k: len(t.runs) for k, t in units.items()}
-    places: list[tuple[tuple[int, ...], Doubles, Doubles, int]] = []  # units, pull, worth, first template
-    groups = [(k,) for k in filtered]
+    split = {k: len(t.runs) for k, t in units.items()}
+    runs = {k: _Group((k,), f.pull[:, : split[k]], f.worth[:, : split[k]]) for k, f in filtered.items()}
+    dips = [
+        _Group((k,), f.pull[:, split[k] :], f.worth[:, split[k] :], split[k]) for k, f in filtered.items()
+    ]
+    places = list(runs.values())
     for view in dict.fromkeys(u.view for u in geometry.units):
         alike = tuple(k for k in filtered if geometry.units[k].view == view)
         if view and len(alike) > 1 and len({units[k].shapes.shape for k in alike}) == 1:
-            groups.append(alike)
-    for group in groups:
-        pull, worth = (sum(getattr(filtered[k], name) for k in group) for name in ("pull", "worth"))
-        places.append((group, pull[:, : runs[group[0]]], worth[:, : runs[group[0]]], 0))
-    dips = [((k,), f.pull[:, runs[k] :], f.worth[:, runs[k] :], runs[k]) for k, f in filtered.items()]
+            places.append(_summed([runs[k] for k in alike], alike, 0))
     found = [_best("wide", places, units, geometry, lost=True), _best("wide hot", places, units, geometry)]
     found.append(_best("bump", dips, units, geometry, lost=True))
     if len(dips) > 1:
-        pull, worth = (sum(d[i] for d in dips) for i in (1, 2))
-        every = [(tuple(filtered), pull, worth, -1)]
+        every = [_summed(dips, tuple(filtered), -1)]
         found += [
             _best("bump all", every, units, geometry, lost=True),
             _best("bump all hot", every, units, geometry),
@@ -210,21 +230,21 @@ def _classes(filtered: dict[int, Filtered], geometry: Geometry) -> list[ClassEvi
 
 def _best(
     name: str,
-    places: Sequence[tuple[tuple[int, ...], Doubles, Doubles, int]],
+    places: Sequence[_Group],
     units: dict[int, _Templates],
     geometry: Geometry,
     *,
     lost: bool = False,
 ) -> ClassEvidence:
     nats = np.concatenate(
-        [np.where((p < 0) == lost, p**2 / (2 * w), 0.0) for _, p, w, _ in places], axis=1
-    ) - np.log(sum(p.shape[1] for _, p, _, _ in places))
+        [np.where((p.pull < 0) == lost, p.pull**2 / (2 * p.worth), 0.0) for p in places], axis=1
+    ) - np.log(sum(p.pull.shape[1] for p in places))
     best = nats.argmax(1)
-    starts = np.concatenate([[0], np.cumsum([p.shape[1] for _, p, _, _ in places])])
+    starts = np.concatenate([[0], np.cumsum([p.pull.shape[1] for p in places])])
 
     def cells(i: int) -> Cells:
         which = int(np.searchsorted(starts, best[i], side="right")) - 1
-        group, _, _, first = places[which]
+        group, first = places[which].units, places[which].first
         k = int(best[i] - starts[which])
         found = np.zeros(geometry.shape, dtype=np.bool_)
         for unit in group:

@@ -13,8 +13,8 @@ from anomalyd.detectors.maps.geometries.file import ElementType
 from anomalyd.detectors.maps.geometries.recipes import FaultRecipe
 from anomalyd.detectors.maps.geometry import Geometry
 from anomalyd.detectors.maps.simulate.limit import FaultPlaces, places_of_fault
-from anomalyd.detectors.maps.simulate.shapes import drifting
 from anomalyd.detectors.maps.simulate.noise import POISSON, Noise, draw_counts
+from anomalyd.detectors.maps.simulate.shapes import drifting
 from anomalyd.detectors.maps.simulate.simulation import LUMISECTION_S, ElementSimulator
 
 Maps = NDArray[np.float32]
@@ -90,8 +90,8 @@ def elements_of(
 ) -> Elements:
     """Draw `n` elements like the type's first, or `like` another of its elements.
 
-    Those for measuring have other seeds than those for training. `noise`: of all; None: those for training draw
-    their own, those for measuring scatter as Poisson's.
+    Those for measuring have other seeds than those for training. `noise`: of all; None: those for training
+    draw their own, those for measuring scatter as Poisson's.
     """
     first = like or element_type.elements[0]
     geometry = replace(first, entity=first.entity.rstrip("*"))

@@ -42,7 +42,7 @@ def draw_counts(mean: Means, geometry: Geometry, noise: Noise, rng: np.random.Ge
         # Clusters of 1 + Poisson counts, `size` in the mean: they vary by size + 1 - 1 / size.
         size = (noise.cells - 1 + np.sqrt((noise.cells - 1) ** 2 + 4)) / 2
         clusters = rng.poisson(mean / size)
-        return clusters + rng.poisson(clusters * (size - 1))
+        return np.asarray(clusters + rng.poisson(clusters * (size - 1)), dtype=np.int64)
     if noise.rows <= 1 or not geometry.units:
         return rng.poisson(mean)
     return _with_tracks(mean, geometry, noise.rows, rng)
@@ -53,8 +53,8 @@ def _with_tracks(
 ) -> NDArray[np.int64]:
     """Make a share of the counts of tracks, so that the sum over four sister rows varies by `variance`.
 
-    A straight track brings a covariance to all pairs of rows, a slanted one to half of them: with a share f of
-    tracks, s of them slanted, the variance is 1 + f (3 - 2 s).
+    A straight track brings a covariance to all pairs of rows, a slanted one to half of them: with a share f
+    of tracks, s of them slanted, the variance is 1 + f (3 - 2 s).
     """
     share = min((variance - 1) / (3 - 2 * _SLANTED), _MOST_TRACKS)
     counts = rng.poisson(mean * (1 - share))

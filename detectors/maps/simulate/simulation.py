@@ -25,7 +25,9 @@ FILL_LUMISECTIONS = 1500
 """Lumisections of a fill: about ten hours."""
 
 _DECAY = 0.7  # luminosity falls by half over a fill, as the beams are used up
-_PROFILE, _DEAD, _LUMINOSITY, _MAP, _FAULT, _DRIFT, _NOISE = range(7)  # independent random streams of one seed
+_PROFILE, _DEAD, _LUMINOSITY, _MAP, _FAULT, _DRIFT, _NOISE = range(
+    7
+)  # independent random streams of one seed
 
 _USUAL = Normal(counts=15.0)
 

@@ -1,0 +1,101 @@
+"""What a producer's histogram holds -> the counts that detectors judge.
+
+A detector of maps works on counts, whose noise is known from their size. Histograms of other things say so,
+and bring what is needed to know theirs:
+
+- an **efficiency**: the denominator of each cell (the map is the numerator), or its entries (the map is a
+ratio
+  from 0 to 1). What is judged is how many failed.
+- **weights** (energy sums): the sum of the squared weights of each cell. What is judged is how many counts of
+  equal weight would be as uncertain: (sum w)^2 / sum w^2.
+- a **profile** (a mean of something in each cell): the variance of each mean. Likewise mean^2 / variance.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from anomalyd.daemon.stages import Reason
+from anomalyd.errors import DecodeError
+
+Cells = NDArray[np.float32]
+
+COMPANIONS = ("denominator", "entries", "sumw2", "variance")
+"""What may stand beside a map; at most one of them does."""
+
+_WHOLE = 1e-3
+"""How far a count may lie from a whole number: it may have been through float32."""
+
+
+def counts_of(cells: Cells, companions: dict[str, Cells]) -> Cells:
+    """Make counts (R, C) of a map and its companion, by name; NaN where a cell is masked.
+
+    Raises:
+        DecodeError: it cannot be: more than one companion, another shape, negative or fractional counts, no
+            cell at all; the text says what is needed.
+
+    """
+    if len(companions) > 1:
+        raise _refuse(f"{' and '.join(companions)}: a map has one of them at most")
+    if not np.isfinite(cells).any():
+        raise _refuse("map: every cell is masked; leave out a map without a cell")
+    for name, companion in companions.items():
+        if companion.shape != cells.shape:
+            raise _refuse(f"{name}: {companion.shape} cells beside a map of {cells.shape}; it needs as many")
+        _not_negative(name, companion)
+    _not_negative("map", cells)
+    if not companions:
+        _whole(cells)
+        return cells
+    ((name, companion),) = companions.items()
+    if name == "denominator":
+        _whole(cells)
+        _whole(companion, name)
+        return _failed(companion, companion - cells, "map: a numerator is larger than its denominator")
+    if name == "entries":
+        _whole(companion, name)
+        return _failed(
+            companion, companion * (1 - cells), "map: with entries it is a ratio from 0 to 1; one is above 1"
+        )
+    known = np.isfinite(cells) & np.isfinite(companion)
+    if (known & (cells > 0) & ~(companion > 0)).any():
+        raise _refuse(f"{name}: 0 where the map is not; it is the {_MEANING[name]} of each cell")
+    found = np.divide(cells**2, companion, out=np.zeros_like(cells), where=companion > 0)
+    return np.where(known, found, np.nan).astype(np.float32)
+
+
+_MEANING = {"sumw2": "sum of the squared weights", "variance": "variance of the mean"}
+
+
+def _failed(trials: Cells, failed: Cells, otherwise: str) -> Cells:
+    if (failed < -_WHOLE * np.maximum(trials, 1)).any():
+        raise _refuse(otherwise)
+    return np.maximum(failed, 0).astype(np.float32)
+
+
+def _not_negative(name: str, cells: Cells) -> None:
+    with np.errstate(invalid="ignore"):
+        below = np.argwhere(cells < 0)
+    if len(below):
+        row, column = below[0]
+        raise _refuse(
+            f"{name}[{row}][{column}]: {cells[row, column]:g} is negative; counts are 0 or more, and a "
+            "masked cell is null (NaN in npy)"
+        )
+
+
+def _whole(cells: Cells, name: str = "map") -> None:
+    with np.errstate(invalid="ignore"):
+        off = np.abs(cells - np.rint(cells)) > _WHOLE * np.maximum(1, np.abs(cells) * 1e-3)
+    if off.any():
+        row, column = np.argwhere(off)[0]
+        raise _refuse(
+            f"{name}[{row}][{column}]: {cells[row, column]:g} is no whole number, and counts are; an "
+            "efficiency needs denominator (or entries), weights need sumw2, means need variance; normalised "
+            "counts cannot be judged: send them as they were counted, with exposure"
+        )
+
+
+def _refuse(text: str) -> DecodeError:
+    return DecodeError(Reason.MAP, text)

@@ -13,6 +13,7 @@ demo: .venv/installed  ## the main job on this machine; ARGS=--once ends by itse
 COVERAGE = $(if $(ARGS),,--cov --cov-report=term)
 
 test: check  ## everything that must hold
+	bash tests/programs.sh
 	$(BIN)/pytest $(COVERAGE) $(ARGS)
 
 check: .venv/installed  ## style, types, and that imports point one way
@@ -36,6 +37,7 @@ bench: .venv/installed  ## the cost of detectors beside PCA, then messages a sec
 docs: .venv/installed  ## pages that are made from the code
 	$(BIN)/python -m anomalyd.daemon.telemetry.reference > docs/metrics.md
 	$(BIN)/python -m typer anomalyd.daemon.cli.app utils docs --name anomalyd --title 'Commands' --output docs/cli.md
+	KAFKA_PASSWORD=x $(BIN)/anomalyd deploy prometheus -c anomalyd.yaml > deploy/prometheus/anomalyd.rules.yml
 
 clean:
 	rm -rf .venv build dist demo-run src/*.egg-info

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import typer
 
-from anomalyd.daemon.cli import evaluate, feedback, flags, maintain, operate, read, tools, train, tune
+from anomalyd.daemon.cli import deploy, evaluate, feedback, flags, maintain, operate, read, tools, train, tune
 
 app = typer.Typer(
     name="anomalyd",
@@ -25,3 +25,4 @@ evaluate.add_to(app)
 feedback.add_to(app)
 maintain.add_to(app)
 flags.add_to(app)
+deploy.add_to(app)

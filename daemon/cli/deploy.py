@@ -1,0 +1,38 @@
+"""Commands that write what runs around the daemon: deploy prometheus."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from anomalyd.daemon.cli.options import DEFAULT_CONFIG, ConfigFile
+from anomalyd.daemon.config.config import load_config
+
+deploy = typer.Typer(help="Write what runs around the daemon.", no_args_is_help=True)
+
+
+def add_to(app: typer.Typer) -> None:
+    """Add the commands."""
+    app.add_typer(deploy, name="deploy")
+
+
+@deploy.callback()
+def _group() -> None:
+    """Write what runs around the daemon."""
+
+
+@deploy.command("prometheus")
+def prometheus(
+    config: ConfigFile = DEFAULT_CONFIG,
+    dashboard: Annotated[
+        str, typer.Option(help="The address of the dashboard, for links in alerts.")
+    ] = "http://localhost:8501",
+    runbooks: Annotated[
+        str, typer.Option(help="Where the runbooks are read: a folder or an address.")
+    ] = "docs/runbooks",
+) -> None:
+    """Print the alert rules for Prometheus; their thresholds follow from the configuration."""
+    from anomalyd.daemon.deployment.alert_rules import alert_rules, rules_file
+
+    typer.echo(rules_file(alert_rules(load_config(config), dashboard=dashboard), runbooks=runbooks), nl=False)

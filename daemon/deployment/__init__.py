@@ -1,0 +1,1 @@
+"""What runs around the daemon: alert rules whose thresholds follow from the configuration."""

@@ -1,0 +1,155 @@
+"""The alert rules, by Prometheus' own `promtool`: each fires where it should, and not where all is well."""
+
+from __future__ import annotations
+
+import re
+import shutil
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from anomalyd.daemon.config.config import Config, parse_config
+from anomalyd.daemon.deployment.alert_rules import alert_rules, rules_file
+
+ROOT = Path(__file__).parents[2]
+QUEUE = 20_000
+
+WELL = {
+    'up{job="anomalyd"}': "1x600",
+    "anomalyd_source_errors_total": "0x600",
+    "anomalyd_outbox_pending": "0 3 0 5 0 0 2 0x593",
+    'anomalyd_last_event_timestamp_seconds{topic="t",partition="0"}': "0+60x600",
+    'anomalyd_consumer_lag{topic="t",partition="0"}': "0 500 20 0 30 700 0x594",
+    'anomalyd_records_consumed_total{topic="t"}': "0+6000x600",
+    'anomalyd_samples_decoded_total{topic="t"}': "0+6000x600",
+    'anomalyd_dead_letters_total{topic="t",reason="syntax"}': "0+6x600",
+    'anomalyd_samples_late_total{topic="t"}': "0+20x600",
+    "anomalyd_store_conflicts_total": "0 1x599",
+    "anomalyd_explanations_pending": "0 40 20 0x597",
+    'anomalyd_model_refused_total{detector="d"}': "0x600",
+    'anomalyd_samples_unscored_total{detector="d",reason="untrained"}': "5x600",
+    'anomalyd_samples_unscored_total{detector="d",reason="mismatch"}': "0x600",
+    'anomalyd_alert_rate_wanted{detector="d"}': "0.001x600",
+    'anomalyd_alert_rate_realised{detector="d"}': "0.002x600",
+    'anomalyd_incidents_open{detector="d",severity="error"}': "0 1 1 1 0x596",
+    'anomalyd_incidents_open{detector="d",severity="warning"}': "3x600",
+    'anomalyd_incidents_opened_total{detector="d",severity="error"}': "0 1 2 3x597",
+}
+"""Ten hours, a minute apart, of a daemon that is well; a topic that is read, some faults that pass."""
+
+BROKEN: dict[str, dict[str, str]] = {
+    "AnomalydDown": {'up{job="anomalyd"}': "0x600"},
+    "AnomalydKafkaErrors": {"anomalyd_source_errors_total": "0+2x600"},
+    "AnomalydOutboxStuck": {"anomalyd_outbox_pending": "0+3x600"},
+    "AnomalydNoData": {'anomalyd_last_event_timestamp_seconds{topic="t",partition="0"}': "0+60x100 6000x500"},
+    "AnomalydConsumerLag": {'anomalyd_consumer_lag{topic="t",partition="0"}': f"{2 * QUEUE + 1}x600"},
+    "AnomalydPartitionStalled": {
+        'anomalyd_consumer_lag{topic="t",partition="0"}': "5x600",
+        'anomalyd_last_event_timestamp_seconds{topic="t",partition="0"}': "36000x600",
+    },
+    "AnomalydDeadLetters": {'anomalyd_dead_letters_total{topic="t",reason="syntax"}': "0+600x600"},
+    "AnomalydLateSamples": {'anomalyd_samples_late_total{topic="t"}': "0+600x600"},
+    "AnomalydStoreConflicts": {"anomalyd_store_conflicts_total": "0+2x600"},
+    "AnomalydExplanationsPending": {"anomalyd_explanations_pending": "0+4x600"},
+    "AnomalydModelRefused": {'anomalyd_model_refused_total{detector="d"}': "0x590 1x10"},
+    "AnomalydUntrained": {'anomalyd_samples_unscored_total{detector="d",reason="untrained"}': "0+9x600"},
+    "AnomalydModelUnfit": {'anomalyd_samples_unscored_total{detector="d",reason="mismatch"}': "0+9x600"},
+    "AnomalydAlarmRateOff": {'anomalyd_alert_rate_realised{detector="d"}': "0.05x600"},
+    "AnomalydAnomalySustained": {'anomalyd_incidents_open{detector="d",severity="error"}': "2x600"},
+    "AnomalydAnomalyBurst": {
+        'anomalyd_incidents_opened_total{detector="d",severity="error"}': "0x595 10 20 30 40 50"
+    },
+}
+"""What is different where a rule must fire."""
+
+
+@pytest.fixture(scope="module")
+def config() -> Config:
+    return parse_config(
+        "inputs: [{topic: t}]\ndetectors: [{name: d, kind: vector-autoencoder}]\n"
+        f"kafka: {{queue_records: {QUEUE}}}\n",
+        "test.yaml",
+        {},
+    )
+
+
+@pytest.fixture(scope="module")
+def promtool() -> str:
+    found = shutil.which("promtool")
+    if found is None:
+        pytest.skip("no promtool in PATH: install Debian's package prometheus")
+    return found
+
+
+def test_every_rule_is_tried_and_has_its_page(config: Config) -> None:
+    rules = alert_rules(config)
+    assert {rule.name for rule in rules} == BROKEN.keys()
+    for rule in rules:
+        page = ROOT / "docs" / "runbooks" / f"{rule.runbook}.md"
+        assert page.read_text().startswith(f"# {rule.name}\n")
+
+
+def test_every_metric_of_a_rule_is_exported(config: Config) -> None:
+    exported = set(re.findall(r"`(anomalyd_\w+)`", (ROOT / "docs" / "metrics.md").read_text()))
+    for rule in alert_rules(config):
+        assert set(re.findall(r"anomalyd_\w+", rule.expr)) <= exported, rule.name
+
+
+def test_thresholds_follow_from_the_configuration(config: Config) -> None:
+    rules = {rule.name: rule for rule in alert_rules(config)}
+    assert f"> {2 * QUEUE}" in rules["AnomalydConsumerLag"].expr
+    silent = config.model_copy(
+        update={"output": config.output.model_copy(update={"topic": None, "dead_letter_topic": None})}
+    )
+    assert "AnomalydOutboxStuck" not in {rule.name for rule in alert_rules(silent)}
+    slow = config.model_copy(update={"inputs": [config.inputs[0].model_copy(update={"grid_s": 300.0})]})
+    assert "> 9000" in {rule.name: rule for rule in alert_rules(slow)}["AnomalydNoData"].expr
+
+
+def test_the_shipped_file_is_that_of_the_shipped_configuration() -> None:
+    config = parse_config((ROOT / "anomalyd.yaml").read_text(), "anomalyd.yaml", {"KAFKA_PASSWORD": "x"})
+    shipped = ROOT / "deploy" / "prometheus" / "anomalyd.rules.yml"
+    assert shipped.read_text() == rules_file(alert_rules(config)), "run `make docs`"
+
+
+def test_prometheus_takes_the_rules(promtool: str, config: Config, tmp_path: Path) -> None:
+    file = tmp_path / "rules.yml"
+    file.write_text(rules_file(alert_rules(config)))
+    done = subprocess.run([promtool, "check", "rules", str(file)], capture_output=True, text=True, timeout=60)
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_each_rule_fires_where_it_should_and_nothing_does_where_all_is_well(
+    promtool: str, config: Config, tmp_path: Path
+) -> None:
+    rules = alert_rules(config)
+    (tmp_path / "rules.yml").write_text(rules_file(rules))
+
+    def series(changes: dict[str, str]) -> list[dict[str, str]]:
+        return [{"series": name, "values": values} for name, values in {**WELL, **changes}.items()]
+
+    def expected(name: str, fires: bool) -> list[dict[str, Any]]:
+        # Only whether it fires: the labels and texts are the rule's own.
+        count = f'count(ALERTS{{alertname="{name}",alertstate="firing"}}) or vector(0)'
+        samples = [{"labels": "{}", "value": 1 if fires else 0}]
+        return [{"expr": count, "eval_time": "10h", "exp_samples": samples}]
+
+    tests = [
+        {
+            "name": f"{rule.name} {'broken' if fires else 'well'}",
+            "interval": "1m",
+            "input_series": series(BROKEN[rule.name] if fires else {}),
+            "promql_expr_test": expected(rule.name, fires),
+        }
+        for rule in rules
+        for fires in (True, False)
+    ]
+    file = tmp_path / "tests.yml"
+    file.write_text(
+        yaml.safe_dump({"rule_files": ["rules.yml"], "evaluation_interval": "1m", "tests": tests})
+    )
+    done = subprocess.run([promtool, "test", "rules", str(file)], capture_output=True, text=True, timeout=300)
+    assert done.returncode == 0, done.stdout + done.stderr

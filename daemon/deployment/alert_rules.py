@@ -109,6 +109,15 @@ def _data(config: Config) -> Iterable[AlertRule]:
         "Records wait there ({{ $value | humanize }}), and none was taken for a quarter of an hour.",
     )
     yield AlertRule(
+        "AnomalydRecordsLost",
+        "increase(anomalyd_records_lost_total[1h]) > 0",
+        "0m",
+        "page",
+        "records of {{ $labels.topic }} were lost before they were read",
+        "{{ $value | humanize }} records are gone from Kafka unread: its retention is shorter than the time "
+        "anomalyd was behind or away.",
+    )
+    yield AlertRule(
         "AnomalydDeadLetters",
         "sum by (topic) (increase(anomalyd_dead_letters_total[15m])) "
         "> 0.01 * sum by (topic) (increase(anomalyd_records_consumed_total[15m]))",
@@ -130,6 +139,14 @@ def _data(config: Config) -> Iterable[AlertRule]:
 
 
 def _store() -> Iterable[AlertRule]:
+    yield AlertRule(
+        "AnomalydStoreErrors",
+        "sum(increase(anomalyd_store_errors_total[10m])) > 3 or anomalyd_store_writable == 0",
+        "2m",
+        "page",
+        "the report store fails",
+        "Nothing is lost while it lasts, and nothing goes on: records wait in Kafka until the store is back.",
+    )
     yield AlertRule(
         "AnomalydStoreConflicts",
         "increase(anomalyd_store_conflicts_total[10m]) > 5",

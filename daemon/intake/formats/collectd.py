@@ -13,12 +13,12 @@ from collections.abc import Mapping, Sequence
 import msgspec
 
 from anomalyd.daemon.config.config import InputConfig
-from anomalyd.daemon.intake.formats.faults import JSON_FAULTS, json_array, json_fault
-from anomalyd.daemon.intake.formats.fields import REMEMBERED, Fields
 from anomalyd.daemon.intake.formats.format import Format
-from anomalyd.daemon.intake.formats.json_text import elements, refuse_twice
-from anomalyd.daemon.intake.formats.naming import Naming, Series
-from anomalyd.daemon.intake.formats.parts import Parts
+from anomalyd.daemon.intake.parsing.faults import JSON_FAULTS, json_array, json_fault
+from anomalyd.daemon.intake.parsing.fields import REMEMBERED, Fields
+from anomalyd.daemon.intake.parsing.json_text import elements, refuse_twice
+from anomalyd.daemon.intake.parsing.naming import Naming, Series
+from anomalyd.daemon.intake.parsing.parts import Parts
 from anomalyd.daemon.stages import Reason, Record, Sample
 from anomalyd.errors import DecodeError
 

@@ -11,9 +11,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from anomalyd.daemon.config.config import InputConfig
-from anomalyd.daemon.intake.formats.fields import Fields, seconds_or_text
 from anomalyd.daemon.intake.formats.format import Format
-from anomalyd.daemon.intake.formats.histograms import COMPANIONS, counts_of
+from anomalyd.daemon.intake.parsing.fields import Fields, seconds_or_text
+from anomalyd.daemon.intake.parsing.histograms import COMPANIONS, counts_of
 from anomalyd.daemon.stages import Reason, Record, Sample
 from anomalyd.errors import DecodeError
 

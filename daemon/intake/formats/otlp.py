@@ -11,11 +11,11 @@ from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import ExportM
 from opentelemetry.proto.metrics.v1 import metrics_pb2
 
 from anomalyd.daemon.config.config import InputConfig
-from anomalyd.daemon.intake.formats.fields import Fields
 from anomalyd.daemon.intake.formats.format import Format
-from anomalyd.daemon.intake.formats.naming import Naming, Series
-from anomalyd.daemon.intake.formats.parts import Parts
-from anomalyd.daemon.intake.formats.quantiles import exponential_quantiles, quantiles
+from anomalyd.daemon.intake.parsing.fields import Fields
+from anomalyd.daemon.intake.parsing.naming import Naming, Series
+from anomalyd.daemon.intake.parsing.parts import Parts
+from anomalyd.daemon.intake.parsing.quantiles import exponential_quantiles, quantiles
 from anomalyd.daemon.stages import Reason, Record, Sample
 from anomalyd.errors import DecodeError
 

@@ -7,13 +7,13 @@ from collections.abc import Sequence
 import cramjam
 
 from anomalyd.daemon.config.config import InputConfig
-from anomalyd.daemon.intake.formats import write_request
-from anomalyd.daemon.intake.formats.fields import Fields
 from anomalyd.daemon.intake.formats.format import Format
-from anomalyd.daemon.intake.formats.instances import PROMETHEUS_ENTITY, entity_labels
-from anomalyd.daemon.intake.formats.naming import Naming, Series
-from anomalyd.daemon.intake.formats.parts import Parts
-from anomalyd.daemon.intake.formats.telegraf_counters import TELEGRAF_COUNTERS_JOINED
+from anomalyd.daemon.intake.parsing import write_request
+from anomalyd.daemon.intake.parsing.fields import Fields
+from anomalyd.daemon.intake.parsing.instances import PROMETHEUS_ENTITY, entity_labels
+from anomalyd.daemon.intake.parsing.naming import Naming, Series
+from anomalyd.daemon.intake.parsing.parts import Parts
+from anomalyd.daemon.intake.parsing.telegraf_counters import TELEGRAF_COUNTERS_JOINED
 from anomalyd.daemon.stages import Reason, Record, Sample
 from anomalyd.errors import DecodeError
 

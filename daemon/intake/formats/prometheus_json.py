@@ -8,14 +8,14 @@ from collections.abc import Sequence
 import msgspec
 
 from anomalyd.daemon.config.config import InputConfig
-from anomalyd.daemon.intake.formats.faults import JSON_FAULTS, json_array, json_fault
-from anomalyd.daemon.intake.formats.fields import Fields
 from anomalyd.daemon.intake.formats.format import Format
-from anomalyd.daemon.intake.formats.instances import PROMETHEUS_ENTITY, entity_labels
-from anomalyd.daemon.intake.formats.json_text import elements, refuse_twice
-from anomalyd.daemon.intake.formats.naming import Naming
-from anomalyd.daemon.intake.formats.parts import Parts
 from anomalyd.daemon.intake.formats.prometheus import PROMETHEUS_COUNTERS
+from anomalyd.daemon.intake.parsing.faults import JSON_FAULTS, json_array, json_fault
+from anomalyd.daemon.intake.parsing.fields import Fields
+from anomalyd.daemon.intake.parsing.instances import PROMETHEUS_ENTITY, entity_labels
+from anomalyd.daemon.intake.parsing.json_text import elements, refuse_twice
+from anomalyd.daemon.intake.parsing.naming import Naming
+from anomalyd.daemon.intake.parsing.parts import Parts
 from anomalyd.daemon.stages import Reason, Record, Sample
 from anomalyd.errors import DecodeError
 

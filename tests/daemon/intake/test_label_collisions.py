@@ -12,9 +12,9 @@ from prometheus_client import CollectorRegistry
 
 from anomalyd.daemon.config.config import InputConfig
 from anomalyd.daemon.intake.decode import Decoder
-from anomalyd.daemon.intake.formats.write_request import request
 from anomalyd.daemon.intake.intake import Intake
 from anomalyd.daemon.intake.label_collisions import TURNS_S, LabelCollisions, _with
+from anomalyd.daemon.intake.parsing.write_request import request
 from anomalyd.daemon.kafka.poll_result import Batch
 from anomalyd.daemon.stages import Record, Sample
 from anomalyd.daemon.telemetry.telemetry import Telemetry

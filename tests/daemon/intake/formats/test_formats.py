@@ -15,8 +15,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from anomalyd.daemon.config.config import InputConfig, Limits
-from anomalyd.daemon.intake.formats.fields import Fields, seconds_of
 from anomalyd.daemon.intake.formats.registry import FORMATS, format_of
+from anomalyd.daemon.intake.parsing.fields import Fields, seconds_of
 from anomalyd.daemon.stages import Reason, Record, Sample
 from anomalyd.errors import ConfigError, DecodeError
 
@@ -178,7 +178,7 @@ def test_a_metric_seen_before_does_not_let_too_many_through() -> None:
 
 
 def test_names_that_never_repeat_are_not_remembered_for_ever(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("anomalyd.daemon.intake.formats.fields.REMEMBERED", 10)
+    monkeypatch.setattr("anomalyd.daemon.intake.parsing.fields.REMEMBERED", 10)
     fields = Fields(InputConfig(topic="t"))
     for i in range(100):
         fields.metrics({f"m{i}": 1})

@@ -3,7 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from anomalyd.daemon.intake.formats.histograms import counts_of
+from anomalyd.daemon.intake.parsing.histograms import counts_of
 from anomalyd.errors import DecodeError
 
 NAN = np.nan

@@ -9,12 +9,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from anomalyd.daemon.config.config import InputConfig, Limits
-from anomalyd.daemon.intake.formats import naming as module
-from anomalyd.daemon.intake.formats.fields import Fields
-from anomalyd.daemon.intake.formats.naming import Metric, Naming, Series
-from anomalyd.daemon.intake.formats.patterns import Patterns
 from anomalyd.daemon.intake.formats.prometheus import PROMETHEUS_COUNTERS
-from anomalyd.daemon.intake.formats.telegraf_counters import TELEGRAF_COUNTERS
+from anomalyd.daemon.intake.parsing import naming as module
+from anomalyd.daemon.intake.parsing.fields import Fields
+from anomalyd.daemon.intake.parsing.naming import Metric, Naming, Series
+from anomalyd.daemon.intake.parsing.patterns import Patterns
+from anomalyd.daemon.intake.parsing.telegraf_counters import TELEGRAF_COUNTERS
 from anomalyd.errors import DecodeError
 
 LABELS = {"host": "n1", "cpu": "cpu0", "job": "node", "empty": ""}

@@ -17,7 +17,7 @@ from opentelemetry.sdk.resources import Resource
 
 from anomalyd.daemon.config.config import InputConfig
 from anomalyd.daemon.intake.decode import Decoder
-from anomalyd.daemon.intake.formats.quantiles import exponential_quantiles, quantiles
+from anomalyd.daemon.intake.parsing.quantiles import exponential_quantiles, quantiles
 from anomalyd.daemon.stages import DeadLetter, Record, Sample
 
 RESOURCE = {"service.name": "shop", "host.name": "n1", "process.pid": 7, "telemetry.sdk.name": "x"}

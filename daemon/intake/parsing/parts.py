@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from anomalyd.daemon.intake.formats.faults import Faults
-from anomalyd.daemon.intake.formats.fields import Fields
-from anomalyd.daemon.intake.formats.naming import Series
+from anomalyd.daemon.intake.parsing.faults import Faults
+from anomalyd.daemon.intake.parsing.fields import Fields
+from anomalyd.daemon.intake.parsing.naming import Series
 from anomalyd.daemon.stages import Reason, Record, Sample
 from anomalyd.errors import DecodeError
 

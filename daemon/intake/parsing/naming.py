@@ -12,8 +12,8 @@ from collections.abc import Collection, Hashable, Mapping, Sequence
 from typing import NamedTuple
 
 from anomalyd.daemon.config.config import InputConfig
-from anomalyd.daemon.intake.formats.fields import Fields
-from anomalyd.daemon.intake.formats.patterns import Patterns
+from anomalyd.daemon.intake.parsing.fields import Fields
+from anomalyd.daemon.intake.parsing.patterns import Patterns
 
 # They say where a host stands and who asked it, never which of its series this is. (`zone` is not one of
 # them: node_exporter numbers thermal zones with it.)

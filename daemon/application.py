@@ -14,6 +14,7 @@ from prometheus_client import CollectorRegistry
 from anomalyd.daemon.config.config import Config
 from anomalyd.daemon.health import HealthServer, Heartbeat, RegularCheck
 from anomalyd.daemon.incidents.explainer import Explainer
+from anomalyd.daemon.kafka.access import access_problems
 from anomalyd.daemon.kafka.connection import no_answer
 from anomalyd.daemon.kafka.outbox import Publisher
 from anomalyd.daemon.kafka.source import KafkaSource
@@ -22,7 +23,7 @@ from anomalyd.daemon.scoring.active_model import ActiveModel
 from anomalyd.daemon.service import Found, Service
 from anomalyd.daemon.telemetry.telemetry import Telemetry
 from anomalyd.detectors.library import ModelLibrary
-from anomalyd.errors import StoreError
+from anomalyd.errors import BrokerError, StoreError
 from anomalyd.reports.queries import Queries
 from anomalyd.reports.storage.store import Store
 
@@ -89,6 +90,7 @@ class Daemon:
             lambda: no_answer(config.kafka),
             on_result=lambda missing: self._telemetry.kafka.answers(missing is None),
         )
+        self._access_check = RegularCheck("access", self._access_missing, every_s=30.0, late_s=30.0)
         self._next_measure = 0.0
         self._source_errors = 0
         self._lost: Counter[str] = Counter()
@@ -128,6 +130,7 @@ class Daemon:
             _log.info("metrics and health: %s/metrics", self._health.url)
             self._store_check.start()
             self._broker_check.start()
+            self._access_check.start()
             self._publisher.start()
             if self._config.explain.enabled:
                 self._explainer.start()
@@ -144,6 +147,7 @@ class Daemon:
     def _end(self) -> bool:
         self._store_check.stop()
         self._broker_check.stop()
+        self._access_check.stop()
         stops = (self._source.stop, self._explainer.stop, self._publisher.stop, self._store_check.join)
         with ThreadPoolExecutor(len(stops)) as together:
             in_time = all(together.map(lambda stop: stop(_THREADS_STOP_S), stops))
@@ -196,7 +200,7 @@ class Daemon:
         if not self._source.connected:
             return self._source.last_error or "not connected yet"
         if not self._source.owned():
-            return "no partition is assigned (do the topics exist?)"
+            return self._access_check.missing() or "no partition is assigned yet"
         # kafka-python keeps trying without a word while the brokers are away, and keeps its partitions.
         if (silent := self._broker_check.missing()) is not None:
             return silent
@@ -204,8 +208,19 @@ class Daemon:
             return "the partitions that are assigned are not read yet"
         return None
 
+    def _access_missing(self) -> str | None:
+        """Say what we may not do; asked only while something does not come."""
+        if self._source.owned() and self._publisher.last_error is None:
+            return None
+        try:
+            return "; ".join(access_problems(self._config)) or None
+        except BrokerError as error:
+            return str(error)
+
     def _output_missing(self) -> str | None:
-        return self._publisher.last_error
+        if self._publisher.last_error is None:
+            return None
+        return self._access_check.missing() or self._publisher.last_error
 
     def _records_lost(self) -> str | None:
         lost, anew = self._topic_ids.lost, self._topic_ids.anew

@@ -10,6 +10,7 @@ from typing import Annotated
 import typer
 
 from anomalyd.daemon.config.config import load_config
+from anomalyd.daemon.kafka.folded_log import FoldedLog
 
 ConfigFile = Annotated[
     Path, typer.Option("--config", "-c", help="The configuration file.", show_default=True, dir_okay=False)
@@ -36,4 +37,6 @@ def log_to_stderr(level: int = logging.INFO) -> None:
     )
     # kafka-python tells of every connection and every metadata answer.
     logging.getLogger("kafka").setLevel(max(level, logging.WARNING))
+    for handler in logging.getLogger().handlers:
+        handler.addFilter(FoldedLog())
     logging.getLogger("alembic").setLevel(max(level, logging.WARNING))

@@ -13,6 +13,7 @@ import yaml
 from pydantic import BaseModel, Field, SecretStr, ValidationError, model_validator
 
 from anomalyd.daemon.config.alert_config import AlertPolicy
+from anomalyd.daemon.config.further_mistakes import further_mistakes
 from anomalyd.daemon.config.section import STRICT, Count, Name, Seconds
 from anomalyd.detectors.registry import autoencoder_kinds, classical_baseline, detector_class, kinds
 from anomalyd.errors import ConfigError
@@ -223,10 +224,19 @@ def parse_config(text: str, name: str, environment: Mapping[str, str]) -> Config
         raise ConfigError(
             f"{name}: expected sections ({', '.join(Config.model_fields)}), found {type(raw).__name__}"
         )
+    mistakes: list[str] = []
+    filled = _fill_in(raw, "", environment, mistakes)
+    found = None
     try:
-        return Config.model_validate(_fill_in(raw, name, "", environment))
+        found = Config.model_validate(filled)
     except ValidationError as error:
-        raise ConfigError(_describe(name, error)) from None
+        mistakes += _described(error)
+    # What the sections have said of themselves is not said twice.
+    said = "\n".join(mistakes)
+    mistakes += [each for each in further_mistakes(filled) if each.partition(": ")[2] not in said]
+    if mistakes or found is None:
+        raise ConfigError(f"{name}: " + f"\n{name}: ".join(mistakes))
+    return found
 
 
 class _StrictLoader(yaml.SafeLoader):
@@ -247,27 +257,28 @@ class _StrictLoader(yaml.SafeLoader):
 _PLACEHOLDER = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)\}")
 
 
-def _fill_in(value: Any, name: str, path: str, environment: Mapping[str, str]) -> Any:
-    """Replace `${ENV}` in every string below `value`."""
+def _fill_in(value: Any, path: str, environment: Mapping[str, str], mistakes: list[str]) -> Any:
+    """Replace `${ENV}` in every string below `value`; what is not set is added to the mistakes."""
     if isinstance(value, dict):
         return {
-            k: _fill_in(v, name, f"{path}.{k}" if path else str(k), environment) for k, v in value.items()
+            k: _fill_in(v, f"{path}.{k}" if path else str(k), environment, mistakes) for k, v in value.items()
         }
     if isinstance(value, list):
-        return [_fill_in(v, name, f"{path}[{i}]", environment) for i, v in enumerate(value)]
+        return [_fill_in(v, f"{path}[{i}]", environment, mistakes) for i, v in enumerate(value)]
     if not isinstance(value, str):
         return value
 
     def known(match: re.Match[str]) -> str:
         if match[1] not in environment:
-            raise ConfigError(f"{name}: {path}: environment variable {match[1]} is not set; export it first")
+            mistakes.append(f"{path}: environment variable {match[1]} is not set; export it first")
+            return match[0]
         return environment[match[1]]
 
     return _PLACEHOLDER.sub(known, value)
 
 
-def _describe(name: str, error: ValidationError) -> str:
-    """Say every mistake on a line of its own: path in the file, what is wrong, what is allowed."""
+def _described(error: ValidationError) -> list[str]:
+    """Say every mistake: path in the file, what is wrong, what is allowed."""
     lines = []
     for e in error.errors(include_url=False):
         path = "".join(f"[{p}]" if isinstance(p, int) else f".{p}" for p in e["loc"]).lstrip(".")
@@ -281,7 +292,7 @@ def _describe(name: str, error: ValidationError) -> str:
             if "password" in path:
                 shown = ""
             lines.append(f"{path or '(whole file)'}: {e['msg'].removeprefix('Value error, ')}{shown}")
-    return f"{name}: " + f"\n{name}: ".join(lines)
+    return lines
 
 
 def _fields_at(loc: tuple[int | str, ...]) -> list[str]:

@@ -14,6 +14,7 @@ from kafka.errors import KafkaError, SaslAuthenticationFailedError
 from kafka.net.compat import KafkaNetClient
 
 from anomalyd.daemon.config.config import KafkaConfig, Security
+from anomalyd.daemon.kafka.diagnosis import diagnose
 from anomalyd.errors import BrokerError
 
 # A client's constructor blocks until it is logged in; a stopping daemon cannot wait kafka-python's 30 s.
@@ -67,7 +68,9 @@ def connect(factory: Callable[..., Client], config: KafkaConfig, **settings: Any
         except (KafkaError, OSError) as error:
             for net in opened:  # a constructor that fails leaves its thread and sockets behind
                 net.close()
-            raise BrokerError(_describe(config, overhearing.cause or error)) from error
+            found = diagnose(config)
+            text = f"Kafka: {found}" if found else _describe(config, overhearing.cause or error)
+            raise BrokerError(text) from error
 
 
 class _Overhearing(logging.Handler):

@@ -29,6 +29,7 @@ from typing import Any
 from kafka import KafkaConsumer, OffsetAndMetadata, TopicPartition
 
 from anomalyd.daemon.config.config import KafkaConfig
+from anomalyd.daemon.kafka.access import explained
 from anomalyd.daemon.kafka.consumer_lag import ConsumerLag
 from anomalyd.daemon.kafka.membership import end_earlier_membership, group_consumer
 from anomalyd.daemon.kafka.poll_result import Batch, PollResult
@@ -364,6 +365,6 @@ class KafkaSource:
 
     def _count(self, doing: str, error: Exception) -> str:
         self._errors += 1
-        text = f"{doing}: {type(error).__name__}: {error}"
+        text = f"{doing}: {explained(error, self._config)}"
         log.warning("Kafka: %s", text)
         return text

@@ -141,3 +141,54 @@ def test_a_detector_watches_by_pattern() -> None:
     assert detector.watches("db1")
     assert not detector.watches("db12")
     assert not detector.watches("Host/pc1")
+
+
+def mistakes(text: str, environment: dict[str, str] | None = None) -> str:
+    with pytest.raises(ConfigError) as error:
+        parse_config(text, "f", environment or {})
+    return str(error.value)
+
+
+def test_no_mistake_hides_another() -> None:
+    said = mistakes(
+        "inputs: [{topic: a, format: xml}, {topic: a, grid_s: -1}, {topic: anomalyd-reports}]\n"
+        "detectors: [{name: x, kind: oracle, training: {seed: -1}},"
+        " {name: x, kind: vector-autoencoder, parameters: {foo: 1, steps: -3}, classical: nobody}]\n"
+        "store: {url: 'mysql://root:hunter2@db/x'}\n"
+        "kafka: {grup: g, security: {protocol: SASL_SSL}, client_id: '${NOWHERE}'}\n"
+    )
+    for part in (
+        "inputs[0].format: unknown format 'xml'; known: json, npy",
+        "inputs[1].grid_s: ",
+        "inputs: topic 'a' stands twice",
+        "inputs: topic 'anomalyd-reports' is also an output",
+        "detectors[0]: kind 'oracle' is unknown",
+        "detectors[0].training.seed: ",
+        "detectors[1]: classical 'nobody' is unknown",
+        "detectors[1].parameters.foo: ",
+        "detectors[1].parameters.steps: ",
+        "detectors: name 'x' stands twice",
+        "store.url: 'mysql' is no database that is supported",
+        "kafka.grup: unknown setting",
+        "needs username and password",
+        "kafka.client_id: environment variable NOWHERE is not set",
+    ):
+        assert part in said, part
+    assert "hunter2" not in said
+    assert len(set(said.splitlines())) == len(said.splitlines()) == 14
+
+
+@pytest.mark.parametrize("url", ["oracle://x", "mysql+pymysql://u:p@h/d", "anomalyd.db", "", "http://x"])
+def test_a_store_that_cannot_be_is_refused(url: str) -> None:
+    assert "store.url: " in mistakes(LEAST + f"store: {{url: '{url}'}}")
+
+
+@pytest.mark.parametrize("given", ["foo: 1", "steps: x", "steps: true", "steps: 1e99"])
+def test_parameters_of_a_detector_are_checked_beforehand(given: str) -> None:
+    text = LEAST.replace("kind: vector-autoencoder", f"kind: vector-autoencoder, parameters: {{{given}}}")
+    assert f"detectors[0].parameters.{given.partition(':')[0]}: " in mistakes(text)
+
+
+def test_a_mistake_is_said_once() -> None:
+    said = mistakes("inputs: [{topic: a}, {topic: a}]\ndetectors: [{name: x, kind: oracle}]")
+    assert said.count("stands twice") == said.count("oracle") == 1

@@ -1,0 +1,98 @@
+"""What we may do with topics and group: existence and ACLs, asked before something silently does not come."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Iterator, Sequence
+from typing import Any
+
+from kafka.admin import KafkaAdminClient
+from kafka.errors import GroupAuthorizationFailedError, KafkaError, TopicAuthorizationFailedError
+
+from anomalyd.daemon.config.config import Config, KafkaConfig
+from anomalyd.daemon.kafka.connection import connect
+
+_UNKNOWN_TOPIC, _NOT_ALLOWED = 3, 29
+
+
+def access_problems(config: Config, admin_factory: Callable[..., Any] = KafkaAdminClient) -> list[str]:
+    """Name every topic that is missing, and everything that an ACL forbids, with the ACL to grant.
+
+    Raises:
+        BrokerError: the brokers cannot be reached, or do not let us in.
+
+    """
+    written = [t for t in (config.output.topic, config.output.dead_letter_topic) if t is not None]
+    admin = connect(admin_factory, config.kafka)
+    try:
+        return [
+            *_topics(admin, config.kafka, [i.topic for i in config.inputs], "READ"),
+            *_topics(admin, config.kafka, written, "WRITE"),
+            *_group(admin, config.kafka),
+        ]
+    except KafkaError as error:
+        return [f"topics and group cannot be looked at: {type(error).__name__}: {error}"]
+    finally:
+        admin.close()
+
+
+def explained(error: Exception, config: KafkaConfig) -> str:
+    """Say what an error of Kafka means for its settings; others as they are."""
+    if isinstance(error, GroupAuthorizationFailedError):
+        return next(_no_group(config))
+    if isinstance(error, TopicAuthorizationFailedError):
+        return (
+            f"{who(config)} may not use the topic {error}; grant it: {grant(config, 'Read', 'topic', '...')}"
+        )
+    return f"{type(error).__name__}: {error}"
+
+
+def who(config: KafkaConfig) -> str:
+    """Name the principal as Kafka's ACLs do."""
+    return f"User:{config.security.username}" if config.security.username else "this client"
+
+
+def grant(config: KafkaConfig, operation: str, kind: str, name: str) -> str:
+    """Give the command that grants an ACL."""
+    principal = who(config) if config.security.username else "User:..."
+    return (
+        f"kafka-acls --bootstrap-server {config.bootstrap_servers[0]} --add --allow-principal {principal} "
+        f"--operation {operation} --{kind} {name}"
+    )
+
+
+def _topics(admin: Any, config: KafkaConfig, names: Sequence[str], operation: str) -> Iterator[str]:
+    for found in admin.describe_topics(list(names)) if names else ():
+        name, error = found["name"], found["error_code"]
+        wanted = operation.title()
+        if error == _NOT_ALLOWED or (
+            error == 0 and not _allows(found.get("authorized_operations"), operation)
+        ):
+            yield (
+                f"{who(config)} may not {operation} the topic {name} (or it does not exist); grant it: "
+                f"{grant(config, wanted, 'topic', name)}"
+            )
+        elif error == _UNKNOWN_TOPIC and operation == "READ":
+            yield f"there is no topic {name}; check inputs, or start what sends to it"
+        elif error == _UNKNOWN_TOPIC:
+            yield f"there is no topic {name} to write to; make it, or set output to null"
+
+
+def _group(admin: Any, config: KafkaConfig) -> Iterator[str]:
+    try:
+        admin.describe_groups([config.group])
+    except GroupAuthorizationFailedError:
+        yield from _no_group(config)
+    except KafkaError:
+        return  # a group that nobody has joined yet has no coordinator
+
+
+def _no_group(config: KafkaConfig) -> Iterator[str]:
+    yield (
+        f"{who(config)} may not READ the group {config.group} (kafka.group); grant it: "
+        f"{grant(config, 'Read', 'group', config.group)}"
+    )
+
+
+def _allows(operations: Collection[str] | None, operation: str) -> bool:
+    # A broker that does not tell is believed to allow it.
+    return not operations or operation in operations

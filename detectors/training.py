@@ -36,6 +36,9 @@ _HELD_OUT_LEAST = 24
 
 _CHUNK_ROWS = 2048
 
+_FEW, _FOLDS = 5, 4
+"""With fewer samples of an entity than this entities are held out, in so many folds, not new samples."""
+
 
 def train_model(
     training: TrainingSet,
@@ -54,7 +57,9 @@ def train_model(
     Each series is split by time. The detector is fitted on the older part; then the whole series is streamed
     through it, causally as the daemon will, and the scores of the newer part, which it has not seen,
     calibrate it. It is not fitted again on everything: the calibration would belong to another model.
-    A `Graded` detector knows its threshold, and is fitted on everything at once.
+    A `Graded` detector knows its threshold, and is fitted on everything at once. Where there are but a few
+    samples of each entity (one map of forty chambers), it is fitted on all, and calibrated on the scores that
+    entities have by detectors fitted on the others.
 
     `false_alarm_rate` is the wanted share of normal samples above 1, or a number of alarms a day that
     becomes one. `created` is the wall-clock time in seconds since the epoch, `code_version` says which
@@ -71,7 +76,8 @@ def train_model(
         raise TrainingError("there is no training data: not one sample of any entity")
     chosen = detector_class(kind)
     graded = issubclass(chosen, Graded)
-    fitted_on = training.series if graded else _heads(training)
+    few = not graded and _few_of_each(training)
+    fitted_on = training.series if graded or few else _heads(training)
     begun, course = stopwatch(), TrainingLog(progress)
     detector = chosen.fit(replace(training, series=fitted_on), parameters, seed=seed, progress=course)
     if isinstance(detector, Graded):
@@ -79,6 +85,8 @@ def train_model(
     left: dict[str, State] = {}
     streamed = stream_scores(detector, training, left)
     by_entity = [raw[0 if graded else _split(training.series[entity]) :] for entity, raw in streamed]
+    if few:
+        by_entity = _scores_by_others(chosen, training, parameters, seed)
     judged = np.concatenate(by_entity)
     alarms_per_day = false_alarm_rate.per_day if isinstance(false_alarm_rate, AlarmTarget) else None
     if isinstance(detector, Graded):
@@ -158,6 +166,27 @@ def _split(series: Series) -> int:
 def _heads(training: TrainingSet) -> dict[str, Series]:
     counts = {entity: _split(series) for entity, series in training.series.items()}
     return {e: Series(s.times[: counts[e]], s.values[: counts[e]]) for e, s in training.series.items()}
+
+
+def _few_of_each(training: TrainingSet) -> bool:
+    """Say whether there are so few samples of each entity that whole entities must be held out."""
+    lengths = [len(s.times) for s in training.series.values()]
+    return len(lengths) >= _FOLDS and float(np.median(lengths)) < _FEW
+
+
+def _scores_by_others(
+    chosen: type[Detector], training: TrainingSet, parameters: Mapping[str, Any], seed: int
+) -> list[NDArray[np.float64]]:
+    """Score each entity by a detector that was fitted on others: a fold of them is left out at a time."""
+    names = list(training.series)
+    found = []
+    for fold in range(_FOLDS):
+        out = names[fold::_FOLDS]
+        kept = {e: s for e, s in training.series.items() if e not in out}
+        detector = chosen.fit(replace(training, series=kept), parameters, seed=seed)
+        left_out = replace(training, series={e: training.series[e] for e in out})
+        found += [raw for _, raw in stream_scores(detector, left_out)]
+    return found
 
 
 def _onsets(wanted: float | AlarmTarget, training: TrainingSet) -> float:

@@ -201,10 +201,19 @@ def _labelled_maps(data: Path, out: Path, kinds: tuple[str, ...], rate: float, s
     import numpy as np
 
     from anomalyd.daemon.progress import showing
-    from anomalyd.detectors.evaluation.maps.data import classical_scores, data_rows, judge_maps, read_maps
+    from anomalyd.detectors.evaluation.maps.data import (
+        classical_scores,
+        data_rows,
+        flagged_table,
+        judge_maps,
+        read_maps,
+    )
     from anomalyd.detectors.evaluation.maps.tables import faults_table, write_rows
 
     labelled = read_maps(data)
+    if not labelled.shipped:
+        shape = labelled.maps.shape[1:]
+        typer.echo(f"{data}: no geometry; what its cells are is guessed by their shape {shape}")
     with showing() as progress:
         judged = judge_maps(labelled, kinds, false_alarm_rate=rate, seed=seed, progress=progress)
     rows = data_rows(labelled, {k: j.score for k, j in judged.items()} | classical_scores(labelled), seed)
@@ -218,6 +227,7 @@ def _labelled_maps(data: Path, out: Path, kinds: tuple[str, ...], rate: float, s
         unit_names=np.array(first.units.names, dtype=str),
     )
     _show(out / "results.md", faults_table(rows))
+    _show(out / "flagged.md", flagged_table(labelled, judged))
 
 
 def _listed(text: str) -> tuple[str, ...]:

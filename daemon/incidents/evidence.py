@@ -9,10 +9,14 @@ import numpy as np
 from anomalyd.daemon.scoring.entity_state import RECENT_ROWS
 from anomalyd.daemon.stages import Scored
 from anomalyd.detectors.detector import SeriesWindow
-from anomalyd.detectors.detector_pair import DetectorPair
+from anomalyd.detectors.detector_pair import DetectorPair, member_state
+from anomalyd.detectors.maps.findings import Locating
 from anomalyd.detectors.maps.geometries.known import geometry_of
 from anomalyd.detectors.maps.regions import describe_region
+from anomalyd.detectors.threshold import parted
 from anomalyd.reports.report import Evidence
+
+_DEAD = "the whole element counts nothing: it is dead, or not read out"
 
 _CAUSES = 3
 """Metrics named as causes: more than three are not read at 3 a.m.; the attribution has them all."""
@@ -38,11 +42,19 @@ def evidence_of(pair: DetectorPair, scored: Scored, k: int) -> tuple[Evidence, t
         history=np.concatenate([scored.recent, before.values])[drawn],
         state=pair.score([before])[0].state if k else window.state,
     )
-    return evidence, _causes(window.entity, evidence)
+    return evidence, _causes(pair if view is autoencoder else None, window.entity, evidence)
 
 
-def _causes(entity: str, evidence: Evidence) -> tuple[str, ...]:
+def _causes(pair: DetectorPair | None, entity: str, evidence: Evidence) -> tuple[str, ...]:
     if evidence.values.ndim == 2:
+        if not np.nan_to_num(evidence.values).any():
+            return (_DEAD,)
+        detector: object = None if pair is None else pair.autoencoder.detector
+        if isinstance(detector, Locating):
+            state = parted(member_state(evidence.state, "autoencoder"))[0]
+            window = SeriesWindow(entity, np.array([evidence.time]), evidence.values[None], state)
+            if lines := detector.findings(window).lines(geometry_of(entity)):
+                return lines
         region = describe_region(
             evidence.values, evidence.expectation, evidence.contribution, geometry_of(entity)
         )

@@ -13,9 +13,11 @@ from numpy.typing import NDArray
 from anomalyd.detectors.detector import Progress, Series, SeriesWindow, TrainingSet, silent
 from anomalyd.detectors.evaluation.maps.faults import ANY, MapRow
 from anomalyd.detectors.evaluation.maps.figures import auc, fdr_at_99
+from anomalyd.detectors.evaluation.tables import markdown
 from anomalyd.detectors.maps.classical.statistics import TESTS, Beside, tests_of
 from anomalyd.detectors.maps.geometries.known import load_type
 from anomalyd.detectors.maps.geometry import Geometry
+from anomalyd.detectors.maps.likelihood.detector import MapScan
 from anomalyd.detectors.maps.shipped import KIND, shipped_model
 from anomalyd.detectors.maps.simulate.simulation import LUMISECTION_S
 from anomalyd.detectors.maps.units import UnitScores, unit_scores
@@ -26,6 +28,9 @@ from anomalyd.errors import TrainingError
 Maps = NDArray[np.float32]
 Values = NDArray[np.float64]
 
+_WHOLE = 1e-3
+"""How far a count may lie from a whole number, relative to itself: it may have been through float32."""
+
 _REFERENCE = 20  # maps that a classical test's reference sums, as in the simulation
 
 
@@ -34,7 +39,8 @@ class LabelledMaps:
     """Maps (N, R, C), NaN where there is no cell, with labels (N,), 1 for a faulty one.
 
     `element` (N,): which element each is of; `train` (T, R, C): normal maps, of the elements `trained` (T,);
-    `shipped`: the name of the geometry, if it comes with anomalyd.
+    `shipped`: the name of the geometry, if it comes with anomalyd; `run` (N,): maps of one run were taken
+    at the same time, so that elements are judged beside their sisters.
     """
 
     name: str
@@ -45,6 +51,24 @@ class LabelledMaps:
     trained: tuple[str, ...]
     geometry: Geometry
     shipped: str = ""
+    run: tuple[int, ...] = ()
+
+    @property
+    def times(self) -> Values:
+        """Give an event time to each map (N,): runs in order, in them an element's maps in order.
+
+        Where no run is told no two maps are of the same time.
+        """
+        if not self.run:
+            return np.asarray(1e9 + np.arange(len(self.maps)) * LUMISECTION_S, dtype=np.float64)
+        runs = self.run
+        rank = {r: k for k, r in enumerate(sorted(set(runs)))}
+        seen: dict[tuple[str, int], int] = {}
+        found = np.empty(len(self.maps))
+        for k, key in enumerate(zip(self.element, runs, strict=True)):
+            found[k] = 1e9 + rank[key[1]] * 1e6 + seen.setdefault(key, 0) * LUMISECTION_S
+            seen[key] += 1
+        return found
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,11 +81,11 @@ class Judged:
 
 
 def read_maps(file: Path) -> LabelledMaps:
-    """Read `maps` (N, R, C) and `labels` (N,), and where given `train`, `mask`, `element` and `geometry`.
+    """Read `maps` (N, R, C), `labels` (N,), and what else is given: `train`, `mask`, `element`, `geometry`.
 
-    `train` (T, R, C); `mask` (R, C) or (N, R, C) is true where there is a cell; `element` is one name, or
-    (N,), or (T + N,) with those of `train` first; `train_element` (T,) is an alternative to that; `geometry`
-    is a name or a file.
+    Histograms of one row may be (N, B). `train` (T, R, C); `mask` (R, C) or (N, R, C) is true where there
+    is a cell; `element` is one name, or (N,), or (T + N,) with those of `train` first; `train_element` (T,)
+    is an alternative to that; `geometry` is a name or a file.
 
     Raises:
         TrainingError: it cannot be read, or its arrays do not fit together; names the file and the array.
@@ -73,10 +97,14 @@ def read_maps(file: Path) -> LabelledMaps:
         return TrainingError(f"{file}: {what}")
 
     try:
-        with file.open("rb") as content, np.load(content, allow_pickle=False) as held:
+        with file.open("rb") as content:
+            held = np.load(content, allow_pickle=False)
+            if isinstance(held, np.ndarray):
+                raise refuse("is one array; maps and labels are needed: np.savez(file, maps=..., labels=...)")
             arrays = {name: held[name] for name in held.files}
     except (OSError, ValueError, EOFError, TypeError, BadZipFile) as error:
-        raise refuse(f"cannot be read as an .npz of plain arrays ({error})") from error
+        hint = "; pad maps of several shapes with NaN to one" if "Object arrays" in str(error) else ""
+        raise refuse(f"cannot be read as an .npz of plain arrays ({error}){hint}") from error
     for name in ("maps", "labels"):
         if name not in arrays:
             raise refuse(f"has no array {name!r}; it needs maps (N, R, C) and labels (N,)")
@@ -84,7 +112,10 @@ def read_maps(file: Path) -> LabelledMaps:
         kind = arrays[name].dtype if name in arrays else np.dtype(np.float32)
         if not np.issubdtype(kind, np.number) and kind != np.bool_:
             raise refuse(f"{name} is of type {kind}; numbers are needed")
-    maps, labels = arrays["maps"].astype(np.float32), arrays["labels"]
+    for name in ("maps", "train"):
+        if name in arrays:
+            arrays[name] = _counts(name, arrays[name], refuse)
+    maps, labels = arrays["maps"], arrays["labels"]
     if maps.ndim != 3 or not maps.size:
         raise refuse(f"maps {maps.shape} must be (N, R, C), at least one")
     n, *shape = maps.shape
@@ -97,7 +128,41 @@ def read_maps(file: Path) -> LabelledMaps:
     trained, element = _elements(arrays, n, len(train), refuse)
     maps, train = _masked(maps, train, arrays.get("mask"), geometry, refuse)
     shipped = str(arrays["geometry"]) if "geometry" in arrays else ""
-    return LabelledMaps(file.stem, maps, labels.astype(np.int64), element, train, trained, geometry, shipped)
+    run = np.atleast_1d(arrays.get("run", np.zeros(0, dtype=np.int64)))
+    if run.shape not in ((n,), (0,)) or not np.issubdtype(run.dtype, np.integer):
+        raise refuse(f"run {run.shape} of type {run.dtype} must be a whole number for each of the {n} maps")
+    return LabelledMaps(
+        file.stem,
+        maps,
+        labels.astype(np.int64),
+        element,
+        train,
+        trained,
+        geometry,
+        shipped,
+        tuple(run.tolist()),
+    )
+
+
+def _counts(
+    name: str, values: NDArray[np.generic], refuse: Callable[[str], TrainingError]
+) -> NDArray[np.float32]:
+    """Take counts (N, R, C), or (N, B) of one row; NaN where there is no cell."""
+    counts = values.astype(np.float32)
+    if counts.ndim == 2:
+        counts = counts[:, None, :]
+    if np.isinf(counts).any() or (counts < 0).any():
+        raise refuse(
+            f"{name} holds values below 0 or without end; counts are needed, NaN where there is no cell"
+        )
+    with np.errstate(invalid="ignore"):
+        off = np.abs(counts - np.rint(counts)) > _WHOLE * np.maximum(1, counts)
+    if off.any():
+        raise refuse(
+            f"{name} holds {float(counts[off][0]):g}, and counts are whole numbers; of normalised "
+            "maps nobody knows the noise: give them as they were counted"
+        )
+    return counts
 
 
 def _geometry(
@@ -185,6 +250,9 @@ def judge_maps(
             created=0.0,
             progress=progress,
         )
+        if ready is not None and isinstance(model.detector, MapScan):
+            # What the file says of its cells is used, whatever its elements are called.
+            model.detector.geometries = (data.geometry,)
         found[kind] = _judge(model, data)
     return found
 
@@ -195,18 +263,17 @@ def _judge(model: Model, data: LabelledMaps) -> Judged:
     expectation = np.full(data.maps.shape, np.nan, dtype=np.float32)
     known = set(data.trained)
     windows: list[tuple[NDArray[np.int64], SeriesWindow]] = []
+    at = data.times
     for name in dict.fromkeys(data.element):
         places = np.flatnonzero([e == name for e in data.element])
-        for part in places[:, None] if name in known else [places]:
-            times = 1e9 + part.astype(np.float64) * LUMISECTION_S
-            windows.append((part, SeriesWindow(name, times, data.maps[part])))
-    for start in range(0, len(windows), 200):
-        chunk = windows[start : start + 200]
-        result: Scores
-        for (places, _), result in zip(chunk, model.score([s for _, s in chunk]), strict=True):
-            score[places] = np.nan_to_num(result.score)
-            cells[places] = np.nan_to_num(result.signed)
-            expectation[places] = result.expectation
+        parts = places[:, None] if name in known else [places]
+        windows += [(part, SeriesWindow(name, at[part], data.maps[part])) for part in parts]
+    # All at once: elements are judged beside those of the same time.
+    result: Scores
+    for (places, _), result in zip(windows, model.score([s for _, s in windows]), strict=True):
+        score[places] = np.nan_to_num(result.score)
+        cells[places] = np.nan_to_num(result.signed)
+        expectation[places] = result.expectation
     return Judged(score, cells, unit_scores(data.maps, expectation, data.geometry))
 
 
@@ -214,7 +281,8 @@ def classical_scores(data: LabelledMaps) -> dict[str, Values]:
     """Score all maps by each classical test, and by the rarest of them among the training maps.
 
     The reference is the sum of the element's newest training maps, or of all elements' where it has none;
-    without `train` the mean of the maps themselves.
+    without `train` that of the maps themselves but for the one under test, and where an element has no other
+    that of the other elements.
     """
     everything = np.nan_to_num(data.train if len(data.train) else data.maps).astype(np.float64)
     names = np.array(data.trained if len(data.train) else data.element)
@@ -223,7 +291,7 @@ def classical_scores(data: LabelledMaps) -> dict[str, Values]:
     mask = np.broadcast_to(np.isfinite(data.maps), data.maps.shape)
     maps = Beside(
         np.nan_to_num(data.maps).astype(np.float64),
-        np.stack([own.get(e, mean) for e in data.element]),
+        _references(data, own, mean),
         mask,
         data.geometry,
     )
@@ -244,6 +312,31 @@ def classical_scores(data: LabelledMaps) -> dict[str, Values]:
         rarity = -np.log((above + 0.5) / len(usual)) + np.maximum(found[test] - usual[-1], 0) / width
         rarest = np.maximum(rarest, rarity)
     return found | {ANY: rarest}
+
+
+def _references(data: LabelledMaps, own: dict[str, Values], mean: Values) -> Values:
+    """Give the reference (N, R, C) of each map: never the map itself."""
+    if len(data.train):
+        return np.stack([own.get(e, mean) for e in data.element])
+    maps = np.nan_to_num(data.maps).astype(np.float64)
+    others = [np.maximum(own[e] - m, 0) for e, m in zip(data.element, maps, strict=True)]
+    return np.stack([o if o.any() else mean - m for o, m in zip(others, maps, strict=True)])
+
+
+def flagged_table(data: LabelledMaps, judged: dict[str, Judged]) -> str:
+    """Say how many normal maps each detector puts above 1, and how many faulty ones."""
+    normal, faulty = data.labels == 0, data.labels == 1
+    return markdown(
+        ["detector", "normal maps above 1", "faulty maps found at 1"],
+        [
+            [
+                kind,
+                f"{int((j.score[normal] > 1).sum())} of {int(normal.sum())}",
+                f"{int((j.score[faulty] > 1).sum())} of {int(faulty.sum())}",
+            ]
+            for kind, j in judged.items()
+        ],
+    )
 
 
 def data_rows(data: LabelledMaps, scores: dict[str, Values], seed: int) -> list[MapRow]:

@@ -25,6 +25,7 @@ from anomalyd.detectors.detector import (
     TrainingSet,
     silent,
 )
+from anomalyd.detectors.maps.findings import Findings, OddCell, find_places
 from anomalyd.detectors.maps.geometries.known import geometry_like, kin_of
 from anomalyd.detectors.maps.geometry import Geometry
 from anomalyd.detectors.maps.likelihood.memory import PARTS, Memory
@@ -39,6 +40,7 @@ from anomalyd.detectors.maps.likelihood.population import (
     widths_of,
 )
 from anomalyd.detectors.maps.likelihood.stream import MapStream, advance
+from anomalyd.detectors.maps.neighbours.local import local_evidence
 from anomalyd.detectors.maps.neighbours.rate import Arrival, RateSeen, beside_sisters
 from anomalyd.detectors.parameters import number, read_parameters
 from anomalyd.errors import ModelDamaged, ModelMismatch, TrainingError
@@ -139,6 +141,29 @@ class MapScan(Detector):
                 f"looks at {stream.kinds_of_places}; train it again"
             )
         return stream
+
+    def findings(self, window: SeriesWindow) -> Findings:
+        """Say all that is wrong with the last map of a window, given the state before it.
+
+        Raises:
+            ModelMismatch: no map.
+
+        """
+        if window.values.ndim != 3 or not len(window.values):
+            raise ModelMismatch(f"{window.entity}: there is no map to look at")
+        drawn = window.values[-1:].astype(np.float32)
+        rows, columns = drawn.shape[1:]
+        geometry = geometry_like(window.entity, widths_of(drawn), columns, self.geometries)
+        places = find_places(window, self.score, geometry)
+        population = self.populations.get((rows, columns)) or self._stranger(geometry)
+        local = local_evidence(drawn, geometry, population.units, None)
+        odd: tuple[OddCell, ...] = ()
+        if local is not None and drawn[np.isfinite(drawn)].any():
+            odd = tuple(
+                OddCell(r, c, float(drawn[0, r, c]), float(local.expected[0, r, c]))
+                for r, c in np.argwhere(local.odd[0]).tolist()
+            )
+        return Findings(places, odd)
 
     def _geometry(self, entity: str, widths: tuple[int, ...], columns: int) -> Geometry:
         """Give an element's geometry without its name: elements that are built alike share theirs."""

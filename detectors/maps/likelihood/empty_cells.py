@@ -15,7 +15,7 @@ _DEAD_SHARE = 0.15
 some noise."""
 
 _HOT_SHARE, _HOT_PULL = 1.5, 5.0
-_LIKE_PULL = 2.0  # of a hot cell's neighbour, from which it is not alone
+_LIKE_EXCESS = 0.25  # share of a hot cell's excess from which its neighbour is like it
 
 Floats = NDArray[np.float32]
 Doubles = NDArray[np.float64]
@@ -49,7 +49,7 @@ def isolated_odd(counts: Counts, reference: Counts, ratio: Doubles, places: Plac
     if places.benign:
         scatter = np.sqrt(np.maximum(expected * (1 + ratio.astype(np.float32)[:, None, None]), 1))
         hot = (counts > _HOT_SHARE * expected) & (counts > expected + _HOT_PULL * scatter)
-        alone |= _alone(hot & (reference > 0), counts > expected + _LIKE_PULL * scatter, places)
+        alone |= hot & (reference > 0) & ~_warm_beside(counts - expected, places)
     return alone
 
 
@@ -65,6 +65,17 @@ def _alone(cells: Cells, like: Cells, places: Places) -> Cells:
         alone[:, 1:] &= ~like[:, :-1]
         alone[:, :-1] &= ~like[:, 1:]
     return alone
+
+
+def _warm_beside(excess: Floats, places: Places) -> Cells:
+    """Say which cells have a neighbour in their row with a like excess."""
+    most = np.zeros_like(excess)
+    most[:, :, 1:] = excess[:, :, :-1]
+    np.maximum(most[:, :, :-1], excess[:, :, 1:], out=most[:, :, :-1])
+    if places.wrap:
+        most[:, :, 0] = np.maximum(most[:, :, 0], excess[:, :, -1])
+        most[:, :, -1] = np.maximum(most[:, :, -1], excess[:, :, 0])
+    return np.asarray(most > _LIKE_EXCESS * excess)
 
 
 def empties_of(counts: Counts, reference: Counts, ratio: Doubles, places: Places) -> Empties:

@@ -20,7 +20,7 @@ _NEAR, _FAR = 2, 7
 """Cells to either side along the row that a cell is compared with, in all sister rows."""
 
 _HOT_PULL, _HOT_SHARE = 3.5, 0.05
-_LIKE_PULL = 2.0  # of a hot cell's neighbour, from which it is not alone
+_LIKE_EXCESS = 0.25  # share of a hot cell's excess from which its neighbour is like it
 _DEAD_SHARE = 0.15
 _DEAD_NEEDS = 4.0  # counts that are expected of a cell before it may be called dead
 
@@ -68,8 +68,19 @@ def odd_cells(seen: Counts, usual: Counts, *, wrap: bool = False) -> Cells:
     with np.errstate(invalid="ignore"):
         hot = seen > usual + _HOT_PULL * np.sqrt(usual) + _HOT_SHARE * usual
         dead = (seen < _DEAD_SHARE * usual) & (usual > _DEAD_NEEDS)
-        warm = seen > usual + _LIKE_PULL * np.sqrt(usual)
-    return _alone(hot, warm, wrap) | _alone(dead, dead, wrap)
+        excess = np.nan_to_num(seen - usual)
+    return (hot & ~_beside(excess, wrap)) | _alone(dead, dead, wrap)
+
+
+def _beside(excess: Counts, wrap: bool) -> Cells:
+    """Say which cells (N, R, C) have a neighbour in their row with a like excess."""
+    most = np.zeros_like(excess)
+    most[:, :, 1:] = excess[:, :, :-1]
+    np.maximum(most[:, :, :-1], excess[:, :, 1:], out=most[:, :, :-1])
+    if wrap:
+        most[:, :, 0] = np.maximum(most[:, :, 0], excess[:, :, -1])
+        most[:, :, -1] = np.maximum(most[:, :, -1], excess[:, :, 0])
+    return np.asarray(most > _LIKE_EXCESS * excess)
 
 
 def _alone(cells: Cells, like: Cells, wrap: bool) -> Cells:

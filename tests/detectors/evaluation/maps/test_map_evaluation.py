@@ -88,7 +88,11 @@ def written(tmp_path, **arrays):
     [
         ({"labels": None}, "no array 'labels'"),
         ({"labels": np.full(40, 2)}, "labels"),
-        ({"maps": np.zeros((40, 8))}, r"maps \(40, 8\)"),
+        ({"maps": np.zeros((40, 8, 2, 2))}, r"maps \(40, 8, 2, 2\)"),
+        ({"maps": np.full((40, 8, 20), -1.0)}, "maps holds values below 0"),
+        ({"maps": np.full((40, 8, 20), 0.25)}, "maps holds 0.25, and counts are whole numbers"),
+        ({"train": np.full((60, 8, 20), np.inf)}, "train holds values below 0 or without end"),
+        ({"run": np.zeros(3, dtype=int)}, r"run \(3,\)"),
         ({"train": np.zeros((5, 8, 21))}, "train"),
         ({"mask": np.ones((3, 3))}, "mask"),
         ({"element": np.array(["a", "b", "c"])}, "element has 3"),
@@ -100,6 +104,31 @@ def test_arrays_that_do_not_fit_are_refused_by_name(tmp_path, change, named):
     arrays = {name: a for name, a in (drawn() | change).items() if a is not None}
     with pytest.raises(TrainingError, match=named):
         read_maps(written(tmp_path, **arrays))
+
+
+def test_one_array_and_arrays_of_objects_are_refused_with_what_to_do(tmp_path):
+    np.save(tmp_path / "maps.npy", np.zeros((4, 3, 3)))
+    with pytest.raises(TrainingError, match="is one array; maps and labels are needed"):
+        read_maps(tmp_path / "maps.npy")
+    ragged = np.empty(2, dtype=object)
+    ragged[:] = [np.zeros((2, 3)), np.zeros((3, 4))]
+    np.savez(tmp_path / "objects.npz", maps=ragged, labels=np.array([0, 1]))
+    with pytest.raises(TrainingError, match="pad maps of several shapes with NaN"):
+        read_maps(tmp_path / "objects.npz")
+
+
+def test_histograms_of_one_row_and_maps_of_one_run(tmp_path):
+    np.savez(
+        tmp_path / "row.npz",
+        maps=np.ones((4, 30)),
+        labels=np.array([0, 0, 1, 1]),
+        element=np.array(["a", "a", "b", "b"]),
+        run=np.array([7, 8, 7, 7]),
+    )
+    data = read_maps(tmp_path / "row.npz")
+    assert data.maps.shape == (4, 1, 30)
+    first, later, same, next_ = data.times
+    assert first == same < next_ < later
 
 
 def test_masked_cells_do_not_count(tmp_path):

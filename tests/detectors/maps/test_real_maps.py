@@ -1,0 +1,48 @@
+"""Real detector maps beside the checkout: figures that must hold. They are read only, and never shipped."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from anomalyd.detectors.evaluation.maps.data import judge_maps, read_maps
+from anomalyd.detectors.evaluation.maps.figures import auc
+from anomalyd.detectors.maps.geometries.known import shipped
+from anomalyd.detectors.maps.regions import describe_region
+
+MAPS = Path(__file__).resolve().parents[3].parent / "shared" / "data" / "maps"
+
+pytestmark = pytest.mark.skipif(not MAPS.is_dir(), reason=f"no real maps in {MAPS}")
+
+
+def judged(name: str):
+    data = read_maps(MAPS / f"{name}.npz")
+    return data, judge_maps(data, ("map-scan",))["map-scan"]
+
+
+def test_chambers_that_came_once_each_are_told_apart_by_the_shipped_model():
+    scores, labels = [], []
+    for name in ("dt-mb1", "dt-mb2", "dt-mb3"):
+        data, found = judged(name)
+        scores.append(found.score)
+        labels.append(data.labels)
+    score, label = np.concatenate(scores), np.concatenate(labels)
+    assert auc(score[label == 0], score[label == 1]) >= 0.98
+    assert (score[label == 1] > 1).all()
+    assert (score[label == 0] > 1).sum() <= 2
+
+
+def test_the_layer_with_the_low_voltage_is_named():
+    data, found = judged("dt-mb1")
+    k = int(np.flatnonzero(data.labels)[found.score[data.labels == 1].argmax()])
+    blame = np.abs(found.cells[k])
+    text = describe_region(data.maps[k], np.ones_like(blame), blame, shipped("dt").elements[0])
+    assert text.startswith("layer 9, wires 1-49")
+
+
+def test_missing_supermodules_are_found_and_good_maps_left_alone():
+    data, found = judged("ecal-2016")
+    assert (found.score[data.labels == 1] > 1).all()
+    assert (found.score[data.labels == 0] > 1).sum() <= 1

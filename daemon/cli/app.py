@@ -4,7 +4,20 @@ from __future__ import annotations
 
 import typer
 
-from anomalyd.daemon.cli import deploy, evaluate, feedback, flags, maintain, operate, read, tools, train, tune
+from anomalyd.daemon.cli import (
+    deploy,
+    doctor,
+    evaluate,
+    feedback,
+    flags,
+    init,
+    maintain,
+    operate,
+    read,
+    tools,
+    train,
+    tune,
+)
 
 app = typer.Typer(
     name="anomalyd",
@@ -16,7 +29,9 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
+init.add_to(app)
 operate.add_to(app)
+doctor.add_to(app)
 train.add_to(app)
 tune.add_to(app)
 read.add_to(app)

@@ -7,6 +7,7 @@ import os
 import signal
 import threading
 import time
+from typing import Annotated
 
 import typer
 
@@ -14,6 +15,7 @@ from anomalyd.daemon.cli.options import DEFAULT_CONFIG, ConfigFile, log_to_stder
 from anomalyd.daemon.config.alert_config import AlertPolicy
 from anomalyd.daemon.config.config import load_config
 from anomalyd.daemon.intake.formats.registry import format_of
+from anomalyd.errors import ConfigError
 
 _LONGEST_END_S = 8.5
 """The daemon has promised to end within 10 seconds."""
@@ -64,11 +66,26 @@ def _leave() -> None:
     os._exit(0)
 
 
-def check_config(config: ConfigFile = DEFAULT_CONFIG) -> None:
+def check_config(
+    config: ConfigFile = DEFAULT_CONFIG,
+    connect: Annotated[
+        bool, typer.Option("--connect", help="Try the broker, the topics, the ACLs and the store, too.")
+    ] = False,
+) -> None:
     """Check a configuration file; say what it means, or every mistake with its path."""
     found = load_config(config)
+    mistakes = []
     for each in found.inputs:
-        format_of(each)  # a format nobody knows, before a word is said
+        try:
+            format_of(each)
+        except ConfigError as error:
+            mistakes.append(str(error))
+    if connect:
+        from anomalyd.daemon.cli.doctor import connections
+
+        mistakes += [f"{each.what}: {each.wrong}" for each in connections(found) if each.wrong]
+    if mistakes:
+        raise ConfigError(f"{config}: " + f"\n{config}: ".join(mistakes))
     for each in found.inputs:
         typer.echo(f"input     {each.topic} ({each.format})")
     for detector in found.detectors:

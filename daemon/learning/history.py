@@ -27,6 +27,11 @@ _POLL_MS = 500
 _Read = tuple[list[Record], list[tuple[str, int]]]
 """Records, and the (topic, partition) that go on behind them."""
 
+_IDLE_S = 129_600.0
+
+_NEWEST = 20
+"""Records at the end of a partition that are looked at where Kafka's times say that all are too old."""
+
 _SILENCE_S = 15.0
 """A partition that sends nothing for this long before its known end is given up, and that is an error."""
 
@@ -59,7 +64,7 @@ def read_history(
         collisions = LabelCollisions(labels_are_said(config.inputs))
         aligner = Aligner(alignments(config.inputs), 0.0, kinds, collisions)
         found: list[Sample] = []
-        for records, unread in _records(config, since, consumer_factory, progress):
+        for records, unread in _records(config, since, decoder, consumer_factory, progress):
             decoded, _ = decoder.decode(records)
             found += aligner.add(decoded, 0.0, unread)
         return found + aligner.flush(float("inf"))
@@ -127,7 +132,11 @@ def _series(samples: list[Sample], values: np.ndarray[Any, np.dtype[np.float32]]
 
 
 def _records(
-    config: Config, since: float, consumer_factory: Callable[..., Any], progress: Progress
+    config: Config,
+    since: float,
+    decoder: Decoder,
+    consumer_factory: Callable[..., Any],
+    progress: Progress,
 ) -> Iterator[_Read]:
     """Read every input from a time on, up to where it ends now; outside any consumer group."""
     consumer = connect(
@@ -135,6 +144,7 @@ def _records(
         config.kafka,
         enable_auto_commit=False,
         isolation_level="read_committed",
+        auto_offset_reset="earliest",
         max_poll_records=config.kafka.max_poll_records,
         metrics_enabled=False,
     )
@@ -152,12 +162,43 @@ def _records(
         consumer.assign(places)
         ends = consumer.end_offsets(places)
         starts = consumer.offsets_for_times(dict.fromkeys(places, int(since * 1000)))
+        # A topic may be idle; nothing for days speaks of a producer without a clock.
+        lately = consumer.offsets_for_times(dict.fromkeys(places, int((since - _IDLE_S) * 1000)))
         for place in places:
             start = starts.get(place)
-            consumer.seek(place, ends[place] if start is None else start.offset)
+            if (
+                start is None
+                and lately.get(place) is None
+                and ends[place]
+                and _is_young(consumer, place, ends[place], decoder, since)
+            ):
+                # Kafka's own times are wrong (a producer without a clock): only those of the events count.
+                consumer.seek(place, 0)
+            else:
+                consumer.seek(place, ends[place] if start is None else start.offset)
         yield from _until(consumer, ends, progress)
     finally:
         consumer.close()
+
+
+def _is_young(consumer: Any, place: Any, end: int, decoder: Decoder, since: float) -> bool:
+    """Say whether the newest records of a partition tell of times after `since`, whatever Kafka's are."""
+    consumer.seek(place, max(0, end - _NEWEST))
+    silent_s = 0.0
+    while consumer.position(place) < end and silent_s < _SILENCE_S:
+        raws = consumer.poll(timeout_ms=_POLL_MS).get(place, ())
+        silent_s = 0.0 if raws else silent_s + _POLL_MS / 1000
+        found, _ = decoder.decode([_record(place, raw) for raw in raws])
+        if any(sample.time >= since for sample in found):
+            return True
+    return False
+
+
+def _record(place: Any, raw: Any) -> Record:
+    return Record(
+        *(place.topic, place.partition, raw.offset, raw.timestamp / 1000, raw.key, raw.value),
+        tuple(raw.headers or ()),
+    )
 
 
 def _until(consumer: Any, ends: dict[Any, int], progress: Progress) -> Iterator[_Read]:
@@ -174,18 +215,7 @@ def _until(consumer: Any, ends: dict[Any, int], progress: Progress) -> Iterator[
                 f"Kafka sends nothing more of {', '.join(f'{p.topic}/{p.partition}' for p in left)}"
             )
         records = [
-            Record(
-                place.topic,
-                place.partition,
-                r.offset,
-                r.timestamp / 1000,
-                r.key,
-                r.value,
-                tuple(r.headers or ()),
-            )
-            for place, raws in polled.items()
-            for r in raws
-            if r.offset < ends[place]
+            _record(place, r) for place, raws in polled.items() for r in raws if r.offset < ends[place]
         ]
         yield records, [tuple(p) for p, end in left.items() if consumer.position(p) < end]
     progress("reading history", total, total)

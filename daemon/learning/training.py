@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from kafka import KafkaConsumer
 
 from anomalyd import __version__
@@ -15,13 +16,17 @@ from anomalyd.daemon.config.config import Config, DetectorConfig
 from anomalyd.daemon.intake.counter_kinds import Trained, write_kinds
 from anomalyd.daemon.learning.history import read_history
 from anomalyd.daemon.scoring.alert_policy import Policy
-from anomalyd.detectors.detector import Progress, TrainingSet, silent
+from anomalyd.detectors.detector import Graded, Progress, TrainingSet, silent
 from anomalyd.detectors.detector_pair import train_pair
 from anomalyd.detectors.library import ModelLibrary
 from anomalyd.detectors.model import Card
-from anomalyd.errors import ConfigError, StoreError
+from anomalyd.detectors.registry import detector_class
+from anomalyd.errors import ConfigError, StoreError, TrainingError
 from anomalyd.reports.queries import Queries
 from anomalyd.reports.storage.maintenance import Window
+
+LEAST_SAMPLES = 25
+"""Of all entities together: two fifths of them are kept to calibrate on, which takes ten."""
 
 History = Callable[[Sequence[DetectorConfig]], Mapping[str, TrainingSet]]
 """Gives what each detector (by name) is to be trained on."""
@@ -116,8 +121,10 @@ def train_one(
         TrainingError: too little data.
 
     """
+    learnable = Policy.of(detector, opened).learnable(training)
+    refuse_too_few(detector, learnable)
     pair = train_pair(
-        Policy.of(detector, opened).learnable(training),
+        learnable,
         kind=detector.kind,
         parameters=detector.parameters,
         classical=detector.classical,
@@ -129,3 +136,30 @@ def train_one(
         progress=progress,
     )
     return library.publish(detector.name, pair), pair.autoencoder.card
+
+
+def refuse_too_few(detector: DetectorConfig, training: TrainingSet) -> None:
+    """Refuse a training that could not be calibrated in the end, before any time is spent on it.
+
+    Raises:
+        TrainingError: too few samples; says how many there are and are needed, and what mends it.
+
+    """
+    if issubclass(detector_class(detector.kind), Graded):
+        return  # it knows its threshold, and says itself what it needs
+    samples = sum(len(series.times) for series in training.series.values())
+    if samples >= LEAST_SAMPLES:
+        return
+    gaps = [gap for series in training.series.values() for gap in np.diff(series.times).tolist()]
+    every = float(np.median(gaps)) if gaps else None
+    entities = max(1, len(training.series))
+    wait = "wait for more data"
+    if every:
+        wait += f" ({(LEAST_SAMPLES - samples) * every / entities:.0f} s)"
+    raise TrainingError(
+        f"detector {detector.name}: {samples} samples of {len(training.series)} entities, and at least "
+        f"{LEAST_SAMPLES} are needed"
+        + (f" (one of each comes every {every:g} s)" if every else "")
+        + f"; {wait}, raise detectors[].training.history_s ({detector.training.history_s:g}) where the "
+        "topics hold more, or lower inputs[].grid_s where producers measure more often"
+    )

@@ -326,3 +326,19 @@ def test_a_training_settles_what_counts_from_the_beginning(kafka: Kafka) -> None
         "x.load": Kind.GAUGE,
         "x.errors": Kind.UNPROVEN,
     }
+
+
+@pytest.mark.parametrize("stamp", [0.0, NOW - 40 * 86_400, NOW + 86_400])
+def test_training_goes_by_event_time_whatever_kafkas_times_are(kafka: Kafka, stamp: float) -> None:
+    for k in range(50):
+        kafka.send("metrics", stamp, {"entity": "h", "time": NOW - 100 + k, "values": {"a": k}})
+    kafka.send("maps", NOW - 1, {"entity": "m", "time": NOW - 1, "map": [[1]]})
+    assert len(history(kafka)["hosts"].series["h"].times) == 50
+
+
+def test_an_old_topic_is_not_read_from_its_beginning_for_nothing(kafka: Kafka) -> None:
+    for k in range(500):
+        kafka.send("metrics", NOW - 10**6 + k, {"entity": "h", "time": NOW - 10**6 + k, "values": {"a": k}})
+    with pytest.raises(TrainingError, match="no vector"):
+        history(kafka)
+    assert len(kafka.read) <= 20

@@ -7,13 +7,15 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+import numpy as np
 import pytest
 from pydantic import SecretStr
 
 from anomalyd import __version__
 from anomalyd.daemon.config.alert_config import AlertPolicy
-from anomalyd.daemon.config.config import Config
-from anomalyd.daemon.learning.training import train_detectors
+from anomalyd.daemon.config.config import Config, DetectorConfig
+from anomalyd.daemon.learning.training import refuse_too_few, train_detectors
+from anomalyd.detectors.detector import Series, TrainingSet
 from anomalyd.detectors.library import ModelLibrary
 from anomalyd.errors import ConfigError, TrainingError
 from anomalyd.reports.storage.maintenance import Window
@@ -131,3 +133,19 @@ def test_what_the_policy_does_not_learn_is_left_out(config: Config, experiment: 
     assert (card.samples, card.trained_from) == (SECONDS - 20, begin + 20)
     assert (other.samples, other.trained_from) == (SECONDS - 10, begin + 10)
     assert card.alarms_per_day == 50.0  # half of it for each of the two
+
+
+def test_too_few_samples_are_said_before_any_training() -> None:
+    config = DetectorConfig.model_validate({"name": "hosts", "kind": "vector-autoencoder"})
+    times = np.arange(18) * 10.0
+    few = TrainingSet({"h": Series(times, np.ones((18, 2), np.float32))}, ("a", "b"))
+    with pytest.raises(TrainingError) as caught:
+        refuse_too_few(config, few)
+    said = str(caught.value)
+    assert "detector hosts: 18 samples of 1 entities, and at least 25 are needed" in said
+    assert "one of each comes every 10 s" in said
+    assert "wait for more data (70 s)" in said
+    for setting in ("training.history_s", "inputs[].grid_s"):
+        assert setting in said
+    two = TrainingSet({e: Series(times, np.ones((18, 2), np.float32)) for e in "ab"}, ("a", "b"))
+    refuse_too_few(config, two)

@@ -1,0 +1,166 @@
+"""The command doctor: everything that anomalyd stands on, tried, with what to do where it fails."""
+
+from __future__ import annotations
+
+import shutil
+import socket
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import typer
+
+from anomalyd.daemon.cli.options import DEFAULT_CONFIG, ConfigFile
+from anomalyd.daemon.config.config import Config, load_config
+from anomalyd.errors import AnomalydError, BrokerError, ConfigError
+
+_LEAST_DISK = 1_000_000_000
+_CLOCK_S = 30.0
+_BAD_SHARE = 0.05
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """What was tried, and what is wrong with it (None: nothing); `note` says what was found."""
+
+    what: str
+    wrong: str | None = None
+    note: str = ""
+
+
+def add_to(app: typer.Typer) -> None:
+    """Add the command."""
+    app.command("doctor")(doctor)
+
+
+def doctor(config: ConfigFile = DEFAULT_CONFIG) -> None:
+    """Try everything: broker, ACLs, topics, formats, clocks, store, models, disk, ports; say what to do."""
+    try:
+        found = load_config(config)
+    except ConfigError as error:
+        typer.echo(f"FAIL  configuration: {error}")
+        raise typer.Exit(1) from None
+    typer.echo(f"ok    configuration: {config}")
+    findings = list(examine(found))
+    for each in findings:
+        typer.echo(f"{'FAIL' if each.wrong else 'ok  '}  {each.what}: {each.wrong or each.note or 'good'}")
+    if any(each.wrong for each in findings):
+        raise typer.Exit(1)
+
+
+def examine(config: Config) -> Iterator[Finding]:
+    """Try everything that a configuration needs."""
+    yield from connections(config)
+    yield from _topics(config)
+    yield _models(config)
+    yield _disk(config)
+    yield _port(config)
+
+
+def connections(config: Config) -> Iterator[Finding]:
+    """Try the brokers, what they let us do, and the store."""
+    yield from _broker(config)
+    yield _tried("store", lambda: _store(config))
+
+
+def _broker(config: Config) -> Iterator[Finding]:
+    from anomalyd.daemon.kafka.access import access_problems
+
+    servers = ", ".join(config.kafka.bootstrap_servers)
+    try:
+        problems = access_problems(config)
+    except BrokerError as error:
+        yield Finding("broker", str(error))
+        return
+    yield Finding("broker", note=servers)
+    for problem in problems:
+        yield Finding("access", problem)
+    if not problems:
+        yield Finding("access", note="every topic and the group may be used")
+
+
+def _store(config: Config) -> str:
+    from anomalyd.reports.storage.store import Store
+
+    store = Store.open(config.store.url.get_secret_value())
+    try:
+        store.probe()
+    finally:
+        store.close()
+    return "it can be written"
+
+
+def _topics(config: Config) -> Iterator[Finding]:
+    from anomalyd.daemon.kafka.newest import newest_records
+    from anomalyd.daemon.learning.survey import survey
+
+    formats = {i.topic: i.format for i in config.inputs}
+    try:
+        found = newest_records(config.kafka, list(formats))
+    except BrokerError:
+        return  # said of the broker
+    for topic, records in found.items():
+        what = f"topic {topic}"
+        seen = survey(topic, records)
+        if not records:
+            yield Finding(what, "it holds no messages; start what sends to it")
+        elif seen is None:
+            yield Finding(what, f"no format reads its {len(records)} newest; see docs/formats.md")
+        elif seen.format != formats[topic]:
+            yield Finding(what, f"messages are {seen.format!r}, and inputs.format is {formats[topic]!r}")
+        elif seen.unread > _BAD_SHARE * seen.records:
+            yield Finding(
+                what, f"{seen.unread} of {seen.records} messages cannot be read; see the dead letters for why"
+            )
+        elif abs(seen.clock_s) > _CLOCK_S:
+            yield Finding(
+                what,
+                f"event times lie {seen.clock_s:+.0f} s from Kafka's; set the clocks of senders and brokers "
+                "(NTP), or give more inputs.lateness_s",
+            )
+        else:
+            age = time.time() - max(record.timestamp for record in records)
+            yield Finding(
+                what, note=f"{seen.format}, {len(seen.entities)} entities, the newest {age:.0f} s old"
+            )
+
+
+def _models(config: Config) -> Finding:
+    from anomalyd.detectors.library import ModelLibrary
+
+    library = ModelLibrary(Path(config.store.models))
+    missing = [d.name for d in config.detectors if not library.versions(d.name)]
+    if missing:
+        return Finding("models", f"none of {', '.join(missing)} yet; run `anomalyd train`")
+    return Finding("models", note="every detector has one")
+
+
+def _disk(config: Config) -> Finding:
+    folder = Path(config.store.models).absolute()
+    while not folder.exists():
+        folder = folder.parent
+    free = shutil.disk_usage(folder).free
+    if free < _LEAST_DISK:
+        return Finding("disk", f"{free / 1e6:.0f} MB are free at {folder}; 1 GB is little already: make room")
+    return Finding("disk", note=f"{free / 1e9:.0f} GB are free at {folder}")
+
+
+def _port(config: Config) -> Finding:
+    host, port = config.metrics.host, config.metrics.port
+    try:
+        with socket.create_server((host, port)):
+            return Finding("port", note=f"{host}:{port} is free")
+    except OSError as error:
+        return Finding(
+            "port",
+            f"{host}:{port} cannot be listened on ({error.strerror}): another anomalyd runs, or choose "
+            "another metrics.port",
+        )
+
+
+def _tried(what: str, attempt: Callable[[], str]) -> Finding:
+    try:
+        return Finding(what, note=attempt())
+    except AnomalydError as error:
+        return Finding(what, str(error))

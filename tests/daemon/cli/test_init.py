@@ -1,0 +1,121 @@
+"""A configuration made of what lies in the topics; and everything tried that a configuration stands on."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from anomalyd.daemon.cli import doctor
+from anomalyd.daemon.cli.init import configuration
+from anomalyd.daemon.config.config import Config, parse_config
+from anomalyd.daemon.intake.formats.registry import format_of
+from anomalyd.daemon.learning.survey import survey
+from anomalyd.daemon.stages import Record
+
+NOW = 1_795_288_500.0
+
+
+def records(*values: Any, every_s: float = 10.0, behind_s: float = 0.0) -> list[Record]:
+    return [
+        Record(
+            "t",
+            0,
+            k,
+            NOW + every_s * k + behind_s,
+            b"k",
+            v if isinstance(v, bytes) else json.dumps(v).encode(),
+        )
+        for k, v in enumerate(values)
+    ]
+
+
+def telegraf(k: int, host: str = "h", every_s: float = 10.0) -> dict[str, Any]:
+    fields = {"pgfault": 100 * k, "load": (k * 7) % 5}
+    return {"name": "m", "tags": {"host": host}, "fields": fields, "timestamp": NOW + every_s * k}
+
+
+def test_what_a_topic_holds() -> None:
+    found = survey("t", records(*(telegraf(k) for k in range(40)), b"junk"))
+    assert found is not None
+    assert (found.format, found.records, found.unread, found.is_map) == ("telegraf-json", 41, 1, False)
+    assert (found.entities, found.metrics, found.interval_s) == (("h",), 2, 10.0)
+    assert found.counters == ("m.pgfault",)
+    assert found.clock_s == 0.0
+
+
+def test_maps_lines_and_nothing() -> None:
+    maps = survey("maps", records(*({"entity": "e", "time": NOW + k, "map": [[1, 2]]} for k in range(3))))
+    assert maps is not None
+    assert (maps.format, maps.is_map) == ("json", True)
+    lines = survey("l", records(*(b"cpu,host=h a=%d %d" % (k, (NOW + k) * 1e9) for k in range(3))))
+    assert lines is not None
+    assert (lines.format, lines.interval_s) == ("influx", 1.0)
+    assert survey("t", records(b"hello", b"world")) is None
+    assert survey("t", []) is None
+
+
+def test_the_configuration_that_is_written_is_good_and_works() -> None:
+    metrics = survey("telegraf", records(*(telegraf(k, every_s=30.0) for k in range(40)), every_s=30.0))
+    maps = survey("maps", records(*({"entity": "e", "time": NOW + k, "map": [[1, 2]]} for k in range(3))))
+    assert metrics is not None
+    assert maps is not None
+    text = configuration(["broker:9092"], [metrics, maps])
+    config = parse_config(text, "anomalyd.yaml", {})
+    assert [(i.topic, i.format, i.grid_s) for i in config.inputs] == [
+        ("telegraf", "telegraf-json", 30.0),
+        ("maps", "json", None),
+    ]
+    assert [(d.name, d.kind) for d in config.detectors] == [
+        ("metrics", "vector-autoencoder"),
+        ("maps", "map-autoencoder"),
+    ]
+    for each in config.inputs:
+        format_of(each)
+    assert "# taken as rates, since they count up: m.pgfault" in text
+    assert config.kafka.bootstrap_servers == ["broker:9092"]
+
+
+@pytest.fixture
+def config(tmp_path: Path) -> Config:
+    return Config.model_validate(
+        {
+            "inputs": [{"topic": "t", "format": "influx"}],
+            "detectors": [{"name": "d", "kind": "vector-autoencoder"}],
+            "store": {"url": f"sqlite:///{tmp_path}/s.db", "models": str(tmp_path / "models")},
+            "metrics": {"port": 0},
+        }
+    )
+
+
+@pytest.mark.parametrize(
+    ("found", "wrong"),
+    [
+        ([], "holds no messages"),
+        (records(b"hello"), "no format reads"),
+        (records(*(telegraf(k) for k in range(9))), "are 'telegraf-json', and inputs.format is 'influx'"),
+        (records(b"m,host=h a=1 1795288500", b"x", b"y"), "2 of 3 messages cannot be read"),
+        (records(b"m,host=h a=1 1795288500", behind_s=90.0), r"lie -90 s from Kafka's"),
+        (records(b"m,host=h a=1 1795288500"), None),
+    ],
+)
+def test_topics_are_looked_at(
+    config: Config, found: list[Record], wrong: str | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("anomalyd.daemon.kafka.newest.newest_records", lambda kafka, topics: {"t": found})
+    (finding,) = doctor._topics(config)
+    assert (finding.wrong is None) is (wrong is None), finding
+    assert wrong is None or wrong in str(finding.wrong)
+
+
+def test_store_models_disk_and_port(config: Config, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("anomalyd.daemon.kafka.access.access_problems", lambda config: ["no topic t"])
+    findings = {f.what: f.wrong for f in doctor.connections(config)}
+    assert findings == {"broker": None, "access": "no topic t", "store": None}
+    assert "none of d yet" in str(doctor._models(config).wrong)
+    assert doctor._disk(config).wrong is None
+    assert doctor._port(config).wrong is None
+    bad = config.model_copy(update={"metrics": config.metrics.model_copy(update={"host": "192.0.2.1"})})
+    assert "cannot be listened on" in str(doctor._port(bad).wrong)

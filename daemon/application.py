@@ -19,6 +19,7 @@ from anomalyd.daemon.kafka.connection import no_answer
 from anomalyd.daemon.kafka.outbox import Publisher
 from anomalyd.daemon.kafka.source import KafkaSource
 from anomalyd.daemon.kafka.topic_ids import TopicIds
+from anomalyd.daemon.learning.auto_training import AutoTraining
 from anomalyd.daemon.scoring.active_model import ActiveModel
 from anomalyd.daemon.service import Found, Service
 from anomalyd.daemon.telemetry.telemetry import Telemetry
@@ -90,6 +91,7 @@ class Daemon:
             lambda: no_answer(config.kafka),
             on_result=lambda missing: self._telemetry.kafka.answers(missing is None),
         )
+        self._auto_training = AutoTraining(config)
         self._access_check = RegularCheck("access", self._access_missing, every_s=30.0, late_s=30.0)
         self._next_measure = 0.0
         self._source_errors = 0
@@ -131,6 +133,7 @@ class Daemon:
             self._store_check.start()
             self._broker_check.start()
             self._access_check.start()
+            self._auto_training.start()
             self._publisher.start()
             if self._config.explain.enabled:
                 self._explainer.start()
@@ -148,6 +151,7 @@ class Daemon:
         self._store_check.stop()
         self._broker_check.stop()
         self._access_check.stop()
+        self._auto_training.stop()
         stops = (self._source.stop, self._explainer.stop, self._publisher.stop, self._store_check.join)
         with ThreadPoolExecutor(len(stops)) as together:
             in_time = all(together.map(lambda stop: stop(_THREADS_STOP_S), stops))
@@ -245,7 +249,11 @@ class Daemon:
         ]
         if not untrained:
             return None
-        return f"no usable model of {', '.join(untrained)}; run `anomalyd train`"
+        how = [told for name in untrained if (told := self._auto_training.status(name)) is not None]
+        return (
+            f"no usable model of {', '.join(untrained)}; run `anomalyd train`, or wait: "
+            f"{'; '.join(how) or 'it trains by itself once there is enough history'}"
+        )
 
 
 def _say(found: Found) -> None:

@@ -17,7 +17,7 @@ from anomalyd.daemon.intake.counter_kinds import Trained, write_kinds
 from anomalyd.daemon.learning.history import read_history
 from anomalyd.daemon.scoring.alert_policy import Policy
 from anomalyd.detectors.detector import Graded, Progress, TrainingSet, silent
-from anomalyd.detectors.detector_pair import train_pair
+from anomalyd.detectors.detector_pair import DetectorPair, train_pair
 from anomalyd.detectors.library import ModelLibrary
 from anomalyd.detectors.model import Card
 from anomalyd.detectors.registry import detector_class
@@ -56,13 +56,8 @@ def train_detectors(
     detectors = chosen_detectors(config, name)
     models = Path(config.store.models)
     if history is None:
-        found: Mapping[str, TrainingSet] = read_history(
-            config,
-            detectors,
-            consumer_factory=consumer_factory,
-            clock=clock,
-            progress=progress,
-            on_kinds=lambda trained: write_kinds(models, trained),
+        found: Mapping[str, TrainingSet] = read_trained_history(
+            config, detectors, consumer_factory=consumer_factory, clock=clock, progress=progress
         )
     else:
         # What is given holds rates and not counters, as the daemon made them: it goes on as it does.
@@ -74,6 +69,32 @@ def train_detectors(
         d.name: train_one(d, found[d.name], library, opened=opened, created=clock(), progress=progress)
         for d in detectors
     }
+
+
+def read_trained_history(
+    config: Config,
+    detectors: Sequence[DetectorConfig],
+    *,
+    consumer_factory: Callable[..., Any] = KafkaConsumer,
+    clock: Callable[[], float] = time.time,
+    progress: Progress = silent,
+) -> dict[str, TrainingSet]:
+    """Read what the topics hold, and keep beside the models which metrics count.
+
+    Raises:
+        BrokerError: Kafka cannot be reached.
+        TrainingError: nothing that a detector watches was found.
+
+    """
+    models = Path(config.store.models)
+    return read_history(
+        config,
+        detectors,
+        consumer_factory=consumer_factory,
+        clock=clock,
+        progress=progress,
+        on_kinds=lambda trained: write_kinds(models, trained),
+    )
 
 
 def chosen_detectors(config: Config, name: str | None) -> list[DetectorConfig]:
@@ -114,6 +135,24 @@ def train_one(
 ) -> tuple[str, Card]:
     """Train one detector and publish it: the version and the autoencoder's card.
 
+    Raises:
+        TrainingError: too little data.
+
+    """
+    pair = train_detector_pair(detector, training, opened=opened, created=created, progress=progress)
+    return library.publish(detector.name, pair), pair.autoencoder.card
+
+
+def train_detector_pair(
+    detector: DetectorConfig,
+    training: TrainingSet,
+    *,
+    opened: Sequence[Window] = (),
+    created: float,
+    progress: Progress = silent,
+) -> DetectorPair:
+    """Train one detector.
+
     What its policy does not learn (ignored metrics, maintenance; `opened` are the windows that operators
     opened) is left out.
 
@@ -123,7 +162,7 @@ def train_one(
     """
     learnable = Policy.of(detector, opened).learnable(training)
     refuse_too_few(detector, learnable)
-    pair = train_pair(
+    return train_pair(
         learnable,
         kind=detector.kind,
         parameters=detector.parameters,
@@ -135,7 +174,6 @@ def train_one(
         created=created,
         progress=progress,
     )
-    return library.publish(detector.name, pair), pair.autoencoder.card
 
 
 def refuse_too_few(detector: DetectorConfig, training: TrainingSet) -> None:

@@ -27,7 +27,7 @@ from anomalyd.daemon.config.config import Config
 from anomalyd.daemon.incidents.activity import activity
 from anomalyd.daemon.incidents.adaptations import adaptations_of, notes_on
 from anomalyd.daemon.incidents.coverage import coverage
-from anomalyd.daemon.incidents.evidence import evidence_of
+from anomalyd.daemon.incidents.evidence import Witness
 from anomalyd.daemon.incidents.operator_feedback import FeedbackApplier
 from anomalyd.daemon.incidents.stored_changes import event_entries, stored_change
 from anomalyd.daemon.incidents.tracking import Change, Event, IncidentTracker
@@ -321,7 +321,7 @@ class Service:
         pair = active_model.loaded.pair
         entity_state = self._entity_states.get(scored.detector, scored.entity)
         track, changes = self._trackers[scored.detector].follow(
-            entity_state.track, scored, judgement, lambda k: evidence_of(pair, scored, k), notes_on(adapted)
+            entity_state.track, scored, judgement, Witness(pair, scored), notes_on(adapted)
         )
         self._entity_states.put(scored.detector, scored.entity, replace(entity_state, track=track))
         self._count_alerts(scored)

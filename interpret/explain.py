@@ -13,16 +13,61 @@ from numpy.typing import NDArray
 
 from anomalyd.detectors.detector import Encoded, Explainable, SeriesWindow
 from anomalyd.errors import ConfigError, ModelError, ModelMismatch
-from anomalyd.interpret import gradients, occlusion
+from anomalyd.interpret import gradients, metric_gradients, metric_occlusion, occlusion
 from anomalyd.interpret.attribution import Attribution
 from anomalyd.interpret.budget import Budget
+from anomalyd.interpret.rescoring import Rescoring
 
 Method = Callable[[Explainable, Encoded, NDArray[np.bool_], Budget], Attribution]
+
+_NO_SCORE = (
+    "{entity}: the detector gives no score for this sample, so there is nothing to explain; explain a sample"
+    " that was scored, with the state the entity had before it"
+)
 
 METHODS: Mapping[str, Method] = {
     occlusion.METHOD: occlusion.occlusion,
     gradients.METHOD: gradients.integrated_gradients,
 }
+
+
+MetricMethod = Callable[[Rescoring, NDArray[np.float64], NDArray[np.bool_], Budget], Attribution]
+
+METRIC_METHODS: Mapping[str, MetricMethod] = {
+    metric_occlusion.METHOD: metric_occlusion.metric_occlusion,
+    metric_gradients.METHOD: metric_gradients.metric_gradients,
+}
+
+
+def explain_metrics(
+    rescoring: Rescoring,
+    strangeness: NDArray[np.float64],
+    methods: Sequence[str],
+    *,
+    budget_s: float,
+    clock: Callable[[], float],
+) -> list[Attribution]:
+    """Say what raised the raw score of the last row of metrics, against what was expected before its onset.
+
+    `strangeness` (F,) as in `metric_occlusion`; the rest as in `explain`.
+
+    Raises:
+        ConfigError, ModelError: as `explain`.
+
+    """
+    _check_methods(methods)
+    window = rescoring.window
+    _check_sample(window, window.values.shape[1:])
+    if not np.isfinite(rescoring.scores([window.values])[0]):
+        raise ModelError(_NO_SCORE.format(entity=window.entity))
+    total = Budget(budget_s, clock)
+    present = np.isfinite(window.values[-1])
+    return [
+        METRIC_METHODS[name](
+            rescoring, strangeness, present, Budget(total.left() / (len(methods) - done), clock)
+        )
+        for done, name in enumerate(methods)
+    ]
 
 
 def explain(
@@ -87,7 +132,4 @@ def _check_encoded(
     with torch.no_grad():
         score = float(detector.forward(encoded.inputs, *encoded.context))
     if not np.isfinite(score):
-        raise ModelError(
-            f"{window.entity}: the detector gives no score for this sample, so there is nothing to explain;"
-            " explain a sample that was scored, with the state the entity had before it"
-        )
+        raise ModelError(_NO_SCORE.format(entity=window.entity))

@@ -44,8 +44,13 @@ def integrated_gradients(
         complete = following is None or abs(missed) <= _TOLERANCE * abs(change)
         if complete or took * 2 > budget.left():
             break
-    values = np.where(present.ravel(), _fold(per_input, encoded.feature, present.size), np.nan)
+    values = np.where(present.ravel(), fold(per_input, encoded.feature, present.size), np.nan)
     return Attribution(METHOD, values.reshape(present.shape).astype(np.float32), budget.used(), complete)
+
+
+def integrate(detector: Explainable, encoded: Encoded, steps: int) -> Tensor:
+    """Give the attribution of each input (1, *shape), with so many points on the way."""
+    return _integrate(IntegratedGradients(detector.forward), encoded, steps)[0]
 
 
 def _integrate(method: IntegratedGradients, encoded: Encoded, steps: int) -> tuple[Tensor, float]:
@@ -61,7 +66,7 @@ def _integrate(method: IntegratedGradients, encoded: Encoded, steps: int) -> tup
     return per_input.detach(), float(delta.sum())
 
 
-def _fold(per_input: Tensor, feature: Tensor, size: int) -> NDArray[np.float64]:
+def fold(per_input: Tensor, feature: Tensor, size: int) -> NDArray[np.float64]:
     """Sum the attributions of inputs (1, *shape) by the metric or cell they belong to: (size,)."""
     # One place more than there are cells takes what belongs to none (-1).
     folded = torch.zeros(size + 1, dtype=torch.float64)

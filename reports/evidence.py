@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Mapping
+from dataclasses import asdict
 from typing import Any
 
 import numpy as np
@@ -12,10 +14,15 @@ from safetensors import SafetensorError
 from safetensors.numpy import load, save
 
 from anomalyd.errors import StoreError
-from anomalyd.reports.report import Evidence
+from anomalyd.reports.report import Cause, Direction, Evidence
 
 _STATE = "state."
-_ARRAYS = ("values", "expectation", "error", "contribution", "history_times", "history")
+_ARRAYS = (
+    *("values", "expectation", "error", "contribution", "history_times", "history"),
+    *("width", "lead_times", "lead"),
+)
+_NUMBERS = ("onset", "score")
+_TEXTS = ("detector", "model")
 
 
 def encode(evidence: Evidence) -> bytes:
@@ -27,7 +34,14 @@ def encode(evidence: Evidence) -> bytes:
     """
     arrays = {name: getattr(evidence, name) for name in _ARRAYS}
     arrays |= {_STATE + name: array for name, array in evidence.state.items()}
-    return _pack(arrays, json.dumps({"time": float(evidence.time), "features": list(evidence.features)}))
+    about: dict[str, Any] = {"time": float(evidence.time), "features": list(evidence.features)}
+    about |= {name: _number(getattr(evidence, name)) for name in _NUMBERS}
+    about |= {name: getattr(evidence, name) for name in _TEXTS}
+    about["causes"] = [
+        {name: _number(value) if isinstance(value, float) else value for name, value in asdict(cause).items()}
+        for cause in evidence.causes
+    ]
+    return _pack(arrays, json.dumps(about))
 
 
 def decode(blob: bytes) -> Evidence:
@@ -40,16 +54,35 @@ def decode(blob: bytes) -> Evidence:
     arrays, text = _unpack(blob)
     try:
         about = json.loads(text)
+        # What earlier versions wrote holds less.
+        held: dict[str, Any] = {name: arrays[name] for name in _ARRAYS if name in arrays}
+        held |= {name: _float(about[name]) for name in _NUMBERS if name in about}
+        held |= {name: str(about[name]) for name in _TEXTS if name in about}
         return Evidence(
             time=float(about["time"]),
             features=tuple(about["features"]),
             state={n.removeprefix(_STATE): a for n, a in arrays.items() if n.startswith(_STATE)},
-            **{name: arrays[name] for name in _ARRAYS},
+            **held,
+            causes=tuple(map(_cause, about.get("causes", ()))),
         )
     except (ValueError, KeyError, TypeError) as error:
         raise StoreError(
             f"stored evidence is damaged: {error!r}; restore the database from a copy"
         ) from error
+
+
+def _cause(about: Mapping[str, Any]) -> Cause:
+    numbers = {name: _float(about[name]) for name in ("started", "expected", "seen", "sigmas", "share")}
+    return Cause(str(about["name"]), str(about["group"]), Direction(about["direction"]), **numbers)
+
+
+def _number(value: float) -> float | None:
+    """Give a number for JSON, which knows no NaN."""
+    return float(value) if math.isfinite(value) else None
+
+
+def _float(value: float | None) -> float:
+    return math.nan if value is None else float(value)
 
 
 def encode_array(array: NDArray[Any]) -> bytes:

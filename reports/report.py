@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
@@ -9,6 +10,10 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+
+
+def _nothing() -> NDArray[np.float32]:
+    return np.zeros(0, dtype=np.float32)
 
 
 class Severity(StrEnum):
@@ -68,13 +73,50 @@ class Incident:
     """`topic/partition/offset` of the record that began it."""
 
 
+class Direction(StrEnum):
+    """What a metric or a region does that it should not."""
+
+    ABOVE = "above"
+    BELOW = "below"
+    SWINGS = "swings"
+    STUCK = "stuck"
+    MISSING = "missing"
+
+
+@dataclass(frozen=True, slots=True)
+class Cause:
+    """One metric that is to blame, in numbers.
+
+    `group`: the part of the host it belongs to; `started`: event time at which it began to depart; `expected`
+    before that, `seen` at the explained sample, both in the metric's unit; `sigmas`: seen less expected in
+    usual widths; `share` of the blame of all metrics, in [0, 1].
+    """
+
+    name: str
+    group: str
+    direction: Direction
+    started: float
+    expected: float
+    seen: float
+    sigmas: float
+    share: float
+
+
 @dataclass(frozen=True, slots=True)
 class Evidence:
-    """The worst sample of an incident, as it was scored: enough to explain it and to draw it again.
+    """The sample of an incident that is explained, as it was scored: enough to explain and draw it again.
 
-    `...` is (F,) or (R, C). `state` is what the detectors remembered before the sample, so that scoring it
-    again gives the same score. `history` (h, ...) with `history_times` (h,) is what the entity sent before
-    (empty for maps). NaN: missing metric, masked cell, or behind the end of a ragged row.
+    `...` is (F,) or (R, C). NaN: missing metric, masked cell, or behind the end of a ragged row.
+
+    `detector` ("autoencoder" or "classical") is the one of the pair whose `score` it is, `model` the version.
+    `expectation` is what was expected before the incident's `onset`: it was frozen then and stays; `width` is
+    the usual scatter, `error` the sample's departure in such widths. (For maps all three are the detector's.)
+    `contribution` is what the detector holds against each metric or cell; `causes` ranks the metrics.
+
+    `state` is what the pair remembered before the rows of `lead` (l, ...) at `lead_times` (l,), which came
+    just before the sample: scored after them, it scores the same again. `history` (h, F) at `history_times`
+    (h,) is the course from well before the onset, the sample and what came after it included; older rows are
+    thinned out (empty for maps).
     """
 
     time: float
@@ -86,6 +128,19 @@ class Evidence:
     history_times: NDArray[np.float64]
     history: NDArray[np.float32]
     state: Mapping[str, NDArray[Any]] = field(default_factory=dict)
+    onset: float = math.nan
+    detector: str = "autoencoder"
+    model: str = ""
+    score: float = math.nan
+    width: NDArray[np.float32] = field(default_factory=_nothing)
+    lead_times: NDArray[np.float64] = field(default_factory=lambda: np.zeros(0))
+    lead: NDArray[np.float32] = field(default_factory=_nothing)
+    causes: tuple[Cause, ...] = ()
+
+    @property
+    def until(self) -> float:
+        """The event time up to which its course is known."""
+        return max(self.time, float(self.history_times[-1])) if len(self.history_times) else self.time
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,69 +1,204 @@
-"""The evidence of one scored sample: what was seen, what was expected, who is to blame."""
+"""The evidence of an incident: which of its samples is explained, what was expected, and who is to blame.
+
+What was expected is frozen when an incident begins. The sample that is explained lies in the fault: a row
+that scores higher only because everything comes back is not taken.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
+from numpy.typing import NDArray
 
-from anomalyd.daemon.scoring.entity_state import RECENT_ROWS
+from anomalyd.daemon.scoring.recent_rows import thinned
 from anomalyd.daemon.stages import Scored
-from anomalyd.detectors.detector import SeriesWindow
+from anomalyd.detectors.detector import SeriesWindow, State
 from anomalyd.detectors.detector_pair import DetectorPair, member_state
 from anomalyd.detectors.maps.findings import Locating
 from anomalyd.detectors.maps.geometries.known import geometry_of
 from anomalyd.detectors.maps.regions import describe_region
+from anomalyd.detectors.model import Scores
 from anomalyd.detectors.threshold import parted
+from anomalyd.interpret.reference import Reference, expected_course
+from anomalyd.interpret.root_cause import rank_causes, strength
 from anomalyd.reports.report import Evidence
-
-_DEAD = "the whole element counts nothing: it is dead, or not read out"
 
 _CAUSES = 3
 """Metrics named as causes: more than three are not read at 3 a.m.; the attribution has them all."""
 
+_DEAD = "the whole element counts nothing: it is dead, or not read out"
 
-def evidence_of(pair: DetectorPair, scored: Scored, k: int) -> tuple[Evidence, tuple[str, ...]]:
-    """Give the evidence of the k-th sample of a scored window, and its causes, worst first."""
-    window = scored.window
-    autoencoder, classical = scored.scores.autoencoder, scored.scores.classical
-    # The autoencoder's view, unless only the classical test saw anything.
-    view = classical if classical.score[k] > 1 and not autoencoder.score[k] > 1 else autoencoder
-    before = SeriesWindow(window.entity, window.times[:k], window.values[:k], window.state)
-    # A window read after an outage holds thousands of rows; only the last ones are drawn.
-    drawn = slice(-RECENT_ROWS, None) if pair.sample_kind == "vector" else slice(0, 0)
-    evidence = Evidence(
-        time=float(window.times[k]),
-        features=pair.features,
-        values=window.values[k],
-        expectation=view.expectation[k],
-        error=view.error[k],
-        contribution=view.contribution[k],
-        history_times=np.concatenate([scored.recent_times, before.times])[drawn],
-        history=np.concatenate([scored.recent, before.values])[drawn],
-        state=pair.score([before])[0].state if k else window.state,
-    )
-    return evidence, _causes(pair if view is autoencoder else None, window.entity, evidence)
+_RANKED = 12
+"""Metrics ranked with all their numbers."""
+
+_LEAD = 64
+"""Rows between what is remembered and the explained sample at most: they are kept with it."""
+
+_STILL_THERE = 0.5
+"""Part of the departure of the sample explained so far that a worse one must show, in the same metrics."""
 
 
-def _causes(pair: DetectorPair | None, entity: str, evidence: Evidence) -> tuple[str, ...]:
-    if evidence.values.ndim == 2:
+class Witness:
+    """Gives evidence of the samples of one scored window."""
+
+    def __init__(self, pair: DetectorPair, scored: Scored) -> None:
+        self._pair = pair
+        self._scored = scored
+
+    def testify(self, k: int, held: Evidence | None = None) -> Evidence:
+        """Give the evidence of the k-th sample; `held` is that of an earlier sample of the same incident."""
+        window, (name, scores) = self._scored.window, self._whose(k)
+        state, lead_times, lead = self._lead(k, held)
+        evidence = Evidence(
+            time=float(window.times[k]),
+            onset=float(window.times[k]) if held is None else held.onset,
+            features=self._pair.features,
+            values=window.values[k],
+            expectation=scores.expectation[k],
+            error=scores.error[k],
+            width=_width(window.values[k], scores, k),
+            contribution=scores.contribution[k],
+            history_times=np.empty(0),
+            history=np.empty((0, *window.values.shape[1:]), dtype=np.float32),
+            state=state,
+            detector=name,
+            model=self._scored.model,
+            score=float(scores.score[k]),
+            lead_times=lead_times,
+            lead=lead,
+        )
+        if evidence.values.ndim == 2:
+            return evidence
+        times, rows = self._course(k)
+        reference = self._reference(evidence, rows, held)
+        evidence = replace(
+            evidence,
+            expectation=reference.expected,
+            error=reference.departures(evidence.values).astype(np.float32),
+            width=reference.width,
+            history_times=times,
+            history=rows,
+        )
+        onset = int(np.searchsorted(times, evidence.onset))
+        ranked = rank_causes(reference, evidence.features, times, rows, onset, evidence.contribution, _RANKED)
+        return replace(evidence, causes=ranked)
+
+    def shows_more(self, k: int, held: Evidence) -> bool:
+        """Say whether the k-th sample, a worse one, still lies in the fault that the evidence shows."""
+        if held.values.ndim == 2 or not held.causes:
+            return True
+        _, rows = self._course(k)
+        reference = reference_of(held)
+        strange = strength(reference, rows)[-1]
+        shown = strength(reference, _until(held, held.time))[-1]
+        blamed = [held.features.index(cause.name) for cause in held.causes[:_CAUSES]]
+        same = strange[blamed].max() >= _STILL_THERE * shown[blamed].max()
+        return bool(same or strange.max() >= shown.max())
+
+    def prolong(self, k: int, held: Evidence) -> Evidence:
+        """Give the same evidence with the course up to the k-th sample."""
+        if held.values.ndim == 2:
+            return held
+        times, rows = self._course(k)
+        return replace(held, history_times=times, history=rows)
+
+    def name_causes(self, evidence: Evidence) -> tuple[str, ...]:
+        """Name the causes, worst first: metrics, or the places of a map in words."""
+        if evidence.values.ndim == 1:
+            return tuple(cause.name for cause in evidence.causes[:_CAUSES])
         if not np.nan_to_num(evidence.values).any():
             return (_DEAD,)
-        detector: object = None if pair is None else pair.autoencoder.detector
-        if isinstance(detector, Locating):
-            state = parted(member_state(evidence.state, "autoencoder"))[0]
-            window = SeriesWindow(entity, np.array([evidence.time]), evidence.values[None], state)
-            if lines := detector.findings(window).lines(geometry_of(entity)):
+        entity = self._scored.entity
+        detector: object = self._pair.autoencoder.detector
+        if evidence.detector == "autoencoder" and isinstance(detector, Locating):
+            if lines := detector.findings(window_of(entity, evidence)).lines(geometry_of(entity)):
                 return lines
         region = describe_region(
             evidence.values, evidence.expectation, evidence.contribution, geometry_of(entity)
         )
         return (region,) if region else ()
-    return _worst(evidence.features, evidence)
+
+    def _whose(self, k: int) -> tuple[str, Scores]:
+        """Give the detector whose score the k-th sample's is: the higher one."""
+        scores = self._scored.scores
+        if np.nan_to_num(scores.classical.score[k]) > np.nan_to_num(scores.autoencoder.score[k]):
+            return "classical", scores.classical
+        return "autoencoder", scores.autoencoder
+
+    def _course(self, k: int) -> tuple[NDArray[np.float64], NDArray[np.float32]]:
+        """Give what the entity sent up to the k-th sample, which is the last row."""
+        scored = self._scored
+        times, rows = thinned(
+            scored.recent_times, scored.recent, scored.window.times[: k + 1], scored.window.values[: k + 1]
+        )
+        return times, rows
+
+    def _lead(self, k: int, held: Evidence | None) -> tuple[State, NDArray[np.float64], NDArray[np.float32]]:
+        """Give what was remembered before the incident if that is not long ago, and the rows since then."""
+        window, scored = self._scored.window, self._scored
+        if held is not None and held.model == scored.model and held.values.ndim == 1:
+            times = np.concatenate([scored.recent_times, window.times[:k]])
+            rows = np.concatenate([scored.recent, window.values[:k]])
+            since = times >= held.time
+            lead_times = np.concatenate([held.lead_times, times[since]])
+            if len(lead_times) <= _LEAD and held.time in times:
+                return held.state, lead_times, np.concatenate([_rows(held), rows[since]])
+        if k <= _LEAD:
+            return window.state, window.times[:k], window.values[:k]
+        before = SeriesWindow(window.entity, window.times[:k], window.values[:k], window.state)
+        return self._pair.score([before])[0].state, window.times[:0], window.values[:0]
+
+    def _reference(self, evidence: Evidence, rows: NDArray[np.float32], held: Evidence | None) -> Reference:
+        if held is not None:
+            return reference_of(held)
+        return Reference.before(rows[:-1], rows[-1], evidence.expectation, evidence.width)
 
 
-def _worst(features: Sequence[str], evidence: Evidence) -> tuple[str, ...]:
-    """Name the metrics most to blame, leaving out those with less than a tenth of the first one's blame."""
-    blame = np.nan_to_num(evidence.contribution, nan=0.0)
-    order = np.argsort(-blame, kind="stable")[:_CAUSES]
-    return tuple(features[i] for i in order if blame[i] > 0.1 * blame[order[0]])
+def reference_of(evidence: Evidence) -> Reference:
+    """Give the reference that was frozen in the evidence of a metric vector."""
+    before = evidence.history[evidence.history_times <= evidence.onset]
+    return Reference.frozen(evidence.expectation, evidence.width, before)
+
+
+def window_of(entity: str, evidence: Evidence) -> SeriesWindow:
+    """Give the sample with the rows before it, and the state that its detector had before them."""
+    return SeriesWindow(
+        entity,
+        np.append(evidence.lead_times, evidence.time),
+        np.concatenate([_rows(evidence), evidence.values[None]]),
+        parted(member_state(evidence.state, evidence.detector))[0],
+    )
+
+
+def strangeness(evidence: Evidence) -> NDArray[np.float64]:
+    """Give how far each metric (F,) of evidence departed from its reference since the onset, in widths."""
+    during = (evidence.history_times >= evidence.onset) & (evidence.history_times <= evidence.time)
+    strange = strength(reference_of(evidence), _until(evidence, evidence.time))
+    return np.asarray(strange[during[: len(strange)]].max(axis=0, initial=0.0), dtype=np.float64)
+
+
+def expected_rows(evidence: Evidence, rows: int) -> NDArray[np.float32]:
+    """Give what was expected (rows, F) in the last rows up to the sample, had there been no incident."""
+    before = evidence.history[evidence.history_times < evidence.onset]
+    times = evidence.history_times[: len(before)]
+    starts = np.full(len(evidence.values), len(before))
+    for cause in evidence.causes:
+        starts[evidence.features.index(cause.name)] = int(np.searchsorted(times, cause.started))
+    return expected_course(before, starts, evidence.expectation, rows)
+
+
+def _rows(held: Evidence) -> NDArray[np.float32]:
+    return held.lead.reshape(-1, *held.values.shape)
+
+
+def _until(evidence: Evidence, time: float) -> NDArray[np.float32]:
+    return evidence.history[evidence.history_times <= time]
+
+
+def _width(values: NDArray[np.float32], scores: Scores, k: int) -> NDArray[np.float32]:
+    """Give the usual scatter that the detector's error implies; NaN where the error is 0."""
+    away, error = np.abs(values - scores.expectation[k]), np.abs(scores.error[k])
+    width = np.full(away.shape, np.nan, dtype=np.float32)
+    np.divide(away, error, out=width, where=(error > 0) & (away > 0))
+    return width

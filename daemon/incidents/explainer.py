@@ -15,6 +15,7 @@ from collections.abc import Callable, Sequence
 import numpy as np
 
 from anomalyd.daemon.config.config import ExplainConfig
+from anomalyd.daemon.incidents.evidence import expected_rows, strangeness
 from anomalyd.daemon.kafka.messages import report_entry
 from anomalyd.daemon.telemetry.telemetry import Telemetry
 from anomalyd.detectors.detector import Explainable, SeriesWindow
@@ -22,12 +23,13 @@ from anomalyd.detectors.detector_pair import DetectorPair, member_state
 from anomalyd.detectors.library import ModelLibrary
 from anomalyd.detectors.maps.geometries.known import geometry_of
 from anomalyd.detectors.threshold import parted
-from anomalyd.errors import AnomalydError, ModelError
+from anomalyd.errors import AnomalydError
 from anomalyd.interpret.attribution import Attribution
 from anomalyd.interpret.drawing import draw_map, draw_vector
-from anomalyd.interpret.explain import explain
+from anomalyd.interpret.explain import explain, explain_metrics
+from anomalyd.interpret.rescoring import Rescoring
 from anomalyd.reports.queries import Queries
-from anomalyd.reports.report import Evidence, Explanation, Report, SeenBy
+from anomalyd.reports.report import Evidence, Explanation, Report
 from anomalyd.reports.storage.store import Store
 
 _log = logging.getLogger(__name__)
@@ -85,13 +87,15 @@ class Explainer:
 
     def work(self) -> int:
         """Explain what waits now, a few reports at most; gives how many were dealt with."""
-        waiting = self._store.unexplained(_AT_ONCE + 1)
-        self._telemetry.incidents.explanations_pending(len(waiting))
-        for done, report_id in enumerate(waiting[:_AT_ONCE]):
+        waiting = self._store.unexplained(_AT_ONCE)
+        self._telemetry.incidents.explanations_pending(self._store.unexplained_count())
+        for done, report_id in enumerate(waiting):
             if self._stopping.is_set():
                 return done
             self._explain(self._queries.report(report_id))
-        return len(waiting[:_AT_ONCE])
+        if waiting:
+            self._telemetry.incidents.explanations_pending(self._store.unexplained_count())
+        return len(waiting)
 
     def _run(self) -> None:
         while not self._stopping.is_set():
@@ -122,7 +126,7 @@ class Explainer:
             if self._output_topic is None
             else [report_entry("explained", report.incident, self._output_topic, report.narrative)]
         )
-        self._store.explain(report_id, evidence.time, explanations, error=error, outgoing=outgoing)
+        self._store.explain(report_id, evidence.until, explanations, error=error, outgoing=outgoing)
         for each in explanations:
             self._telemetry.incidents.explained(each.method, "complete" if each.complete else "partial")
         if error:
@@ -133,32 +137,33 @@ class Explainer:
     def _attribute(self, report: Report, evidence: Evidence) -> list[Explanation]:
         """Ask every method within the budget, and draw what each says."""
         incident = report.incident
-        pair = self._pair(incident.detector, incident.model)
-        detector = pair.autoencoder.detector
+        pair = self._pair(incident.detector, evidence.model or incident.model)
+        model = pair.classical if evidence.detector == "classical" else pair.autoencoder
+        detector = model.detector
+        window = SeriesWindow(
+            incident.entity,
+            np.append(evidence.lead_times, evidence.time),
+            np.concatenate([evidence.lead.reshape(-1, *evidence.values.shape), evidence.values[None]]),
+            parted(member_state(evidence.state, evidence.detector))[0],
+        )
         attributions: list[Attribution] = []
-        if incident.seen_by is SeenBy.CLASSICAL:
-            # The autoencoder saw nothing to attribute; the classical test says itself what it saw.
-            attributions.append(Attribution("classical-contribution", evidence.contribution, 0.0))
-        if isinstance(detector, Explainable):
-            window = SeriesWindow(
-                incident.entity,
-                np.array([evidence.time]),
-                evidence.values[None],
-                parted(member_state(evidence.state, "autoencoder"))[0],
+        budget_s, methods = self._config.budget_s, self._config.methods
+        if evidence.values.ndim == 1:
+            rescoring = Rescoring(detector, window, expected_rows(evidence, len(window.times)))
+            attributions += explain_metrics(
+                rescoring, strangeness(evidence), methods, budget_s=budget_s, clock=self._clock
             )
-            try:
-                attributions += explain(
-                    detector,
-                    window,
-                    self._config.methods,
-                    shape=evidence.values.shape,
-                    budget_s=self._config.budget_s,
-                    clock=self._clock,
-                )
-            except ModelError:
-                # What the classical test says stands, even where the autoencoder cannot score the sample.
-                if not attributions:
-                    raise
+        elif isinstance(detector, Explainable):
+            attributions += explain(
+                detector,
+                window,
+                methods,
+                shape=evidence.values.shape,
+                budget_s=budget_s,
+                clock=self._clock,
+            )
+        else:
+            attributions.append(Attribution("contribution", evidence.contribution, 0.0))
         title = f"{incident.entity}  score {incident.peak:.1f}"
         return [
             Explanation(

@@ -7,9 +7,9 @@ quiet ones. A sample that neither detector can judge (NaN) is neither.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Literal
+from typing import Literal, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,16 +23,33 @@ from anomalyd.reports.step import Point
 
 Event = Literal["opened", "escalated", "updated", "closed"]
 
-Witness = Callable[[int], tuple[Evidence, tuple[str, ...]]]
-"""Gives the evidence of the k-th sample of a window, and its causes, worst first."""
+_WORSE = 1.1
+"""An explained sample gives way to one that scores so many times as high: what is a little worse says no
+more, and each new one is explained and drawn again."""
+
+
+class Witness(Protocol):
+    """Gives evidence of the samples of a window; `held` is that of an earlier sample of the same incident."""
+
+    def testify(self, k: int, held: Evidence | None) -> Evidence:
+        """Give the evidence of the k-th sample."""
+
+    def shows_more(self, k: int, held: Evidence) -> bool:
+        """Say whether the k-th sample, a worse one, still lies in the fault that the evidence shows."""
+
+    def prolong(self, k: int, held: Evidence) -> Evidence:
+        """Give the same evidence with the course up to the k-th sample."""
+
+    def name_causes(self, evidence: Evidence) -> tuple[str, ...]:
+        """Name the causes, worst first."""
 
 
 @dataclass(frozen=True, slots=True)
 class Change:
     """What a window did to an incident.
 
-    `events`: what happened, in order; "updated" only if nothing else did. `evidence` is the
-    incident's worst sample so far, `fresh` says whether it is new. `points` is its course in this window.
+    `events`: what happened, in order; "updated" only if nothing else did. `evidence` is that of the
+    sample that is explained, `fresh` says whether it is new. `points` is its course in this window.
     `notes`: sentences on what was assumed of it, and what people said.
     """
 
@@ -145,6 +162,8 @@ class _Course:
         self._points = list(track.points)
         self._notes = list(track.notes)
         self._worst: int | None = None
+        self._explained_score = -np.inf if track.evidence is None else track.evidence.score
+        self._fresh = False
         self._events: list[Event] = []
         self._changes: list[Change] = []
 
@@ -162,7 +181,9 @@ class _Course:
         before = self._incident
         if before is None:
             self._incident = self._begin(sample, autoencoder, classical)
-            self._worst = k
+            # What was expected is frozen now.
+            self._evidence = self._witness.testify(k, None)
+            self._fresh = True
         else:
             self._incident = replace(
                 before,
@@ -175,8 +196,8 @@ class _Course:
                 else sample.lumisection,
             )
             if peak > before.peak:
-                self._worst = k
                 self._incident = replace(self._incident, peak=peak, peak_time=sample.time)
+            self._compare(k, peak)
         self._judge(before)
         self._points.append(self._point(k))
 
@@ -192,6 +213,10 @@ class _Course:
         self._points.append(self._point(k))
         if self._quiet >= self._policy.close_after:
             self._incident = replace(incident, status=Status.CLOSED, closed=self._scored.samples[k].time)
+            if self._evidence is not None:
+                # It is drawn once more, with all of its course.
+                self._look()
+                self._evidence, self._fresh = self._witness.prolong(k, self._evidence), True
             self._emit("closed")
             self._reset()
 
@@ -282,18 +307,30 @@ class _Course:
         self._events = []
         self._points = []
 
+    def _compare(self, k: int, peak: float) -> None:
+        """Take the k-th sample for the one to explain, if it says more than the one so far."""
+        held = self._evidence
+        so_far = max(self._explained_score, 0.0 if held is None or np.isnan(held.score) else held.score)
+        if held is None or (peak > _WORSE * so_far and self._witness.shows_more(k, held)):
+            self._worst, self._explained_score = k, peak
+
     def _look(self) -> bool:
-        """Fetch the evidence of the worst sample of this window, if it is the incident's worst."""
-        if self._worst is None or self._incident is None:
+        """Fetch the evidence of the sample of this window that is to be explained, if there is a new one."""
+        if self._incident is None:
             return False
-        self._evidence, causes = self._witness(self._worst)
-        self._incident = replace(self._incident, causes=causes)
-        self._worst = None
-        return True
+        if self._worst is not None:
+            self._evidence = self._witness.testify(self._worst, self._evidence)
+            self._worst, self._fresh = None, True
+        fresh, self._fresh = self._fresh, False
+        if fresh and self._evidence is not None:
+            self._incident = replace(self._incident, causes=self._witness.name_causes(self._evidence))
+        return fresh
 
     def _reset(self) -> None:
         self._incident = None
         self._evidence = None
+        self._explained_score = -np.inf
+        self._fresh = False
         self._opened = False
         self._quiet = 0
         self._worst = None

@@ -23,9 +23,6 @@ from anomalyd.reports.report import Evidence, Incident, SeenBy, Severity, Status
 from anomalyd.reports.step import Point
 from anomalyd.reports.storage.store import Store
 
-RECENT_ROWS = 60
-"""Rows kept to be drawn before an incident: a minute of a host that sends every second."""
-
 
 @dataclass(frozen=True, slots=True)
 class Track:
@@ -50,8 +47,8 @@ class Track:
 class EntityState:
     """All that is remembered of one entity under one detector pair.
 
-    `model` is the version that `state` belongs to. `recent` (h, ...) and `recent_times` (h,) are only for the
-    pictures and are not stored: after a restart the first pictures show less of the past.
+    `model` is the version that `state` belongs to. `recent` (h, ...) and `recent_times` (h,), see
+    `recent_rows`, are not stored: after a restart the first reports know less of the past.
     """
 
     model: str = ""

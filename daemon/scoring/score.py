@@ -17,7 +17,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from anomalyd.daemon.scoring.active_model import ActiveModel
-from anomalyd.daemon.scoring.entity_state import RECENT_ROWS, EntityState, EntityStates
+from anomalyd.daemon.scoring.entity_state import EntityState, EntityStates
+from anomalyd.daemon.scoring.recent_rows import thinned
 from anomalyd.daemon.stages import Sample, Scored
 from anomalyd.daemon.telemetry.telemetry import Telemetry
 from anomalyd.detectors.detector import SeriesWindow
@@ -138,11 +139,8 @@ class Scorer:
         scored = _scored(name, loaded, entity_state, some, window, scores, False)
         after = replace(entity_state, state=scores.state)
         if loaded.pair.sample_kind == "vector":
-            after = replace(
-                after,
-                recent_times=np.concatenate([scored.recent_times, window.times])[-RECENT_ROWS:],
-                recent=np.concatenate([scored.recent, window.values])[-RECENT_ROWS:],
-            )
+            recent_times, recent = thinned(scored.recent_times, scored.recent, window.times, window.values)
+            after = replace(after, recent_times=recent_times, recent=recent)
         self._entity_states.put(name, window.entity, after)
         return scored
 

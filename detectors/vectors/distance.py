@@ -12,6 +12,7 @@ from torch import Tensor
 
 from anomalyd.detectors.detector import (
     Detector,
+    Encoded,
     Progress,
     RawScores,
     SampleKind,
@@ -80,6 +81,27 @@ class MedianDistance(Detector):
         contribution = np.where(missing, np.float32(np.nan), squared)
         expectation = batch.scale.centre[batch.window]
         return batch.results(raw.double().numpy(), error, expectation, contribution)
+
+    def encode(self, window: SeriesWindow) -> Encoded:
+        """Encode the last sample of a window: inputs (1, F) in sigmas, 0 where missing; the baseline is 0.
+
+        Context: what is missing and the most that each metric counts for, (1, F) both.
+        """
+        batch = self._scaling.join([window], 0)
+        error = batch.observed()[-1:]
+        error[~batch.ready[-1:]] = np.nan
+        missing = torch.from_numpy(np.isnan(error))
+        cap = np.minimum(batch.scale.cap, self._parameters.clip)[batch.window][-1:]
+        inputs = torch.from_numpy(np.nan_to_num(error))
+        feature = torch.where(missing[0], -1, torch.arange(error.shape[1]))
+        return Encoded(inputs, torch.zeros_like(inputs), (missing, torch.from_numpy(cap)), feature)
+
+    def forward(self, inputs: Tensor, *context: Tensor) -> Tensor:
+        """Give the raw score (N,) of inputs (N, F); context of one row goes for all."""
+        missing, cap = context
+        absent = missing.expand(inputs.shape)
+        squared = torch.minimum(inputs.abs(), cap).square().masked_fill(absent, 0.0)
+        return energy(squared, ~absent, self._parameters.top)
 
     def tensors(self) -> dict[str, Tensor]:
         """Give the scales, for safetensors."""

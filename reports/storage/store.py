@@ -14,7 +14,6 @@ from sqlalchemy import (
     bindparam,
     case,
     delete,
-    exists,
     func,
     insert,
     or_,
@@ -25,7 +24,7 @@ from sqlalchemy import (
 
 from anomalyd.errors import StoreConflict, StoreError
 from anomalyd.reports.evidence import encode
-from anomalyd.reports.report import Explanation, Incident, Status
+from anomalyd.reports.report import Explanation, Incident, Severity, Status
 from anomalyd.reports.score_history import MAX_POINTS, superfluous
 from anomalyd.reports.step import Activity, OutboxEntry, Outgoing, Point, Step, StoredChange
 from anomalyd.reports.storage import tables as t
@@ -212,33 +211,41 @@ class Store:
             return {(topic, partition): offset for topic, partition, offset in connection.execute(query)}
 
     def unexplained(self, limit: int) -> list[str]:
-        """Give the ids of reports that have evidence and want an explanation of it.
+        """Give the ids of reports that have evidence and want an explanation of it, the most urgent first.
 
-        That is: none is stored, or the incident is over and its worst sample is no longer the one explained;
-        without those whose explanation of this very evidence failed. The never explained come first, then
+        That is: none is stored, or a worse sample, or more of its course, came since; without those whose
+        explanation of this very evidence failed. The never explained come first, then the most severe, then
         the latest.
         """
         r = t.reports.c
-        has_none = ~exists().where(t.explanations.c.report == r.id)
+        severity = case({each: rank for rank, each in enumerate(reversed(Severity))}, value=r.severity)
         query = (
             select(r.id)
-            .where(t.awaits_explanation, or_(has_none, r.status == Status.CLOSED))
-            .order_by(r.explained_for.is_not(None), r.onset.desc(), r.id)
+            .where(t.awaits_explanation)
+            .order_by(r.explained_for.is_not(None), severity, r.onset.desc(), r.id)
             .limit(limit)
         )
         with self._database.reading() as connection:
             return list(connection.execute(query).scalars())
 
+    def unexplained_count(self) -> int:
+        """Count the reports that `unexplained` gives."""
+        with self._database.reading() as connection:
+            count: int = connection.execute(
+                select(func.count()).select_from(t.reports).where(t.awaits_explanation)
+            ).scalar_one()
+            return count
+
     def explain(
         self,
         report_id: str,
-        evidence_time: float,
+        until: float,
         explanations: Sequence[Explanation],
         *,
         error: str = "",
         outgoing: Sequence[OutboxEntry] = (),
     ) -> None:
-        """Keep the explanations of a report's evidence, in their order, in place of earlier ones.
+        """Keep the explanations of a report's evidence up to `until`, in place of earlier ones.
 
         `error` says why there is none, or not every one; without any explanation the earlier ones stay.
         `outgoing` goes to the outbox in the same transaction.
@@ -251,9 +258,7 @@ class Store:
         rows = [explanation_row(report_id, rank, each) for rank, each in enumerate(explanations)]
         with self._database.writing() as connection:
             found = connection.execute(
-                update(t.reports)
-                .where(r.id == report_id)
-                .values(explained_for=evidence_time, explain_error=error)
+                update(t.reports).where(r.id == report_id).values(explained_for=until, explain_error=error)
             )
             if found.rowcount == 0:
                 raise StoreError(f"there is no report {report_id} to explain; commit its finding first")
@@ -304,7 +309,7 @@ class Store:
                 "narrative": found.narrative,
                 "revision": 0,
                 "recorded": now,
-                "evidence_time": found.evidence.time if found.evidence is not None else None,
+                "evidence_time": found.evidence.until if found.evidence is not None else None,
                 "explained_for": None,
                 "explain_error": "",
             }

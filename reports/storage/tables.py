@@ -153,8 +153,8 @@ reports = Table(
     Column("narrative", Text, nullable=False),
     Column("revision", Integer, nullable=False),
     Column("recorded", Real, nullable=False),
-    Column("evidence_time", Real),
-    Column("explained_for", Real),  # the evidence time that was explained, or could not be
+    Column("evidence_time", Real),  # up to where the stored evidence goes
+    Column("explained_for", Real),  # the one that was explained, or could not be
     Column("explain_error", Text, nullable=False),
 )
 

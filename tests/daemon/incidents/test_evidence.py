@@ -8,12 +8,13 @@ from typing import Any
 import numpy as np
 import pytest
 
-from anomalyd.daemon.incidents.evidence import evidence_of
-from anomalyd.daemon.scoring.entity_state import RECENT_ROWS
+from anomalyd.daemon.incidents.evidence import Witness
+from anomalyd.daemon.scoring.recent_rows import MOST_ROWS
 from anomalyd.daemon.stages import Sample, Scored
 from anomalyd.detectors.detector import SeriesWindow
 from anomalyd.detectors.detector_pair import DetectorPair, PairScores
 from anomalyd.detectors.model import Scores
+from anomalyd.reports.report import Direction, Evidence
 
 
 def scored(pair: DetectorPair, samples: list[Sample], before: SeriesWindow | None = None) -> Scored:
@@ -33,9 +34,18 @@ def scored(pair: DetectorPair, samples: list[Sample], before: SeriesWindow | Non
 
 def again(pair: DetectorPair, found: Scored, k: int) -> float:
     """What the evidence of the k-th sample alone is scored."""
-    evidence, _ = evidence_of(pair, found, k)
-    window = SeriesWindow(found.entity, np.array([evidence.time]), evidence.values[None], evidence.state)
-    return float(pair.score([window])[0].either[0])
+    evidence = Witness(pair, found).testify(k)
+    times = np.append(evidence.lead_times, evidence.time)
+    values = np.concatenate([evidence.lead, evidence.values[None]])
+    window = SeriesWindow(found.entity, times, values, evidence.state)
+    return float(pair.score([window])[0].either[-1])
+
+
+def look(pair: DetectorPair, found: Scored, k: int) -> tuple[Evidence, tuple[str, ...]]:
+    """The evidence of the k-th sample, and the names of its causes."""
+    witness = Witness(pair, found)
+    evidence = witness.testify(k)
+    return evidence, witness.name_causes(evidence)
 
 
 # host/new was never trained on: its state is a scale that it learns from its first ten rows.
@@ -64,11 +74,10 @@ def test_the_worst_metrics_are_the_causes_three_at_most(experiment: Any) -> None
     values["net"] += 150.0
     samples[3] = Sample("host/a", samples[3].time, "metrics", 0, 3, values=values)
     found = scored(experiment.host_pair, samples)
-    evidence, causes = evidence_of(experiment.host_pair, found, 3)
+    evidence, causes = look(experiment.host_pair, found, 3)
     assert causes[:2] == ("disk", "net")
     assert len(causes) <= 3
-    blame = dict(zip(evidence.features, evidence.contribution.tolist(), strict=True))
-    assert [blame[cause] for cause in causes] == sorted(blame.values(), reverse=True)[: len(causes)]
+    assert causes == tuple(cause.name for cause in evidence.causes[:3])
     assert evidence.time == samples[3].time
     assert evidence.values[1:3].tolist() == np.float32([values["memory"], values["net"]]).tolist()
 
@@ -84,26 +93,25 @@ def _judged(found: Scored, contribution: list[float]) -> Scored:
 @pytest.mark.parametrize(
     ("blame", "causes"),
     [
-        ([4.0, 3.0, 2.0, 1.0], ("cpu", "memory", "net")),
-        ([1.0, 1.0, 9.0, 0.8], ("net", "cpu", "memory")),
-        ([0.9, 9.1, 0.1, np.nan], ("memory",)),
-        ([np.nan, 1.0, np.nan, 5.0], ("disk", "memory")),
-        ([0.0, 0.0, 0.0, 0.0], ()),
-        ([np.nan] * 4, ()),
+        ([0.0, 9.0, 0.0, 1.0], ("memory",)),
+        ([0.0, np.nan, np.nan, 5.0], ("memory",)),
+        ([0.0, 0.0, 0.0, 0.0], ("memory",)),
+        ([np.nan] * 4, ("memory",)),
     ],
 )
-def test_what_is_hardly_to_blame_is_no_cause(
+def test_the_departure_and_the_detector_have_to_agree(
     experiment: Any, blame: list[float], causes: tuple[str, ...]
 ) -> None:
-    found = _judged(scored(experiment.host_pair, [experiment.sample("host/a", 0, 15)]), blame)
-    assert evidence_of(experiment.host_pair, found, 0)[1] == causes
+    before = scored(experiment.host_pair, [experiment.sample("host/a", s) for s in range(40)]).window
+    found = _judged(scored(experiment.host_pair, [experiment.sample("host/a", 40, 15)], before), blame)
+    assert look(experiment.host_pair, found, 0)[1] == causes
 
 
 @pytest.mark.parametrize(
     ("autoencoder", "classical", "whose"),
-    [(2.0, 3.0, 1.0), (2.0, 0.5, 1.0), (0.5, 3.0, 2.0), (np.nan, 3.0, 2.0), (0.5, 0.5, 1.0)],
+    [(2.0, 3.0, 2.0), (2.0, 0.5, 1.0), (0.5, 3.0, 2.0), (np.nan, 3.0, 2.0), (0.5, 0.5, 1.0)],
 )
-def test_the_classical_view_is_shown_only_where_the_autoencoder_saw_nothing(
+def test_the_detector_is_shown_whose_score_it_is(
     experiment: Any, autoencoder: float, classical: float, whose: float
 ) -> None:
     found = scored(experiment.host_pair, [experiment.sample("host/a", 0)])
@@ -113,28 +121,73 @@ def test_the_classical_view_is_shown_only_where_the_autoencoder_saw_nothing(
         return Scores(np.array([score]), np.array([score]), marked, marked, marked, {})
 
     found = replace(found, scores=PairScores(view(autoencoder, 1.0), view(classical, 2.0), {}))
-    evidence, _ = evidence_of(experiment.host_pair, found, 0)
-    for array in (evidence.error, evidence.expectation, evidence.contribution):
-        assert (array == whose).all()
+    evidence, _ = look(experiment.host_pair, found, 0)
+    assert evidence.detector == ("autoencoder" if whose == 1.0 else "classical")
+    assert (evidence.contribution == whose).all()
+    assert (evidence.expectation == whose).all()  # nothing was seen before, so it is the detector's
 
 
-def test_a_minute_of_the_past_is_kept_however_long_the_stretch(experiment: Any) -> None:
+def test_the_past_is_kept_however_long_the_window(experiment: Any) -> None:
     pair = experiment.host_pair
     earlier = scored(pair, [experiment.sample("host/a", s) for s in range(40)]).window
     found = scored(pair, [experiment.sample("host/a", 40 + s) for s in range(50)], earlier)
-    brief, _ = evidence_of(pair, found, 5)
-    assert brief.history_times.tolist() == [experiment.begin + s for s in range(45)]
-    long, _ = evidence_of(pair, found, 45)
-    assert long.history_times.tolist() == [experiment.begin + s for s in range(85 - RECENT_ROWS, 85)]
-    np.testing.assert_array_equal(long.history[-45:], found.window.values[:45])
-    np.testing.assert_array_equal(long.history[:15], earlier.values[-15:])
+    evidence, _ = look(pair, found, 5)
+    assert evidence.history_times.tolist() == [experiment.begin + s for s in range(46)]
+    np.testing.assert_array_equal(evidence.history[-6:], found.window.values[:6])
+    longer = Witness(pair, found).prolong(49, evidence)
+    assert longer.until == experiment.begin + 89
+    assert longer.time == evidence.time
+    assert len(longer.history) <= MOST_ROWS
+
+
+def test_what_was_expected_is_frozen_at_the_onset(experiment: Any) -> None:
+    """The fault lasts, and what the detector expects follows it; the report's expectation does not."""
+    pair = experiment.host_pair
+    before = scored(pair, [experiment.sample("host/a", s) for s in range(40)]).window
+    samples = [experiment.sample("host/a", 40 + s, 15.0) for s in range(30)]
+    found = scored(pair, samples, before)
+    followed = replace(found.scores.autoencoder, expectation=found.window.values)
+    found = replace(found, scores=replace(found.scores, autoencoder=followed))
+    witness = Witness(pair, found)
+    first = witness.testify(0)
+    later = witness.testify(20, first)
+    np.testing.assert_array_equal(later.expectation, first.expectation)
+    usual = np.median([list(experiment.row("host/a", s).values()) for s in range(40)], axis=0)
+    assert np.all(np.abs(later.expectation - usual) <= later.width)
+    assert later.onset == first.time
+    (cause, *_) = later.causes
+    assert (cause.name, cause.direction, cause.started) == ("memory", Direction.ABOVE, first.time)
+    assert cause.seen == later.values[1]
+    assert 0 < cause.share <= 1
+
+
+def test_the_recovery_is_told_from_the_fault(experiment: Any) -> None:
+    pair = experiment.host_pair
+    before = scored(pair, [experiment.sample("host/a", s) for s in range(40)]).window
+    samples = [experiment.sample("host/a", 40 + s, 15.0 if s < 5 else 0.0) for s in range(8)]
+    witness = Witness(pair, scored(pair, samples, before))
+    held = witness.testify(0)
+    assert [witness.shows_more(k, held) for k in range(1, 8)] == [True] * 4 + [False] * 3
+
+
+def test_a_metric_that_stands_still_is_named_though_its_value_is_usual(experiment: Any) -> None:
+    pair = experiment.host_pair
+    before = scored(pair, [experiment.sample("host/a", s) for s in range(60)]).window
+    stuck = float(experiment.row("host/a", 59)["net"])
+    samples = []
+    for s in range(20):
+        usual = experiment.sample("host/a", 60 + s)
+        samples.append(Sample("host/a", usual.time, "metrics", 0, s, values={**usual.values, "net": stuck}))
+    evidence = Witness(pair, scored(pair, samples, before)).testify(19)
+    assert (evidence.causes[0].name, evidence.causes[0].direction) == ("net", Direction.STUCK)
+    assert experiment.begin + 50 < evidence.causes[0].started <= experiment.begin + 59
 
 
 @pytest.mark.parametrize("k", [0, 2])
 def test_a_map_names_its_region_and_keeps_no_past(experiment: Any, k: int) -> None:
     chamber = experiment.chambers[0]
     found = scored(experiment.chamber_pair, [experiment.sample(chamber, s, float(s == k)) for s in range(3)])
-    evidence, causes = evidence_of(experiment.chamber_pair, found, k)
+    evidence, causes = look(experiment.chamber_pair, found, k)
     (cause,) = causes
     assert cause.startswith("layers 1-4, wires 1-2")
     assert cause.endswith(": no hits")
@@ -150,4 +203,4 @@ def test_a_map_nobody_can_blame_has_no_cause(experiment: Any) -> None:
     autoencoder = replace(found.scores.autoencoder, contribution=nothing)
     classical = replace(found.scores.classical, contribution=nothing)
     found = replace(found, scores=replace(found.scores, autoencoder=autoencoder, classical=classical))
-    assert evidence_of(experiment.chamber_pair, found, 0)[1] == ()
+    assert look(experiment.chamber_pair, found, 0)[1] == ()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -58,12 +58,35 @@ def evidence(time: float) -> Evidence:
     return Evidence(time, ("cpu",), nothing, nothing, nothing, nothing, np.empty(0), nothing[None][:0])
 
 
+class Witness:
+    """Evidence that names its time; what scores more is worse, if the fault still lasts (`in_fault`)."""
+
+    def __init__(self, window: Scored, in_fault: Callable[[float], bool] = lambda time: True) -> None:
+        self.window = window
+        self.in_fault = in_fault
+
+    def testify(self, k: int, held: Evidence | None) -> Evidence:
+        time = self.window.samples[k].time
+        onset = time if held is None else held.onset
+        return replace(evidence(time), onset=onset, score=float(self.window.scores.either[k]))
+
+    def shows_more(self, k: int, held: Evidence) -> bool:
+        return self.in_fault(self.window.samples[k].time)
+
+    def prolong(self, k: int, held: Evidence) -> Evidence:
+        times = np.arange(held.onset, self.window.samples[k].time + 1)
+        return replace(held, history_times=times, history=np.zeros((len(times), 1), dtype=np.float32))
+
+    def name_causes(self, evidence: Evidence) -> tuple[str, ...]:
+        return (f"cause at {evidence.time:g}",)
+
+
 def follow(track: Track, window: Scored, policy: AlertPolicy = POLICY) -> tuple[Track, list[Change]]:
     return IncidentTracker(policy).follow(
         track,
         window,
         Policy(policy).judge(window),
-        lambda k: (evidence(window.samples[k].time), (f"cause at {window.samples[k].time:g}",)),
+        Witness(window),
     )
 
 
@@ -114,7 +137,7 @@ def noted(*times: float, scores: Sequence[float], track: Track = Track()) -> tup
     notes = [Note(time, f"at {time:g}") for time in times]
     window = scored(scores)
     judgement = Policy(POLICY).judge(window)
-    return IncidentTracker(POLICY).follow(track, window, judgement, lambda k: (evidence(float(k)), ()), notes)
+    return IncidentTracker(POLICY).follow(track, window, judgement, Witness(window), notes)
 
 
 @pytest.mark.parametrize(
@@ -259,3 +282,34 @@ def test_it_does_not_matter_how_the_stream_is_cut_or_that_it_is_restarted(
         assert found is not None
         assert change.evidence is not None
         assert found.time == change.evidence.time
+
+
+def test_the_recovery_is_not_explained_however_high_it_scores() -> None:
+    window = scored([2, 4, 3, 9, 1.5])
+    tracker = IncidentTracker(POLICY)
+    _, (change,) = tracker.follow(
+        Track(), window, Policy(POLICY).judge(window), Witness(window, lambda time: time < 3)
+    )
+    assert (change.incident.peak, change.incident.peak_time) == (9, 3)
+    assert change.evidence is not None
+    assert (change.evidence.time, change.evidence.onset) == (1, 0)
+    assert change.incident.causes == ("cause at 1",)
+
+
+def test_what_is_hardly_worse_is_not_explained_again() -> None:
+    track, _ = follow(Track(), scored([2, 4]))
+    track, (change,) = follow(track, scored([4.3], start=2))
+    assert (change.incident.peak, change.fresh) == (4.3, False)
+    track, (change,) = follow(track, scored([4.5], start=3))
+    assert change.fresh
+    assert change.evidence is not None
+    assert (change.evidence.time, change.evidence.onset) == (3, 0)
+
+
+def test_what_is_over_is_kept_with_all_of_its_course() -> None:
+    track, _ = follow(Track(), scored([2, 4]))
+    _, (change,) = follow(track, scored([0, 0], start=2))
+    assert change.events == ("closed",)
+    assert change.fresh
+    assert change.evidence is not None
+    assert (change.evidence.time, change.evidence.until) == (1, 3)

@@ -175,12 +175,22 @@ def follow(track: Track, policy: Policy, scores: Sequence[float], start: float) 
     n = len(scores)
     window = scored([(10, 10, 10)] * n, [(1, 0, 0)] * n, autoencoder=scores, start=start)
 
-    def witness(k: int) -> tuple[Evidence, tuple[str, ...]]:
-        row = window.window.values[k]
-        return Evidence(start + k, FEATURES, row, row, row, row, np.empty(0), row[None][:0]), ()
+    class Witness:
+        def testify(self, k: int, held: Evidence | None) -> Evidence:
+            row = window.window.values[k]
+            return Evidence(start + k, FEATURES, row, row, row, row, np.empty(0), row[None][:0])
+
+        def shows_more(self, k: int, held: Evidence) -> bool:
+            return True
+
+        def prolong(self, k: int, held: Evidence) -> Evidence:
+            return held
+
+        def name_causes(self, evidence: Evidence) -> tuple[str, ...]:
+            return ()
 
     tracker = IncidentTracker(policy.alert)
-    return tracker.follow(track, window, policy.judge(window, FEATURES), witness)
+    return tracker.follow(track, window, policy.judge(window, FEATURES), Witness())
 
 
 def test_an_anomaly_that_outlasts_quiet_hours_opens_behind_them() -> None:

@@ -17,7 +17,8 @@ from prometheus_client import CollectorRegistry
 
 from anomalyd.daemon.config.config import DetectorConfig
 from anomalyd.daemon.scoring.active_model import ActiveModel
-from anomalyd.daemon.scoring.entity_state import RECENT_ROWS, EntityStates
+from anomalyd.daemon.scoring.entity_state import EntityStates
+from anomalyd.daemon.scoring.recent_rows import MOST_ROWS, thinned
 from anomalyd.daemon.scoring.score import Scorer, vectors
 from anomalyd.daemon.stages import Sample, Scored
 from anomalyd.daemon.telemetry.telemetry import Telemetry
@@ -207,8 +208,24 @@ def test_what_was_sent_before_is_handed_on_to_be_drawn(hosts: Bench, experiment:
     assert second.recent_times.tolist() == first.window.times.tolist()
     np.testing.assert_array_equal(second.recent, first.window.values)
     (third,) = hosts.score([experiment.sample("host/a", 80)])
-    assert third.recent_times.tolist() == [experiment.begin + s for s in range(80 - RECENT_ROWS, 80)]
-    np.testing.assert_array_equal(third.recent, second.window.values[-RECENT_ROWS:])
+    assert third.recent_times.tolist() == [experiment.begin + s for s in range(80)]
+    np.testing.assert_array_equal(third.recent[5:], second.window.values)
+
+
+@given(st.lists(st.integers(1, 300), min_size=1, max_size=12))
+def test_the_past_grows_thinner_and_does_not_depend_on_how_it_came(sizes: list[int]) -> None:
+    times = np.arange(sum(sizes), dtype=np.float64)
+    rows = times.astype(np.float32)[:, None]
+    nothing = times[:0], rows[:0]
+    found = nothing
+    for end, size in zip(itertools.accumulate(sizes), sizes, strict=True):
+        found = thinned(*found, times[end - size : end], rows[end - size : end])
+    whole = thinned(*nothing, times, rows)
+    np.testing.assert_array_equal(found[0], whole[0])
+    np.testing.assert_array_equal(found[1][:, 0], found[0])
+    assert len(found[0]) <= MOST_ROWS
+    assert found[0][-80:].tolist() == times[-80:].tolist()
+    assert found[0][0] == 0
 
 
 def test_a_detector_without_a_model_counts_what_it_could_not_score(experiment: Any) -> None:

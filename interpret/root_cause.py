@@ -1,0 +1,137 @@
+"""Which metrics are to blame, in numbers: group, direction, when each began, expected and seen.
+
+Two witnesses have to agree: how far a metric left its reference since the onset, which no detector can follow
+away, and what the detector itself holds against it. Metrics that moved in the same row are ordered by blame;
+`first_mover` names the one that began earliest.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from anomalyd.detectors.detector import Floats
+from anomalyd.interpret.reference import Reference, run_lengths
+from anomalyd.reports.report import Cause, Direction
+
+_FURTHEST = 50.0
+"""Usual widths that count at most: beyond, one metric with a tiny width would silence all others."""
+
+_DEPARTED = 3.0
+"""Usual widths from which a metric has begun to depart."""
+
+_STUCK_RUNS = 4
+"""A metric is stuck when it repeats its value so many times as often in a row as it usually does, ..."""
+
+_STUCK_ROWS = 6
+"""... and for at least so many rows."""
+
+_LEAST_SHARE = 0.1
+"""Of the first one's blame: what has less is not named."""
+
+_DETECTOR = 0.05
+"""Part of the departure that counts even where the detector holds nothing against a metric."""
+
+
+def stuck_rows(reference: Reference, rows: Floats) -> NDArray[np.float64]:
+    """Give how long each metric stood still at each row (n, F), in multiples of what is usual; 0: no longer.
+
+    A metric that stands still most of the time never stands still for longer than usual.
+    """
+    runs = run_lengths(rows)
+    limit = np.maximum(_STUCK_RUNS * reference.runs, _STUCK_ROWS)
+    found: NDArray[np.float64] = np.where(
+        (runs >= limit) & np.isfinite(rows), _DEPARTED * runs / np.maximum(reference.runs, 1), 0.0
+    )
+    return found
+
+
+def strength(reference: Reference, rows: Floats) -> NDArray[np.float64]:
+    """Give how strange each metric is at each row (n, F): usual widths away, or so much for standing."""
+    away = np.nan_to_num(np.abs(reference.departures(rows)), nan=0.0)
+    strange: NDArray[np.float64] = np.minimum(np.maximum(away, stuck_rows(reference, rows)), _FURTHEST)
+    return strange
+
+
+def rank_causes(
+    reference: Reference,
+    features: Sequence[str],
+    times: Floats,
+    rows: Floats,
+    onset: int,
+    contribution: Floats,
+    most: int,
+) -> tuple[Cause, ...]:
+    """Rank the metrics to blame for the sample that is the last of rows (h, F) at `times` (h,).
+
+    The incident began at row `onset`; the rows before it show when each metric began to move. `contribution`
+    (F,) is the detector's. At most `most` are named, worst first.
+    """
+    strange = strength(reference, rows)
+    since = strange[onset:].max(axis=0)
+    held = np.nan_to_num(contribution.astype(np.float64), nan=0.0)
+    agreed = since * (_DETECTOR + held / (held.max(initial=0.0) or 1.0))
+    total = float(agreed.sum())
+    if total <= 0:
+        return ()
+    order = np.argsort(-agreed, kind="stable")[:most]
+    stuck = stuck_rows(reference, rows)
+    away = reference.departures(rows)
+    return tuple(
+        Cause(
+            name=features[f],
+            group=group_of(features[f]),
+            direction=_direction(away[onset:, f], bool(stuck[onset:, f].any())),
+            started=float(times[_start(strange[:, f], stuck[:, f], onset, rows[:, f])]),
+            expected=float(reference.expected[f]),
+            seen=float(rows[-1, f]),
+            sigmas=float(away[-1, f]),
+            share=float(agreed[f] / total),
+        )
+        for f in map(int, order)
+        if agreed[f] > _LEAST_SHARE * agreed[order[0]]
+    )
+
+
+def first_mover(causes: Sequence[Cause]) -> Cause | None:
+    """Give the cause that began earliest; the worse one of two that began together."""
+    return min(causes, key=lambda cause: cause.started, default=None)
+
+
+def group_of(metric: str) -> str:
+    """Give the part of a host that a metric belongs to, from its name: "disk" of "disk.read_bytes"."""
+    found = re.match(r"[A-Za-z]+", metric)
+    return found[0].lower() if found else metric
+
+
+def _direction(away: NDArray[np.float64], stuck: bool) -> Direction:
+    """Tell what departures (n,) since the onset do; the last is the sample's."""
+    if np.isnan(away[-1]):
+        return Direction.MISSING
+    if stuck and np.abs(away[-1]) < _FURTHEST:
+        return Direction.STUCK
+    beyond = away[np.abs(away) >= _DEPARTED]
+    if len(beyond) >= 4 and min(np.mean(beyond > 0), np.mean(beyond < 0)) >= 0.25:
+        return Direction.SWINGS
+    return Direction.ABOVE if away[-1] >= 0 else Direction.BELOW
+
+
+def _start(
+    strange: NDArray[np.float64], stuck: NDArray[np.float64], onset: int, values: NDArray[np.floating]
+) -> int:
+    """Find the row at which a metric began to depart: followed back from the onset, or the first after it."""
+    if stuck[onset:].any() and strange[onset:].max() <= stuck.max():
+        k = onset + int(np.argmax(stuck[onset:] > 0))
+        while k > 0 and values[k - 1] == values[k]:
+            k -= 1
+        return k
+    beyond = strange >= _DEPARTED
+    k = onset
+    if not beyond[onset]:
+        return onset + int(np.argmax(beyond[onset:])) if beyond[onset:].any() else onset
+    while k > 0 and (beyond[k - 1] or (k > 1 and beyond[k - 2])):
+        k -= 1
+    return k if beyond[k] else k + 1

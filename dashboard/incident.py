@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from html import escape
 
 import altair as alt
@@ -171,4 +172,7 @@ def _picture(report: Report, evidence: Evidence) -> bytes:
         evidence.history_times,
         evidence.time,
         title,
+        width=evidence.width if evidence.width.shape == evidence.values.shape else None,
+        onset=evidence.onset if math.isfinite(evidence.onset) else None,
+        causes=[cause.name for cause in evidence.causes[:3]],
     )

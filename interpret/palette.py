@@ -7,9 +7,10 @@ Orange is what was observed and what raised the score, sky blue what was expecte
 from __future__ import annotations
 
 import functools
+from dataclasses import dataclass
 
 from matplotlib.colors import LinearSegmentedColormap
-from matplotlib.font_manager import findfont, get_font
+from matplotlib.font_manager import findfont, fontManager, get_font
 
 BACKGROUND = "#101418"
 PANEL = "#1a2027"
@@ -18,6 +19,28 @@ QUIET = "#9aa4ae"
 MASKED = "#5a6068"
 OBSERVED = "#f5a623"
 EXPECTED = "#56b4e9"
+
+
+@dataclass(frozen=True, slots=True)
+class Theme:
+    """The colours of a page; what was observed and what was expected are told apart on both."""
+
+    background: str
+    panel: str
+    text: str
+    quiet: str
+    observed: str
+    expected: str
+
+
+DARK = Theme(BACKGROUND, PANEL, TEXT, QUIET, OBSERVED, EXPECTED)
+LIGHT = Theme("#ffffff", "#f3f4f6", "#16191d", "#5b636c", "#b35900", "#0063a5")
+
+_OTHER_SCRIPTS = (
+    *("Noto Sans CJK SC", "Noto Sans CJK JP", "Noto Sans SC", "Noto Sans JP", "Noto Sans KR"),
+    *("WenQuanYi Zen Hei", "WenQuanYi Micro Hei", "IPAexGothic", "Droid Sans Fallback", "Noto Sans Arabic"),
+    *("Noto Sans Devanagari", "Noto Sans Hebrew", "Noto Sans Thai", "Noto Emoji", "Symbola", "Unifont"),
+)
 
 COUNTS = "viridis"
 # Dark in the middle, unlike the usual diverging maps: on a dark page what is normal should not shine.
@@ -28,17 +51,25 @@ BLAME = LinearSegmentedColormap.from_list("blame", ["#15191e", "#66420b", OBSERV
 
 
 def plain(text: str, length: int) -> str:
-    """Make a name drawable: one line, no glyph that the font lacks, its middle left out where it is too long.
+    """Make a name drawable: one line, its middle left out where it is too long.
 
-    Names come from messages, so they may hold anything.
+    Names come from messages, so they may hold anything, in any script. A character of which no font on this
+    machine has a glyph is written as its number, [4e2d].
     """
-    known = "".join(c if c.isprintable() and ord(c) in _glyphs() else "?" for c in text)
-    if len(known) <= length:
-        return known
-    tail = (length - 1) // 2
-    return f"{known[: length - 1 - tail]}…{known[len(known) - tail :]}"
+    known = "".join(c if c.isprintable() else "?" for c in text)
+    if len(known) > length:
+        tail = (length - 1) // 2
+        known = f"{known[: length - 1 - tail]}…{known[len(known) - tail :]}"
+    return "".join(c if ord(c) in _glyphs() else f"[{ord(c):x}]" for c in known)
+
+
+@functools.cache
+def fonts() -> tuple[str, ...]:
+    """Name the fonts that are asked for a glyph, in order; beyond the first those that are installed."""
+    installed = {font.name for font in fontManager.ttflist}
+    return ("DejaVu Sans", *(name for name in _OTHER_SCRIPTS if name in installed))
 
 
 @functools.cache
 def _glyphs() -> frozenset[int]:
-    return frozenset(get_font(findfont("DejaVu Sans")).get_charmap())
+    return frozenset().union(*(get_font(findfont(name)).get_charmap() for name in fonts()))

@@ -7,7 +7,8 @@ from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 
 from anomalyd.reports.feedback import OperatorFeedback
-from anomalyd.reports.report import Evidence, Incident, SeenBy, Status
+from anomalyd.reports.report import Direction, Evidence, Incident, SeenBy, Status
+from anomalyd.reports.units import human
 from anomalyd.verdict import Verdict
 
 
@@ -92,27 +93,37 @@ def _silent(who: str, score: float) -> str:
 def _causes(incident: Incident, evidence: Evidence | None) -> Iterator[str]:
     if not incident.causes:
         return
-    told = "; ".join(_cause(cause, evidence) for cause in incident.causes)
+    told = "; ".join(_cause(cause, incident, evidence) for cause in incident.causes)
     at = f" at {_moment(evidence.time, incident.onset)}" if evidence is not None else ""
     yield f"Most to blame{at}: {told}."
+    ranked = {} if evidence is None else {cause.name: cause for cause in evidence.causes}
+    named = [ranked[name] for name in incident.causes if name in ranked]
+    first = min(named, key=lambda cause: cause.started, default=None)
+    if first is not None and len(named) > 1 and first.started < max(cause.started for cause in named):
+        yield f"{first.name} moved first, at {_moment(first.started, incident.onset)}."
 
 
-def _cause(cause: str, evidence: Evidence | None) -> str:
-    if evidence is None or evidence.values.ndim != 1 or cause not in evidence.features:
-        return cause
-    place = evidence.features.index(cause)
+def _cause(name: str, incident: Incident, evidence: Evidence | None) -> str:
+    if evidence is None or evidence.values.ndim != 1 or name not in evidence.features:
+        return name
+    place = evidence.features.index(name)
     observed, expected = float(evidence.values[place]), float(evidence.expectation[place])
     error = float(evidence.error[place])
+    cause = next((cause for cause in evidence.causes if cause.name == name), None)
+    if cause is not None and cause.direction is Direction.STUCK:
+        since = _moment(cause.started, incident.onset)
+        return f"{name} stands still at {human(observed, name)} since {since}"
     if math.isnan(observed):
-        return f"{cause} was missing"
+        return f"{name} was missing"
     if math.isnan(expected):
-        return f"{cause} was {_number(observed)}"
+        return f"{name} was {human(observed, name)}"
     sigmas = (
         ""
         if math.isnan(error) or error == 0
         else f" ({_number(abs(error))} sigma {'above' if error > 0 else 'below'})"
     )
-    return f"{cause} was {_number(observed)}, expected {_number(expected)}{sigmas}"
+    swings = ", swings" if cause is not None and cause.direction is Direction.SWINGS else ""
+    return f"{name} was {human(observed, name)}, expected {human(expected, name)}{sigmas}{swings}"
 
 
 def _place(incident: Incident) -> Iterator[str]:

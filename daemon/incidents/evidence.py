@@ -32,7 +32,7 @@ _DEAD = "the whole element counts nothing: it is dead, or not read out"
 _RANKED = 12
 """Metrics ranked with all their numbers."""
 
-_LEAD = 64
+_LEAD = 48
 """Rows between what is remembered and the explained sample at most: they are kept with it."""
 
 _STILL_THERE = 0.5

@@ -200,6 +200,9 @@ def _draw(entity: str, evidence: Evidence, attribution: Attribution, title: str)
             evidence.history_times,
             evidence.time,
             title,
+            width=evidence.width if evidence.width.shape == evidence.values.shape else None,
+            onset=evidence.onset if np.isfinite(evidence.onset) else None,
+            causes=[cause.name for cause in evidence.causes[:3]],
         )
     # Rows and columns are layers and wires where the element is a drift-tube chamber.
     geometry = geometry_of(entity)

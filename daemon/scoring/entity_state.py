@@ -47,8 +47,8 @@ class Track:
 class EntityState:
     """All that is remembered of one entity under one detector pair.
 
-    `model` is the version that `state` belongs to. `recent` (h, ...) and `recent_times` (h,), see
-    `recent_rows`, are not stored: after a restart the first reports know less of the past.
+    `model` is the version that `state` belongs to. `recent` (h, F) and `recent_times` (h,) are what it
+    sent lately (metrics only; see `recent_rows`): what was usual before an incident is measured on them.
     """
 
     model: str = ""
@@ -99,6 +99,8 @@ def encode(entity_state: EntityState) -> bytes:
     """Turn a memory into bytes (safetensors, its metadata holds the rest as JSON)."""
     track = entity_state.track
     arrays = {f"state.{name}": np.asarray(array, order="C") for name, array in entity_state.state.items()}
+    if entity_state.recent is not None:
+        arrays |= {"recent": entity_state.recent, "recent_times": entity_state.recent_times}
     if track.evidence is not None:
         arrays["evidence"] = np.frombuffer(evidence_bytes.encode(track.evidence), dtype=np.uint8)
     about = {
@@ -114,7 +116,7 @@ def encode(entity_state: EntityState) -> bytes:
 
 
 def decode(blob: bytes) -> EntityState:
-    """Give the memory that `encode` was given (but for `recent`).
+    """Give the memory that `encode` was given.
 
     Raises:
         StoreError: the bytes are damaged.
@@ -125,6 +127,7 @@ def decode(blob: bytes) -> EntityState:
         header = json.loads(blob[8 : 8 + int.from_bytes(blob[:8], "little")])
         about = json.loads(header["__metadata__"]["json"])
         evidence = arrays.pop("evidence", None)
+        recent, recent_times = arrays.pop("recent", None), arrays.pop("recent_times", np.empty(0))
         track = Track(
             newest=-np.inf if about["newest"] is None else float(about["newest"]),
             opened=about["opened"],
@@ -138,6 +141,8 @@ def decode(blob: bytes) -> EntityState:
             model=about["model"],
             state={name.removeprefix("state."): array for name, array in arrays.items()},
             track=track,
+            recent_times=recent_times,
+            recent=recent,
         )
     except (SafetensorError, ValueError, KeyError, TypeError) as error:
         raise StoreError(

@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-MOST_ROWS = 160
-"""Rows kept at most: the last 80 are all there, the older ones reach back some hours of a row a minute."""
+MOST_ROWS = 128
+"""Rows kept at most: the last 64 are all there, the older ones reach back some hours of a row a minute."""
 
 _THINNED = MOST_ROWS // 2
 

@@ -224,7 +224,7 @@ def test_the_past_grows_thinner_and_does_not_depend_on_how_it_came(sizes: list[i
     np.testing.assert_array_equal(found[0], whole[0])
     np.testing.assert_array_equal(found[1][:, 0], found[0])
     assert len(found[0]) <= MOST_ROWS
-    assert found[0][-80:].tolist() == times[-80:].tolist()
+    assert found[0][-64:].tolist() == times[-64:].tolist()
     assert found[0][0] == 0
 
 

@@ -1,0 +1,130 @@
+"""The picture of an explained map: observed, expected, their difference, and what raised the score."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.collections import LineCollection
+from matplotlib.colors import Colormap
+from matplotlib.figure import Figure
+from numpy.typing import NDArray
+
+from anomalyd.interpret.attribution import Attribution
+from anomalyd.interpret.page import Format, method_note, page, panel, rendered
+from anomalyd.interpret.palette import (
+    BACKGROUND,
+    BLAME,
+    COUNTS,
+    DARK,
+    MASKED,
+    QUIET,
+    RESIDUAL,
+    TEXT,
+)
+
+# Of the highest attribution: on simulated chambers with faults, the cells above it are 98 to 100 % true ones.
+_OUTLINED = 0.25
+
+_Numbers = NDArray[np.float64]
+
+
+def draw_map(
+    values: NDArray[np.float32],
+    expectation: NDArray[np.float32],
+    error: NDArray[np.float32],
+    attribution: Attribution | None,
+    title: str,
+    row_label: str = "layer",
+    column_label: str = "wire",
+    row_numbers: Sequence[int] = (),
+    *,
+    form: Format = "png",
+) -> bytes:
+    """Draw a map (R, C): observed, expected, their difference in sigmas, and what raised the score.
+
+    Columns are counted from 1, and so are rows (row 1 at the bottom) unless `row_numbers` (R,) says what
+    people call them (a chamber without a theta superlayer has layers 1-4 and 9-12). NaN (masked, or behind
+    the end of a ragged row) is hatched. The cells most to blame are outlined in every panel.
+    """
+    figure = page(title, "" if attribution is None else method_note(attribution), DARK)
+    grid = figure.add_gridspec(2, 2, left=0.055, right=0.97, top=0.85, bottom=0.08, wspace=0.13, hspace=0.34)
+    counts, normal, residual = _wide(values), _wide(expectation), _wide(error)
+    # Headroom for Poisson noise, none for hot cells: they may saturate, the rest has to stay readable.
+    top = _highest(normal) * 1.5 or _highest(counts) or 1.0
+    # Beyond 10 sigmas more colour says nothing, and below 3 noise would look like a fault.
+    sigmas = min(max(_highest(np.abs(residual)), 3.0), 10.0)
+    panels: list[tuple[str, _Numbers, Colormap | str, float, float]] = [
+        ("observed", counts, COUNTS, 0.0, top),
+        ("expected", np.where(np.isnan(counts), np.nan, normal), COUNTS, 0.0, top),
+        ("observed less expected [σ]", residual, RESIDUAL, -sigmas, sigmas),
+    ]
+    if attribution is not None:
+        blame = _wide(attribution.values)
+        panels.append(("what raised the score", blame, BLAME, 0.0, _highest(blame) or 1.0))
+    for place, (name, cells, colours, low, high) in enumerate(panels):
+        axes = figure.add_subplot(grid[place // 2, place % 2])
+        _cells(figure, axes, name, cells, colours, low, high)
+        if row_numbers:
+            named = range(0, len(row_numbers), 1 + len(row_numbers) // 16)  # more labels would overlap
+            axes.set_yticks([r + 1 for r in named], [str(row_numbers[r]) for r in named])
+        if place % 2 == 0:
+            axes.set_ylabel(row_label, color=QUIET, fontsize=9)
+        if place // 2 == 1:
+            axes.set_xlabel(column_label, color=QUIET, fontsize=9)
+        if attribution is not None:
+            _outline(axes, _wide(attribution.values))
+    return rendered(figure, form, DARK)
+
+
+def _cells(
+    figure: Figure, axes: Axes, name: str, cells: _Numbers, colours: Colormap | str, low: float, high: float
+) -> None:
+    """Draw one panel of a map with its colour bar."""
+    panel(axes, DARK)
+    axes.patch.set(facecolor=BACKGROUND, edgecolor=MASKED, hatch="////", linewidth=0)
+    rows, columns = cells.shape
+    image = axes.imshow(
+        np.ma.masked_invalid(cells),
+        cmap=colours,
+        vmin=low,
+        vmax=high,
+        origin="lower",
+        extent=(0.5, columns + 0.5, 0.5, rows + 0.5),
+        aspect="auto",
+        interpolation="nearest",
+    )
+    axes.locator_params(integer=True)
+    axes.set_title(name, color=TEXT, fontsize=11, loc="left", pad=5)
+    beyond = (bool(np.nanmin(cells, initial=high) < low), bool(np.nanmax(cells, initial=low) > high))
+    extend = {(False, False): "neither", (True, False): "min", (False, True): "max", (True, True): "both"}[
+        beyond
+    ]
+    bar = figure.colorbar(image, ax=axes, pad=0.015, fraction=0.03, extend=extend)
+    bar.outline.set_visible(False)
+    bar.ax.tick_params(colors=QUIET, labelsize=8, length=2)
+
+
+def _outline(axes: Axes, blame: _Numbers) -> None:
+    """Draw a line around the cells most to blame."""
+    highest = _highest(blame)
+    if highest <= 0:
+        return
+    inside = np.pad(np.nan_to_num(blame) >= highest * _OUTLINED, 1)
+    lines = []
+    for row, column in np.argwhere(inside[:, 1:] != inside[:, :-1]):
+        lines.append([(column + 0.5, row - 0.5), (column + 0.5, row + 0.5)])
+    for row, column in np.argwhere(inside[1:] != inside[:-1]):
+        lines.append([(column - 0.5, row + 0.5), (column + 0.5, row + 0.5)])
+    axes.add_collection(LineCollection(lines, colors=TEXT, linewidths=1.1), autolim=False)
+
+
+def _highest(cells: _Numbers) -> float:
+    """Give the largest finite value, 0 where there is none above it."""
+    return float(np.max(cells, initial=0.0, where=np.isfinite(cells)))
+
+
+def _wide(numbers: NDArray[np.float32]) -> _Numbers:
+    """Give float64: a range of float32 may overflow float32."""
+    return numbers.astype(np.float64)

@@ -56,11 +56,17 @@ def plain(text: str, length: int) -> str:
     Names come from messages, so they may hold anything, in any script. A character of which no font on this
     machine has a glyph is written as its number, [4e2d].
     """
-    known = "".join(c if c.isprintable() else "?" for c in text)
-    if len(known) > length:
-        tail = (length - 1) // 2
-        known = f"{known[: length - 1 - tail]}…{known[len(known) - tail :]}"
-    return "".join(c if ord(c) in _glyphs() else f"[{ord(c):x}]" for c in known)
+    known = "".join(_drawable(c) for c in text)
+    if len(known) <= length:
+        return known
+    tail = (length - 1) // 2
+    return f"{known[: length - 1 - tail]}…{known[len(known) - tail :]}"
+
+
+def _drawable(character: str) -> str:
+    if not character.isprintable():
+        return "?"
+    return character if ord(character) in _glyphs() else f"[{ord(character):x}]"
 
 
 @functools.cache

@@ -73,7 +73,7 @@ def draw_vector(
             since = f"the onset at {_clock(zero)} UTC" if onset is not None else "the sample"
             axes.set_xlabel(f"{unit} from {since}", color=theme.quiet, fontsize=9)
     figure.text(0.7, 0.9, "● explained sample", color=theme.observed, fontsize=10)
-    figure.text(0.82, 0.9, "╌ expected before the onset", color=theme.expected, fontsize=10)
+    figure.text(0.83, 0.9, "╌ expected before the onset", color=theme.expected, fontsize=10)
     return rendered(figure, form, theme)
 
 
@@ -152,7 +152,7 @@ def _bars(
         (1.22, "share" if attribution else "", share, theme.text),
         (1.68, "observed", [human(float(values[f]), features[f]) for f in worst], theme.observed),
         (2.14, "expected", [human(float(expectation[f]), features[f]) for f in worst], theme.expected),
-        (2.5, "", [f"{error[f]:+.3g} σ" if np.isfinite(error[f]) else "" for f in worst], theme.text),
+        (2.5, "", [f"{error[f]:+.1f} σ" if np.isfinite(error[f]) else "" for f in worst], theme.text),
     )
     place = axes.get_yaxis_transform()
     for x, heading, cells, colour in columns:

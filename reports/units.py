@@ -51,5 +51,4 @@ def _three_digits(value: float) -> str:
         return "0"
     if size < 1e-3 or size >= 1e6:
         return f"{value:.2e}"
-    places = min(6, max(0, 2 - math.floor(math.log10(size))))
-    return f"{value:.{places}f}"
+    return f"{value:.0f}" if size >= 999.5 else f"{value:#.3g}".rstrip(".")

@@ -8,10 +8,12 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
 
 from anomalyd.interpret.attribution import Attribution
-from anomalyd.interpret.drawing import draw_map, draw_vector
-from anomalyd.interpret.palette import plain
+from anomalyd.interpret.drawing import draw_map, draw_vector, drawn_metrics
+from anomalyd.interpret.palette import LIGHT, plain
+from anomalyd.interpret.vector_drawing import whole_shares
 
 NOW = 1.8e9
 
@@ -150,7 +152,7 @@ def test_any_map_can_be_drawn(fill):
 @given(st.text(), st.integers(3, 40))
 def test_a_name_becomes_one_short_line(name, length):
     short = plain(name, length)
-    assert len(short) >= min(len(name), length)  # more where no font has a glyph: its number stands there
+    assert min(len(name), length) <= len(short) <= length  # where no font has a glyph its number stands
     assert short == "" or short.isprintable()
     if name.isascii() and name.isprintable() and len(name) <= length:
         assert short == name
@@ -165,3 +167,34 @@ def test_drawing_loads_neither_torch_nor_the_state_of_pyplot():
     code = f"import sys, anomalyd.interpret.drawing; print({unwanted} & set(sys.modules))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "set()"
+
+
+def test_what_no_font_has_is_told_by_its_number():
+    assert plain("x中", 30) in ("x中", "x[4e2d]")
+    assert len(plain("中" * 30, 24)) == 24
+
+
+def test_the_causes_are_drawn_whatever_the_attribution_blames():
+    args = vector() | {"causes": ["metric_17", "metric_11"], "form": "svg"}
+    assert drawn_metrics(args["features"], args["attribution"].values, args["causes"])[:2] == (
+        "metric_17",
+        "metric_11",
+    )
+    without = draw_vector(**args | {"causes": []})
+    assert without.count(b">metric_17<") < draw_vector(**args).count(b">metric_17<")
+
+
+def test_the_onset_and_what_was_expected_before_it_are_drawn():
+    args = vector() | {"form": "svg"}
+    shown = draw_vector(**args | {"onset": NOW - 10, "width": np.ones(20, dtype=np.float32)})
+    assert b">onset<" in shown
+    assert b">onset<" not in draw_vector(**args)
+    assert draw_vector(**args, theme=LIGHT) != draw_vector(**args)
+
+
+@given(arrays(np.float64, st.integers(1, 30), elements=st.floats(-1e30, 1e30)))
+def test_shares_are_whole_and_add_up(blame):
+    shares = whole_shares(blame)
+    assert shares.sum() == (100 if (blame > 0).any() else 0)
+    assert (shares >= 0).all()
+    assert (shares[blame <= 0] == 0).all()

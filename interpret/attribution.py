@@ -14,10 +14,12 @@ class Attribution:
 
     `values` (F,) or (R, C): how much of the raw score each metric or cell is answerable for (positive:
     raised it; NaN: missing or masked). `complete` is False where the time budget ended the method early,
-    `seconds` is what it took.
+    `seconds` is what it took. `trust` is a plain word for how far to trust it ("good", "fair", "weak"), ""
+    where nobody asked.
     """
 
     method: str
     values: NDArray[np.float32]
     seconds: float
     complete: bool = True
+    trust: str = ""

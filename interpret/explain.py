@@ -6,6 +6,7 @@ Importing this loads captum (about a second): do it where explanations are made,
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 
 import numpy as np
 import torch
@@ -17,6 +18,7 @@ from anomalyd.interpret import gradients, metric_gradients, metric_occlusion, oc
 from anomalyd.interpret.attribution import Attribution
 from anomalyd.interpret.budget import Budget
 from anomalyd.interpret.rescoring import Rescoring
+from anomalyd.interpret.trust import trust_of
 
 Method = Callable[[Explainable, Encoded, NDArray[np.bool_], Budget], Attribution]
 
@@ -62,12 +64,12 @@ def explain_metrics(
         raise ModelError(_NO_SCORE.format(entity=window.entity))
     total = Budget(budget_s, clock)
     present = np.isfinite(window.values[-1])
-    return [
-        METRIC_METHODS[name](
-            rescoring, strangeness, present, Budget(total.left() / (len(methods) - done), clock)
-        )
-        for done, name in enumerate(methods)
-    ]
+    found = []
+    for done, name in enumerate(methods):
+        share = Budget(total.left() / (len(methods) - done), clock)
+        attribution = METRIC_METHODS[name](rescoring, strangeness, present, share)
+        found.append(replace(attribution, trust=trust_of(rescoring, attribution.values)))
+    return found
 
 
 def explain(

@@ -18,6 +18,12 @@ from anomalyd.interpret.palette import Theme, fonts, plain
 
 Format = Literal["png", "svg"]
 
+_TRUST = {
+    "good": ", trust: good",
+    "fair": ", trust: fair (the first three explain less than 70 % of the score)",
+    "weak": ", trust: WEAK (putting back what it blames hardly lowers the score)",
+}
+
 _SIZE = (12.0, 6.75)  # inches at 100 dots: 1200 x 675 pixels, a screen's width beside a chat window
 
 
@@ -49,9 +55,9 @@ def panel(axes: Axes, theme: Theme) -> None:
 
 
 def method_note(attribution: Attribution) -> str:
-    """Name the method, and say whether it was cut short."""
+    """Name the method, say whether it was cut short, and how far it can be trusted."""
     early = "" if attribution.complete else ", ended early by its time budget"
-    return f"{attribution.method}{early}"
+    return f"{attribution.method}{early}{_TRUST.get(attribution.trust, '')}"
 
 
 def rendered(figure: Figure, form: Format, theme: Theme) -> bytes:

@@ -1,0 +1,171 @@
+"""Metrics explained by asking the detector again: what broke is blamed, also by several at once."""
+
+from __future__ import annotations
+
+import itertools
+
+import numpy as np
+import pytest
+
+from anomalyd.detectors.detector import RawScores, Series, SeriesWindow, TrainingSet
+from anomalyd.detectors.vectors.autoencoder import VectorAutoencoder
+from anomalyd.errors import ConfigError, ModelError
+from anomalyd.interpret.explain import explain_metrics
+from anomalyd.interpret.metric_occlusion import occlude_group
+from anomalyd.interpret.reference import Reference, expected_course
+from anomalyd.interpret.rescoring import Rescoring
+from anomalyd.interpret.root_cause import first_mover, group_of, rank_causes
+from anomalyd.interpret.signed_error import reference_distance, signed_error
+from anomalyd.interpret.trust import better_than_random, deletion_area, insertion_area, order_of, trust_of
+from anomalyd.reports.report import Direction
+
+METHODS = ("occlusion", "integrated-gradients")
+F = 6
+
+
+class Stands:
+    """A detector that scores 1 where any metric repeats its value twice, and else 0: no gradient."""
+
+    def score(self, windows):
+        found = []
+        for window in windows:
+            v = window.values
+            still = [(v[-1] == v[-2]) & (v[-2] == v[-3])] if len(v) > 2 else [np.zeros(v.shape[1], bool)]
+            raw = np.full(len(v), float(np.any(still)))
+            found.append(RawScores(raw, v, v, v, {}))
+        return found
+
+
+@pytest.fixture(scope="module")
+def detector():
+    chance = np.random.default_rng(0)
+    common = chance.normal(size=(600, 1))
+    rows = (10 + common + chance.normal(size=(600, F))).astype(np.float32)
+    training = TrainingSet({"pc": Series(np.arange(600.0), rows)}, tuple("abcdef"))
+    return VectorAutoencoder.fit(training, {"epochs": 8, "window": 4, "hidden": 16, "code": 2})
+
+
+def broken(detector, *metrics, rows=5, by=15.0):
+    chance = np.random.default_rng(3)
+    before = (10 + chance.normal(size=(60, F))).astype(np.float32)
+    values = (10 + chance.normal(size=(rows, F))).astype(np.float32)
+    values[1:, list(metrics)] += by
+    expected = expected_course(before, np.full(F, 60), np.median(before, axis=0), rows)
+    return Rescoring(detector, SeriesWindow("pc", np.arange(float(rows)), values), expected)
+
+
+def explained(rescoring, methods=METHODS):
+    away = np.abs(rescoring.window.values[-1] - rescoring.expected[-1]).astype(np.float64)
+    return explain_metrics(rescoring, away, methods, budget_s=60.0, clock=lambda: 0.0)
+
+
+@pytest.mark.parametrize("metrics", [(0,), (4,), (1, 3)])
+def test_what_is_broken_is_blamed_by_both(detector, metrics):
+    rescoring = broken(detector, *metrics)
+    for each in explained(rescoring):
+        assert order_of(each.values)[0] in metrics, each.method
+        assert trust_of(rescoring, each.values) == "good"
+        assert better_than_random(rescoring, order_of(each.values)) > 0.5
+        backwards = order_of(each.values)[::-1]
+        assert deletion_area(rescoring, order_of(each.values)) < deletion_area(rescoring, backwards)
+        assert insertion_area(rescoring, order_of(each.values)) > insertion_area(rescoring, backwards)
+    worst = np.zeros(F, dtype=np.float32)
+    worst[[f for f in range(F) if f not in metrics][:3]] = 1
+    assert trust_of(rescoring, worst) != "good"
+
+
+@pytest.mark.parametrize("metrics", [(2,), (2, 5)])
+def test_what_no_gradient_shows_is_found_by_both(metrics):
+    rescoring = broken(Stands(), *metrics)
+    values = rescoring.window.values.copy()
+    values[:, list(metrics)] = 10.5
+    rescoring = Rescoring(Stands(), SeriesWindow("pc", rescoring.window.times, values), rescoring.expected)
+    for each in explained(rescoring):
+        assert set(order_of(each.values)[: len(metrics)].tolist()) == set(metrics), each.method
+
+
+def test_a_missing_metric_is_not_blamed(detector):
+    rescoring = broken(detector, 0)
+    rescoring.window.values[:, 3] = np.nan
+    for each in explained(rescoring):
+        assert np.isnan(each.values).tolist() == [f == 3 for f in range(F)]
+
+
+def test_a_group_and_a_stretch_of_time_can_be_put_back(detector):
+    rescoring = broken(detector, 1, 3)
+    both = occlude_group(rescoring, np.array([1, 3]))
+    assert both > occlude_group(rescoring, np.array([0, 2, 4]))
+    assert both >= occlude_group(rescoring, np.array([1, 3]), 0, 2)
+
+
+def test_what_cannot_be_explained_is_refused(detector):
+    with pytest.raises(ConfigError, match="unknown method"):
+        explained(broken(detector, 0), ["guess"])
+    rescoring = broken(detector, 0)
+    rescoring.window.values[-1] = np.nan
+    with pytest.raises(ModelError, match="nothing observed"):
+        explained(rescoring)
+
+
+def test_the_gradients_depend_on_the_weights(detector):
+    """Adebayo et al., "Sanity checks for saliency maps", NeurIPS 2018: with random weights they differ."""
+    rescoring = broken(detector, 0, by=4.0)
+    (before,) = explained(rescoring, ["integrated-gradients"])
+    restored = VectorAutoencoder.restore(
+        {
+            name: tensor if not name.startswith("network.") else tensor.normal_()
+            for name, tensor in ((n, t.clone()) for n, t in detector.tensors().items())
+        },
+        detector.config(),
+    )
+    (after,) = explained(Rescoring(restored, rescoring.window, rescoring.expected), ["integrated-gradients"])
+    ranks = [np.argsort(np.argsort(each.values)) for each in (before, after)]
+    assert np.corrcoef(*ranks)[0, 1] < 0.9
+
+
+def test_the_plain_peers():
+    error = np.array([-3.0, 1.0, np.nan], dtype=np.float32)
+    np.testing.assert_array_equal(signed_error(error).values, np.abs(error))
+    away = reference_distance(error, np.zeros(3, np.float32), np.array([2, 0, 1], np.float32)).values
+    assert away[0] == 1.5
+    assert np.isnan(away[1:]).all()
+
+
+def drifting(size=30.0, rows=40):
+    """Rows (160, 2), of which the first metric grows from row 120 on."""
+    chance = np.random.default_rng(1)
+    found = 50 + chance.normal(size=(120 + rows, 2))
+    found[120:, 0] += np.linspace(0, size, rows)
+    return found.astype(np.float32)
+
+
+@pytest.mark.parametrize("onset", [124, 130, 140])
+def test_what_was_expected_is_that_of_before_a_drift_however_late_it_is_seen(onset):
+    rows = drifting()
+    nothing = np.full(2, np.nan, np.float32)
+    reference = Reference.before(rows[:onset], rows[onset], nothing, nothing)
+    assert np.all(np.abs(reference.expected - 50) < 1.0)
+    assert np.all((reference.width > 0.6) & (reference.width < 1.6))
+
+
+def test_causes_are_told_with_when_they_began():
+    rows = np.random.default_rng(2).normal(50, 1, (80, 4)).astype(np.float32)
+    rows[62:, 2] += 20
+    rows[66:, 0] -= 12
+    rows[58:, 3] = rows[58, 3]
+    nothing = np.full(4, np.nan, np.float32)
+    reference = Reference.before(rows[:62], rows[62], nothing, nothing)
+    times = np.arange(80) * 10.0
+    causes = rank_causes(
+        reference, ("cpu.used", "b", "net.rx", "disk"), times, rows, 62, np.ones(4, np.float32), 9
+    )
+    found = {cause.name: (cause.direction, cause.started) for cause in causes}
+    assert found["net.rx"] == (Direction.ABOVE, 620.0)
+    assert found["cpu.used"] == (Direction.BELOW, 660.0)
+    assert found["disk"] == (Direction.STUCK, 580.0)
+    mover = first_mover(causes)
+    assert mover is not None
+    assert mover.name == "disk"
+    assert [a.share >= b.share for a, b in itertools.pairwise(causes)]
+    assert (group_of("cpu.used"), group_of("net.rx"), group_of("3")) == ("cpu", "net", "3")
+    assert first_mover(()) is None

@@ -111,9 +111,11 @@ class Witness:
             return (_DEAD,)
         entity = self._scored.entity
         detector: object = self._pair.autoencoder.detector
+        lines: tuple[str, ...] = ()
         if evidence.detector == "autoencoder" and isinstance(detector, Locating):
-            if lines := detector.findings(window_of(entity, evidence)).lines(geometry_of(entity)):
-                return lines
+            lines = detector.findings(window_of(entity, evidence)).lines(geometry_of(entity))
+        if lines:
+            return lines
         region = describe_region(
             evidence.values, evidence.expectation, evidence.contribution, geometry_of(entity)
         )
@@ -144,7 +146,8 @@ class Witness:
             lead_times = np.concatenate([held.lead_times, times[since]])
             if len(lead_times) <= _LEAD and held.time in times:
                 return held.state, lead_times, np.concatenate([_rows(held), rows[since]])
-        if k <= _LEAD:
+        # The places of a map are looked for in the map alone, with the state just before it.
+        if k == 0 or (k <= _LEAD and window.values.ndim == 2):
             return window.state, window.times[:k], window.values[:k]
         before = SeriesWindow(window.entity, window.times[:k], window.values[:k], window.state)
         return self._pair.score([before])[0].state, window.times[:0], window.values[:0]

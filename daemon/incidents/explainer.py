@@ -15,14 +15,13 @@ from collections.abc import Callable, Sequence
 import numpy as np
 
 from anomalyd.daemon.config.config import ExplainConfig
-from anomalyd.daemon.incidents.evidence import expected_rows, strangeness
+from anomalyd.daemon.incidents.evidence import expected_rows, strangeness, window_of
 from anomalyd.daemon.kafka.messages import report_entry
 from anomalyd.daemon.telemetry.telemetry import Telemetry
-from anomalyd.detectors.detector import Explainable, SeriesWindow
-from anomalyd.detectors.detector_pair import DetectorPair, member_state
+from anomalyd.detectors.detector import Explainable
+from anomalyd.detectors.detector_pair import DetectorPair
 from anomalyd.detectors.library import ModelLibrary
 from anomalyd.detectors.maps.geometries.known import geometry_of
-from anomalyd.detectors.threshold import parted
 from anomalyd.errors import AnomalydError
 from anomalyd.interpret.attribution import Attribution
 from anomalyd.interpret.drawing import draw_map, draw_vector
@@ -140,12 +139,7 @@ class Explainer:
         pair = self._pair(incident.detector, evidence.model or incident.model)
         model = pair.classical if evidence.detector == "classical" else pair.autoencoder
         detector = model.detector
-        window = SeriesWindow(
-            incident.entity,
-            np.append(evidence.lead_times, evidence.time),
-            np.concatenate([evidence.lead.reshape(-1, *evidence.values.shape), evidence.values[None]]),
-            parted(member_state(evidence.state, evidence.detector))[0],
-        )
+        window = window_of(incident.entity, evidence)
         attributions: list[Attribution] = []
         budget_s, methods = self._config.budget_s, self._config.methods
         if evidence.values.ndim == 1:

@@ -80,7 +80,7 @@ def answers(host: str, port: int) -> bool:
 
 def _free(host: str, port: int) -> int:
     if port == 0:
-        with socket.create_server((host, 0)) as server:
+        with socket.create_server(("127.0.0.1", 0)) as server:
             return int(server.getsockname()[1])
     if answers(host, port):
         raise AnomalydError(f"port {port} is taken; choose another with --port (0 takes a free one)")

@@ -4,18 +4,28 @@ from __future__ import annotations
 
 import importlib.util
 import itertools
+import json
 import os
 import shutil
 import signal
 import tempfile
 from collections.abc import Callable, Iterator
+from functools import cached_property
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import pytest
 import torch
+from numpy.typing import NDArray
 from postgresql_cluster import Cluster
 
 from anomalyd.daemon.broker import ApacheKafka, EmbeddedBroker, LocalBroker, create_topics
+from anomalyd.daemon.stages import Record, Sample
+from anomalyd.detectors.detector import Series, TrainingSet
+from anomalyd.detectors.detector_pair import DetectorPair, train_pair
+from anomalyd.detectors.library import LoadedPair
+from anomalyd.detectors.maps.simulate.simulation import ElementSimulator
 
 # On small models two threads are up to 170 times slower than one.
 torch.set_num_threads(1)
@@ -94,3 +104,90 @@ def cluster() -> Iterator[Cluster]:
         cluster.stop()
     finally:
         shutil.rmtree(folder, ignore_errors=True)
+
+
+class Experiment:
+    """Three hosts and three drift-tube chambers, pairs trained on them once, and what they send."""
+
+    begin = 1_795_288_500.0
+    hosts = ("host/a", "host/b", "host/c")
+    metrics = ("cpu", "memory", "net", "disk")
+    chambers = ("DT/W-2/MB1/S01", "DT/W-2/MB1/S02", "DT/W+1/MB4/S13")
+    _usual = np.array([5.0, 100.0, 50.0, 1.0])
+    _scatter = np.array([1.0, 10.0, 5.0, 0.1])
+
+    @cached_property
+    def host_pair(self) -> DetectorPair:
+        return self.train_hosts(self.begin)
+
+    @cached_property
+    def chamber_pair(self) -> DetectorPair:
+        series = {c: Series(np.arange(40.0), s.maps(range(40))) for c, s in self._simulators.items()}
+        return train_pair(
+            TrainingSet(series),
+            kind="map-autoencoder",
+            parameters={"steps": 20},
+            false_alarm_rate=0.01,
+            created=self.begin + 3600,
+        )
+
+    def train_hosts(self, created: float) -> DetectorPair:
+        rows = np.random.default_rng(1).normal(size=(len(self.hosts), 120, len(self.metrics)))
+        values = (self._usual + rows * self._scatter).astype(np.float32)
+        series = {h: Series(np.arange(120.0), v) for h, v in zip(self.hosts, values, strict=True)}
+        return train_pair(
+            TrainingSet(series, self.metrics),
+            kind="vector-autoencoder",
+            parameters={"epochs": 3, "window": 4, "warmup": 10},
+            classical_parameters={"warmup": 10},
+            false_alarm_rate=0.01,
+            created=created,
+        )
+
+    @cached_property
+    def _simulators(self) -> dict[str, ElementSimulator]:
+        return {chamber: ElementSimulator(chamber, 1, 50.0) for chamber in self.chambers}
+
+    def loaded(self, pair: DetectorPair, version: str = "v1") -> LoadedPair:
+        return LoadedPair("name", version, pair, ())
+
+    def row(self, host: str, second: int, jump: float = 0.0) -> dict[str, float]:
+        """What a host sends at a second; `jump` is in usual scatters of its memory."""
+        noise = np.random.default_rng((7, self.hosts.index(host), second)).normal(size=len(self.metrics))
+        values = self._usual + noise.clip(-1, 1) * self._scatter
+        values[1] += jump * self._scatter[1]
+        return dict(zip(self.metrics, values.tolist(), strict=True))
+
+    def map(self, chamber: str, lumisection: int, *, broken: bool = False) -> NDArray[np.float32]:
+        """A chamber's map; if broken, one without hits on a side of four layers."""
+        found = self._simulators[chamber].map(lumisection).astype(np.float32)
+        if broken:
+            found[:4, :25] *= 0
+        return found
+
+    def sample(self, entity: str, second: int, jump: float = 0.0) -> Sample:
+        """A sample of a host, or (jump: broken) of a chamber."""
+        time, place = self.begin + second, ("metrics", 0, second)
+        if entity in self.hosts:
+            return Sample(entity, time, *place, values=self.row(entity, second, jump))
+        found = self.map(entity, 100 + second, broken=jump > 0)
+        return Sample(entity, time, *place, map=found, run=7, lumisection=100 + second)
+
+    def message(self, entity: str, second: int, jump: float = 0.0) -> bytes:
+        """The same sample as JSON."""
+        about: dict[str, Any] = {"entity": entity, "time": self.begin + second}
+        if entity in self.hosts:
+            about["values"] = self.row(entity, second, jump)
+        else:
+            found = self.map(entity, 100 + second, broken=jump > 0)
+            cells = [[None if np.isnan(cell) else int(cell) for cell in row] for row in found]
+            about |= {"map": cells, "run": 7, "lumisection": 100 + second}
+        return json.dumps(about).encode()
+
+    def record(self, topic: str, offset: int, value: bytes | None, partition: int = 0) -> Record:
+        return Record(topic, partition, offset, self.begin, None, value)
+
+
+@pytest.fixture(scope="session")
+def experiment() -> Experiment:
+    return Experiment()

@@ -18,6 +18,8 @@ from anomalyd.daemon.config.config import InputConfig
 from anomalyd.daemon.intake.align import SETTLE_S, Aligner
 from anomalyd.daemon.intake.align import STATE_NAME as ALIGN
 from anomalyd.daemon.intake.alignment import alignments, counts_are_said, labels_are_said
+from anomalyd.daemon.intake.churn import STATE_NAME as CHURN
+from anomalyd.daemon.intake.churn import Churn, Churning
 from anomalyd.daemon.intake.counter_kinds import STATE_NAME as KINDS
 from anomalyd.daemon.intake.counter_kinds import CounterKinds, Kind, KindChange, kinds_mark, read_kinds
 from anomalyd.daemon.intake.decode import Decoder
@@ -51,6 +53,7 @@ class Arrivals:
     changes: tuple[Change, ...]
     collisions: tuple[Collision, ...] = ()
     kinds: tuple[KindChange, ...] = ()
+    churning: tuple[Churning, ...] = ()
 
 
 class Intake:
@@ -71,6 +74,7 @@ class Intake:
             CounterKinds(counts_are_said(inputs), None if models is None else read_kinds(models)),
             LabelCollisions(labels_are_said(inputs)),
         )
+        self._churn = Churn({i.topic: i.limits.metrics for i in inputs})
         self._presence = MetricPresence()
         self._reported = ReportedOffsets()
         self._models = models
@@ -122,15 +126,19 @@ class Intake:
                 for s in self._aligner.take_late()
                 if self._reported.fresh(s.topic, s.partition, s.offset)
             )
-            changes = self._presence.look(aligned)
+            changes, churning = self._looked_at(aligned)
         collisions, kinds = self._aligner.take_notices()
-        return Arrivals(tuple(aligned), tuple(dead), late, tuple(changes), tuple(collisions), tuple(kinds))
+        return Arrivals(
+            tuple(aligned), tuple(dead), late, tuple(changes), tuple(collisions), tuple(kinds), churning
+        )
 
     def states(self, read: Mapping[Partition, int]) -> dict[tuple[str, str], bytes]:
         """Give what to store of the steps since the last call; `read`: the next offset of each partition."""
         states = {(ALIGN, entity): blob for entity, blob in self._aligner.state().items()}
         for name, blobs in self._aligner.further_states().items():
             states |= {(name, entity): blob for entity, blob in blobs.items()}
+        if self.holds_back:
+            states |= {(CHURN, entity): blob for entity, blob in self._churn.state().items()}
         states |= {(PRESENCE, entity): blob for entity, blob in self._presence.state().items()}
         if self.holds_back:
             states |= {(TOLD, place): blob for place, blob in self._reported.state(read).items()}
@@ -146,6 +154,7 @@ class Intake:
         self._aligner.restore(
             store.entity_states(ALIGN), {name: store.entity_states(name) for name in (KINDS, LABELS)}
         )
+        self._churn.restore(store.entity_states(CHURN))
         self._presence.restore(store.entity_states(PRESENCE))
         self._reported.restore(store.entity_states(TOLD))
 
@@ -165,6 +174,8 @@ class Intake:
             self._tell_collision(collision)
         for kind in arrivals.kinds:
             self._tell_kind(kind)
+        for churning in arrivals.churning:
+            self._tell_churning(churning)
         for change in arrivals.changes:
             self._telemetry.intake.presence(change.topic, len(change.appeared), len(change.vanished))
             if change.appeared:
@@ -177,6 +188,35 @@ class Intake:
                 _log.warning(
                     "%s sends no more, and is scored without: %s", change.entity, _listed(change.vanished)
                 )
+
+    def _looked_at(self, aligned: list[Sample]) -> tuple[list[Change], tuple[Churning, ...]]:
+        """Leave out what churns, in place, and note which metrics came and went."""
+        if not self.holds_back:
+            return self._presence.look(aligned), ()
+        changes: list[Change] = []
+        for index, sample in enumerate(aligned):
+            aligned[index] = self._churn.without(sample, self._presence.known(sample.entity))
+            changes += self._presence.look([aligned[index]])
+        found = tuple(self._churn.take())
+        for each in found:
+            if each.metric:
+                self._presence.forget(each.entity, [each.metric])
+        return changes, found
+
+    def _tell_churning(self, found: Churning) -> None:
+        self._telemetry.intake.churning(found.topic)
+        if found.metric:
+            _log.warning(
+                "%s: %s of %s comes in ever new series (%d lived for minutes only): it is left out; "
+                "inputs.metric_labels or ignore_metrics says so from the start",
+                *(found.topic, found.metric, found.entity, found.series),
+            )
+        else:
+            _log.warning(
+                "%s: a vector of %s has %d metrics, more than inputs.limits.metrics: what was not known "
+                "before is left out",
+                *(found.topic, found.entity, found.series),
+            )
 
     def _tell_collision(self, found: Collision) -> None:
         self._telemetry.intake.collision(found.topic)

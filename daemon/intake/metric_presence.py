@@ -110,6 +110,12 @@ class _Entity:
         )
         return (appeared if self.count > FIRST else []), vanished
 
+    def forget(self, bare: frozenset[str]) -> None:
+        """Drop metrics by their names without labels."""
+        self.apply_pending()
+        self.metrics = {n: m for n, m in self.metrics.items() if n.partition("{")[0] not in bare}
+        self.steady = frozenset()
+
     def apply_pending(self) -> None:
         """Bring the metrics up to date with the run of like vectors."""
         if self.run:
@@ -145,6 +151,12 @@ class MetricPresence:
             if entity.count % _KEEP_EVERY == FIRST:
                 self._changed.add(sample.entity)
         return found
+
+    def forget(self, entity: str, metrics: Collection[str]) -> None:
+        """Remember nothing of metrics (named without their labels) of an entity."""
+        if entity in self._entities:
+            self._entities[entity].forget(frozenset(metrics))
+            self._changed.add(entity)
 
     def known(self, entity: str) -> Collection[str]:
         """Give the metrics that an entity sends."""

@@ -4,18 +4,21 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
+import msgspec
 import numpy as np
 from kafka import KafkaConsumer, TopicPartition
 
 from anomalyd.daemon.config.config import Config, DetectorConfig
 from anomalyd.daemon.intake.align import Aligner
 from anomalyd.daemon.intake.alignment import alignments, counts_are_said, labels_are_said
+from anomalyd.daemon.intake.churn import Churn, bare
 from anomalyd.daemon.intake.counter_kinds import CounterKinds, Trained
 from anomalyd.daemon.intake.decode import Decoder
 from anomalyd.daemon.intake.label_collisions import LabelCollisions
+from anomalyd.daemon.intake.metric_presence import MetricPresence
 from anomalyd.daemon.kafka.connection import connect
 from anomalyd.daemon.scoring.score import vectors
 from anomalyd.daemon.stages import Record, Sample
@@ -76,7 +79,24 @@ def read_history(
         # Some turned out to count, or not to, only on the way: from the beginning with what is known now.
         found = samples(CounterKinds(certain, trained, frozen=True))
     on_kinds(trained)
+    found = _lasting(found, {i.topic: i.limits.metrics for i in config.inputs})
     return {d.name: training_set(found, d, now=clock()) for d in detectors}
+
+
+def _lasting(samples: list[Sample], limits: Mapping[str, int]) -> list[Sample]:
+    """Leave out the metrics of which ever new series came, from the beginning."""
+    churn, presence = Churn(limits), MetricPresence()
+    for index, sample in enumerate(samples):
+        samples[index] = churn.without(sample, presence.known(sample.entity))
+        presence.look([samples[index]])
+    return [
+        msgspec.structs.replace(
+            sample, values={n: v for n, v in (sample.values or {}).items() if bare(n) not in gone}
+        )
+        if sample.values is not None and (gone := churn.churning(sample.entity))
+        else sample
+        for sample in samples
+    ]
 
 
 def training_set(samples: Iterable[Sample], detector: DetectorConfig, *, now: float) -> TrainingSet:

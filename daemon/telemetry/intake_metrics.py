@@ -33,7 +33,11 @@ class IntakeMetrics:
         self._kinds = families.counter(
             "metric_kinds_changed", "Metrics that turned out to count, or not to.", "topic", "kind"
         )
+        self._churning = families.counter(
+            "metrics_churning", "Metrics left out: ever new series of them, or too many in a vector.", "topic"
+        )
         for topic in topics:
+            self._churning.labels(topic)
             for kind in KINDS:
                 self._kinds.labels(topic, kind)
             for of_topic in (self._decoded, self._late, self._appeared, self._vanished, self._collisions):
@@ -52,6 +56,10 @@ class IntakeMetrics:
     def late(self, topic: str, samples: int) -> None:
         """Count samples not newer than what was handed on of their entity before."""
         self._late.labels(topic).inc(samples)
+
+    def churning(self, topic: str) -> None:
+        """Count a metric of an entity that is left out."""
+        self._churning.labels(topic).inc()
 
     def collision(self, topic: str) -> None:
         """Count a series that shares its name with another."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
@@ -10,17 +11,28 @@ from typing import Any
 
 from anomalyd.assistant.answers.compose import tell
 from anomalyd.assistant.answers.context import Context
+from anomalyd.assistant.answers.library import Library
 from anomalyd.assistant.answers.sentence import NO_RESULT, Result, Sentence, Source, Told, line
+from anomalyd.assistant.dialogue.actions import Proposal, propose
+from anomalyd.assistant.dialogue.follow_up import about_last, follow_up
 from anomalyd.assistant.dialogue.orders import order_in
-from anomalyd.assistant.dialogue.session import Session, follow_up
+from anomalyd.assistant.dialogue.session import Session
 from anomalyd.assistant.language.calendar import Calendar
 from anomalyd.assistant.language.names import Names
 from anomalyd.assistant.understanding.interpretation import chips, interpretation
-from anomalyd.assistant.understanding.question import Question
+from anomalyd.assistant.understanding.question import Ask, Question
 from anomalyd.assistant.understanding.understand import Understood, understand
 from anomalyd.errors import QuestionError
 from anomalyd.reports.queries import Order, Queries, Selection
+from anomalyd.reports.storage.store import Store
 
+_RESET = re.compile(
+    r"(?:please )?(?:reset|start over|new conversation|forget (?:that|it|everything|all))(?: "
+    r"please)?",
+    re.IGNORECASE,
+)
+_YES = re.compile(r"(?:yes|y|yep|ok|okay|do it|confirm(?:ed)?|sure|go ahead)(?:,? please)?", re.IGNORECASE)
+_NO = re.compile(r"(?:no|n|nope|cancel|stop|don't|do not|never mind)", re.IGNORECASE)
 _NAMES_S = 30.0
 """Names are collected anew after so long: a new host is known within half a minute."""
 
@@ -61,7 +73,8 @@ class Assistant:
 
     A question that the grammar understands is answered by a typed query; its facts come from the reports'
     fields. `session` remembers what was asked, so that "why?" and "and the chambers?" mean something.
-    `groups`: name -> shell patterns of entities, from the configuration.
+    `groups`: name -> shell patterns of entities, from the configuration. `library`: what is written. `act`
+    runs something with the store to write to; without it nothing is ever done. `user` is who does it.
     """
 
     def __init__(
@@ -71,11 +84,18 @@ class Assistant:
         clock: Callable[[], float] = time.time,
         zone: tzinfo = UTC,
         groups: Mapping[str, Sequence[str]] | None = None,
+        library: Library | None = None,
+        user: str = "",
+        act: Callable[[Callable[[Store], str]], str] | None = None,
     ) -> None:
         self._queries = queries
         self._clock = clock
         self._zone = zone
         self._groups = groups or {}
+        self._library = library
+        self._user = user
+        self._act = act
+        self._proposed: Proposal | None = None
         self._names: tuple[float, Names] | None = None
         self.session = Session()
 
@@ -87,6 +107,11 @@ class Assistant:
 
         """
         context = Context(self._queries, Calendar(self._clock(), self._zone), self._known_names())
+        if _RESET.fullmatch(question.strip(" .!")):
+            self.session.reset()
+            return _simple(question, "a new conversation", "What was asked before is forgotten.", known=True)
+        if (acted := self._acted(question, context)) is not None:
+            return acted
         if (verb := order_in(question)) is not None:
             return _declined(question, verb)
         try:
@@ -100,18 +125,42 @@ class Assistant:
         self.session.remember(typed, told.result)
         return _answer(question, typed, understood, told)
 
+    def _acted(self, question: str, context: Context) -> Answer | None:
+        """Show what an order would do, or do what was shown and is confirmed now; None if it is no such
+        order.
+        """
+        if self._act is None:
+            return None
+        proposed, self._proposed = self._proposed, None
+        if proposed is not None and _YES.fullmatch(question.strip(" .!")):
+            return _simple(question, "confirmed", self._act(proposed.do), known=True)
+        if proposed is not None and _NO.fullmatch(question.strip(" .!")):
+            return _simple(question, "not confirmed", "Nothing was done.", known=True)
+        try:
+            self._proposed = propose(question, self._user, self.session, context)
+        except QuestionError as error:
+            return _simple(question, "an order", str(error), known=False)
+        if self._proposed is None:
+            return None
+        return _simple(question, "an order", f"{self._proposed.words} Shall I? (yes or no)", known=True)
+
     def _understood(self, question: str, context: Context) -> tuple[Question | None, Understood]:
         """Understand a question, in the light of what was asked before where it builds on that."""
         following = follow_up(question, self.session, context)
         if following is not None:
             return following
         understood = understand(question, self._queries, context.names, context.calendar)
-        return understood.question, understood
+        typed = understood.question
+        if typed is not None and typed.ask is Ask.CASE and not typed.where.parts and typed.order is None:
+            typed = about_last(typed, self.session)
+        return typed, understood
 
     def _not_understood(self, question: str, understood: Understood, context: Context) -> Answer:
         """Say what was not understood, and the nearest that is known; nothing of it is passed off as an
         answer.
         """
+        if (told := self._written(question, understood)) is not None:
+            return Answer(question, "looked up in what is written", told.sentences, told.known, told.nearest)
         unused = ", ".join(f"“{word}”" for word in dict.fromkeys(understood.unused))
         why = f"I did not understand {unused}" if unused else "I did not understand what is asked"
         source = Source("query", "query", "what the grammar understands")
@@ -133,6 +182,19 @@ class Assistant:
             unused=understood.unused,
         )
 
+    def _written(self, question: str, understood: Understood) -> Told | None:
+        """Answer from documents, or from what people said; None where nothing written could say it."""
+        if self._library is None:
+            return None
+        counting = understood.cues & {"HOWMANY", "AVERAGE", "PERCENT", "RECUR", "BY", "SUM", "MEDIAN"}
+        if understood.definition:
+            told = self._library.answer(question, of_documents=True)
+            return told.citing(Source("query", "query", "what is written"))
+        if counting or any(d == "TIME" for d, _ in understood.parts):
+            return None
+        told = self._library.answer(question, of_documents=not understood.parts, general=False)
+        return told if told.known else None
+
     def _known_names(self) -> Names:
         now = time.monotonic()
         if self._names is None or now - self._names[0] > _NAMES_S:
@@ -142,8 +204,12 @@ class Assistant:
 
 def _declined(question: str, verb: str) -> Answer:
     text = "I only answer questions about what was found: I do nothing, and nothing was done."
-    source = Source("query", "query", f"an order: {verb}")
-    return Answer(question, f"an order: {verb}", (Sentence(text, (source,)),), known=False)
+    return _simple(question, f"an order: {verb}", text, known=False)
+
+
+def _simple(question: str, understood: str, text: str, *, known: bool) -> Answer:
+    source = Source("query", "query", understood)
+    return Answer(question, understood, (Sentence(text, (source,)),), known)
 
 
 def _answer(question: str, typed: Question, understood: Understood, told: Told) -> Answer:

@@ -8,8 +8,9 @@ import math
 from dataclasses import dataclass, field
 from typing import Any
 
-from sqlalchemy import ColumnElement, and_, false, func, not_, or_, true
+from sqlalchemy import ColumnElement, and_, false, func, not_, or_, select, true
 
+from anomalyd.reports.remark import RemarkKind
 from anomalyd.reports.report import Status
 from anomalyd.reports.storage import tables as t
 
@@ -88,6 +89,13 @@ class Explained:
 
 
 @dataclass(frozen=True, slots=True)
+class Acknowledged:
+    """Somebody said that it is known."""
+
+    words: str = field(default="", compare=False)
+
+
+@dataclass(frozen=True, slots=True)
 class AllOf:
     """Every one holds; of none, always."""
 
@@ -108,7 +116,7 @@ class Not:
     part: Condition
 
 
-Leaf = Among | Within | Causes | During | Lumisections | Explained
+Leaf = Among | Within | Causes | During | Lumisections | Explained | Acknowledged
 Condition = Leaf | AllOf | AnyOf | Not
 
 
@@ -130,8 +138,10 @@ def to_sql(condition: Condition) -> ColumnElement[bool]:
             end = func.coalesce(_r.last_lumisection, _r.first_lumisection)
             return and_(_r.first_lumisection <= last, end >= first)
         case Explained():
-            explanations = t.explanations.c.report
-            return _r.id.in_(explanations.table.select().with_only_columns(explanations))
+            return _r.id.in_(select(t.explanations.c.report))
+        case Acknowledged():
+            r = t.remarks.c
+            return _r.id.in_(select(r.report).where(r.kind == RemarkKind.ACKNOWLEDGED))
         case During(since, until):
             bounds: list[ColumnElement[bool]] = [true()]
             if since is not None:

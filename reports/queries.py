@@ -16,6 +16,7 @@ from anomalyd.reports.conditions import MEASURES
 from anomalyd.reports.evidence import decode
 from anomalyd.reports.feedback import OperatorFeedback
 from anomalyd.reports.quality import FlagRange, Override
+from anomalyd.reports.remark import AnswerFeedback, Remark
 from anomalyd.reports.report import Evidence, Explanation, Report
 from anomalyd.reports.selection import ORDERS, conditions, of_entities
 from anomalyd.reports.selection import Group as Group
@@ -33,6 +34,7 @@ from anomalyd.reports.storage.feedback_repository import (
 )
 from anomalyd.reports.storage.flag_repository import read_flags, read_overrides
 from anomalyd.reports.storage.maintenance import Window, read_windows
+from anomalyd.reports.storage.remark_repository import read_feedback, read_remarks
 from anomalyd.reports.storage.rows import explanation_of, report_columns, report_of
 from anomalyd.reports.storage.schema import check
 
@@ -261,6 +263,16 @@ class Queries:
         """Give every flag that a person set, of all runs, in the order in which they were set."""
         with self._database.reading() as connection:
             return read_overrides(connection)
+
+    def remarks(self, report_id: str) -> list[Remark]:
+        """Give what people wrote on a report, in that order."""
+        with self._database.reading() as connection:
+            return read_remarks(connection, report_id)
+
+    def answer_feedback(self) -> list[AnswerFeedback]:
+        """Give what users said of the assistant's answers, in that order."""
+        with self._database.reading() as connection:
+            return read_feedback(connection)
 
     def activity(self, since: float | None = None, until: float | None = None) -> dict[str, Activity]:
         """Give what each entity sent within since <= t < until (event times, seconds since the epoch).

@@ -11,6 +11,7 @@ from anomalyd.assistant.answers.sentence import (
     SEEN_WORDS,
     Result,
     Sentence,
+    Source,
     Told,
     cite,
     cites,
@@ -25,6 +26,7 @@ from anomalyd.assistant.understanding.question import Aspect, Question
 from anomalyd.errors import StoreError
 from anomalyd.reports.conditions import AllOf, Among
 from anomalyd.reports.queries import Order
+from anomalyd.reports.remark import RemarkKind
 from anomalyd.reports.report import Evidence, Explanation, Incident, Report, Status
 
 _TOP = 3
@@ -49,7 +51,9 @@ def about_one(q: Question, context: Context) -> Told:
         return Told((context.cited(text, q.where, total),), known=False)
     report = context.reports(q.where, order, 1, place)[0]
     others = _others(q, order, report, total, context)
-    told = (*_told(report, q.aspect, context), *others)
+    aspects = (q.aspect, *q.also)
+    others = (*_remarks(report, q, context), *others)
+    told = (*(s for aspect in aspects for s in _told(report, aspect, context)), *others)
     value = {
         Aspect.SCORE: report.incident.peak,
         Aspect.DURATION: report.incident.last - report.incident.onset,
@@ -59,6 +63,20 @@ def about_one(q: Question, context: Context) -> Told:
         value=value.get(q.aspect), names=names, reports=(report.incident.id,), verdict=_verdict(q, report)
     )
     return Told(told, result=result)
+
+
+def _remarks(report: Report, q: Question, context: Context) -> tuple[Sentence, ...]:
+    """Tell what people wrote on a report, where it is told of as a whole."""
+    if q.aspect not in (Aspect.SUMMARY, Aspect.WHY):
+        return ()
+    return tuple(
+        Sentence(
+            f"{r.who} {'acknowledged it' if r.kind is RemarkKind.ACKNOWLEDGED else 'wrote'} at "
+            f"{context.calendar.say(r.recorded)}{f': {r.text}' if r.text else ''}.",
+            (Source(str(r.kind), str(r.id), f"{r.kind} of {r.who}"),),
+        )
+        for r in context.queries.remarks(report.incident.id)
+    )
 
 
 def _verdict(q: Question, report: Report) -> bool | None:

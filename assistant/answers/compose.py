@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from anomalyd.assistant.answers import case, health, lists, numbers
+from anomalyd.assistant.answers import case, health, lists, numbers, quality
 from anomalyd.assistant.answers.context import Context, query_source
 from anomalyd.assistant.answers.sentence import Sentence, Told
 from anomalyd.assistant.understanding.question import Ask, Question, Target
@@ -53,5 +53,6 @@ _TELLERS: dict[Ask, Callable[[Question, Context], Told]] = {
     Ask.DATA: health.latest_data,
     Ask.KNOWN: lists.known,
     Ask.QUIET: lists.without_incident,
+    Ask.FLAGS: quality.flags,
     Ask.HELP: _help,
 }

@@ -144,6 +144,11 @@ def _allows(where: Condition, entity: str) -> bool:
             return True
 
 
+def entities_or_time(where: Condition) -> bool:
+    """Say whether a condition is on entities or time alone."""
+    return _only_entities(where) or isinstance(where, During)
+
+
 def _only_entities(where: Condition) -> bool:
     match where:
         case Among(column, _):

@@ -101,6 +101,10 @@ def without_incident(q: Question, context: Context) -> Told:
 def known(q: Question, context: Context) -> Told:
     """Tell what is watched, and by which detectors."""
     entities = context.entities(q.where)
+    if q.statistic == "detectors":
+        names = context.names.detectors
+        text = f"{counted(len(names), 'detector')}: {listed(names, limit=20)}."
+        return Told((Sentence(text),), result=Result(value=len(names), names=names))
     if not entities:
         return Told((Sentence("Nothing was received yet."),))
     sentences = [Sentence(f"{counted(len(entities), 'entity', 'entities')}: {listed(entities, limit=20)}.")]

@@ -5,12 +5,12 @@ from __future__ import annotations
 import math
 from collections import Counter
 
-from anomalyd.assistant.answers.context import Context, interval_of, none_recorded, select
+from anomalyd.assistant.answers.context import Context, entities_or_time, interval_of, none_recorded, select
 from anomalyd.assistant.answers.sentence import Result, Sentence, Told, score
 from anomalyd.assistant.language.phrasing import counted, duration, listed
 from anomalyd.assistant.understanding.interpretation import condition_words
 from anomalyd.assistant.understanding.question import Question
-from anomalyd.reports.conditions import AllOf, Condition, During, Within
+from anomalyd.reports.conditions import AllOf, Among, Condition, During, Within
 from anomalyd.reports.quality import system_of
 from anomalyd.reports.report import Severity
 
@@ -89,6 +89,8 @@ def statistic(q: Question, context: Context) -> Told:
     """Tell mean, median or sum of durations or scores; or the mean number per day."""
     if q.measure == "count":
         return _per_group_on_average(q, context)
+    if q.by is not None:
+        return _statistic_by_group(q, context)
     closed = Within("closed") if q.measure == "duration" and q.statistic != "sum" else AllOf()
     where = AllOf((*q.where.parts, *((closed,) if closed != AllOf() else ())))
     found = context.queries.summary(select(where), q.measure)
@@ -106,6 +108,23 @@ def statistic(q: Question, context: Context) -> Told:
             f"{say(found.least)} to {say(found.most)}), over {of}."
         )
     return Told((context.cited(text, where, found.count),), result=Result(value=value))
+
+
+def _statistic_by_group(q: Question, context: Context) -> Told:
+    """Tell a statistic for each severity, detector, entity ..., those with most incidents."""
+    total = context.count(q.where)
+    if not total:
+        return none_recorded(q.where, context)
+    say = duration if q.measure == "duration" else score
+    figures = []
+    for name, _ in context.queries.tally(select(q.where), q.by or "severity")[:_SHOWN]:  # type: ignore[arg-type]
+        value = int(name) if q.by == "run" else name
+        of_group = context.queries.summary(select(q.where, Among(q.by or "", (value,))), q.measure)
+        figures.append(
+            (name, {"mean": of_group.mean, "median": of_group.median, "sum": of_group.total}[q.statistic])
+        )
+    text = f"{q.statistic} {q.measure}: {', '.join(f'{name} {say(v)}' for name, v in figures)}."
+    return Told((context.cited(text, q.where, total),), result=Result(groups=tuple(figures)))
 
 
 def _per_group_on_average(q: Question, context: Context) -> Told:
@@ -143,9 +162,10 @@ def share(q: Question, context: Context) -> Told:
 
 def comparison(q: Question, context: Context) -> Told:
     """Tell the numbers side by side, and whether it is as was asked."""
-    counts = [context.count(side.where) for side in q.sides]
+    counts = [_side_count(q, side.where, context) for side in q.sides]
+    nouns = ("incident", "incidents") if q.target == "incidents" else ("entity", "entities")
     sentences = [
-        context.cited(f"{side.words}: {counted(n, 'incident')}.", side.where, n)
+        context.cited(f"{side.words}: {counted(n, *nouns)}.", side.where, context.count(side.where))
         for side, n in zip(q.sides, counts, strict=True)
     ]
     verdict = None
@@ -174,12 +194,21 @@ def comparison(q: Question, context: Context) -> Told:
     return Told(tuple(sentences), result=Result(verdict=verdict, groups=groups))
 
 
+def _side_count(q: Question, where: Condition, context: Context) -> int:
+    if q.target == "incidents":
+        return context.count(where)
+    return len(context.queries.tally(select(where), "entity"))
+
+
 def entity_tally(q: Question, context: Context) -> list[tuple[str, int]]:
     """Count by entity (or run), of those with so many incidents, and one under each condition of `each`."""
     by = "run" if q.target == "runs" else "entity"
     wheres = [AllOf((*q.where.parts, each)) for each in q.each] or [q.where]
     tallies = [dict(context.queries.tally(select(where), by)) for where in wheres]  # type: ignore[arg-type]
     common = set.intersection(*(set(t) for t in tallies))
+    if q.none is not None:
+        base = tuple(p for p in q.where.parts if entities_or_time(p))
+        common -= set(dict(context.queries.tally(select(*base, q.none), by)))  # type: ignore[arg-type]
     sums = [(name, sum(t[name] for t in tallies)) for name in common]
     kept = [(name, n) for name, n in sums if n >= q.fewest and (q.most is None or n <= q.most)]
     return sorted(kept, key=lambda each: (each[1] if q.least else -each[1], each[0]))

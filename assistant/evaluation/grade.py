@@ -127,7 +127,8 @@ class Gold:
             return None if [n for _, n in r.groups] == golds else f"{r.groups}, gold {golds}"
         if want == "document":
             sources = [s.id for sentence in a.sentences for s in sentence.sources]
-            return None if any(item["file"] in s for s in sources) else f"cites {sources[:3]}"
+            wanted = item["file"] if isinstance(item["file"], list) else [item["file"]]
+            return None if any(f in s for f in wanted for s in sources) else f"cites {sources[:3]}"
         raise ValueError(f"unknown want {want!r}")
 
     def _unsaid(self, item: dict[str, Any], answer: Answer) -> str | None:

@@ -50,6 +50,7 @@ _CONTRACTIONS = (
     (r"\bi (?:want|need|would like|wanna|d like) (?:to (?:know|see)|a list of)\b", "show"),
     (r"\bdo you (?:know|happen to know)\b,?", ""),
     (r"\bmore then\b", "more than"),
+    (r"\b(?:so far|thus far|until now|up to now)\b", " "),
     (r"\bae\b", "autoencoder"),
     (r"\bauto[ -]encoder\b", "autoencoder"),
     (r"\bvs\.?(?= )", "versus"),

@@ -18,7 +18,7 @@ MAPS = (
     r"|detector maps?|detector side)"
 )
 CHAMBERS = r"(?:(?:muon )?chambers?)"
-ENTITIES = r"(?:entit(?:y|ies)|things?|sources?|channels|objects?|devices?|components?)"
+ENTITIES = r"(?:entit(?:y|ies)|sources?|channels|objects?|devices?|components?)"
 
 _CHAMBER_SYSTEMS = r"(?:DT|CSC|RPC|GEM|MDT|TGC|MB|ME)(?:/|[+-])"
 _MACHINES = r"(?:hosts?|machines?|nodes?|servers?|computers?|pcs?)/"

@@ -94,6 +94,7 @@ _REWRITES: tuple[tuple[str, Rewrite], ...] = (
         r"\b(?:between|from) ([0-9]{1,2}) (?:and|to|until|till|-) ([0-9]{1,2}) ?([ap]m)\b",
         r"between \1 \3 and \2 \3",
     ),
+    (r"\bbetween ([0-9]{1,2}) and ([0-9]{1,2}:[0-9]{2}) ([ap]m)", r"between \1 \3 and \2 \3"),
     (
         r"\b(at|since|after|before|until|till|around|about|by) ([0-9]{1,2})(?= ?(?:$|[?,]|today"
         r"|yesterday|on ))",

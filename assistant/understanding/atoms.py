@@ -15,11 +15,20 @@ from functools import partial
 from anomalyd.assistant.language.calendar import Calendar, Interval
 from anomalyd.assistant.language.names import Names, shown
 from anomalyd.assistant.language.systems import INCIDENTS
-from anomalyd.reports.conditions import Among, Condition, During, Explained, Lumisections, Not, Within
+from anomalyd.reports.conditions import (
+    Acknowledged,
+    Among,
+    Condition,
+    During,
+    Explained,
+    Lumisections,
+    Not,
+    Within,
+)
 from anomalyd.reports.report import SeenBy, Severity, Status
 
 PLACEHOLDER = re.compile(
-    r"\b(ENT|TIME|SEV|STAT|SEEN|RUN|LS|SCORE|SPAN|CAUSE|DET|ID|EXPL|MODEL|ENDED)([0-9]+)\b"
+    r"\b(ENT|TIME|SEV|STAT|SEEN|RUN|LS|SCORE|SPAN|CAUSE|DET|ID|EXPL|MODEL|ENDED|ACK)([0-9]+)\b"
 )
 
 REAL = r"[0-9]{1,6}(?:\.[0-9]{1,6})?"
@@ -180,6 +189,7 @@ class Atoms:
             return name
 
         self.text = re.sub(r"\bTIME([0-9]+)\b", timed, f" {self.text} ")
+        self.text = f" {' '.join(self.text.split())} "
         over = r"(?:closed|ended|recovered|resolved|stopped|finished|cleared|went away|got better)"
 
         def ended(match: re.Match[str]) -> str:
@@ -208,6 +218,15 @@ class Atoms:
             r"|no longer open)(?: (?:already|by now))?"
         )
         self.sub(over, lambda m: self.put("STAT", Among("status", (Status.CLOSED,), "closed")))
+        self.sub(
+            r"(?:have|has|with|had) no explanations?",
+            lambda m: self.put("EXPL", Not(Explained()), "not explained"),
+        )
+        self.sub(
+            r"un-?acknowledged|not yet acknowledged",
+            lambda m: self.put("ACK", Not(Acknowledged()), "not acknowledged"),
+        )
+        self.sub(r"(?:been )?(?:acknowledged|acked)", lambda m: self.put("ACK", Acknowledged("acknowledged")))
         explained = (
             r"(?:have |has |with |been )*(?:an? )?(?:explained|explanations?)(?= |$)(?! (?:of|for|the|why))"
         )
@@ -322,6 +341,14 @@ class Atoms:
         lead = rf"(?:{_SAW} )?(?:(?:only |just )?by )?"
         did = r"(?:did |has |have |had )?"
         pair = rf"(?:both )?(?:{_AE} and (?:by )?{_CL}|{_CL} and (?:by )?{_AE})"
+        one = (
+            r"(?:only|exactly|just) (?:one|1|a single)(?: of the(?: 2| two)?)? (?:detectors?"
+            r"|methods?|of them)"
+        )
+        self.sub(
+            rf"(?:{_SAW} )?(?:by )?{one}(?: {_SAW})?",
+            lambda m: self.put("SEEN", Among("seen_by", (ae, classical), "seen by one detector only")),
+        )
         neither = (
             rf"(?:{did}{{x}} (?:did |has |have |had )?(?:not|never) {_SAW}|(?:which |that "
             rf")?{did}{{x}} miss(?:ed)?|missed by {{x}})"

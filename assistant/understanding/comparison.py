@@ -7,7 +7,7 @@ from collections.abc import Mapping
 
 from anomalyd.assistant.understanding.atoms import Atom
 from anomalyd.assistant.understanding.interpretation import condition_words
-from anomalyd.assistant.understanding.question import Ask, Question, Side
+from anomalyd.assistant.understanding.question import Ask, Question, Side, Target
 from anomalyd.assistant.understanding.scope import Scoped, scoped
 from anomalyd.reports.conditions import AllOf
 
@@ -17,7 +17,7 @@ _TIMES = (
     r"(?:(?P<over>more than|over|at least|exactly|almost|about) )?(?P<factor>twice|double|thrice"
     r"|half|[0-9]+(?:\.[0-9]+)? times|[0-9]+x)"
 )
-_SAME = r"(?P<same>as many|as often|the same(?: number)?|equally many)"
+_SAME = r"(?P<same>as many|as often|the same number|equally many)"
 _WORDS = (
     r"(?:incidents?|alerts?|alarms?|often|many|as|the|number|of|anomal(?:y|ies)|problems?|faults?"
     r"|issues?|than|at|on)"
@@ -47,7 +47,7 @@ def split(text: str) -> tuple[list[str], str, float, str] | None:
     if match := re.search(
         rf"^(?:which|what|who|where)(.*?)\b(?:{_MORE}|{_FEWER}|most|worse)\b(.*?)[,:](.+)\bor\b(.+)$", text
     ):
-        return [match[4] + match[1], match[5] + match[3]], "", 1.0, ""
+        return [f"{match[4]} {match[1]}", match[5]], "", 1.0, ""
     if match := re.search(
         r"^(?:which|what|who|where)\b(.*?)\b(?:more|fewer|worse|noisier)\b(.*?)\b(\w*[A-Z]+[0-9]+) "
         r"or (\w*[A-Z]+[0-9]+)(.*)$",
@@ -87,9 +87,11 @@ def compare(text: str, atoms: Mapping[str, Atom]) -> tuple[Question, str] | None
         return None
     common = tuple(c for d, c in complete[0].parts if all((d, c) in other.parts for other in complete))
     words = [condition_words(AllOf(tuple(c for _, c in d))) for d in differ]
+    entities = re.search(r"how many (?:different )?ENT[0-9]+ (?!incident|alert|alarm)", text) is not None
     question = Question(
         Ask.COMPARE,
         AllOf(common),
+        target=Target.ENTITIES if entities else Target.INCIDENTS,
         sides=tuple(Side(w, side.condition) for w, side in zip(words, complete, strict=True)),
         sign=sign,
         factor=factor,

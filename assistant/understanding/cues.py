@@ -102,7 +102,7 @@ def read_aspects(cues: Cues) -> None:
             cues.text = re.sub(
                 r"\b(?:over|closed|close|resolved|gone)\b(?= *$| ENT| _)", " ", cues.text, count=1
             )
-    if cues.found.keys() & {"START", "SINCE"}:
+    if cues.found.keys() & {"START", "SINCE", "LUMISECTION"}:
         begins = (
             r"(?:starts?|started|begins?|began|begun|opened|onset|appear(?:ed)?|go bad|went bad"
             r"|alarm(?:ed)?|fired?"
@@ -169,7 +169,7 @@ def collective(text: str, atoms: Mapping[str, Atom]) -> str | None:
     """Give the placeholder of the entities that are asked for: "which hosts", "how many chambers had"."""
     the = (
         r"(?:of |the |all |different |distinct |unique |various |single |of the |of these "
-        r"|affected |other |my |our |are |were |[0-9]+ |_[A-Z]+_ |SEV[0-9]+ )*"
+        r"|affected |other |my |our |are |were |[0-9]+ |_[A-Z]+_ |SEV[0-9]+ (?!of ))*"
     )
     lead = (
         r"(?:which|what|whose|_HOWMANY_|_SHOW_|_MOSTOFTEN_|_LEASTOFTEN_|_PERCENT_|_AVERAGE_|on "

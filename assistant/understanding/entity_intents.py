@@ -6,13 +6,18 @@ import re
 
 from anomalyd.assistant.understanding.cues import by_of, collective, recurrence
 from anomalyd.assistant.understanding.question import Ask, Aspect, Question, Target
-from anomalyd.assistant.understanding.reading import Reading, order_of
+from anomalyd.assistant.understanding.reading import Reading, onset_within, order_of
 from anomalyd.assistant.understanding.scope import Scoped
-from anomalyd.reports.conditions import AnyOf, Condition
+from anomalyd.reports.conditions import AnyOf, Condition, Not
+from anomalyd.reports.queries import Order
 
 
 def quiet(r: Reading) -> Question | None:
     """Which entities had none."""
+    if r.none is not None and not isinstance(r.none, Not) and not _others(r):
+        r.cues.take("NEVER", "SHOW", "HOWMANY", "ENTITIES", "EXISTS")
+        r.scope = Scoped((*r.scope.parts, ("NONE", r.none)), r.scope.unused)
+        return r.question(Ask.QUIET, target=Target.ENTITIES)
     if "NEVER" not in r.cues:
         return None
     if collective(r.text, r.atoms) is None and not r.cues.take("ENTITIES"):
@@ -22,6 +27,11 @@ def quiet(r: Reading) -> Question | None:
         return None
     r.cues.take("NEVER", "SHOW", "HOWMANY")
     return r.question(Ask.QUIET, target=Target.ENTITIES)
+
+
+def _others(r: Reading) -> bool:
+    """Say whether there are conditions on incidents beside time and entity."""
+    return any(d not in ("ENT", "TIME", "RUN") for d, _ in r.scope.parts)
 
 
 def data(r: Reading) -> Question | None:
@@ -37,14 +47,16 @@ def data(r: Reading) -> Question | None:
 def known(r: Reading) -> Question | None:
     """What is watched."""
     lone = re.fullmatch(
-        r"_HOWMANY_ (?:different |of the )?(?:ENT[0-9]+|_ENTITIES_)(?: are)?(?: there)?(?: do we "
-        r"have)?(?: in total)?",
+        r"_HOWMANY_ (?:different |of the )?(?:ENT[0-9]+|_ENTITIES_)(?: are)?(?: there| _GOINGON_)?"
+        r"(?: do we have)?(?: in total)?",
         r.text,
     )
+    if r.cues.take("DETECTORS"):
+        return r.question(Ask.KNOWN, statistic="detectors")
     if not r.cues.take("KNOWN") and not lone:
         return None
     counting = r.cues.take("HOWMANY")
-    r.cues.take("SHOW", "ENTITIES", "EXISTS", "RUNS", "HELP")
+    r.cues.take("SHOW", "ENTITIES", "EXISTS", "RUNS", "HELP", "GOINGON")
     return r.question(Ask.KNOWN, target=Target.ENTITIES, statistic="count" if counting else "list")
 
 
@@ -61,6 +73,8 @@ def grouped(r: Reading) -> Question | None:
     by = by_of(r.cues.words("BY")) if r.cues.take("BY") else by_of(level[1] if level else "")
     if level and "RUNS" in r.cues:
         r.cues.take("RUNS")
+    if (named := re.search(r"ENT[0-9]+", r.cues.words("BY"))) and not r.dimension("ENT"):
+        r.scope = Scoped((*r.scope.parts, ("ENT", r.atoms[named[0]].condition)), r.scope.unused)
     least = "LEASTOFTEN" in r.cues
     r.cues.take("MOSTOFTEN", "LEASTOFTEN", "HOWMANY", "SHOW", "EXISTS", "SEVERITY", "ENTITIES")
     _, limit, _ = order_of(r)
@@ -85,6 +99,8 @@ def ranked_entities(r: Reading) -> Question | None:
         and "LEASTOFTEN" not in r.cues
     ):
         return None
+    if "RECUR" in r.cues and "EXISTS" in r.cues and which is None and "ENTITIES" not in r.cues:
+        return None
     if r.cues.found.keys() & {
         "WHY",
         "SCORE",
@@ -102,6 +118,7 @@ def ranked_entities(r: Reading) -> Question | None:
         r"_WORST_ (?:SEV[0-9]+ )?(?:incident|alert|alarm|anomaly|problem|fault|issue|one\b|_SCORE_|score)",
         r.text,
     )
+    worst = worst or re.search(r"ENT[0-9]+ (?:is|was|got|went|did) (?:the )?_WORST_", r.text)
     if (single or worst) and "MOSTOFTEN" not in r.cues:
         return place_of(r) if which or "ENTITIES" in r.cues else None
     r.cues.take("ENTITIES", "SHOW", "EXISTS")
@@ -139,6 +156,7 @@ def ranked_entities(r: Reading) -> Question | None:
         least=least,
         limit=limit,
         each=each,
+        none=r.none,
     )
 
 
@@ -146,4 +164,6 @@ def place_of(r: Reading) -> Question | None:
     """Which host had the worst incident."""
     r.cues.take("ENTITIES", "SHOW", "SCORE")
     order, _, nth = order_of(r)
+    if order is Order.EARLIEST:
+        r.scope = Scoped(tuple((d, onset_within(c)) for d, c in r.scope.parts), r.scope.unused)
     return r.question(Ask.CASE, aspect=Aspect.ENTITY, order=order, nth=nth)

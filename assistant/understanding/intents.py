@@ -6,6 +6,7 @@ import re
 from collections.abc import Callable
 from dataclasses import replace
 
+from anomalyd.assistant.language.systems import INCIDENTS
 from anomalyd.assistant.understanding.cues import by_of, collective, recurrence
 from anomalyd.assistant.understanding.entity_intents import data, grouped, known, quiet, ranked_entities
 from anomalyd.assistant.understanding.question import Ask, Aspect, Question
@@ -74,6 +75,15 @@ def _help(r: Reading) -> Question | None:
     return Question(Ask.HELP) if r.cues.take("HELP") and not r.scope.parts else None
 
 
+def _flags(r: Reading) -> Question | None:
+    """The quality of a run: good is what its flags say, not whether something is open now."""
+    of_run = r.dimension("RUN") and {"WELL", "ILL"} & set(r.cues.found)
+    if not ("FLAGS" in r.cues or (of_run and "EXISTS" in r.cues)):
+        return None
+    r.cues.take("FLAGS", "WELL", "ILL", "EXISTS", "SHOW", "RUNS")
+    return r.question(Ask.FLAGS) if r.dimension("RUN") else None
+
+
 def _why_not(r: Reading) -> Question | None:
     if not r.cues.take("WHYNOT"):
         return None
@@ -91,6 +101,15 @@ def _aggregate(r: Reading) -> Question | None:
         r.cues.take("HOWMANY")
     if statistic is None:
         return None
+    if re.search(r"\b(?:than|above|below|over|under) (?:the )?_(?:AVERAGE|MEDIAN)_", r.text):
+        return None
+    if "BY" in r.cues and r.cues.found.keys() & {"SCORE", "DURATION", "SAMPLES"}:
+        measure = "peak" if r.cues.take("SCORE") else "duration" if r.cues.take("DURATION") else "samples"
+        r.cues.take("BY", "SAMPLES")
+        by = by_of(r.cues.words("BY"))
+        if by in ("day", "hour", "system") or by.startswith("level:"):
+            return None
+        return r.question(Ask.AGGREGATE, measure=measure, by=by, statistic=statistic)
     if "BY" in r.cues:
         r.cues.take("BY", "HOWMANY")
         return r.question(Ask.AGGREGATE, measure="count", by=by_of(r.cues.words("BY")), statistic=statistic)
@@ -161,7 +180,16 @@ def _case(r: Reading) -> Question | None:
         {"LATEST", "WORST", "LONGEST", "EARLIEST", "NTHLAST"} & set(r.cues.found) or r.dimension("ID")
     ):
         aspects.append(("RUNS", Aspect.RUN))
-    if "SCORE" in r.cues and len(aspects) > 1:
+    also: tuple[Aspect, ...] = ()
+    if (
+        "SCORE" in r.cues
+        and len(aspects) > 1
+        and re.search(r"_SCORE_.*\band\b.*_[A-Z]+_|_[A-Z]+_.*\band\b.*_SCORE_", r.text)
+    ):
+        also = tuple(a for n, a in aspects if n != "SCORE")
+        r.cues.take(*(n for n, _ in aspects))
+        aspects = [a for a in aspects if a[0] == "SCORE"]
+    elif "SCORE" in r.cues and len(aspects) > 1:
         aspects = [a for a in aspects if a[0] != "SCORE"]
         r.cues.take("SCORE")
     if r.cues.found.keys() & {"HOWMANY", "RECUR", "BY", "MOSTOFTEN"}:
@@ -174,19 +202,23 @@ def _case(r: Reading) -> Question | None:
     if len(aspects) > 1 and {a[0] for a in aspects} == {"START", "ENDED"}:
         return None
     if aspects:
-        name, aspect = aspects[0]
+        _, aspect = aspects[0]
         r.cues.take(*(a[0] for a in aspects[:1]))
         r.cues.take("SHOW", "EXISTS", "GOINGON", "ILL", "ENTITIES")
         order, _, nth = order_of(r)
-        if name == "SCORE" and order is None and nth is None and not r.scope.parts and "what" in r.text:
-            order = Order.WORST
-        return r.question(Ask.CASE, aspect=aspect, order=order or _BY_ITSELF.get(aspect), nth=nth)
+        if order is None and nth is None and not r.scope.parts:
+            # Of what was told last, or of nothing that is known.
+            return r.question(Ask.CASE, aspect=aspect, also=also)
+        return r.question(Ask.CASE, aspect=aspect, order=order or _BY_ITSELF.get(aspect), nth=nth, also=also)
     return None
 
 
 def _exists(r: Reading) -> Question | None:
     """Whether there were any; or whether one incident is so."""
     if "EXISTS" not in r.cues or r.cues.found.keys() & {"HOWMANY", "WHY", "BY", "DURATION", "START", "SCORE"}:
+        return None
+    about = rf"{INCIDENTS}|any(?:thing|one|body)?|something|ever"
+    if not r.scope.parts and not re.search(rf"\b(?:{about})\b", f"{r.text} {r.cues.words('EXISTS')}"):
         return None
     r.cues.take("EXISTS", "ENTITIES", "GOINGON", "ILL", "NEVER")
     if {"LATEST", "WORST", "LONGEST", "EARLIEST", "NTHLAST"} & set(r.cues.found):
@@ -224,6 +256,9 @@ def _listed(r: Reading) -> Question | None:
         return r.question(Ask.CASE, aspect=Aspect.SUMMARY, order=order, nth=nth)
     if order is not None and limit is None and not several(r):
         limit = 1
+    if order is Order.EARLIEST:
+        # The first of a time is the first that began in it.
+        r.scope = Scoped(tuple((d, onset_within(c)) for d, c in r.scope.parts), r.scope.unused)
     if limit == 1:
         return r.question(Ask.CASE, aspect=Aspect.SUMMARY, order=order)
     if r.now and not r.dimension("STAT"):
@@ -232,9 +267,7 @@ def _listed(r: Reading) -> Question | None:
     if (
         not r.scope.parts
         and order is None
-        and not re.search(
-            r"\b(?:what|which|_SHOW_|happen\w*|incidents|alerts|alarms|all|reports|anomalies)", r.text
-        )
+        and not re.search(rf"\b(?:happen\w*|going|{INCIDENTS}|_SHOW_ (?:everything|all))", r.text)
     ):
         return None
     return r.question(Ask.LIST, order=order, limit=limit)
@@ -242,6 +275,7 @@ def _listed(r: Reading) -> Question | None:
 
 _RULES: tuple[Callable[[Reading], Question | None], ...] = (
     _help,
+    _flags,
     _why_not,
     _aggregate,
     quiet,

@@ -7,7 +7,7 @@ from __future__ import annotations
 from anomalyd.assistant.language.phrasing import listed
 from anomalyd.assistant.understanding.question import Ask, Question, Target
 from anomalyd.assistant.understanding.scope import as_set
-from anomalyd.reports.conditions import AllOf, Among, AnyOf, Condition, Not
+from anomalyd.reports.conditions import Acknowledged, AllOf, Among, AnyOf, Condition, Explained, Not
 from anomalyd.reports.queries import Order
 
 ORDER_WORDS = {
@@ -30,6 +30,8 @@ def condition_words(condition: Condition) -> str:
             if said is not None:
                 return said.words
             return " or ".join(_grouped(each) for each in parts)
+        case Not(Explained() | Acknowledged()):
+            return "not explained" if isinstance(condition.part, Explained) else "not acknowledged"
         case Not(part):
             return f"not {_grouped(part)}"
         case Among() if condition.column == "status":

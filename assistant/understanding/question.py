@@ -81,8 +81,8 @@ class Question:
     `where`: the conditions, by its parts. `nth`: the second, third ... in `order`. `by`: severity, status,
     seen_by, detector, run, day, hour, entity, or a level of names such as wheel. `fewest`, `most`: bounds
     of the number of incidents of an entity (or a run). `each`: conditions of which an entity must have an
-    incident each. `whole`: of a share, what is divided by. `factor`, `sign` (">", "<", "="): the comparison
-    asked for; "" is none.
+    incident each. `none`: one of which it must have none. `also`: further aspects. `whole`: of a share,
+    what is divided by. `factor`, `sign` (">", "<", "="): the comparison asked for; "" is none.
     """
 
     ask: Ask
@@ -100,6 +100,8 @@ class Question:
     fewest: int = 1
     most: int | None = None
     each: tuple[Condition, ...] = ()
+    none: Condition | None = None
+    also: tuple[Aspect, ...] = ()
     sides: tuple[Side, ...] = ()
     factor: float = 1.0
     sign: str = ""

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 
+from anomalyd.assistant.language.systems import INCIDENTS
 from anomalyd.assistant.understanding.atoms import Atom
 from anomalyd.assistant.understanding.cues import Cues, nth_of
 from anomalyd.assistant.understanding.question import Ask, Question
 from anomalyd.assistant.understanding.scope import Scoped
 from anomalyd.assistant.understanding.vocabulary import ORDERS
-from anomalyd.reports.conditions import AnyOf, Condition, During, Within
+from anomalyd.reports.conditions import AnyOf, Condition, During, Not, Within
 from anomalyd.reports.queries import Order
 
 
@@ -22,6 +24,7 @@ class Reading:
     scope: Scoped
     atoms: dict[str, Atom]
     now: bool = False
+    none: Condition | None = None
 
     @property
     def text(self) -> str:
@@ -80,3 +83,25 @@ def several(r: Reading) -> bool:
         )
         is not None
     )
+
+
+_LACKS = re.compile(
+    r"(?:(?:with|had|have|has|having|got|but|and|that|which|who|did|do|ever) )*"
+    r"(?:_NEVER_|never|without|no|not|not (?:have|had))"
+    r"(?: (?:any|an?|had|have|has|went|go|been|seen|saw|raised|reached|got|became|show|showed|single))*"
+    r" ((?:SEV|SEEN|SCORE|SPAN|CAUSE|STAT)[0-9]+)"
+)
+_ONLY = re.compile(r"\b(?:only|nothing but|just)(?: (?:had|have|with|ever))* ((?:SEV|SEEN|STAT)[0-9]+)")
+_OF_INCIDENTS = re.compile(rf"{INCIDENTS} (?:that |which )?(?:were |are |was |is |had |have )*$")
+
+
+def lacking(text: str, atoms: Mapping[str, Atom]) -> tuple[str, Condition | None]:
+    """Read "hosts without criticals", "with only warnings": what an entity must have none of."""
+    match = _LACKS.search(text)
+    if match and not _OF_INCIDENTS.search(text[: match.start()]):
+        rest = re.sub(rf"^ {INCIDENTS}", " ", text[match.end() :])
+        return f"{text[: match.start()]} {rest}", atoms[match[1]].condition
+    match = _ONLY.search(text)
+    if match and not _OF_INCIDENTS.search(text[: match.start()]):
+        return text.replace(match[0], match[1], 1), Not(atoms[match[1]].condition)
+    return text, None

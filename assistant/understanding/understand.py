@@ -19,10 +19,10 @@ from anomalyd.assistant.language.spelling import corrected, english, plain
 from anomalyd.assistant.understanding import vocabulary
 from anomalyd.assistant.understanding.atoms import Atoms
 from anomalyd.assistant.understanding.comparison import compare, share
-from anomalyd.assistant.understanding.cues import Cues, left_over, read_aspects, read_cues
+from anomalyd.assistant.understanding.cues import Cues, collective, left_over, read_aspects, read_cues
 from anomalyd.assistant.understanding.intents import decide
 from anomalyd.assistant.understanding.question import Question
-from anomalyd.assistant.understanding.reading import Reading
+from anomalyd.assistant.understanding.reading import Reading, lacking
 from anomalyd.assistant.understanding.scope import Scoped, but_resolved, scoped
 from anomalyd.errors import QuestionError
 from anomalyd.reports.conditions import Among, AnyOf, Causes, Condition
@@ -39,13 +39,25 @@ _SYNONYMS = {
     "storage": "disk",
     "temperature": "temp",
 }
+_DEFINITION = re.compile(
+    r"^(?:what|whats) (?:is|are) an? |^what (?:does|do|is meant by)\b.*\bmean|^(?:define"
+    r"|definition of|meaning of)\b"
+    r"|^what (?:is|are) (?:the )?(?:meaning|definition|difference between (?:an? |the )?(?:warning"
+    r"|error|critical))"
+    r"|^(?:how|where) (?:do|can|should|could|would|must) (?:i|we|one|you|people)\b|^how to\b|^how "
+    r"(?:is|are|does|do) .*"
+    r"\b(?:calibrated|computed|calculated|work|works|set|decided|chosen|defined|trained|measured|stored|kept|found|evaluated)\b"
+    r"|^what (?:should|must|do|can|would) (?:i|we|one) do\b|^(?:can|may|should|must) (?:i|we)\b"
+    r"|^who(?:m)? (?:should|do|must) (?:i|we)\b"
+)
 _NOUNS = re.compile(
     "|".join((systems.HOSTS, systems.NODES, systems.MAPS, systems.CHAMBERS, systems.ENTITIES))
 )
 _CAUSE_LEAD = (
     r"(?:(?:that |which |were |was |are )*(?:caused by|because of|due to|involv(?:e[sd]?|ing)"
     r"|blamed on|with (?:the )?cause|attributed to"
-    r"|related to|owing to)|(?:where |in which )(?=\S+ (?:is|was) to blame)|blaming|(?:the |on )?metric)"
+    r"|related to|owing to)|(?:where |in which )(?=\S+ (?:is|was) to blame)|blaming|(?<!which "
+    r")(?<!what )(?:on )?(?:the )?metric(?= \S*[._0-9]))"
 )
 _ID = re.compile(
     r"(?<![\w/.-])(?:(?:report|incident|id|alert|case|number|no) "
@@ -60,6 +72,7 @@ class Understood:
 
     `corrections`: words that were taken for slips, and for what. `parts`: the conditions by dimension.
     `text`: the question with placeholders, for what builds on it. `intervals`: the times that were named.
+    `definition`: what a word means or how a thing is done is asked.
     """
 
     question: Question | None
@@ -69,6 +82,7 @@ class Understood:
     text: str = ""
     cues: frozenset[str] = frozenset()
     intervals: tuple[Interval, ...] = ()
+    definition: bool = False
 
 
 @cache
@@ -91,6 +105,8 @@ def understand(question: str, queries: Queries, names: Names, calendar: Calendar
     text = plain(question)
     skip = re.compile("|".join(map(re.escape, sorted(names.by_part, key=len, reverse=True))) or "(?!)")
     text, corrections = corrected(text, reserved() | {d.lower() for d in names.detectors}, skip)
+    if _DEFINITION.search(text):
+        return Understood(None, unused=("how or what in general",), corrections=corrections, definition=True)
     atoms = _conditions(but_resolved(text), queries, names, calendar)
     read = _typed(atoms)
     if read.unused:
@@ -147,8 +163,11 @@ def _typed(atoms: Atoms) -> Understood:
     now = atoms.read_now()
     cues.text = " ".join(atoms.text.split())
     read_cues(cues)
+    none = None
+    if collective(cues.text, atoms.found) or "ENTITIES" in cues:
+        cues.text, none = lacking(cues.text, atoms.found)
     scope = scoped(_without_marks(cues.text), atoms.found)
-    reading = Reading(cues, scope, atoms.found, now)
+    reading = Reading(cues, scope, atoms.found, now, none)
     question_or_none = decide(reading)
     unused = (*left_over(cues.text), *(cues.unused if question_or_none else ()))
     if "not" in scope.unused and not cues.found.keys() & {"NEVER", "WHYNOT"}:
@@ -209,8 +228,9 @@ def _as_causes(atoms: Atoms, words: tuple[str, ...], queries: Queries) -> bool:
             or plain_english
         ):
             continue
-        found = _cause(word, queries)
-        place = re.search(rf"(?<![\w.-]){re.escape(word)}(?![\w-])", atoms.text)
+        negated = re.search(rf"(?<![\w.-])no {re.escape(word)}(?![\w-])", atoms.text)
+        found = _cause(f"no {word}" if negated else word, queries)
+        place = negated or re.search(rf"(?<![\w.-]){re.escape(word)}(?![\w-])", atoms.text)
         if found is not None and place is not None:
             atoms.text = atoms.text[: place.start()] + atoms.put("CAUSE", found) + atoms.text[place.end() :]
             taken = True

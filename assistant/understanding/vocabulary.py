@@ -76,7 +76,8 @@ ASPECTS: tuple[tuple[str, str], ...] = (
     ),
     (
         "MODEL",
-        r"(?:which|what)(?: version of the)? models?(?: version)?|models?(?: version)?(?: of)?"
+        r"(?:(?:which|what)(?: version of the)? models?(?: version)?|models?(?: version)?(?: of)?)"
+        rf"(?: (?:has )?{_saw})?"
         r"|version of the model",
     ),
     (
@@ -85,15 +86,30 @@ ASPECTS: tuple[tuple[str, str], ...] = (
         r"|ls)(?: of)?",
     ),
     ("SEVERITY", r"(?:what|which|of what) (?:severity|level)|(?:the )?severity (?:of|was|is)|how critical"),
-    ("SAMPLES", r"how many (?:anomalous |bad )?samples|number of (?:anomalous |bad )?samples"),
+    (
+        "SAMPLES",
+        r"how many (?:anomalous |bad )?samples(?! (?:were|was|are|did|came|have|has|arriv|receiv"
+        r"|sent))|number of (?:anomalous |bad )?samples",
+    ),
     (
         "SCORE",
-        r"(?:the )?(?:peak |anomaly |calibrated )*scores?(?: (?:of|for))?|how (?:bad|serious|strong"
+        r"how high (?:did |was |is |were )?(?:the )?(?:peak )?scores?(?: (?:go|get|of))?"
+        r"|(?:the )?(?:peak |anomaly |calibrated )*scores?(?: (?:of|for))?|how (?:bad|serious|strong"
         r"|high|anomalous|strange|severe)|peak(?: value)?",
     ),
 )
 
 CUES: tuple[tuple[str, str], ...] = (
+    (
+        "FLAGS",
+        r"(?:the )?(?:data[ -])?(?:quality )?flags?(?: of| for)?|(?:data )?quality(?: of)?|golden|certified"
+        r"|fit for physics|usable",
+    ),
+    (
+        "DETECTORS",
+        r"(?:(?:which|what|how many|list|show)(?: all)?(?: the)? detectors?)"
+        r"(?: are| is| do| you| we)*(?: there| running| used| known| have| use| at work)*$",
+    ),
     (
         "EVERYWHERE",
         rf"(?:on|of|for|from|in|across|over|among) (?:all |any |every )?(?:the |other "
@@ -101,6 +117,7 @@ CUES: tuple[tuple[str, str], ...] = (
     ),
     (
         "DATA",
+        r"(?:(?:receive|get|got|send|sent|received) (?:any |new )?)?"
         r"(?:(?:last |latest )?(?:data|samples?|messages?))(?: (?:were|was|is|are|have|has|been"
         r"|last|arriv\w*|coming|received?|receiving|missing|flowing|sent|sending|heard|from))*"
         r"|(?:last |latest )?(?:heard?|heard) (?:from|of)|silent|stale|sending(?: anything)?|(?:not"
@@ -124,12 +141,13 @@ CUES: tuple[tuple[str, str], ...] = (
     ("MEDIAN", r"(?:the )?median"),
     (
         "SUM",
-        r"(?:the )?(?:sum|total)(?: (?:of|up))?(?= (?:the |all |of |incident |alert )*(?:DURATION"
+        r"(?:the )?(?:sum|total)(?: (?:of|up))?(?= (?:the |all |of |incident |incidents |alert "
+        r"|their )*(?:_?DURATION"
         r"|duration|time|length))|accumulated|cumulative|summed(?: up)?",
     ),
     (
         "RECUR",
-        rf"(?:more than|over) {N} (?:{INC}|times)|at least {N} (?:{INC}|times)|(?:{N} or more"
+        rf"(?:more than|over) {N} (?:{INC}|times)|at least (?:{N}|one|an?) (?:{INC}|times?)|(?:{N} or more"
         rf"|exactly {N}|fewer than {N}|less than {N}|at most {N}) (?:{INC}|times)|more than (?:once"
         rf"|twice)|at least (?:once|twice)|repeatedly|recurring|recurrent(?:ly)?|several times"
         rf"|again and again|multiple (?:times|{INC})|several {INC}|only (?:once|one {INC})|exactly "
@@ -145,14 +163,16 @@ CUES: tuple[tuple[str, str], ...] = (
     ),
     (
         "MOSTOFTEN",
-        rf"(?:with )?(?:the )?(?:most|highest number of|largest number of|greatest number of) "
+        rf"(?:the )?most(?= (?:[A-Z]+[0-9]+ )+{INC})|(?:with )?(?:the )?(?:most|highest number of"
+        rf"|largest number of|greatest number of) "
         rf"(?:{INC}|often|frequent(?:ly)?|alarms?|affected)|most (?:affected|hit|frequent(?:ly)?"
         rf"|troubled|problematic|often)|noisiest|busiest|most (?:trouble|incident-prone)|by (?:the "
         rf")?(?:number of )?{INC}(?: counts?)?|by counts?|by incident count",
     ),
     (
         "LEASTOFTEN",
-        rf"(?:with )?(?:the )?(?:fewest|least|lowest number of|smallest number of) (?:{INC}|often"
+        rf"(?:the )?fewest(?= (?:[A-Z]+[0-9]+ )+{INC})|(?:with )?(?:the )?(?:fewest|least|lowest "
+        rf"number of|smallest number of) (?:{INC}|often"
         rf"|affected)|quietest|least (?:affected|often)",
     ),
     (
@@ -253,8 +273,8 @@ ORDERS = {
 }
 
 _FILLER_LINES = """
-a about above-mentioned actually again ago all also altogether am among an and any anyhow anyone anything
-are around as ask at be because been before being belong between but by can case come could current
+a about above-mentioned id ids actually again ago all also altogether am among an and any anyhow anyone
+anything are around as ask at be because been before being belong between but by can case come could current
 currently did different distinct do does doing during each either else ever every everybody everyone
 everything exactly far for from gave get give given go goes going got had happen happened happening happens
 has have having here how i if in individual into is it its itself just kind kinds let like likely list look
@@ -270,7 +290,18 @@ suffered showed shows show misbehaved misbehave acted recorded registered logged
 exist existed exists count counted number numbers entry entries data-quality dqm store database reports
 report summary wrong trouble troubles went last lasted lasts lasting took take takes long longer run running
 """
-FILLERS = frozenset(_FILLER_LINES.split()) - {"before", "until", "since", "above", "under"}
+FILLERS = frozenset(_FILLER_LINES.split()) - {
+    "before",
+    "until",
+    "since",
+    "above",
+    "under",
+    "you",
+    "your",
+    "so",
+    "should",
+    "shall",
+}
 """Words that change nothing once everything else was taken; no negation but what scope has read is among
 them.
 """

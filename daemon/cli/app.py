@@ -5,6 +5,7 @@ from __future__ import annotations
 import typer
 
 from anomalyd.daemon.cli import (
+    converse,
     deploy,
     doctor,
     evaluate,
@@ -35,6 +36,7 @@ doctor.add_to(app)
 train.add_to(app)
 tune.add_to(app)
 read.add_to(app)
+converse.add_to(app)
 tools.add_to(app)
 evaluate.add_to(app)
 feedback.add_to(app)

@@ -1,4 +1,4 @@
-"""Commands that read the store: reports list, reports show, ask, dashboard."""
+"""Commands that read the store: reports list, reports show, dashboard."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import typer
 
 from anomalyd.daemon.cli.options import DEFAULT_CONFIG, MaybeConfig, StoreUrl, store_url
 from anomalyd.daemon.config.config import load_config
-from anomalyd.daemon.terminal import answer_lines, incident_line
+from anomalyd.daemon.terminal import incident_line
 from anomalyd.errors import AnomalydError
 from anomalyd.extras import extra
 from anomalyd.reports.queries import Order, Queries, Selection
@@ -26,7 +26,6 @@ reports = typer.Typer(help="List reports, or show one.", no_args_is_help=True)
 def add_to(app: typer.Typer) -> None:
     """Add the commands."""
     app.add_typer(reports, name="reports")
-    app.command("ask")(ask)
     app.command("dashboard")(dashboard)
 
 
@@ -110,23 +109,6 @@ def show_report(
         typer.echo(f"not explained: {report.explain_error or 'not yet'}")
     if plot is not None:
         typer.echo(f"picture: {plot}")
-
-
-def ask(
-    question: Annotated[str, typer.Argument(help='A question in plain words: "which hosts alarmed today?"')],
-    config: MaybeConfig = DEFAULT_CONFIG,
-    store: StoreUrl = None,
-    as_json: Json = False,
-) -> None:
-    """Ask the assistant about the reports; every sentence names the reports it comes from."""
-    from anomalyd.assistant.answer import Assistant
-
-    with _queries(config, store) as queries:
-        answer = Assistant(queries).ask(question)
-    if as_json:
-        print_json(answer.as_json())
-    else:
-        typer.echo(answer_lines(answer))
 
 
 def dashboard(

@@ -177,6 +177,7 @@ class Config(_Section):
     explain: ExplainConfig = ExplainConfig()
     adaptation: AdaptationConfig = AdaptationConfig()
     output: OutputConfig = OutputConfig()
+    groups: dict[Name, Annotated[list[str], Field(min_length=1)]] = {}
 
     @model_validator(mode="after")
     def _names_are_unique(self) -> Config:

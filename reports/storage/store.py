@@ -34,6 +34,7 @@ from anomalyd.reports.storage.flag_repository import FlagBook
 from anomalyd.reports.storage.lumisections import keep_looks
 from anomalyd.reports.storage.maintenance import MaintenanceBook
 from anomalyd.reports.storage.publisher_lease import PublisherLease
+from anomalyd.reports.storage.remark_repository import RemarkBook
 from anomalyd.reports.storage.rows import explanation_row, incident_columns, incident_of, incident_row
 from anomalyd.reports.storage.samples import SampleShelf, keep_pieces
 from anomalyd.reports.storage.schema import migrate
@@ -58,6 +59,8 @@ class Store:
         """Times of work that operators opened and ended."""
         self.samples = SampleShelf(database)
         """Samples that are kept to train on."""
+        self.remarks = RemarkBook(database, clock)
+        """Comments and acknowledgements on reports, and what users said of answers."""
         self.flags = FlagBook(database, clock)
         """What people say of the quality of runs."""
         self.publisher_lease = PublisherLease(database)

@@ -369,3 +369,29 @@ samples = Table(
     Column("samples", Whole, nullable=False),
     Column("data", LargeBinary, nullable=False),
 )
+
+remarks = Table(
+    "remarks",
+    metadata,
+    Column("id", BigInteger().with_variant(Integer, "sqlite"), primary_key=True),
+    Column("report", Text, nullable=False, index=True),
+    Column("kind", Text, nullable=False),
+    Column("who", Text, nullable=False),
+    Column("text", Text, nullable=False),
+    Column("recorded", Real, nullable=False),
+    sqlite_autoincrement=True,
+)
+
+answer_feedback = Table(
+    "answer_feedback",
+    metadata,
+    Column("id", BigInteger().with_variant(Integer, "sqlite"), primary_key=True),
+    Column("verdict", Text, nullable=False),
+    Column("question", Text, nullable=False),
+    Column("understood", Text, nullable=False),
+    Column("answer", Text, nullable=False),
+    Column("who", Text, nullable=False),
+    Column("note", Text, nullable=False),
+    Column("recorded", Real, nullable=False),
+    sqlite_autoincrement=True,
+)

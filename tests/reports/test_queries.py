@@ -107,6 +107,8 @@ KEYS: dict[Order, Callable[[Incident], object]] = {
     Order.LATEST: lambda i: -i.onset,
     Order.EARLIEST: lambda i: i.onset,
     Order.WORST: lambda i: (-i.peak, -i.onset),
+    Order.MILDEST: lambda i: (i.peak, -i.onset),
+    Order.SHORTEST: lambda i: (i.last - i.onset, -i.onset),
     Order.LONGEST: lambda i: (i.onset - i.last, -i.onset),
 }
 

@@ -380,7 +380,7 @@ def test_a_question_is_answered_with_its_sources(anomalyd: Callable[..., Ran], s
     found = anomalyd("ask", "how many incidents does host/a have?", "--store", store, "--json").json()
     assert found["known"]
     assert found["understood"]
-    assert found["sentences"][0]["sources"] == ["aaaa1111aaaa1111"]
+    assert [s["id"] for s in found["sentences"][0]["sources"]] == ["aaaa1111aaaa1111"]
     ran = anomalyd("ask", "which was the worst incident?", "--store", store)
     assert ran.code == 0
     assert "bbbb2222bbbb2222" in ran.out

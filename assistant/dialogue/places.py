@@ -1,0 +1,115 @@
+"""Places in what was listed last: "the second one", "the next", "sort them by score"."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import replace
+
+from anomalyd.assistant.dialogue.session import Session
+from anomalyd.assistant.language.spelling import ORDINAL, ordinal
+from anomalyd.assistant.understanding.question import Ask, Aspect, Question, Target
+from anomalyd.errors import QuestionError
+from anomalyd.reports.conditions import AllOf, Among
+from anomalyd.reports.queries import Order
+
+_PLACE = re.compile(
+    rf"(?:and |what about |how about |show |tell me (?:more )?about |more (?:about|on) |explain "
+    rf"|why |details (?:of|on) |give me )*"
+    rf"(?:was |is |did |of )?(?:the |number |no |#)?(?P<nth>first|last|{ORDINAL}|[0-9]{{1,2}})(?: "
+    rf"(?:one|of (?:them|those|these)|incident|in the list))?"
+    rf"(?P<more>(?: (?:was|is|did|flagged|happen|seen|start|end|about|why|please|critical|,))*)"
+)
+NEEDS = (
+    "I don't know what that refers to: nothing was asked before. Name the incident, the entity or the time."
+)
+
+
+_NO_LIST = "No incidents were listed, so I don't know which one is meant; name it."
+
+
+def moved(text: str, session: Session) -> Question | None:
+    """Read "the next one", "and the one before", of what was listed last."""
+    match = re.fullmatch(
+        r"(?:and |ok |show |now )*(?:the )?(?:(next|following|previous|preceding)(?: one| "
+        r"incident)?|one (before|after)(?: that| it)?)",
+        text,
+    )
+    if match is None or not session.listed:
+        return None
+    step = 1 if (match[1] or match[2]) in ("next", "following", "after") else -1
+    place = session.place + step
+    if not 0 <= place < len(session.listed):
+        raise QuestionError(f"There is none: {len(session.listed)} were told.")
+    chosen = session.listed[place]
+    return Question(Ask.CASE, AllOf((Among("id", (chosen,), f"report {chosen}"),)))
+
+
+def sort_order(text: str, before: Question | None) -> Question | None:
+    """Read "sort them by score", "longest first"."""
+    match = re.fullmatch(
+        r"(?:and |now |please )*(?:sort|order|rank)(?: them| it| those| these)? by (?:the "
+        r")?(?:peak )?(score|severity|duration|length|time|onset|date)"
+        r"|(?:and |the |with the )*(worst|longest|latest|newest|oldest|earliest|shortest) first",
+        text,
+    )
+    if match is None or before is None:
+        return None
+    orders = {"score": Order.WORST, "severity": Order.WORST, "worst": Order.WORST, "duration": Order.LONGEST}
+    orders |= {
+        "length": Order.LONGEST,
+        "longest": Order.LONGEST,
+        "oldest": Order.EARLIEST,
+        "earliest": Order.EARLIEST,
+    }
+    orders |= {"shortest": Order.SHORTEST}
+    order = orders.get(match[1] or match[2], Order.LATEST)
+    return replace(before, ask=Ask.LIST, target=Target.INCIDENTS, order=order, limit=None, nth=None)
+
+
+def placed_in_list(text: str, session: Session) -> Question | None:
+    """Read "the second one", of what was listed last."""
+    match = _PLACE.fullmatch(text)
+    if match is None:
+        return None
+    word = match["nth"]
+    bare_number = word.isdigit()
+    if bare_number and not re.search(r"number|no |#|one\b", text):
+        return None
+    said_of_list = (
+        re.search(r"\b(?:one|them|those|these|list|number)\b", text)
+        or len(text.split()) <= 3
+        or text.startswith("and ")
+    )
+    if not session.listed:
+        of_list = re.search(r"\b(?:one|them|those|these)\b", text) or (
+            session.question is None and said_of_list
+        )
+        if of_list and "incident" not in text:
+            raise QuestionError(NEEDS if session.question is None else _NO_LIST)
+        return None
+    count = len(session.listed)
+    place = (
+        1
+        if word == "first"
+        else count
+        if word == "last"
+        else int(word)
+        if bare_number
+        else ordinal(word) or 1
+    )
+    if place > count:
+        raise QuestionError(f"There is no number {place}: {count} were told.")
+    chosen = session.listed[place - 1]
+    return Question(Ask.CASE, AllOf((Among("id", (chosen,), f"report {chosen}"),)), aspect=_aspect(text))
+
+
+def _aspect(text: str) -> Aspect:
+    for pattern, aspect in (
+        (r"\bwhy|explain|cause|reason", Aspect.WHY),
+        (r"\bstart|when", Aspect.START),
+        (r"\bend\b", Aspect.END),
+        (r"\bwho|seen", Aspect.SEEN_BY),
+    ):
+        if re.search(pattern, text):
+            return aspect
+    return Aspect.SUMMARY

@@ -1,0 +1,188 @@
+"""Commands of the assistant: ask, chat, answers export, evaluate assistant."""
+
+from __future__ import annotations
+
+import getpass
+import tempfile
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import closing, contextmanager
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from anomalyd.daemon.cli.evaluate import evaluate
+from anomalyd.daemon.cli.options import DEFAULT_CONFIG, MaybeConfig, StoreUrl, store_url
+from anomalyd.daemon.cli.read import Json, print_json
+from anomalyd.daemon.config.config import load_config
+from anomalyd.daemon.terminal import answer_lines
+from anomalyd.reports.queries import Queries
+from anomalyd.reports.remark import AnswerFeedback, AnswerVerdict
+from anomalyd.reports.storage.store import Store
+
+if TYPE_CHECKING:
+    from anomalyd.assistant.answer import Answer, Assistant
+    from anomalyd.assistant.answers.library import Library
+
+_VERDICTS = {f"/{verdict}": verdict for verdict in AnswerVerdict}
+_CHAT_HELP = (
+    "Ask in plain words. /right, /wrong NOTE and /missing NOTE say what you think of the last "
+    "answer; /context shows "
+    "what is remembered, /reset forgets it, /quit ends."
+)
+
+answers = typer.Typer(help="What users said of the assistant's answers.", no_args_is_help=True)
+
+Index = Annotated[Path, typer.Option(help="The folder of the search index; made where it is not there.")]
+DEFAULT_INDEX = Path("anomalyd-index")
+
+
+def add_to(app: typer.Typer) -> None:
+    """Add the commands."""
+    app.command("ask")(ask)
+    app.command("chat")(chat)
+    app.add_typer(answers, name="answers")
+
+
+def ask(
+    question: Annotated[str, typer.Argument(help='A question in plain words: "which hosts alarmed today?"')],
+    config: MaybeConfig = DEFAULT_CONFIG,
+    store: StoreUrl = None,
+    index: Index = DEFAULT_INDEX,
+    as_json: Json = False,
+) -> None:
+    """Ask the assistant about the reports and the documents; every sentence names its sources."""
+    with _assistant(config, store, index) as assistant:
+        answer = assistant.ask(question)
+    if as_json:
+        print_json(answer.as_json())
+    else:
+        typer.echo(answer_lines(answer))
+
+
+def chat(
+    config: MaybeConfig = DEFAULT_CONFIG,
+    store: StoreUrl = None,
+    index: Index = DEFAULT_INDEX,
+    who: Annotated[str | None, typer.Option(help="Your name; the login name by default.")] = None,
+) -> None:
+    """Talk with the assistant: it remembers what was asked, and does small things once you confirm them."""
+    url = store_url(config, store)
+    user = who or getpass.getuser()
+
+    def act(do: Callable[[Store], str]) -> str:
+        with closing(Store.open(url)) as writer:
+            return do(writer)
+
+    typer.echo(_CHAT_HELP)
+    with _assistant(config, store, index, user=user, act=act) as assistant:
+        last: Answer | None = None
+        while (line := _line()) is not None:
+            word, _, note = line.partition(" ")
+            if word == "/quit":
+                break
+            if word == "/reset":
+                assistant.session.reset()
+                typer.echo("What was asked is forgotten.")
+            elif word == "/context":
+                typer.echo(", ".join(assistant.session.chips) or "Nothing is remembered.")
+            elif word in _VERDICTS and last is not None:
+                typer.echo(act(_judging(_VERDICTS[word], last, user, note)))
+            elif word.startswith("/"):
+                typer.echo(_CHAT_HELP)
+            elif line.strip():
+                last = assistant.ask(line)
+                typer.echo(answer_lines(last))
+
+
+@answers.command("export")
+def export(config: MaybeConfig = DEFAULT_CONFIG, store: StoreUrl = None) -> None:
+    """Print what users said of answers as JSON, with question, understanding and answer: to tune from."""
+    with closing(Queries.open(store_url(config, store))) as queries:
+        print_json([asdict(each) for each in queries.answer_feedback()])
+
+
+@evaluate.command("assistant")
+def evaluate_assistant(
+    stores: Annotated[
+        Path | None, typer.Option(help="Keep the generated stores here.", file_okay=False)
+    ] = None,
+    index: Annotated[Path | None, typer.Option(help="Search documents with an index in this folder.")] = None,
+    failures: Annotated[
+        bool, typer.Option("--failures", help="Print every question not answered exactly.")
+    ] = False,
+) -> None:
+    """Ask the committed questions over generated stores, grade the answers, and print the figures by kind."""
+    from anomalyd.assistant.answer import Assistant
+    from anomalyd.assistant.evaluation.run import KINDS, evaluate, table
+
+    kinds = tuple(kind for kind in KINDS if index is not None or kind != "documents")
+    with tempfile.TemporaryDirectory() as scratch:
+        folder = stores or Path(scratch)
+        folder.mkdir(parents=True, exist_ok=True)
+        outcomes = evaluate(
+            folder,
+            lambda queries, plan: Assistant(
+                queries,
+                clock=lambda: plan.now,
+                groups=plan.groups,
+                library=None if index is None else _library(queries, index),
+            ),
+            kinds,
+        )
+    for outcome in outcomes:
+        if failures and outcome.grade.verdict != "exact":
+            typer.echo(
+                f"{outcome.store} {outcome.kind} {outcome.grade.verdict}: {outcome.question}: "
+                f"{outcome.grade.why}"
+            )
+    typer.echo(table(outcomes))
+
+
+@contextmanager
+def _assistant(
+    config: Path,
+    store: str | None,
+    index: Path,
+    user: str = "",
+    act: Callable[[Callable[[Store], str]], str] | None = None,
+) -> Iterator[Assistant]:
+    from anomalyd.assistant.answer import Assistant
+
+    groups: Mapping[str, Sequence[str]] = {} if store is not None else load_config(config).groups
+    with closing(Queries.open(store_url(config, store))) as queries:
+        yield Assistant(queries, groups=groups, library=_library(queries, index), user=user, act=act)
+
+
+def _library(queries: Queries, index: Path) -> Library:
+    """Give what is written; nothing of it is loaded before a question needs it."""
+    from anomalyd.assistant.answers.library import Library, Reads, Searches
+
+    def retriever() -> Searches:
+        from anomalyd.assistant.encoder import Encoder
+        from anomalyd.assistant.retrieval.documents import shipped_documents
+        from anomalyd.assistant.retrieval.retriever import Retriever
+        from anomalyd.assistant.retrieval.store_sources import store_sources
+
+        spoken = [source for source in store_sources(queries) if source.name != "reports"]
+        return Retriever.open(index, [*spoken, shipped_documents()], Encoder.load())
+
+    def reader() -> Reads:
+        from anomalyd.errors import ModelMissing
+
+        raise ModelMissing("no reader is shipped yet")
+
+    return Library(retriever, reader)
+
+
+def _judging(verdict: AnswerVerdict, answer: Answer, who: str, note: str) -> Callable[[Store], str]:
+    feedback = AnswerFeedback(verdict, answer.question, answer.understood, answer.text, who, note)
+    return lambda store: f"Kept as number {store.remarks.judge(feedback).id}. Thank you."
+
+
+def _line() -> str | None:
+    try:
+        return input("> ")
+    except (EOFError, KeyboardInterrupt):
+        return None

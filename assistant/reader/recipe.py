@@ -3,19 +3,17 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from itertools import islice
 from pathlib import Path
 from typing import Any
 
 from anomalyd.assistant.reader.network import untrained
 from anomalyd.assistant.reader.squad import Example
-from anomalyd.assistant.reader.training import Progress, Sample, Stage, train_stage
+from anomalyd.assistant.reader.training import Sample, Stage, train_stage
 from anomalyd.assistant.reader.unanswerable import made_unanswerable
 from anomalyd.assistant.reader.windows import WindowShape, windows_of
-
-SHAPE = WindowShape()
+from anomalyd.detectors.detector import Progress
 
 _SHORT, _MIDDLE = WindowShape(tokens=96, shared=24, question=48), WindowShape(tokens=176, shared=64)
 """Windows of the two stages: shorter than those that are read later, for more questions in the same time."""
@@ -25,20 +23,20 @@ _SHORT, _MIDDLE = WindowShape(tokens=96, shared=24, question=48), WindowShape(to
 class Recipe:
     """First many answerable questions with some made unanswerable, then those that people wrote to deceive.
 
-    The first stage has `steps` steps over questions of which `made` were made unanswerable. The second goes
-    over its questions `passes` times, and repeats `replayed` of the first, so that it forgets nothing. The
-    learning rate rises over `warm` steps, falls from `rate` to `handover` in the first stage, and from there
-    to 0 in the second.
+    The first stage has `steps` steps (None: all) over questions of which `made` were made unanswerable. The
+    second goes over its questions `passes` times, and repeats `replayed` of the first, so that it forgets
+    nothing. The learning rate rises over `warm` steps, falls from `rate` to `handover` in the first stage,
+    and from there to 0 in the second.
     """
 
     seed: int = 1
     made: int = 6000
-    steps: int = 500
+    steps: int | None = 500
     warm: int = 56
     rate: float = 1.2e-4
     handover: float = 7.02e-5
     passes: int = 1
-    replayed: int = 3000
+    replayed: int = 2000
     threads: int = 1
 
 
@@ -62,7 +60,7 @@ class Course:
         self._train(network, Stage("first", samples, r.rate, r.handover, r.warm, r.steps, r.seed))
         return network
 
-    def second(self, network: Any, deceptive: Sequence[Example], name: str = "second") -> Any:
+    def second(self, network: Any, deceptive: Sequence[Example], name: str) -> Any:
         """Train the network of the first stage on with the questions written to deceive."""
         r = self._recipe
         replayed = random.Random(r.seed).sample(self._wide, min(r.replayed, len(self._wide)))
@@ -90,7 +88,11 @@ class Course:
                 yield Sample(window, start, end)
 
 
-def several(files: Iterable[Sequence[Example]], most: Sequence[int]) -> Iterator[Example]:
-    """Give the questions of several files, of each at most so many."""
-    for examples, count in zip(files, most, strict=True):
-        yield from islice(random.Random(0).sample(list(examples), len(examples)), count)
+def drawn(examples: Sequence[Example], most: int) -> list[Example]:
+    """Give at most so many questions, in an order drawn by lot."""
+    return random.Random(0).sample(examples, len(examples))[:most]
+
+
+def fold_of(examples: Sequence[Example], folds: int) -> dict[str, int]:
+    """Give each article its fold: questions about one article are never on both sides."""
+    return {article: k % folds for k, article in enumerate(sorted({e.article for e in examples}))}

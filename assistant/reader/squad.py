@@ -44,11 +44,7 @@ def read_squad(path: Path) -> list[Example]:
         TrainingError: the file cannot be read, lacks a field, or has an answer that its paragraph lacks.
 
     """
-    try:
-        data = path.read_bytes()
-        document = json.loads(gzip.decompress(data) if data[:2] == b"\x1f\x8b" else data)
-    except (OSError, EOFError, ValueError) as error:
-        raise TrainingError(f"{path}: cannot be read as JSON in SQuAD's layout: {error}") from error
+    document = _document(path)
     examples: list[Example] = []
     try:
         for article in document["data"]:
@@ -65,6 +61,24 @@ def read_squad(path: Path) -> list[Example]:
     if not examples:
         raise TrainingError(f"{path}: holds no question")
     return examples
+
+
+def licence_of(path: Path) -> str:
+    """Give the licence that a file names, and where it comes from; "not named" if it does not."""
+    document = _document(path)
+    licence = str(document.get("licence") or document.get("license") or "licence not named")
+    return f"{licence}; {document['source']}" if document.get("source") else licence
+
+
+def _document(path: Path) -> dict[str, Any]:
+    try:
+        data = path.read_bytes()
+        document = json.loads(gzip.decompress(data) if data[:2] == b"\x1f\x8b" else data)
+    except (OSError, EOFError, ValueError) as error:
+        raise TrainingError(f"{path}: cannot be read as JSON in SQuAD's layout: {error}") from error
+    if not isinstance(document, dict):
+        raise TrainingError(f"{path}: not in SQuAD's layout: the JSON is no object with `data`")
+    return document
 
 
 def _example(question: dict[str, Any], context: str, title: str) -> Example:

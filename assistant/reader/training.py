@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import Path
@@ -14,10 +14,8 @@ import numpy as np
 
 from anomalyd.assistant.reader.network import Batch, logits
 from anomalyd.assistant.reader.windows import Window
+from anomalyd.detectors.detector import Progress
 from anomalyd.errors import TrainingError
-
-Progress = Callable[[str, float, float], None]
-"""Called with the name of the stage, the share of it that is done (0 to 1), and the mean loss of late."""
 
 _SORTED_TOGETHER = 64  # batches of windows that are sorted by length at once
 _SAVED_EVERY = 100  # steps
@@ -90,7 +88,7 @@ def train_stage(
         optimizer.zero_grad()
         rate.step()
         loss = new if loss != loss else 0.98 * loss + 0.02 * new
-        progress(stage.name, (step + 1) / len(batches), loss)
+        progress(stage.name, step + 1, len(batches), {"loss": loss})
         if (step + 1) % _SAVED_EVERY == 0 or step + 1 == len(batches):
             state.save(step + 1, network, optimizer)
     network.eval()

@@ -9,6 +9,7 @@ import sqlite3
 from collections.abc import Sequence
 from contextlib import closing, suppress
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 
 import numpy as np
@@ -18,6 +19,7 @@ from anomalyd.assistant.retrieval.passage import Filters, Passage, SourceKind
 from anomalyd.assistant.retrieval.words import Words
 
 _AT_ONCE = 500  # numbers in one query
+_FEW, _DEEPER = 5000, 50
 
 FORMAT = "1"
 """Version of the layout; an index of another one is made again."""
@@ -153,7 +155,12 @@ class Index:
         if changes != self._seen:
             self._words.reload()
             self._seen = changes
-        return self._words.best(question, limit, among)
+        if among is None or len(among) <= _FEW:
+            return self._words.best(question, limit, among)
+        # Tantivy takes longer to look up many numbers than to find many passages.
+        found = self._words.best(question, _DEEPER * limit)
+        passing = set(among[np.isin(among, np.array(list(found), dtype=np.int64))].tolist())
+        return dict(islice(((n, score) for n, score in found.items() if n in passing), limit))
 
     def passages(self, numbers: Sequence[int]) -> dict[int, Passage]:
         """Give passages by number; one that is gone is left out."""

@@ -15,6 +15,13 @@ from anomalyd.daemon.cli import (
     maintain,
     operate,
     read,
+    evaluate,
+    feedback,
+    flags,
+    maintain,
+    operate,
+    read,
+    reader,
     tools,
     train,
     tune,
@@ -43,3 +50,4 @@ feedback.add_to(app)
 maintain.add_to(app)
 flags.add_to(app)
 deploy.add_to(app)
+reader.add_to(app)

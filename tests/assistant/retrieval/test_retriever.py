@@ -112,6 +112,15 @@ def test_filters_hold(retriever: Retriever, filters: Filters, wanted: set[str]) 
     assert set(ids(retriever, "disk network node17", filters)) == wanted
 
 
+def test_filters_that_many_passages_pass_hold_too(
+    retriever: Retriever, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    wanted = retriever.search("disk of node17", Filters(until=280.0))
+    monkeypatch.setattr("anomalyd.assistant.retrieval.index._FEW", 0)
+    assert retriever.search("disk of node17", Filters(until=280.0)) == wanted
+    assert {hit.passage.id for hit in wanted} == {"r1", "r3", "d1"}
+
+
 def test_what_changed_is_read_again_and_nothing_else(
     retriever: Retriever, source: MemorySource, letters: LetterEncoder
 ) -> None:

@@ -20,6 +20,7 @@ COSINE, LEXICAL = 0.6, 0.4
 paragraphs of encyclopedia articles (see docs/assistant.md), better than reciprocal rank fusion."""
 
 _CANDIDATES = 100  # of each kind of search, from which the fusion chooses
+_RERANKED = 20  # hits that a reranker, if there is one, orders anew
 _READ_AT_ONCE = 500  # items
 _ENCODED_AT_ONCE = 64  # passages
 
@@ -39,22 +40,38 @@ class Encodes(Protocol):
         """Encode n texts as vectors of length 1, (n, size)."""
 
 
+class Orders(Protocol):
+    """What is needed of a reranker."""
+
+    def order(self, question: str, hits: Sequence[Hit]) -> list[Hit]:
+        """Give the hits in another order, best first."""
+
+
 class Retriever:
     """Searches an index, and keeps it like its sources.
 
     A search never waits for the index: a passage whose vector is not there yet is found by its words.
     """
 
-    def __init__(self, index: Index, sources: Sequence[Source], encoder: Encodes) -> None:
+    def __init__(
+        self, index: Index, sources: Sequence[Source], encoder: Encodes, reranker: Orders | None = None
+    ) -> None:
         self._index = index
         self._sources = sources
         self._encoder = encoder
+        self._reranker = reranker
         self._vectors = Vectors(index, encoder.size)
 
     @classmethod
-    def open(cls, folder: Path, sources: Sequence[Source], encoder: Encodes) -> Self:
+    def open(
+        cls,
+        folder: Path,
+        sources: Sequence[Source],
+        encoder: Encodes,
+        reranker: Orders | None = None,
+    ) -> Self:
         """Open the index in a folder, an empty one if there is none."""
-        return cls(Index(folder, encoder.fingerprint), sources, encoder)
+        return cls(Index(folder, encoder.fingerprint), sources, encoder, reranker)
 
     def close(self) -> None:
         """Close the index."""
@@ -90,15 +107,16 @@ class Retriever:
         numbers = np.array(sorted({*lexical, *nearest}), dtype=np.int64)
         cosine = self._vectors.cosines(vector, numbers)
         best = max(lexical.values(), default=0.0) or 1.0
-        hits = [
+        fused = [
             (COSINE * cosine.get(n, 0.0) + LEXICAL * lexical.get(n, 0.0) / best, n, passage)
             for n, passage in self._index.passages(numbers.tolist()).items()
         ]
-        hits.sort(key=lambda hit: (-hit[0], -hit[1]))
-        return [
+        fused.sort(key=lambda hit: (-hit[0], -hit[1]))
+        hits = [
             Hit(passage, score, cosine.get(n, 0.0), lexical.get(n, 0.0) / best)
-            for score, n, passage in hits[:k]
+            for score, n, passage in fused[: k if self._reranker is None else max(k, _RERANKED)]
         ]
+        return hits if self._reranker is None else self._reranker.order(question, hits)[:k]
 
     def _refresh_source(self, source: Source) -> int:
         wanted, known = source.versions(), self._index.versions(source.name)

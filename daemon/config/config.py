@@ -13,6 +13,7 @@ import yaml
 from pydantic import BaseModel, Field, SecretStr, ValidationError, model_validator
 
 from anomalyd.daemon.config.alert_config import AlertPolicy
+from anomalyd.daemon.config.assistant_config import AssistantConfig
 from anomalyd.daemon.config.further_mistakes import further_mistakes
 from anomalyd.daemon.config.section import STRICT, Count, Name, Seconds
 from anomalyd.detectors.registry import autoencoder_kinds, classical_baseline, detector_class, kinds
@@ -176,6 +177,7 @@ class Config(_Section):
     metrics: MetricsConfig = MetricsConfig()
     explain: ExplainConfig = ExplainConfig()
     adaptation: AdaptationConfig = AdaptationConfig()
+    assistant: AssistantConfig = AssistantConfig()
     output: OutputConfig = OutputConfig()
     groups: dict[Name, Annotated[list[str], Field(min_length=1)]] = {}
 

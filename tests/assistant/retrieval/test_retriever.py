@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 
 from anomalyd.assistant.retrieval.follower import Follower
 from anomalyd.assistant.retrieval.passage import Filters, Passage, SourceKind
+from anomalyd.assistant.retrieval.reranker import Reranker
 from anomalyd.assistant.retrieval.retriever import COSINE, LEXICAL, Retriever
 from anomalyd.assistant.retrieval.words import Words
 
@@ -119,6 +120,28 @@ def test_filters_that_many_passages_pass_hold_too(
     monkeypatch.setattr("anomalyd.assistant.retrieval.index._FEW", 0)
     assert retriever.search("disk of node17", Filters(until=280.0)) == wanted
     assert {hit.passage.id for hit in wanted} == {"r1", "r3", "d1"}
+
+
+def test_a_reranker_has_the_last_word(tmp_path: Path, source: MemorySource) -> None:
+    from transformers import AutoTokenizer, BertConfig, BertForSequenceClassification
+
+    from anomalyd.assistant.encoder import installed_folder
+    from anomalyd.errors import ModelMissing
+
+    with pytest.raises(ModelMissing, match="no reranker"):
+        Reranker.load(tmp_path / "nowhere")
+    tokenizer = AutoTokenizer.from_pretrained(installed_folder(), local_files_only=True)
+    tokenizer.save_pretrained(tmp_path / "cross")
+    config = BertConfig(hidden_size=16, num_hidden_layers=1, num_attention_heads=2, intermediate_size=16)
+    BertForSequenceClassification(config).save_pretrained(tmp_path / "cross")
+    reranker = Reranker.load(tmp_path / "cross")
+    plain = Retriever.open(tmp_path / "index", [source], LetterEncoder())
+    plain.refresh()
+    hits = plain.search("disk", k=4)
+    again = Retriever.open(tmp_path / "index", [source], LetterEncoder(), reranker)
+    assert again.search("disk", k=2) == reranker.order("disk", hits)[:2]
+    assert sorted(h.passage.id for h in reranker.order("disk", hits)) == ["d1", "r1", "r2", "r3"]
+    assert reranker.order("disk", []) == []
 
 
 def test_what_changed_is_read_again_and_nothing_else(

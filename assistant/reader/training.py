@@ -47,11 +47,11 @@ class Stage:
     tokens: int = 2560
 
     def rate_at(self, step: int, steps: int) -> float:
-        """Give the learning rate of a step of so many, as a share of `rate`."""
+        """Give the learning rate of a step of so many."""
         if step < self.warm:
-            return (step + 1) / self.warm
-        last = self.last_rate / self.rate
-        return last + (1.0 - last) * (steps - step) / max(1, steps - self.warm)
+            return self.rate * (step + 1) / self.warm
+        left = (steps - step) / max(1, steps - self.warm)
+        return self.last_rate + (self.rate - self.last_rate) * left
 
 
 def train_stage(
@@ -76,17 +76,17 @@ def train_stage(
         {"params": [p for p in trained if p.ndim < 2], "weight_decay": 0.0},
     ]
     optimizer = torch.optim.AdamW(groups, lr=stage.rate, fused=True)
-    rate = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda k: stage.rate_at(k, len(batches)))
     state = _State(folder, stage)
-    first = state.restore(network, optimizer, rate)
+    first = state.restore(network, optimizer)
     network.train()
     loss = float("nan")
     for step in range(first, len(batches)):
         new = _step(network, [stage.samples[k] for k in batches[step]], padding)
         torch.nn.utils.clip_grad_norm_(trained, 1.0)
+        for group in optimizer.param_groups:
+            group["lr"] = stage.rate_at(step, len(batches))
         optimizer.step()
         optimizer.zero_grad()
-        rate.step()
         loss = new if loss != loss else 0.98 * loss + 0.02 * new
         progress(stage.name, step + 1, len(batches), {"loss": loss})
         if (step + 1) % _SAVED_EVERY == 0 or step + 1 == len(batches):
@@ -142,7 +142,7 @@ class _State:
         self._digest = digest.hexdigest()
         folder.mkdir(parents=True, exist_ok=True)
 
-    def restore(self, network: Any, optimizer: Any, rate: Any) -> int:
+    def restore(self, network: Any, optimizer: Any) -> int:
         """Take up what was kept; gives the number of steps done."""
         from safetensors.torch import load_file
 
@@ -159,8 +159,6 @@ class _State:
             parameter.data.copy_(tensors[f"weight/{name}"])
             moments = {m: tensors[f"{m}/{name}"] for m in ("exp_avg", "exp_avg_sq", "step")}
             optimizer.state[parameter] = moments
-        for _ in range(note["steps"]):
-            rate.step()
         return int(note["steps"])
 
     def save(self, steps: int, network: Any, optimizer: Any) -> None:

@@ -192,7 +192,7 @@ def test_a_stage_without_samples_is_refused(tmp_path: Path) -> None:
 
 def test_the_learning_rate_rises_and_falls_to_where_it_is_handed_over() -> None:
     given = Stage("first", [], 2.0, last_rate=1.0, warm=4)
-    rates = [2.0 * given.rate_at(k, 24) for k in range(25)]
+    rates = [given.rate_at(k, 24) for k in range(25)]
     assert rates[:4] == pytest.approx([0.5, 1.0, 1.5, 2.0])
     assert rates[24] == pytest.approx(1.0)
     assert np.diff(rates[4:]) == pytest.approx(-1.0 / 20)

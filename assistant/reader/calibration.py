@@ -18,9 +18,10 @@ class Calibration:
 
     def probability(self, margin: ArrayLike) -> NDArray[np.float64]:
         """Give the probability for margins of any shape; 0 for one of minus infinity."""
-        z = self.slope * np.asarray(margin, dtype=np.float64) + self.intercept
+        margins = np.asarray(margin, dtype=np.float64)
+        z = self.slope * margins + self.intercept
         p: NDArray[np.float64] = 1.0 / (1.0 + np.exp(-np.clip(z, -500.0, 500.0)))
-        return np.where(np.isneginf(margin), 0.0, p)
+        return np.where(np.isneginf(margins), 0.0, p)
 
 
 def fit_calibration(margins: ArrayLike, right: ArrayLike) -> Calibration:

@@ -27,11 +27,11 @@ class Guess:
 
 def best_span(
     windows: Sequence[Window],
-    starts: NDArray[np.float32],
-    ends: NDArray[np.float32],
+    starts: Sequence[NDArray[np.float32]],
+    ends: Sequence[NDArray[np.float32]],
     first_character: int = 0,
 ) -> Guess:
-    """Choose the span of a paragraph from the logits of its windows, (w, t) each.
+    """Choose the span of a paragraph from the logits of its windows, (t,) each.
 
     A span begins at `first_character` or later. "No answer" is worth what it is worth in the window that
     believes in it least.

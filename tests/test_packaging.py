@@ -21,7 +21,8 @@ ROOMS = ("assistant", "daemon", "dashboard", "detectors", "interpret", "reports"
 def _sources() -> set[str]:
     """What a clean clone holds of the rooms, as paths in the wheel."""
     found = {f"anomalyd/{path.name}" for path in (ROOT / "src" / "anomalyd").glob("*.py*") if path.is_file()}
-    found |= {"anomalyd/py.typed"}
+    found |= {"anomalyd/py.typed", "anomalyd/assistant/reader/model/ATTRIBUTION.md"}
+    found |= {f"anomalyd/docs/{path.name}" for path in (ROOT / "docs").glob("*.md")}
     for room in ROOMS:
         for path in (ROOT / room).rglob("*"):
             if path.suffix in {*SOURCES, ".safetensors", ".json"} and "__pycache__" not in path.parts:
@@ -37,7 +38,7 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> zipfile.ZipFile:
     source.mkdir()
     for name in ("pyproject.toml", "README.md", "LICENSE"):
         shutil.copy(ROOT / name, source)
-    for name in ("src", *ROOMS, "tests"):
+    for name in ("src", *ROOMS, "docs", "tests"):
         shutil.copytree(
             ROOT / name,
             source / name,

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 # A sentence ends at . ! or ? before a space and a capital, a digit or a quote, or at the end of a line.
 # Initials ("U. S."), and the abbreviations below, end none.
-_END = re.compile(r"""(?<=[.!?])["')\]]*\s+(?=["'(\[]*[A-Z0-9])|\n+""")
+_END = re.compile(r"""(?<=[.!?])(["')\]]*)\s+(?=["'(\[]*[A-Z0-9])|\n+""")
 _ABBREVIATION = re.compile(
     r"(?:\b(?:[A-Za-z]|Mr|Mrs|Ms|Dr|Prof|St|Sr|Jr|vs|etc|e\.g|i\.e|cf|Fig|fig|No|no|approx|ca|al|Ref|ref)\.)$"
 )
@@ -20,7 +20,7 @@ def sentences(text: str) -> list[tuple[int, int]]:
     for end in _END.finditer(text):
         if "\n" not in end[0] and _ABBREVIATION.search(text, start, end.start()):
             continue
-        bounds.append((start, end.start()))
+        bounds.append((start, end.start() if end[1] is None else end.end(1)))
         start = end.end()
     bounds.append((start, len(text)))
     return [stripped for a, b in bounds if (stripped := _strip(text, a, b)) is not None]

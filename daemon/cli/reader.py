@@ -50,7 +50,7 @@ def train_reader(
     passes: Annotated[int, typer.Option(min=1, help="Passes over the questions of the second stage.")] = 1,
     rank: Annotated[
         int, typer.Option(min=1, help="Rank of what is written: larger files are closer to the training.")
-    ] = 64,
+    ] = 96,
     folds: Annotated[int, typer.Option(min=2, help="Parts in which articles are held out.")] = 6,
     measured: Annotated[int, typer.Option(min=1, help="How many of the parts are held out in turn.")] = 1,
     seed: Annotated[int, typer.Option(min=0, help="The same seed gives the same.")] = 1,

@@ -66,9 +66,9 @@ class Reports:
         onset = draw.random() * 1e6
         day, minute = draw.randint(1, 28), draw.randint(0, 59)
         text = (
-            f"{node} was anomalous from 2026-11-{day:02d} 10:{minute:02d}:00 to 11:00:00 UTC (20 min, 41 anomalous "
-            f"samples). Severity {severity}: detector hosts gave a peak score of {draw.random() * 9:.2f}; above 1 "
-            f"is an alert. Most to blame: {told}."
+            f"{node} was anomalous from 2026-11-{day:02d} 10:{minute:02d}:00 to 11:00:00 UTC (20 min, 41 "
+            f"anomalous samples). Severity {severity}: detector hosts gave a peak score of "
+            f"{draw.random() * 9:.2f}; above 1 is an alert. Most to blame: {told}."
         )
         gist = f"{node} had a {severity} of detector hosts, seen by {seen}: {'; '.join(metrics)}"
         return Passage(SourceKind.REPORT, item, node, text, node, onset, onset + 600, gist)

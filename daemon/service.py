@@ -147,7 +147,6 @@ class Service:
         self._newest: dict[Partition, float] = {}
         self._next_refresh = 0.0
         self._busy_s = 0.0
-        self._answered = float("inf")  # by the stopwatch, when the source answered last
         self._stopping = False
         self.store_failure: str | None = None
         """Why the loop waits for the store; None while it does not."""
@@ -209,26 +208,29 @@ class Service:
         if polled is not None and (polled.assigned or polled.revoked):
             self._begin(polled)
             return True
+        begun = self._stopwatch()
+        try:
+            return self._through(polled)
+        finally:
+            # Nothing could come meanwhile: what waits for late parts waits by a clock without this time. Else
+            # how busy this machine is would decide what is late.
+            self._busy_s += self._stopwatch() - begun
+
+    def _through(self, polled: PollResult | None) -> bool:
+        """Take what came through all stages; says whether anything did."""
         batches = polled.batches if polled is not None else ()
-        arrivals = self._intake.take(
-            batches, self._stored, self._clock() - self._busy_s, self._source.behind()
-        )
+        now = self._clock() - self._busy_s
+        arrivals = self._intake.take(batches, self._stored, now, self._source.behind())
         if not batches and not arrivals.samples:
             return polled is not None
         self._process(batches, arrivals)
         return True
 
     def _take(self, timeout_s: float) -> PollResult | None:
-        """Take what comes next, and count the time in which nothing could come: we were busy, or stood still.
-
-        What waits for late parts waits by a clock without that time; else how busy this machine is would
-        decide what is late.
-        """
+        """Take what comes next; what it takes longer than it may, this machine stood still."""
         asked = self._stopwatch()
         polled = self._source.take(timeout_s)
-        answered = self._stopwatch()
-        self._busy_s += max(0.0, asked - self._answered) + max(0.0, answered - asked - timeout_s - _TAKE_S)
-        self._answered = answered
+        self._busy_s += max(0.0, self._stopwatch() - asked - timeout_s - _TAKE_S)
         return polled
 
     def _begin(self, polled: PollResult) -> None:

@@ -40,7 +40,7 @@ from anomalyd.daemon.kafka.topic_ids import TopicIds
 from anomalyd.daemon.learning.sample_retention import SampleRetention
 from anomalyd.daemon.scoring.active_model import ActiveModel
 from anomalyd.daemon.scoring.alert_policy import Judgement
-from anomalyd.daemon.scoring.entity_state import EntityStates, encode
+from anomalyd.daemon.scoring.entity_states import EntityStates
 from anomalyd.daemon.scoring.realised_rate import RealisedRate
 from anomalyd.daemon.scoring.score import Scorer
 from anomalyd.daemon.stages import DeadLetter, Partition, Scored
@@ -49,6 +49,7 @@ from anomalyd.errors import StoreConflict, StoreError
 from anomalyd.reports.adaptation import Adapted
 from anomalyd.reports.report import Incident, SeenBy
 from anomalyd.reports.step import OutboxEntry, Step
+from anomalyd.reports.storage.entity_states import StateChanges
 from anomalyd.reports.storage.store import Store
 
 _log = logging.getLogger(__name__)
@@ -243,7 +244,7 @@ class Service:
         # After the offsets, never before: what another daemon stores in between moves the offsets on, and
         # then our next step is refused. The other way round what it remembers would be missed unnoticed.
         self._intake.restore(self._store)
-        self._topic_ids.restore(self._store.entity_states(TOPICS))
+        self._topic_ids.restore(self._store.states.intake(TOPICS))
         self._source.start_at(self._stored)
 
     def _refresh(self) -> None:
@@ -293,7 +294,7 @@ class Service:
                     group=self._config.kafka.group,
                     moves=moves,
                     stored_changes=tuple(map(stored_change, changes)),
-                    states=self._states(scored, moves),
+                    states=self._states(moves),
                     outbox=tuple(self._outgoing(changes, adaptations, arrivals.dead)),
                     activity=activity(arrivals.samples),
                     adaptations=tuple(adaptations),
@@ -325,7 +326,7 @@ class Service:
         track, changes = self._trackers[scored.detector].follow(
             entity_state.track, scored, judgement, Witness(pair, scored), notes_on(adapted)
         )
-        self._entity_states.put(scored.detector, scored.entity, replace(entity_state, track=track))
+        self._entity_states.track(scored.detector, scored.entity, track)
         self._count_alerts(scored)
         for reason, samples in judgement.suppressed.items():
             self._telemetry.scoring.suppressed(scored.detector, reason, samples)
@@ -356,11 +357,9 @@ class Service:
                 moves[place] = (before, safe)
         return moves
 
-    def _states(self, scored: Sequence[Scored], moves: Collection[Partition]) -> dict[tuple[str, str], bytes]:
-        touched = {(some.detector, some.entity) for some in scored if not some.late}
-        states = {key: encode(self._entity_states.get(*key)) for key in touched}
-        states |= {(TOPICS, place): id_ for place, id_ in self._topic_ids.state(moves).items()}
-        return states | self._intake.states(self._read)
+    def _states(self, moves: Collection[Partition]) -> StateChanges:
+        topics = {(TOPICS, place): id_ for place, id_ in self._topic_ids.state(moves).items()}
+        return replace(self._entity_states.changes(), intake=self._intake.states(self._read) | topics)
 
     def _outgoing(
         self, changes: Sequence[Change], adapted: Sequence[Adapted], dead: Sequence[DeadLetter]

@@ -204,15 +204,14 @@ class Queries:
         """Name every detector that remembers or reported something."""
         query = select(_r.detector).union(select(t.entity_states.c.detector))
         with self._database.reading() as connection:
-            # Names with an @ are the daemon's own notes, kept beside the detectors' states.
-            return sorted(name for name in connection.execute(query).scalars() if not name.startswith("@"))
+            return sorted(connection.execute(query).scalars())
 
     def watchers(self, entity: str) -> list[str]:
         """Name the detectors that remember an entity: those that have scored it."""
         states = t.entity_states.c
         query = select(states.detector).where(states.entity == entity).order_by(states.detector)
         with self._database.reading() as connection:
-            return [name for name in connection.execute(query).scalars() if not name.startswith("@")]
+            return list(connection.execute(query).scalars())
 
     def words(self, selection: Selection, limit: int = 100) -> list[OperatorFeedback]:
         """Give what operators said, the latest first.

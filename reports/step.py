@@ -9,6 +9,7 @@ from anomalyd.reports.adaptation import Adapted, AnsweredUndo
 from anomalyd.reports.feedback import AppliedFeedback
 from anomalyd.reports.quality import Look
 from anomalyd.reports.report import Evidence, Incident
+from anomalyd.reports.storage.entity_states import StateChanges
 from anomalyd.reports.storage.samples import Piece
 
 
@@ -67,8 +68,8 @@ class Step:
     """A step of a consumer group: what was read, what was found, what is remembered, what is to be sent.
 
     `moves`: (topic, partition) -> (stored offset that this step started from, None if there was none; the
-    next offset to read). `states`: (detector, entity) -> remembered bytes, None to forget. `activity`: what
-    each entity sent in this step. `adaptations`: what detectors changed of themselves, in order. `words` and
+    next offset to read). `states`: what changed of what is remembered. `activity`: what each entity sent in
+    this step. `adaptations`: what detectors changed of themselves, in order. `words` and
     `undos`: the operators' words and requests to undo that this step applies; each is applied once only, the
     step is refused if another daemon has done it. `samples`: what is kept to train on. `lumisections`: (run,
     system, lumisection) -> what this step saw of each of its elements, by name.
@@ -77,7 +78,7 @@ class Step:
     group: str
     moves: Mapping[tuple[str, int], tuple[int | None, int]] = field(default_factory=dict)
     stored_changes: tuple[StoredChange, ...] = ()
-    states: Mapping[tuple[str, str], bytes | None] = field(default_factory=dict)
+    states: StateChanges = field(default_factory=StateChanges)
     outbox: tuple[OutboxEntry, ...] = ()
     activity: Mapping[str, Activity] = field(default_factory=dict)
     adaptations: tuple[Adapted, ...] = ()

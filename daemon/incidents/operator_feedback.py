@@ -21,7 +21,8 @@ from anomalyd.daemon.incidents.stored_changes import event_entries, stored_chang
 from anomalyd.daemon.incidents.tracking import Change, annotate, close_as_normal
 from anomalyd.daemon.kafka.messages import adapted_entry, feedback_entry, undone_entry
 from anomalyd.daemon.scoring.active_model import ActiveModel
-from anomalyd.daemon.scoring.entity_state import EntityState, EntityStates, decode_state, encode, encode_state
+from anomalyd.daemon.scoring.entity_state import EntityState, Track, decode_state, encode_state
+from anomalyd.daemon.scoring.entity_states import EntityStates
 from anomalyd.daemon.telemetry.telemetry import Telemetry
 from anomalyd.detectors.detector import State
 from anomalyd.detectors.library import LoadedPair
@@ -109,8 +110,8 @@ class FeedbackApplier:
         return self._entity_states.holds(detector, entity) or self._stopwatch() - since >= _NOBODYS_S
 
     def _apply(self, word: OperatorFeedback, unmoved: Moves) -> list[Change]:
-        held = self._entity_states.holds(word.detector, word.entity)
-        entity_state = self._entity_states.get(word.detector, word.entity)
+        entity_states = self._recalled(word.detector, word.entity)
+        entity_state = entity_states.get(word.detector, word.entity)
         now = entity_state.track.newest
         if not np.isfinite(now):
             outcome = f"detector {word.detector} has not scored {word.entity} yet: there is nothing to settle"
@@ -143,10 +144,11 @@ class FeedbackApplier:
         self._commit(
             step,
             (word.detector, word.entity),
-            replace(entity_state, state=lesson.state, track=track),
+            entity_states,
+            lesson.state,
+            track,
             change,
             unmoved,
-            held,
         )
         self._telemetry.incidents.feedback(word.detector, word.word)
         for each in lesson.adapted:
@@ -194,8 +196,8 @@ class FeedbackApplier:
         return _Lesson(state, f"{learnt}; undo with `anomalyd adaptations undo {adapted.id}`", (adapted,))
 
     def _undo(self, asked: Adaptation, unmoved: Moves) -> list[Change]:
-        held = self._entity_states.holds(asked.detector, asked.entity)
-        entity_state = self._entity_states.get(asked.detector, asked.entity)
+        entity_states = self._recalled(asked.detector, asked.entity)
+        entity_state = entity_states.get(asked.detector, asked.entity)
         lesson = self._unlearn(asked, entity_state)
         track, change = entity_state.track, None
         if lesson.taken_back:
@@ -215,10 +217,11 @@ class FeedbackApplier:
         self._commit(
             step,
             (asked.detector, asked.entity),
-            replace(entity_state, state=lesson.state, track=track),
+            entity_states,
+            lesson.state,
+            track,
             change,
             unmoved,
-            held,
         )
         for _ in lesson.taken_back:
             self._telemetry.scoring.adapted(asked.detector, "undone")
@@ -250,31 +253,40 @@ class FeedbackApplier:
         more = f", with {later} that came after it" if later else ""
         return _Lesson(state, f"undone{more}", taken_back=tuple(each for each, _ in chain))
 
+    def _recalled(self, detector: str, entity: str) -> EntityStates:
+        """Give the memories in which an entity is: ours, or if nobody holds it some that are dropped then."""
+        if self._entity_states.holds(detector, entity):
+            return self._entity_states
+        entity_states = EntityStates(self._store)
+        entity_states.load(detector, [entity], self._active_models[detector].loaded)
+        return entity_states
+
     def _commit(
         self,
         step: Step,
         key: tuple[str, str],
-        entity_state: EntityState,
+        entity_states: EntityStates,
+        state: State,
+        track: Track,
         change: Change | None,
         unmoved: Moves,
-        held: bool,
     ) -> None:
+        """Keep a step with the entity's new state and course; if that fails, the caller forgets all."""
         changes = [] if change is None else [change]
         events = [entry for topic in self._topics() for entry in event_entries(changes, topic)]
+        before = entity_states.get(*key)
+        if state is not before.state:
+            entity_states.put(*key, replace(before, state=state))
+        entity_states.track(*key, track)
         self._store.commit(
             replace(
                 step,
                 moves=unmoved,
                 stored_changes=tuple(map(stored_change, changes)),
-                states={key: encode(entity_state)} if np.isfinite(entity_state.track.newest) else {},
+                states=entity_states.changes(),
                 outbox=(*step.outbox, *events),
             )
         )
-        if held:
-            self._entity_states.put(*key, entity_state)
-        else:
-            # Nobody's: the next daemon that scores it may be another one.
-            self._entity_states.forget(*key)
 
     def _topics(self) -> Sequence[str]:
         return [] if self._config.output.topic is None else [self._config.output.topic]

@@ -19,24 +19,24 @@ a conflict too, calls `restore` first.
 from __future__ import annotations
 
 import heapq
-import struct
 from collections import OrderedDict
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import msgspec
 
+from anomalyd.daemon import remembered
 from anomalyd.daemon.intake.alignment import Alignment
 from anomalyd.daemon.intake.counter_kinds import STATE_NAME as KINDS
 from anomalyd.daemon.intake.counter_kinds import CounterKinds, KindChange, Trained
 from anomalyd.daemon.intake.join import Joiner
 from anomalyd.daemon.intake.label_collisions import STATE_NAME as LABELS
 from anomalyd.daemon.intake.label_collisions import Collision, LabelCollisions
-from anomalyd.daemon.intake.rates import Rates
+from anomalyd.daemon.intake.rates import Rates, Readings
+from anomalyd.daemon.remembered import Remembered
 from anomalyd.daemon.stages import Sample
-from anomalyd.errors import StoreError
 
-STATE_NAME = "@align"  # no detector can have this name: the store keeps both side by side
+STATE_NAME = "align"
 
 PATIENCE_S = 30.0
 """A partition that lags behind and gives nothing for so long is waited for no more: as long as it may take
@@ -46,7 +46,6 @@ SETTLE_S = 1.0
 """Wall-clock seconds without a new part after which a slot may go. A producer that was cut off sends minutes
 of event time at once, and what it puts into another partition comes a few polls later."""
 
-_SECONDS = struct.Struct("<d")
 _NEVER = float("-inf")
 
 _Place = tuple[str, int]
@@ -75,6 +74,17 @@ class _Waiting:
     arrived: float = 0.0
     slots: dict[_Slot, _Parts] = field(default_factory=dict)
     order: list[_Slot] = field(default_factory=list)  # the keys of `slots`, a heap
+
+
+class _Aligned(Remembered, frozen=True):
+    """What is stored of an entity.
+
+    `released`: event time (s) of the end of its newest slot that was handed on. `counters`: metric -> event
+    time (s) and value of its newest reading.
+    """
+
+    released: float
+    counters: Readings
 
 
 class Aligner:
@@ -195,7 +205,9 @@ class Aligner:
         """Give entity -> what to store of it, for the entities that changed since the last call."""
         changed, self._changed = self._changed, set()
         return {
-            entity: _SECONDS.pack(self._released.get(entity, _NEVER)) + self._rates.encode(entity)
+            entity: remembered.encode(
+                _Aligned(released=self._released.get(entity, _NEVER), counters=self._rates.newest(entity))
+            )
             for entity in changed
         }
 
@@ -217,13 +229,9 @@ class Aligner:
         self._kinds.restore(further.get(KINDS, {}))
         self._collisions.restore(further.get(LABELS, {}))
         for entity, blob in states.items():
-            if len(blob) < _SECONDS.size:
-                raise StoreError(
-                    f"what was remembered of the vectors of {entity} is damaged: {len(blob)} bytes; "
-                    "restore the database from a copy"
-                )
-            self._released[entity] = _SECONDS.unpack_from(blob)[0]
-            self._rates.decode(entity, blob[_SECONDS.size :])
+            aligned = remembered.decode(blob, _Aligned, f"what was remembered of the vectors of {entity}")
+            self._released[entity] = aligned.released
+            self._rates.restore(entity, aligned.counters)
 
     @property
     def holds_back(self) -> bool:

@@ -16,7 +16,7 @@ import msgspec
 from anomalyd.daemon.intake.damaged import damaged
 from anomalyd.daemon.stages import Sample
 
-STATE_NAME = "@churn"  # no detector can have this name: the store keeps both side by side
+STATE_NAME = "churn"
 
 FIRST = 10
 """Vectors in which an entity makes itself known: what comes in them is not new."""

@@ -21,7 +21,7 @@ import msgspec
 from anomalyd.daemon.intake.damaged import damaged
 from anomalyd.errors import StoreError
 
-STATE_NAME = "@kinds"  # no detector can have this name: the store keeps both side by side
+STATE_NAME = "kinds"
 
 FILE = "metric-kinds.json"
 

@@ -151,12 +151,11 @@ class Intake:
             StoreError: it cannot be read, or is damaged.
 
         """
-        self._aligner.restore(
-            store.entity_states(ALIGN), {name: store.entity_states(name) for name in (KINDS, LABELS)}
-        )
-        self._churn.restore(store.entity_states(CHURN))
-        self._presence.restore(store.entity_states(PRESENCE))
-        self._reported.restore(store.entity_states(TOLD))
+        stored = store.states.intake
+        self._aligner.restore(stored(ALIGN), {name: stored(name) for name in (KINDS, LABELS)})
+        self._churn.restore(stored(CHURN))
+        self._presence.restore(stored(PRESENCE))
+        self._reported.restore(stored(TOLD))
 
     def forget(self) -> None:
         """Forget everything that was taken, until `restore` tells what is stored."""

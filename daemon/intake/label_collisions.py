@@ -20,7 +20,7 @@ import msgspec
 from anomalyd.daemon.intake.damaged import damaged
 from anomalyd.daemon.stages import Sample
 
-STATE_NAME = "@labels"  # no detector can have this name: the store keeps both side by side
+STATE_NAME = "labels"
 
 TURNS_S = 3600.0
 """Labels that come back after longer than this are no second series: the host has moved, and moved back."""

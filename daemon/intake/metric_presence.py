@@ -13,10 +13,11 @@ from typing import Annotated
 
 import msgspec
 
+from anomalyd.daemon import remembered
+from anomalyd.daemon.remembered import Remembered
 from anomalyd.daemon.stages import Sample
-from anomalyd.errors import StoreError
 
-STATE_NAME = "@presence"  # no detector can have this name: the store keeps both side by side
+STATE_NAME = "presence"
 
 FIRST = 10
 """Vectors in which an entity makes itself known: rates need two readings, and slow metrics come later."""
@@ -59,10 +60,10 @@ class _Metric(msgspec.Struct, array_like=True, gc=False):
         return self.last + (_INTERVALS * max(self.usual, 1.0) if self.usual else _ONCE)
 
 
-class _Kept(msgspec.Struct, array_like=True):
-    """What is stored of an entity: its vectors so far, and its metrics."""
+class _Kept(Remembered, frozen=True):
+    """What is stored of an entity: how many vectors it sent so far, and its metrics."""
 
-    count: int
+    vectors: int
     metrics: dict[str, _Metric]
 
 
@@ -169,7 +170,7 @@ class MetricPresence:
         for name in changed:
             entity = self._entities[name]
             entity.apply_pending()
-            out[name] = msgspec.msgpack.encode(_Kept(entity.count, entity.metrics))
+            out[name] = remembered.encode(_Kept(vectors=entity.count, metrics=entity.metrics))
         return out
 
     def restore(self, states: Mapping[str, bytes]) -> None:
@@ -182,11 +183,5 @@ class MetricPresence:
         self._entities.clear()
         self._changed.clear()
         for name, blob in states.items():
-            try:
-                kept = msgspec.msgpack.decode(blob, type=_Kept)
-            except msgspec.DecodeError as error:
-                raise StoreError(
-                    f"what was remembered of the metrics of {name} is damaged: {error}; "
-                    "restore the database from a copy"
-                ) from error
-            self._entities[name] = _Entity(kept.count, kept.metrics)
+            kept = remembered.decode(blob, _Kept, f"what was remembered of the metrics of {name}")
+            self._entities[name] = _Entity(kept.vectors, kept.metrics)

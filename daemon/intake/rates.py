@@ -10,23 +10,19 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-import msgspec
-
-from anomalyd.errors import StoreError
-
 Reading = tuple[float, float]  # event time in seconds; what the counter showed, an int where it may be large
 
 FORGET_S = 86_400.0
 """A counter that was silent for a day begins anew, so that names that come no more are not kept for ever."""
 
-_Readings = dict[str, tuple[float, int | float]]
+Readings = dict[str, tuple[float, int | float]]
 
 
 class Rates:
     """The newest reading of each counter of each entity, and what its next readings make of it."""
 
     def __init__(self) -> None:
-        self._newest: dict[str, _Readings] = {}
+        self._newest: dict[str, Readings] = {}
 
     def rate(self, entity: str, metric: str, bits: int, readings: Iterable[Reading]) -> float | None:
         """Give the mean rate from the newest reading before up to the last of these, in 1/s.
@@ -65,32 +61,20 @@ class Rates:
             for metric in known.keys() & set(metrics):
                 del known[metric]
 
-    def encode(self, entity: str) -> bytes:
-        """Give what is to be remembered of an entity; nothing if it has no counters."""
+    def newest(self, entity: str) -> Readings:
+        """Give metric -> the newest reading of an entity's counters, without those silent for long."""
         known = self._newest.get(entity)
         if not known:
-            return b""
+            return {}
         oldest = max(time for time, _ in known.values()) - FORGET_S
         for metric in [name for name, (time, _) in known.items() if time < oldest]:
             del known[metric]
-        return msgspec.msgpack.encode(known)
+        return known
 
-    def decode(self, entity: str, blob: bytes) -> None:
-        """Remember what `encode` gave.
-
-        Raises:
-            StoreError: the bytes are damaged.
-
-        """
-        if not blob:
-            return
-        try:
-            self._newest[entity] = msgspec.msgpack.decode(blob, type=_Readings)
-        except msgspec.DecodeError as error:
-            raise StoreError(
-                f"what was remembered of the counters of {entity} is damaged: {error}; "
-                "restore the database from a copy"
-            ) from error
+    def restore(self, entity: str, readings: Readings) -> None:
+        """Remember what `newest` gave."""
+        if readings:
+            self._newest[entity] = readings
 
 
 def _rise(before: float, now: float, bits: int) -> float | None:

@@ -4,9 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from anomalyd.daemon import remembered
+from anomalyd.daemon.remembered import Remembered
 from anomalyd.daemon.stages import Partition
 
-STATE_NAME = "@told"  # no detector can have this name: the store keeps both side by side
+STATE_NAME = "told"
+
+
+class _Reported(Remembered, frozen=True):
+    """The offset of a partition before which everything was told."""
+
+    before: int
 
 
 class ReportedOffsets:
@@ -30,13 +38,21 @@ class ReportedOffsets:
         """Give what to store once everything before these offsets is told."""
         # Reading again, it may be killed again before it is where it was: never back.
         return {
-            f"{topic}/{partition}": b"%d" % max(following, self._before.get((topic, partition), 0))
+            f"{topic}/{partition}": remembered.encode(
+                _Reported(before=max(following, self._before.get((topic, partition), 0)))
+            )
             for (topic, partition), following in read.items()
         }
 
     def restore(self, states: Mapping[str, bytes]) -> None:
-        """Start from what was stored."""
+        """Start from what was stored.
+
+        Raises:
+            StoreError: what was stored is damaged.
+
+        """
         self._before = {}
-        for place, following in states.items():
+        for place, blob in states.items():
             topic, _, partition = place.rpartition("/")
-            self._before[topic, int(partition)] = int(following)
+            reported = remembered.decode(blob, _Reported, f"the offset up to which {place} was told")
+            self._before[topic, int(partition)] = reported.before

@@ -9,7 +9,7 @@ from typing import Any
 
 from anomalyd.daemon.stages import Partition
 
-STATE_NAME = "@topics"  # no detector can have this name: the store keeps both side by side
+STATE_NAME = "topics"
 
 
 class TopicIds:

@@ -1,27 +1,24 @@
-"""What is remembered of an entity between two steps: the detectors' state and the incident's course.
-
-It is written in the same transaction as the reports and the offsets, so that a killed daemon goes on exactly
-where the stored offsets say.
-"""
+"""What is remembered of an entity between two steps: the detectors' state and the incident's course."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field, replace
-from typing import Any
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 from numpy.typing import NDArray
 from safetensors import SafetensorError
 from safetensors.numpy import load, save
 
+from anomalyd.daemon import remembered
+from anomalyd.daemon.remembered import Remembered
 from anomalyd.detectors.detector import State
 from anomalyd.errors import StoreError
 from anomalyd.reports import evidence as evidence_bytes
-from anomalyd.reports.report import Evidence, Incident, SeenBy, Severity, Status
+from anomalyd.reports.report import Evidence, Incident
 from anomalyd.reports.step import Point
-from anomalyd.reports.storage.store import Store
+
+_STATE_VERSION = "1"
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,121 +59,81 @@ class EntityState:
         return self if version == self.model else replace(self, model=version, state={})
 
 
-class EntityStates:
-    """The memories of every (detector, entity), fetched from the store when first asked for."""
+class StoredTrack(Remembered, frozen=True):
+    """A track as it is stored, all but `newest`.
 
-    def __init__(self, store: Store) -> None:
-        self._store = store
-        self._held: dict[tuple[str, str], EntityState] = {}
+    `evidence`: of an incident that is not opened yet; that of an open one is in the store with its report.
+    """
 
-    def get(self, detector: str, entity: str) -> EntityState:
-        """Recall an entity; an unknown one has an empty memory."""
-        held = self._held.get((detector, entity))
-        if held is None:
-            blob = self._store.entity_state(detector, entity)
-            held = EntityState() if blob is None else decode(blob)
-            self._held[detector, entity] = held
-        return held
-
-    def put(self, detector: str, entity: str, entity_state: EntityState) -> None:
-        """Remember an entity."""
-        self._held[detector, entity] = entity_state
-
-    def holds(self, detector: str, entity: str) -> bool:
-        """Say whether an entity was asked for since the last `forget_all`."""
-        return (detector, entity) in self._held
-
-    def forget(self, detector: str, entity: str) -> None:
-        """Forget one entity, so that it is fetched from the store again."""
-        self._held.pop((detector, entity), None)
-
-    def forget_all(self) -> None:
-        """Forget everything, so that it is fetched from the store again."""
-        self._held.clear()
+    opened: bool
+    quiet: int
+    incident: Incident
+    evidence: bytes | None
+    points: tuple[Point, ...]
+    notes: tuple[str, ...]
 
 
-def encode(entity_state: EntityState) -> bytes:
-    """Turn a memory into bytes (safetensors, its metadata holds the rest as JSON)."""
-    track = entity_state.track
-    arrays = {f"state.{name}": np.asarray(array, order="C") for name, array in entity_state.state.items()}
-    if entity_state.recent is not None:
-        arrays |= {"recent": entity_state.recent, "recent_times": entity_state.recent_times}
-    if track.evidence is not None:
-        arrays["evidence"] = np.frombuffer(evidence_bytes.encode(track.evidence), dtype=np.uint8)
-    about = {
-        "model": entity_state.model,
-        "newest": track.newest if np.isfinite(track.newest) else None,
-        "opened": track.opened,
-        "quiet": track.quiet,
-        "incident": None if track.incident is None else asdict(track.incident),
-        "points": [(p.time, p.autoencoder, p.classical) for p in track.points],
-        "notes": track.notes,
-    }
-    return bytes(save(arrays, metadata={"json": json.dumps(about)}))
+def encode_track(track: Track) -> bytes | None:
+    """Turn the course of an incident into bytes; None if none goes on."""
+    if track.incident is None:
+        return None
+    aside = track.evidence is None or track.opened
+    return remembered.encode(
+        StoredTrack(
+            opened=track.opened,
+            quiet=track.quiet,
+            incident=track.incident,
+            evidence=None if aside or track.evidence is None else evidence_bytes.encode(track.evidence),
+            points=track.points,
+            notes=track.notes,
+        )
+    )
 
 
-def decode(blob: bytes) -> EntityState:
-    """Give the memory that `encode` was given.
+def decode_track(blob: bytes, entity: str) -> Track:
+    """Give the track that `encode_track` was given, without `newest` and without what stands with the report.
 
     Raises:
-        StoreError: the bytes are damaged.
+        StoreError: the bytes are damaged, or a newer version wrote them.
 
     """
-    try:
-        arrays = {name: array.copy() for name, array in load(blob).items()}
-        header = json.loads(blob[8 : 8 + int.from_bytes(blob[:8], "little")])
-        about = json.loads(header["__metadata__"]["json"])
-        evidence = arrays.pop("evidence", None)
-        recent, recent_times = arrays.pop("recent", None), arrays.pop("recent_times", np.empty(0))
-        track = Track(
-            newest=-np.inf if about["newest"] is None else float(about["newest"]),
-            opened=about["opened"],
-            quiet=about["quiet"],
-            incident=None if about["incident"] is None else _incident(about["incident"]),
-            evidence=None if evidence is None else evidence_bytes.decode(evidence.tobytes()),
-            points=tuple(Point(*p) for p in about["points"]),
-            notes=tuple(map(str, about.get("notes", ()))),  # none in what an earlier version wrote
-        )
-        return EntityState(
-            model=about["model"],
-            state={name.removeprefix("state."): array for name, array in arrays.items()},
-            track=track,
-            recent_times=recent_times,
-            recent=recent,
-        )
-    except (SafetensorError, ValueError, KeyError, TypeError) as error:
-        raise StoreError(
-            f"what was remembered of an entity is damaged: {error!r}; restore the database from a copy"
-        ) from error
+    stored = remembered.decode(blob, StoredTrack, f"the course of an incident of {entity}")
+    return Track(
+        opened=stored.opened,
+        quiet=stored.quiet,
+        incident=stored.incident,
+        evidence=None if stored.evidence is None else evidence_bytes.decode(stored.evidence),
+        points=stored.points,
+        notes=stored.notes,
+    )
 
 
 def encode_state(state: State) -> bytes:
-    """Turn the detectors' state alone into bytes (safetensors)."""
-    return bytes(save({name: np.asarray(array, order="C") for name, array in state.items()}))
+    """Turn the detectors' state into bytes (safetensors)."""
+    arrays = {name: np.asarray(array, order="C") for name, array in state.items()}
+    return bytes(save(arrays, metadata={"version": _STATE_VERSION}))
 
 
 def decode_state(blob: bytes) -> State:
     """Give the state that `encode_state` was given.
 
     Raises:
-        StoreError: the bytes are damaged.
+        StoreError: the bytes are damaged, or a newer version wrote them.
 
     """
     try:
-        return {name: array.copy() for name, array in load(blob).items()}
-    except (SafetensorError, ValueError, KeyError) as error:
+        # Copied, because `load` gives views that cannot be written and torch warns of those.
+        arrays = {name: array.copy() for name, array in load(blob).items()}
+        header = json.loads(blob[8 : 8 + int.from_bytes(blob[:8], "little")])
+        # Version 0.3 and before wrote none, and what they kept for undoing is still read.
+        version = header.get("__metadata__", {}).get("version", _STATE_VERSION)
+    except (SafetensorError, ValueError, KeyError, AttributeError) as error:
         raise StoreError(
-            f"a state kept for undoing is damaged: {error!r}; restore the database from a copy"
+            f"a stored state of a detector is damaged: {error!r}; restore the database from a copy"
         ) from error
-
-
-def _incident(about: Mapping[str, Any]) -> Incident:
-    return Incident(
-        **{
-            **about,
-            "severity": Severity(about["severity"]),
-            "status": Status(about["status"]),
-            "seen_by": SeenBy(about["seen_by"]),
-            "causes": tuple(about["causes"]),
-        }
-    )
+    if version != _STATE_VERSION:
+        raise StoreError(
+            f"a stored state of a detector has version {version}, this anomalyd reads version "
+            f"{_STATE_VERSION}: it was written by a newer one; upgrade anomalyd"
+        )
+    return arrays

@@ -17,8 +17,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from anomalyd.daemon.scoring.active_model import ActiveModel
-from anomalyd.daemon.scoring.entity_state import EntityState, EntityStates
+from anomalyd.daemon.scoring.entity_state import EntityState
+from anomalyd.daemon.scoring.entity_states import EntityStates
 from anomalyd.daemon.scoring.recent_rows import thinned
+from anomalyd.daemon.scoring.state_journal import Rows
 from anomalyd.daemon.stages import Sample, Scored
 from anomalyd.daemon.telemetry.telemetry import Telemetry
 from anomalyd.detectors.detector import SeriesWindow
@@ -79,23 +81,34 @@ class Scorer:
             self._telemetry.scoring.unscored(name, "untrained", sum(map(len, group)))
             return []
         loaded = active_model.loaded
-        timely: list[tuple[list[Sample], SeriesWindow]] = []
+        self._entity_states.load(name, (some[0].entity for some in group), loaded)
+        rounds: list[list[list[Sample]]] = []
         late: list[tuple[list[Sample], SeriesWindow]] = []
         for some in group:
-            entity = some[0].entity
-            entity_state = self._entity_states.get(name, entity).for_model(loaded.version)
-            self._entity_states.put(name, entity, entity_state)
+            before = self._entity_states.get(name, some[0].entity)
+            entity_state = before.for_model(loaded.version)
+            if entity_state is not before:
+                self._entity_states.put(name, some[0].entity, entity_state)
             in_time, too_late = _split_late(some, entity_state.track.newest)
-            runs = [run for each in _runs(in_time) for run in _by_learning(active_model, loaded, each)]
-            timely.extend((run, _window(active_model, loaded, entity_state, run)) for run in runs)
+            runs = (run for each in _runs(in_time) for run in _by_learning(active_model, loaded, each))
+            for number, run in enumerate(runs):
+                if number == len(rounds):
+                    rounds.append([])
+                rounds[number].append(run)
             # Each on its own: with what is remembered now, as if it came next.
             late.extend(
                 ([sample], _window(active_model, loaded, entity_state, [sample])) for sample in too_late
             )
             noted_late.update((id(sample), sample) for sample in too_late)
-        found = [
-            self._remember(active_model, loaded, *scored) for scored in self._batch(name, loaded, timely)
-        ]
+        found: list[Scored] = []
+        for group in rounds:
+            timely = [
+                (run, _window(active_model, loaded, self._entity_states.get(name, run[0].entity), run))
+                for run in group
+            ]
+            found += [
+                self._remember(active_model, loaded, *scored) for scored in self._batch(name, loaded, timely)
+            ]
         for some, window, scores in self._batch(name, loaded, late):
             found.append(
                 _scored(
@@ -141,7 +154,10 @@ class Scorer:
         if loaded.pair.sample_kind == "vector":
             recent_times, recent = thinned(scored.recent_times, scored.recent, window.times, window.values)
             after = replace(after, recent_times=recent_times, recent=recent)
-        self._entity_states.put(name, window.entity, after)
+        rows = slice(None) if learnt else slice(0)
+        self._entity_states.advance(
+            name, Rows(window.entity, float(window.times[-1]), window.times[rows], window.values[rows]), after
+        )
         return scored
 
 

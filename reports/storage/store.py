@@ -18,7 +18,6 @@ from sqlalchemy import (
     insert,
     or_,
     select,
-    tuple_,
     update,
 )
 
@@ -29,6 +28,7 @@ from anomalyd.reports.score_history import MAX_POINTS, superfluous
 from anomalyd.reports.step import Activity, OutboxEntry, Outgoing, Point, Step, StoredChange
 from anomalyd.reports.storage import tables as t
 from anomalyd.reports.storage.database import Database, Insert
+from anomalyd.reports.storage.entity_states import EntityStateRepository, keep_states
 from anomalyd.reports.storage.feedback_repository import Ledger, keep_adaptations, mark_applied, mark_undone
 from anomalyd.reports.storage.flag_repository import FlagBook
 from anomalyd.reports.storage.lumisections import keep_looks
@@ -61,6 +61,8 @@ class Store:
         """Samples that are kept to train on."""
         self.remarks = RemarkBook(database, clock)
         """Comments and acknowledgements on reports, and what users said of answers."""
+        self.states = EntityStateRepository(database)
+        """What the daemon remembers between two steps."""
         self.flags = FlagBook(database, clock)
         """What people say of the quality of runs."""
         self.publisher_lease = PublisherLease(database)
@@ -110,22 +112,6 @@ class Store:
         with self._database.reading() as connection:
             return {(topic, partition): next_ for topic, partition, next_ in connection.execute(query)}
 
-    def entity_states(self, detector: str) -> dict[str, bytes]:
-        """Give what is remembered of each entity."""
-        table = t.entity_states
-        query = select(table.c.entity, table.c.state).where(table.c.detector == detector)
-        with self._database.reading() as connection:
-            rows = connection.execute(query)
-            return {row.entity: row.state for row in rows}
-
-    def entity_state(self, detector: str, entity: str) -> bytes | None:
-        """Give what is remembered of one entity, None if nothing is."""
-        table = t.entity_states
-        query = select(table.c.state).where(table.c.detector == detector, table.c.entity == entity)
-        with self._database.reading() as connection:
-            state: bytes | None = connection.execute(query).scalar_one_or_none()
-            return state
-
     def open_incidents(self, detector: str | None = None) -> list[Incident]:
         """Give the incidents that still go on, oldest first."""
         query = select(*incident_columns).where(t.reports.c.status == Status.OPEN)
@@ -150,8 +136,8 @@ class Store:
         ]
         with self._database.writing() as connection:
             self._move_offsets(connection, step)
-            self._keep_states(connection, step.states)
             now = self._clock()
+            keep_states(connection, self._database, step.states, now)
             keep_adaptations(connection, self._database, step.adaptations, now)
             mark_applied(connection, step.words, now)
             mark_undone(connection, step.undos, now)
@@ -290,19 +276,6 @@ class Store:
                     f"{'its beginning' if expected is None else expected}: another daemon moved it on; "
                     "start again from the stored offsets"
                 )
-
-    def _keep_states(self, connection: Connection, states: Mapping[tuple[str, str], bytes | None]) -> None:
-        table = t.entity_states
-        kept = [
-            {"detector": detector, "entity": entity, "state": state}
-            for (detector, entity), state in sorted(states.items())
-            if state is not None
-        ]
-        forgotten = [key for key, state in states.items() if state is None]
-        if kept:
-            connection.execute(self._database.upsert(table), kept)
-        if forgotten:
-            connection.execute(delete(table).where(tuple_(table.c.detector, table.c.entity).in_(forgotten)))
 
     def _keep_findings(self, connection: Connection, stored_changes: Sequence[StoredChange]) -> None:
         now = self._clock()

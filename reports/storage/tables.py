@@ -122,6 +122,33 @@ entity_states = Table(
     metadata,
     Column("detector", Text, primary_key=True),
     Column("entity", Text, primary_key=True),
+    Column("model", Text, nullable=False),
+    Column("until", Real, nullable=False),  # event time of the newest row in it
+    Column("state", LargeBinary, nullable=False),
+)
+
+state_journal = Table(
+    "state_journal",
+    metadata,
+    Column("id", BigInteger().with_variant(Integer, "sqlite"), primary_key=True, autoincrement=False),
+    Column("detector", Text, nullable=False),
+    Column("recorded", Real, nullable=False),
+    Column("data", LargeBinary, nullable=False),
+)
+
+incident_tracks = Table(
+    "incident_tracks",
+    metadata,
+    Column("detector", Text, primary_key=True),
+    Column("entity", Text, primary_key=True),
+    Column("track", LargeBinary, nullable=False),
+)
+
+intake_states = Table(
+    "intake_states",
+    metadata,
+    Column("stage", Text, primary_key=True),
+    Column("key", Text, primary_key=True),
     Column("state", LargeBinary, nullable=False),
 )
 

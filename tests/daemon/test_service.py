@@ -484,7 +484,7 @@ def test_a_step_that_the_store_cannot_keep_leaves_nothing(
             life.step()
         assert store.offsets("anomalyd") == {}
         assert life.source.committed_offsets == {}
-        assert store.entity_states("hosts") == {}
+        assert store.states.snapshot_times("hosts") == {}
         nothing = told(path, store)
         assert not any(nothing.values())
         assert (life.found, life.steps) == ([], 0)

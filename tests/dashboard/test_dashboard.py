@@ -32,6 +32,7 @@ from anomalyd.interpret.drawing import draw_map, draw_vector
 from anomalyd.reports.adaptation import Adapted
 from anomalyd.reports.narrative import narrate
 from anomalyd.reports.report import Evidence, Explanation, Incident, Report, SeenBy, Severity, Status
+from anomalyd.reports.storage.entity_states import StateChanges, StateSnapshot
 from anomalyd.reports.storage.store import Activity, Point, Step, Store, StoredChange
 from anomalyd.verdict import Verdict
 
@@ -491,7 +492,7 @@ def test_a_missing_store_says_so_until_it_is_there(page, tmp_path):
     assert not at.dataframe
     store = Store.open(url)
     keep(store, incident("first"))
-    store.commit(Step("group", states={("hosts", "host/pc1"): b""}))
+    store.commit(Step("group", states=StateChanges((StateSnapshot("hosts", "host/pc1", "v1", 1.0, b""),))))
     store.close()
     healthy(at.run())
     assert not at.error

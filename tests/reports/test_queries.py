@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 from anomalyd.errors import QuestionError
 from anomalyd.reports.queries import Group, Order, Queries, Selection
 from anomalyd.reports.report import Incident, SeenBy, Severity, Status
+from anomalyd.reports.storage.entity_states import StateChanges, StateSnapshot
 from anomalyd.reports.storage.store import Activity, Step, Store, StoredChange
 
 MakeIncident = Callable[..., Incident]
@@ -198,7 +199,9 @@ def test_names_are_those_that_sent_or_were_reported(
         Step(
             "g",
             stored_changes=(StoredChange(incident(entity="b", detector="y"), "odd"),),
-            states={("x", "a"): b"", ("y", "b"): b""},
+            states=StateChanges(
+                (StateSnapshot("x", "a", "v1", 1.0, b""), StateSnapshot("y", "b", "v1", 1.0, b""))
+            ),
             activity={name: Activity("vector", 1.0, 2.0, 1) for name in ("c", "b")},
         )
     )

@@ -12,10 +12,10 @@ from typing import Any
 import pytest
 
 from anomalyd.daemon.cli import feedback, main
-from anomalyd.daemon.scoring.entity_state import EntityState, Track, encode
 from anomalyd.reports.adaptation import Adapted, AnsweredUndo
 from anomalyd.reports.feedback import AppliedFeedback
 from anomalyd.reports.step import Activity, Step
+from anomalyd.reports.storage.entity_states import StateChanges, StateSnapshot
 from anomalyd.reports.storage.store import Store
 from anomalyd.verdict import Verdict
 
@@ -32,12 +32,11 @@ def url(tmp_path: Path) -> str:
     """A store of two entities that detectors score, one that none does, and two adaptations."""
     url = f"sqlite:///{tmp_path}/reports.db"
     store = Store.open(url, clock=lambda: AT + 60)
-    blob = encode(EntityState("v1", track=Track(newest=AT)))
-    scored = [("hosts", "host/a"), ("levels", "host/a"), ("hosts", "host/b"), ("@aligned", "host/a")]
+    scored = [("hosts", "host/a"), ("levels", "host/a"), ("hosts", "host/b")]
     store.commit(
         Step(
             "g",
-            states=dict.fromkeys(scored, blob),
+            states=StateChanges(tuple(StateSnapshot(*key, "v1", AT, b"") for key in scored)),
             activity={name: Activity("vector", AT, AT, 1) for name in ("host/a", "host/b", "host/new")},
             adaptations=(adapted("aaaa1111"), adapted("aaaa2222", "host/b", b""), adapted("bbbb3333")),
         )

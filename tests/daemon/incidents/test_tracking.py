@@ -21,7 +21,7 @@ from anomalyd.daemon.incidents.tracking import (
     report_id,
 )
 from anomalyd.daemon.scoring.alert_policy import Policy
-from anomalyd.daemon.scoring.entity_state import EntityState, Track, decode, encode
+from anomalyd.daemon.scoring.entity_state import Track, decode_track, encode_track
 from anomalyd.daemon.stages import Sample, Scored
 from anomalyd.detectors.detector import SeriesWindow
 from anomalyd.detectors.detector_pair import PairScores
@@ -51,6 +51,15 @@ def scored(autoencoder: Sequence[float], classical: Sequence[float] | None = Non
         np.empty(0),
         np.empty((0, 1), dtype=np.float32),
     )
+
+
+def stored(track: Track) -> Track:
+    """A track as it comes back from the store; what stands elsewhere there is put back."""
+    blob = encode_track(track)
+    if blob is None:
+        return Track(newest=track.newest)
+    found = decode_track(blob, "pc1")
+    return replace(found, newest=track.newest, evidence=track.evidence if track.opened else found.evidence)
 
 
 def evidence(time: float) -> Evidence:
@@ -159,7 +168,7 @@ def test_a_note_goes_to_what_goes_on_at_its_time(times: list[float], told: list[
 def test_a_note_stays_with_the_incident_and_not_with_the_next() -> None:
     track, changes = noted(0, scores=[2])
     assert (changes, track.notes) == ([], ("at 0",))
-    track, (change,) = follow(decode(encode(EntityState(track=track))).track, scored([2, 0], start=1))
+    track, (change,) = follow(stored(track), scored([2, 0], start=1))
     assert change.notes == track.notes == ("at 0",)
     track, changes = follow(track, scored([0, 2, 2], start=3))
     assert [change.notes for change in changes] == [("at 0",), ()]
@@ -265,13 +274,13 @@ def test_it_does_not_matter_how_the_stream_is_cut_or_that_it_is_restarted(
     whole = scored(scores, scores[::-1])
     _, expected = follow(Track(), whole)
     cuts = sorted(data.draw(st.sets(st.integers(1, len(scores)))) | {0, len(scores)})
-    entity_state = EntityState()
+    kept = Track()
     last = {}
     points: dict[str, list[float]] = {}
     for begin, end in itertools.pairwise(cuts):
         window = scored(scores[begin:end], scores[::-1][begin:end], start=begin)
-        track, changes = follow(decode(encode(entity_state)).track, window)
-        entity_state = EntityState(track=track)
+        track, changes = follow(stored(kept), window)
+        kept = track
         for change in changes:
             last[change.incident.id] = change
             points.setdefault(change.incident.id, []).extend(p.time for p in change.points)

@@ -17,6 +17,7 @@ from anomalyd.daemon.kafka.poll_result import Batch
 from anomalyd.daemon.stages import Record
 from anomalyd.daemon.telemetry.telemetry import Telemetry
 from anomalyd.reports.step import Step
+from anomalyd.reports.storage.entity_states import StateChanges
 from anomalyd.reports.storage.store import Store
 
 NOW = 1_795_288_500.0
@@ -55,7 +56,7 @@ def test_what_is_read_again_is_told_once(store: Store) -> None:
     assert (late.samples, late.late, len(begun.dead)) == ((), {"t": 2}, 1)
     held = first.held_from()[PLACE]
     assert held == 1
-    store.commit(Step("g", {PLACE: (None, held)}, states=first.states({PLACE: 9})))
+    store.commit(Step("g", {PLACE: (None, held)}, states=StateChanges(intake=first.states({PLACE: 9}))))
 
     again = intake()
     again.restore(store)
@@ -71,5 +72,5 @@ def test_without_lateness_nothing_but_what_entities_send_is_remembered(store: St
     plain = Intake(inputs, Decoder(inputs, clock=lambda: NOW), Telemetry(CollectorRegistry(), topics=["t"]))
     arrivals = plain.take([batch(0, *range(30))], {}, NOW)
     assert len(arrivals.samples) == 30
-    assert {name for name, _ in plain.states({PLACE: 30})} == {"@presence"}
+    assert {name for name, _ in plain.states({PLACE: 30})} == {"presence"}
     assert plain.states({PLACE: 30}) == {}

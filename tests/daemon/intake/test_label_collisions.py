@@ -138,10 +138,10 @@ def test_a_restart_changes_no_name(tmp_path: Path) -> None:
     feed.take([], 100.0)
     store = Store.open(f"sqlite:///{tmp_path}/s.db")
     states = feed.intake.states({("t", 0): 1})
-    assert ("@labels", "https://x.org") in states
+    assert ("labels", "https://x.org") in states
     store.close()
     again = LabelCollisions()
-    again.restore({entity: blob for (name, entity), blob in states.items() if name == "@labels"})
+    again.restore({entity: blob for (name, entity), blob in states.items() if name == "labels"})
     (part,) = again.named(
         [Sample("https://x.org", 1.0, "t", 0, 0, {"probe_success": 1.0}, aside={"probe_success": ("job=a",)})]
     )

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from anomalyd.daemon.intake.reported_offsets import ReportedOffsets
 
+SEVEN = ReportedOffsets().state({("t", 0): 7})
+
 
 def test_what_was_stored_as_told_is_not_fresh_after_a_restart() -> None:
     told = ReportedOffsets()
@@ -17,12 +19,12 @@ def test_what_was_stored_as_told_is_not_fresh_after_a_restart() -> None:
 
 def test_killed_while_reading_again_it_does_not_go_back() -> None:
     told = ReportedOffsets()
-    told.restore({"t/0": b"7"})
-    assert told.state({("t", 0): 4}) == {"t/0": b"7"}
+    told.restore(SEVEN)
+    assert told.state({("t", 0): 4}) == SEVEN
 
 
 def test_a_topic_made_again_is_told_from_its_beginning() -> None:
     told = ReportedOffsets()
-    told.restore({"t/0": b"7"})
+    told.restore(SEVEN)
     told.begin_anew("t", 0)
     assert told.fresh("t", 0, 0)

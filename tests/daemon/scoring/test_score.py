@@ -17,7 +17,7 @@ from prometheus_client import CollectorRegistry
 
 from anomalyd.daemon.config.config import DetectorConfig
 from anomalyd.daemon.scoring.active_model import ActiveModel
-from anomalyd.daemon.scoring.entity_state import EntityStates
+from anomalyd.daemon.scoring.entity_states import EntityStates
 from anomalyd.daemon.scoring.recent_rows import MOST_ROWS, thinned
 from anomalyd.daemon.scoring.score import Scorer, vectors
 from anomalyd.daemon.stages import Sample, Scored
@@ -80,8 +80,17 @@ def test_rows_are_what_each_sample_says(said: list[dict[str, float | None]]) -> 
 class Nothing:
     """A store that remembers nothing."""
 
-    def entity_state(self, detector: str, entity: str) -> None:
-        return None
+    @property
+    def states(self) -> Nothing:
+        return self
+
+    def snapshots(self, detector: str, entities: Sequence[str]) -> dict[str, Any]:
+        return {}
+
+    tracks = snapshots
+
+    def journal_ids(self, detector: str) -> set[int]:
+        return set()
 
 
 class Bench:
@@ -106,7 +115,7 @@ class Bench:
             if not scored.late:
                 entity_state = self.entity_states.get(scored.detector, scored.entity)
                 newest = replace(entity_state.track, newest=float(scored.window.times[-1]))
-                self.entity_states.put(scored.detector, scored.entity, replace(entity_state, track=newest))
+                self.entity_states.track(scored.detector, scored.entity, newest)
         return found
 
     def counted(self, name: str, **labels: str) -> float:

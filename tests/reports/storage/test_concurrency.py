@@ -82,15 +82,19 @@ def test_a_writer_that_reads_first_is_not_overtaken(sqlite: str) -> None:
 
 KILLED = """
 import os, signal, sys
+from anomalyd.reports.storage.entity_states import StateChanges, StateSnapshot
 from anomalyd.reports.storage.store import OutboxEntry, Step, Store
 
 class Deadly(dict):
     def items(self):
         os.kill(os.getpid(), signal.SIGKILL)
 
+def state(blob):
+    return StateChanges((StateSnapshot("d", "e", "v1", 1.0, blob),))
+
 store = Store.open(sys.argv[1])
-store.commit(Step("g", {("t", 0): (None, 1)}, states={("d", "e"): b"whole"}))
-store.commit(Step("g", {("t", 0): (1, 2)}, states={("d", "e"): b"torn"}, activity=Deadly(e=None)))
+store.commit(Step("g", {("t", 0): (None, 1)}, states=state(b"whole")))
+store.commit(Step("g", {("t", 0): (1, 2)}, states=state(b"torn"), activity=Deadly(e=None)))
 """
 
 
@@ -99,7 +103,7 @@ def test_a_killed_writer_leaves_whole_steps(url: str) -> None:
     assert killed.returncode == -9
     store = Store.open(url)
     assert store.offsets("g") == {("t", 0): 1}
-    assert store.entity_states("d") == {"e": b"whole"}
+    assert store.states.snapshots("d", ["e"])["e"].state == b"whole"
     store.commit(Step("g", {("t", 0): (1, 2)}))  # nothing is locked
     store.close()
 

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Iterator
 from typing import Any
 
+import numpy as np
 import pytest
 from alembic import command
+from safetensors.numpy import save
 from sqlalchemy import text
 
 from anomalyd.errors import QuestionError, StoreConflict, StoreError
@@ -17,6 +20,7 @@ from anomalyd.reports.report import Incident, Status
 from anomalyd.reports.step import Step, StoredChange
 from anomalyd.reports.storage import schema
 from anomalyd.reports.storage.database import Database
+from anomalyd.reports.storage.entity_states import StateChanges, StateSnapshot
 from anomalyd.reports.storage.store import Store
 from anomalyd.verdict import Verdict
 
@@ -63,13 +67,13 @@ def test_a_word_is_applied_once_and_its_step_is_refused_as_a_whole(store: Store)
     again = Step(
         "g",
         {("t", 0): (3, 5)},
-        states={("hosts", "host/pc1"): b"state"},
+        states=StateChanges((StateSnapshot("hosts", "host/pc1", "v1", 1.0, b"state"),)),
         words=(AppliedFeedback(number, None, None, "done again"),),
     )
     with pytest.raises(StoreConflict, match=f"word {number} was applied by another daemon"):
         store.commit(again)
     assert store.offsets("g") == {("t", 0): 3}
-    assert store.entity_states("hosts") == {}
+    assert store.states.snapshot_times("hosts") == {}
 
 
 def test_words_are_found_by_entity_detector_number_and_time(store: Store, queries: Queries) -> None:
@@ -219,6 +223,12 @@ def test_an_adaptation_is_named_by_the_beginning_of_its_id(store: Store, queries
 # ---- a store of before
 
 
+def old_state() -> bytes:
+    """What the first schema remembered of an entity whose incident is not opened yet."""
+    about = {"newest": 1070.0, "opened": False, "quiet": 1, "incident": None, "points": [], "model": "v1"}
+    return bytes(save({"state.a": np.ones(2)}, metadata={"json": json.dumps(about)}))
+
+
 @pytest.fixture
 def first_schema(url: str, incident: Callable[..., Incident]) -> Iterator[Database]:
     """A database as the first schema left it, with a report and a state in it."""
@@ -231,7 +241,7 @@ def first_schema(url: str, incident: Callable[..., Incident]) -> Iterator[Databa
         )
         connection.execute(text(f"INSERT INTO reports VALUES ({values})"))
         connection.execute(
-            text("INSERT INTO entity_states VALUES ('hosts', 'host/pc1', :state)"), {"state": b"state"}
+            text("INSERT INTO entity_states VALUES ('hosts', 'host/pc1', :state)"), {"state": old_state()}
         )
         connection.execute(text("INSERT INTO points VALUES ('old', 1030, 3.5, 2.25)"))
     yield database
@@ -248,7 +258,7 @@ def test_a_store_of_the_first_schema_is_upgraded_with_all_that_is_in_it(
     report = queries.report("old")
     assert (report.narrative, report.revision, report.adaptations) == ("It was odd.", 2, ())
     assert [point.autoencoder for point in queries.points("old")] == [3.5]
-    assert store.entity_state("hosts", "host/pc1") == b"state"
+    assert store.states.snapshot_times("hosts") == {"host/pc1": 1070.0}
     keep(store, adapted("a", 1010.0))
     say(store)
     assert queries.report("old").adaptations == ("a",)

@@ -14,6 +14,7 @@ from anomalyd.errors import StoreConflict, StoreError
 from anomalyd.reports.queries import Queries, Selection
 from anomalyd.reports.report import Evidence, Explanation, Incident, SeenBy, Severity, Status
 from anomalyd.reports.score_history import MAX_POINTS
+from anomalyd.reports.storage.entity_states import StateChanges, StateSnapshot
 from anomalyd.reports.storage.store import Activity, OutboxEntry, Point, Step, Store, StoredChange
 
 MakeIncident = Callable[..., Incident]
@@ -165,7 +166,7 @@ def test_a_conflict_keeps_nothing(
         # The first partition could move, the second is in conflict.
         {("a", 0): (None, 5), ("t", 0): (expected, 25)},
         (StoredChange(incident(), "odd", evidence(1030.0), (Point(1.0, 1.0, 1.0),)),),
-        {("hosts", "host/pc1"): b"state"},
+        StateChanges((StateSnapshot("hosts", "host/pc1", "v1", 1.0, b"state"),)),
         (OutboxEntry("reports", b"k", b"v"),),
         {"host/pc1": Activity("vector", 1.0, 2.0, 2)},
     )
@@ -173,7 +174,7 @@ def test_a_conflict_keeps_nothing(
         store.commit(whole)
     assert store.offsets("g") == {("t", 0): 10}
     assert queries.count(Selection()) == 0
-    assert store.entity_states("hosts") == {}
+    assert store.states.snapshot_times("hosts") == {}
     assert store.unsent(10) == []
     assert queries.activity() == {}
 
@@ -204,15 +205,6 @@ def test_what_the_database_cannot_keep_is_a_store_error(store: Store, incident: 
         with pytest.raises(StoreError, match="try again"):
             store.commit(replace(found(wrong), moves={("t", 0): (None, 5)}))
     assert store.offsets("g") == {}
-
-
-def test_states_are_kept_replaced_and_forgotten(store: Store) -> None:
-    store.commit(Step("g", states={("d", "a"): b"1", ("d", "b"): b"\x00\xff", ("e", "a"): b"3"}))
-    store.commit(Step("g", states={("d", "a"): b"4", ("d", "b"): None, ("d", "never"): None}))
-    assert store.entity_states("d") == {"a": b"4"}
-    assert store.entity_states("e") == {"a": b"3"}
-    assert store.entity_state("e", "a") == b"3"
-    assert store.entity_state("d", "b") is None
 
 
 def test_activity_widens_and_counts_up(store: Store, queries: Queries) -> None:

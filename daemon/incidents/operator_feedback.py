@@ -26,6 +26,7 @@ from anomalyd.daemon.scoring.entity_states import EntityStates
 from anomalyd.daemon.telemetry.telemetry import Telemetry
 from anomalyd.detectors.detector import State
 from anomalyd.detectors.library import LoadedPair
+from anomalyd.errors import StoreError
 from anomalyd.reports.adaptation import Adaptation, Adapted, AnsweredUndo, adaptation_id
 from anomalyd.reports.feedback import AppliedFeedback, OperatorFeedback
 from anomalyd.reports.narrative import said, taken_back
@@ -271,22 +272,26 @@ class FeedbackApplier:
         change: Change | None,
         unmoved: Moves,
     ) -> None:
-        """Keep a step with the entity's new state and course; if that fails, the caller forgets all."""
+        """Keep a step with the entity's new state and course."""
         changes = [] if change is None else [change]
         events = [entry for topic in self._topics() for entry in event_entries(changes, topic)]
         before = entity_states.get(*key)
         if state is not before.state:
             entity_states.put(*key, replace(before, state=state))
         entity_states.track(*key, track)
-        self._store.commit(
-            replace(
-                step,
-                moves=unmoved,
-                stored_changes=tuple(map(stored_change, changes)),
-                states=entity_states.changes(),
-                outbox=(*step.outbox, *events),
-            )
+        states = entity_states.changes()
+        whole = replace(
+            step,
+            moves=unmoved,
+            stored_changes=tuple(map(stored_change, changes)),
+            states=states,
+            outbox=(*step.outbox, *events),
         )
+        try:
+            self._store.commit(whole)
+        except StoreError:
+            entity_states.put_back(*key, before, states)
+            raise
 
     def _topics(self) -> Sequence[str]:
         return [] if self._config.output.topic is None else [self._config.output.topic]

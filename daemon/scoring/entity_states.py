@@ -132,6 +132,13 @@ class EntityStates:
             ours.snapshots = {e for e in ours.snapshots if not np.isfinite(ours.held[e].track.newest)}
         return StateChanges(tuple(snapshots), tuple(journal), tuple(superseded), tracks)
 
+    def put_back(self, detector: str, entity: str, before: EntityState, changes: StateChanges) -> None:
+        """Remember an entity as it was: the store did not keep these changes."""
+        ours = self._of(detector)
+        self.put(detector, entity, before)
+        ours.tracks |= {name for of, name in changes.tracks if of == detector}
+        ours.superseded |= set(changes.superseded)
+
     def holds(self, detector: str, entity: str) -> bool:
         """Say whether an entity was asked for since the last `forget_all`."""
         return detector in self._detectors and entity in self._detectors[detector].held

@@ -14,7 +14,6 @@ from itertools import islice
 import numpy as np
 
 from anomalyd.daemon.scoring.entity_state import (
-    RECENT_ROWS,
     EntityState,
     Track,
     decode_state,
@@ -22,7 +21,7 @@ from anomalyd.daemon.scoring.entity_state import (
     encode_state,
     encode_track,
 )
-from anomalyd.daemon.scoring.state_journal import Rows, StateJournal, decode_rows, encode_rows
+from anomalyd.daemon.scoring.state_journal import SNAPSHOT_EVERY, Rows, StateJournal, decode_rows, encode_rows
 from anomalyd.detectors.detector import SeriesWindow
 from anomalyd.detectors.library import LoadedPair
 from anomalyd.reports import evidence as evidence_bytes
@@ -37,8 +36,8 @@ _AT_ONCE = 256
 class _OfDetector:
     """What is held of one detector pair, and what the step in hand has changed of it."""
 
+    journal: StateJournal
     held: dict[str, EntityState] = field(default_factory=dict)
-    journal: StateJournal = field(default_factory=StateJournal)
     known: set[int] = field(default_factory=set)  # pieces that were read or written
     unclaimed: dict[str, list[tuple[int, Rows]]] = field(default_factory=dict)  # rows of who is not held
     rows: dict[str, list[Rows]] = field(default_factory=dict)
@@ -49,6 +48,8 @@ class _OfDetector:
 
 class EntityStates:
     """The memory of every (detector, entity) that was asked for since the last `forget_all`."""
+
+    snapshot_every = SNAPSHOT_EVERY
 
     def __init__(self, store: Store, *, new_id: Callable[[], int] = lambda: uuid.uuid4().int >> 66) -> None:
         self._store = store
@@ -148,7 +149,10 @@ class EntityStates:
         self._detectors.clear()
 
     def _of(self, detector: str) -> _OfDetector:
-        return self._detectors.setdefault(detector, _OfDetector())
+        ours = self._detectors.get(detector)
+        if ours is None:
+            ours = self._detectors[detector] = _OfDetector(StateJournal(self.snapshot_every))
+        return ours
 
     def _read_journal(self, detector: str, ours: _OfDetector) -> None:
         """Read the pieces that were not seen yet: all at first, then only what another daemon wrote."""
@@ -210,13 +214,8 @@ def _score_again(recalled: Sequence[_Recalled], loaded: LoadedPair | None) -> No
         windows.append(SeriesWindow(each.entity, rows.times, rows.values.copy(), each.entity_state.state))
     if not windows:
         return
-    for each, window, scores in zip(some, windows, loaded.pair.score(windows), strict=True):
-        each.entity_state = replace(
-            each.entity_state,
-            state=scores.state,
-            recent_times=window.times[-RECENT_ROWS:],
-            recent=window.values[-RECENT_ROWS:],
-        )
+    for each, scores in zip(some, loaded.pair.score(windows), strict=True):
+        each.entity_state = replace(each.entity_state, state=scores.state)
 
 
 def _joined(some: Sequence[Rows]) -> Rows:

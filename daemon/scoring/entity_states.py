@@ -21,12 +21,16 @@ from anomalyd.daemon.scoring.entity_state import (
     encode_state,
     encode_track,
 )
+from anomalyd.daemon.scoring.recent_rows import thinned
 from anomalyd.daemon.scoring.state_journal import SNAPSHOT_EVERY, Rows, StateJournal, decode_rows, encode_rows
 from anomalyd.detectors.detector import SeriesWindow
 from anomalyd.detectors.library import LoadedPair
 from anomalyd.reports import evidence as evidence_bytes
 from anomalyd.reports.storage.entity_states import JournalPiece, StateChanges, StateSnapshot
 from anomalyd.reports.storage.store import Store
+
+_RECENT_TIMES, _RECENT = "recent.times", "recent.values"
+"""Arrays of a snapshot beside the detectors', whose names begin with a member of the pair and a dot."""
 
 _AT_ONCE = 256
 """Entities recalled in one batch: their states and rows are some ten megabytes."""
@@ -190,8 +194,14 @@ class EntityStates:
             evidence = self._store.states.evidence(track.incident.id)
             track = replace(track, evidence=None if evidence is None else evidence_bytes.decode(evidence))
         track = replace(track, newest=later[-1][1].newest if later else snapshot.until)
-        state = EntityState(snapshot.model, decode_state(snapshot.state), track)
-        return _Recalled(entity, state, [rows for _, rows in later if len(rows.times)])
+        arrays = dict(decode_state(snapshot.state))
+        recent_times, recent = arrays.pop(_RECENT_TIMES, np.empty(0)), arrays.pop(_RECENT, None)
+        learnt = [rows for _, rows in later if len(rows.times)]
+        for rows in learnt:
+            if recent is None or recent.shape[1:] != rows.values.shape[1:]:
+                recent_times, recent = np.empty(0), rows.values[:0]
+            recent_times, recent = thinned(recent_times, recent, rows.times, rows.values)
+        return _Recalled(entity, EntityState(snapshot.model, arrays, track, recent_times, recent), learnt)
 
 
 @dataclass(slots=True)
@@ -231,4 +241,7 @@ def _snapshot(detector: str, entity: str, held: EntityState) -> StateSnapshot | 
     """Give what is stored of a memory; None if nothing was ever scored."""
     if not np.isfinite(held.track.newest):
         return None
-    return StateSnapshot(detector, entity, held.model, held.track.newest, encode_state(held.state))
+    arrays = dict(held.state)
+    if held.recent is not None:
+        arrays |= {_RECENT_TIMES: held.recent_times, _RECENT: held.recent}
+    return StateSnapshot(detector, entity, held.model, held.track.newest, encode_state(arrays))

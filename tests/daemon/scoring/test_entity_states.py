@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 
 from anomalyd.daemon.scoring.entity_state import EntityState, Track
 from anomalyd.daemon.scoring.entity_states import EntityStates
+from anomalyd.daemon.scoring.recent_rows import thinned
 from anomalyd.daemon.scoring.state_journal import Rows
 from anomalyd.detectors.detector import SeriesWindow, State
 from anomalyd.reports.report import Evidence, Incident, SeenBy, Severity, Status
@@ -104,7 +105,10 @@ class Daemon:
             window = SeriesWindow(entity, times, values, state.state)
             learnt = slice(0) if entity in unlearnt else slice(None)
             if entity not in unlearnt:
+                recent = state.recent if state.recent is not None else values[:0]
                 state = replace(state, state=Summing.after(window))
+                times_kept, recent = thinned(state.recent_times, recent, times, values)
+                state = replace(state, recent_times=times_kept, recent=recent)
             self.states.advance("hosts", Rows(entity, time, times[learnt], values[learnt]), state)
             self.states.track("hosts", entity, replace(state.track, newest=time))
         self.commit()
@@ -128,6 +132,7 @@ class Daemon:
                 each.model,
                 each.track.newest,
                 {name: array.tolist() for name, array in each.state.items()},
+                None if each.recent is None else each.recent.tolist(),
             )
             for entity, each in found.items()
         }
@@ -191,10 +196,15 @@ def test_rows_of_another_model_are_not_scored_again(store: Store) -> None:
     for time in range(3):
         daemon.step(float(time), {"a": 1.0})
     newer = Daemon(store, loaded("v2"))
-    assert newer.all("a") == {"a": ("v2", 2.0, {})}
+    assert newer.all("a")["a"][:3] == ("v2", 2.0, {})
     assert newer.model.pair.batches == []
     newer.step(3.0, {"a": 5.0})
-    assert newer.all("a")["a"] == ("v2", 3.0, {"total": [5.0, 5.0], "rows": 1})
+    assert newer.all("a")["a"] == (
+        "v2",
+        3.0,
+        {"total": [5.0, 5.0], "rows": 1},
+        [[1.0, 1.0]] * 3 + [[5.0, 5.0]],
+    )
     assert Daemon(store, loaded("v2")).all("a") == newer.all("a")
 
 

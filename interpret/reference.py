@@ -23,6 +23,12 @@ _LEAST = 8
 _DEPARTED = 2.5
 """Usual widths from which a row belongs to the departure, when it is followed back to its beginning."""
 
+_STUCK_RUNS = 4
+"""A metric is stuck when it repeats its value so many times as often in a row as it usually does, ..."""
+
+_STUCK_ROWS = 6
+"""... and for at least so many rows."""
+
 _MAD_TO_SIGMA = 1.4826
 _RANGE_TO_SIGMA = 3.29  # from the 5 % to the 95 % quantile of a normal distribution
 
@@ -44,23 +50,29 @@ class Reference:
         before, and for the width of those that never moved.
         """
         before: NDArray[np.float64] = rows.astype(np.float64)
+        with_onset = np.vstack([before, onset.astype(np.float64)])
         counts = np.isfinite(before).sum(axis=0)
         # A departure that grew slowly fills the last rows: it is looked for from further back.
         earlier = before[:-_ROWS] if len(before) >= _ROWS + _LEAST else before
         centre, scatter = _centre(before), _scatter(earlier)
         usable = np.where(scatter > 0, scatter, width)
         begins = _departures(before, onset.astype(np.float64), _quantiles(earlier, 0.5)[0], usable)
-        for f in np.flatnonzero(begins < len(before)):
-            # As many rows again are left out: a departure that grows was there before it could be told.
-            own = before[: max(2 * begins[f] - len(before), min(_LEAST, begins[f])), f]
-            centre[f], scatter[f] = _centre(own[:, None])[0], _scatter(own[:, None])[0]
+        runs = _longest_runs(with_onset)
+        stood = run_lengths(with_onset)[-1]
+        for f in np.flatnonzero((begins < len(before)) | stuck(stood, runs)):
+            if stuck(stood, runs)[f]:
+                own = before[: len(before) + 1 - stood[f], f]
+            else:
+                # As many rows again are left out: what grows was there before it could be told.
+                own = before[: max(2 * begins[f] - len(before), min(_LEAST, begins[f])), f]
+            if len(own):
+                centre[f], scatter[f] = _centre(own[:, None])[0], _scatter(own[:, None])[0]
         known = (counts >= _LEAST) & np.isfinite(centre)
         centre = np.where(known, centre, expected)
         scatter = np.where(known & np.isfinite(scatter) & (scatter > 0), scatter, width)
         # A metric that never moved is asked to move by a thousandth of its size before it counts.
         floor = np.maximum(1e-3 * np.abs(centre), np.finfo(np.float32).tiny)
         scatter = np.fmax(np.nan_to_num(scatter, nan=0.0), floor)
-        runs = _longest_runs(np.vstack([before, onset.astype(np.float64)]))
         return cls(centre.astype(np.float32), scatter.astype(np.float32), runs)
 
     @classmethod
@@ -100,6 +112,12 @@ def run_lengths(rows: Floats) -> NDArray[np.int64]:
     for k in range(1, len(rows)):
         lengths[k] = np.where(rows[k] == rows[k - 1], lengths[k - 1] + 1, 1)
     return lengths
+
+
+def stuck(stood: NDArray[np.int64], usual: NDArray[np.int64]) -> NDArray[np.bool_]:
+    """Say where metrics that `stood` still for so many rows are stuck, given their longest usual runs."""
+    found: NDArray[np.bool_] = stood >= np.maximum(_STUCK_RUNS * usual, _STUCK_ROWS)
+    return found
 
 
 def _departures(

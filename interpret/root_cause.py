@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from anomalyd.detectors.detector import Floats
-from anomalyd.interpret.reference import Reference, run_lengths
+from anomalyd.interpret.reference import Reference, run_lengths, stuck
 from anomalyd.reports.report import Cause, Direction
 
 _FURTHEST = 50.0
@@ -22,12 +22,6 @@ _FURTHEST = 50.0
 
 _DEPARTED = 3.0
 """Usual widths from which a metric has begun to depart."""
-
-_STUCK_RUNS = 4
-"""A metric is stuck when it repeats its value so many times as often in a row as it usually does, ..."""
-
-_STUCK_ROWS = 6
-"""... and for at least so many rows."""
 
 _LEAST_SHARE = 0.1
 """Of the first one's blame: what has less is not named."""
@@ -42,9 +36,8 @@ def stuck_rows(reference: Reference, rows: Floats) -> NDArray[np.float64]:
     A metric that stands still most of the time never stands still for longer than usual.
     """
     runs = run_lengths(rows)
-    limit = np.maximum(_STUCK_RUNS * reference.runs, _STUCK_ROWS)
     found: NDArray[np.float64] = np.where(
-        (runs >= limit) & np.isfinite(rows), _DEPARTED * runs / np.maximum(reference.runs, 1), 0.0
+        stuck(runs, reference.runs) & np.isfinite(rows), _DEPARTED * runs / np.maximum(reference.runs, 1), 0.0
     )
     return found
 
@@ -78,14 +71,14 @@ def rank_causes(
     if total <= 0:
         return ()
     order = np.argsort(-agreed, kind="stable")[:most]
-    stuck = stuck_rows(reference, rows)
+    still = stuck_rows(reference, rows)
     away = reference.departures(rows)
     return tuple(
         Cause(
             name=features[f],
             group=group_of(features[f]),
-            direction=_direction(away[onset:, f], bool(stuck[onset:, f].any())),
-            started=float(times[_start(strange[:, f], stuck[:, f], onset, rows[:, f])]),
+            direction=_direction(away[onset:, f], bool(still[onset:, f].any())),
+            started=float(times[_start(strange[:, f], still[:, f], onset, rows[:, f])]),
             expected=float(reference.expected[f]),
             seen=float(rows[-1, f]),
             sigmas=float(away[-1, f]),
@@ -107,11 +100,11 @@ def group_of(metric: str) -> str:
     return found[0].lower() if found else metric
 
 
-def _direction(away: NDArray[np.float64], stuck: bool) -> Direction:
+def _direction(away: NDArray[np.float64], still: bool) -> Direction:
     """Tell what departures (n,) since the onset do; the last is the sample's."""
     if np.isnan(away[-1]):
         return Direction.MISSING
-    if stuck and np.abs(away[-1]) < _FURTHEST:
+    if still and np.abs(away[-1]) < _FURTHEST:
         return Direction.STUCK
     beyond = away[np.abs(away) >= _DEPARTED]
     if len(beyond) >= 4 and min(np.mean(beyond > 0), np.mean(beyond < 0)) >= 0.25:
@@ -120,11 +113,11 @@ def _direction(away: NDArray[np.float64], stuck: bool) -> Direction:
 
 
 def _start(
-    strange: NDArray[np.float64], stuck: NDArray[np.float64], onset: int, values: NDArray[np.floating]
+    strange: NDArray[np.float64], still: NDArray[np.float64], onset: int, values: NDArray[np.floating]
 ) -> int:
     """Find the row at which a metric began to depart: followed back from the onset, or the first after it."""
-    if stuck[onset:].any() and strange[onset:].max() <= stuck.max():
-        k = onset + int(np.argmax(stuck[onset:] > 0))
+    if still[onset:].any() and strange[onset:].max() <= still.max():
+        k = onset + int(np.argmax(still[onset:] > 0))
         while k > 0 and values[k - 1] == values[k]:
             k -= 1
         return k

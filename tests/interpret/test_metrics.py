@@ -148,6 +148,15 @@ def test_what_was_expected_is_that_of_before_a_drift_however_late_it_is_seen(ons
     assert np.all((reference.width > 0.6) & (reference.width < 1.6))
 
 
+def test_what_was_expected_of_a_stuck_metric_is_that_of_before_it_stood():
+    rows = np.random.default_rng(4).normal(50, 1, (100, 2)).astype(np.float32)
+    rows[65:, 1] = 52.5
+    nothing = np.full(2, np.nan, np.float32)
+    reference = Reference.before(rows[:-1], rows[-1], nothing, nothing)
+    assert np.all(np.abs(reference.expected - 50) < 1.0)
+    assert reference.runs.tolist() == [1, 1]
+
+
 def test_causes_are_told_with_when_they_began():
     rows = np.random.default_rng(2).normal(50, 1, (80, 4)).astype(np.float32)
     rows[62:, 2] += 20

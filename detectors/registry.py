@@ -8,12 +8,9 @@ from anomalyd.detectors.detector import Detector
 from anomalyd.errors import TrainingError
 
 _KINDS = {
+    "vector-patch": "anomalyd.detectors.vectors.patch.detector:VectorPatch",
     "vector-autoencoder": "anomalyd.detectors.vectors.autoencoder:VectorAutoencoder",
-    "vector-ensemble": "anomalyd.detectors.vectors.ensemble:VectorEnsemble",
-    "vector-variational": "anomalyd.detectors.vectors.variational:VectorVariational",
-    "vector-forecast": "anomalyd.detectors.vectors.forecast:VectorForecast",
     "median-distance": "anomalyd.detectors.vectors.distance:MedianDistance",
-    "adaptive-pca": "anomalyd.detectors.vectors.adaptive_pca:AdaptivePca",
     "map-autoencoder": "anomalyd.detectors.maps.autoencoder.autoencoder:MapAutoencoder",
     "map-variational": "anomalyd.detectors.maps.autoencoder.variational:MapVariational",
     "map-scan": "anomalyd.detectors.maps.likelihood.detector:MapScan",
@@ -24,10 +21,8 @@ _KINDS = {
 }
 
 _CLASSICAL_PEERS = {
+    "vector-patch": "median-distance",
     "vector-autoencoder": "median-distance",
-    "vector-ensemble": "median-distance",
-    "vector-variational": "median-distance",
-    "vector-forecast": "median-distance",
     "map-autoencoder": "map-classical",
     "map-variational": "map-classical",
     "map-scan": "map-classical",

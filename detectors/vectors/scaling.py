@@ -130,6 +130,15 @@ class Scaling:
         """The number of metrics, F."""
         return int(self._scales.centre.shape[1])
 
+    @property
+    def scales(self) -> Scale:
+        """The scales of all entities measured in training, stacked (E, F)."""
+        return self._scales
+
+    def of(self, entity: str) -> Scale:
+        """Give the scale (F,) of an entity measured in training."""
+        return _pick(self._scales, self._entities[entity])
+
     def knows(self, entity: str) -> bool:
         """Say whether the entity was measured in training."""
         return entity in self._entities

@@ -1,0 +1,1 @@
+"""The detector of metric vectors: views of rows beside a memory of normal patches."""

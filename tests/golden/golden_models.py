@@ -34,10 +34,7 @@ CALM = {"false_alarm_rate": 1e-3}
 
 HOST_MODELS: dict[str, dict[str, Any]] = {
     "hosts": {"kind": "vector-autoencoder", "parameters": SMALL, "classical_parameters": {"warmup": 10}},
-    "hosts-adaptive": {"kind": "vector-autoencoder", "parameters": SMALL, "classical": "adaptive-pca"},
-    "hosts-ensemble": {"kind": "vector-ensemble", "parameters": {"steps": 30, "hidden": 8, "code": 3}},
-    "hosts-forecast": {"kind": "vector-forecast", "parameters": {"epochs": 4}},
-    "hosts-variational": {"kind": "vector-variational", "parameters": SMALL},
+    "hosts-patch": {"kind": "vector-patch"},
 }
 MAP_MODELS: dict[str, dict[str, Any]] = {
     "chambers": {"kind": "map-autoencoder", "parameters": {"steps": 20}},

@@ -129,7 +129,7 @@ def advance(
     rows, observed = scale_rows(states, values, model.intervals[places])
     last = states.recent[:, -1].copy()
     around = look_around(states, times, rows, observed)
-    columns = evidence.columns_of(states, rows, observed, around, reach, own.memory, places, states.bulk)
+    columns = evidence.columns_of(states, rows, observed, around, reach, own.memory, places)
     seen: NDArray[np.bool_] = np.any(observed, axis=2)
     held = bulk.follow(states, times, columns, seen)
     stuck = _stuck(states, rows, last, own.still[at].numpy())

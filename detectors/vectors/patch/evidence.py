@@ -26,7 +26,6 @@ RESTLESS, JUMP, PATCHES, ROWS_NEW = 6, 7, 8, 9
 IN_SUM = [TURBULENCE, _DISPLACEMENT, _PROFILE, _UNREST, _MOTION]
 _SPREAD = 0.4
 _LEAST_WORTH = 0.2
-_HIGHEST = float("inf")
 _NEUTRAL = 1.0
 """Nats of a usual row, on average."""
 
@@ -68,11 +67,10 @@ def columns_of(
     reach: Tensor,
     memory: Memory,
     places: NDArray[np.int64],
-    held: NDArray[np.float32],
 ) -> NDArray[np.float32]:
     """Give the columns (B, n, 10) of rows (B, n, F); the means and the count of fresh rows move on.
 
-    `reach` (B, 3, F); `held` (B, 10, 4): the bulk; `places` (B,): of the entities in `memory`.
+    `reach` (B, 3, F); `places` (B,): of the entities in `memory`.
     """
     entities, count, metrics = rows.shape
     flat = torch.from_numpy(np.ascontiguousarray(rows)).reshape(-1, metrics)
@@ -82,17 +80,16 @@ def columns_of(
     each = views.numpy().reshape(entities, count, len(VIEWS)).astype(np.float64)
     columns = np.empty((entities, count, COLUMNS), dtype=np.float32)
     columns[:, :, JUMP] = jump.numpy().reshape(entities, count)
-    levels = _smooth(states, each, _HIGHEST * np.exp(held[:, :6, 2]))
+    levels = _smooth(states, each)
     columns[:, :, :6] = np.log(levels + 1e-3)
     columns[:, :, RESTLESS] = columns[:, :, TURBULENCE] + 0.5 * columns[:, :, _QUICK]
     _fill_new(columns, states, rows, observed, around, memory, places)
     return columns
 
 
-def _smooth(states: Stacked, views: NDArray[np.float64], highest: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Smooth views (B, n, 5) in time, row after row: (B, n, 6). None counts for more than `highest` (B, 6),
-    so that what is over is soon forgotten."""
-    each = np.minimum(views[:, :, [view for view, _ in SMOOTHED]], highest[:, None])
+def _smooth(states: Stacked, views: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Smooth views (B, n, 5) in time, row after row: (B, n, 6)."""
+    each = views[:, :, [view for view, _ in SMOOTHED]]
     weights = np.array([weight for _, weight in SMOOTHED])
     level = states.means[:, :6]
     level = np.where(np.isnan(level), each[:, 0], level)

@@ -45,9 +45,10 @@ class PatchAutoencoder(nn.Module):
 @cache
 def shipped() -> PatchAutoencoder:
     """Give the autoencoder that comes with anomalyd, ready to encode."""
-    network = PatchAutoencoder()
-    network.load_state_dict(load((resources.files(__package__) / WEIGHTS).read_bytes()))
-    return network.eval().requires_grad_(False)
+    with torch.inference_mode(False):  # whoever asks first: its weights go into gradients later
+        network = PatchAutoencoder()
+        network.load_state_dict(load((resources.files(__package__) / WEIGHTS).read_bytes()))
+        return network.eval().requires_grad_(False)
 
 
 def squash(values: Tensor) -> Tensor:

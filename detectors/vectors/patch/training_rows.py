@@ -30,7 +30,6 @@ _LEAST_REACH = np.array([[0.3], [0.45], [0.3]], dtype=np.float32)
 
 _UNKNOWN_REACH = 3.0
 _REACHED = (0.99, 0.96, 0.99)
-_UNBOUNDED = np.full((1, 10, 4), 50.0, dtype=np.float32)
 _WEEK_S = 7 * 86_400.0
 _CEILING = 0.999
 
@@ -78,7 +77,7 @@ def measure(series: Series, scale: Scale, seed: int) -> Measured:
     begun = stack(["training"], [blank(rows.shape[1])], rows.shape[1])
     begun.recent[:] = rows[0]
     columns = evidence.columns_of(
-        begun, rows[None], observed[None], around, reach, memory, np.zeros(1, dtype=np.int64), _UNBOUNDED
+        begun, rows[None], observed[None], around, reach, memory, np.zeros(1, dtype=np.int64)
     )[0]
     settled = columns[min(100, len(columns) // 4) :]
     ring = bulk.first_ring(settled, interval)

@@ -126,9 +126,14 @@ def advance(
     """Score rows (B, n, F) of the entities at `places` (B,) at times (B, n)."""
     at = torch.from_numpy(places)
     own, reach = model.own, model.own.reach[at]
+    known = states.cap > 0
     rows, observed = scale_rows(states, values, model.intervals[places])
     last = states.recent[:, -1].copy()
     around = look_around(states, times, rows, observed)
+    if (fresh := (states.cap > 0) & ~known).any():
+        # A metric that counts from now on has been where it is.
+        now = np.nan_to_num((values[:, -1] - states.centre) / states.width - states.offset)
+        states.recent = np.where(fresh[:, None], now[:, None], states.recent).astype(np.float32)
     columns = evidence.columns_of(states, rows, observed, around, reach, own.memory, places)
     seen: NDArray[np.bool_] = np.any(observed, axis=2)
     held = bulk.follow(states, times, columns, seen)

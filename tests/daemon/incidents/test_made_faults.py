@@ -281,7 +281,7 @@ def test_a_fault_of_each_kind_is_told_right(tmp_path: Path) -> None:
 
 @pytest.mark.slow
 @pytest.mark.timeout(1800)
-@pytest.mark.parametrize("kind", ["vector-autoencoder", "vector-ensemble"])
+@pytest.mark.parametrize("kind", ["vector-autoencoder", "vector-patch"])
 def test_48_faults_are_told_right(kind: str, tmp_path: Path) -> None:
     told = told_of(kind, made_faults(48), tmp_path)
     found = shares(told)

@@ -18,6 +18,7 @@ from anomalyd.reports.feedback import OperatorFeedback
 from anomalyd.reports.quality import FlagRange, Override
 from anomalyd.reports.remark import AnswerFeedback, Remark
 from anomalyd.reports.report import Evidence, Explanation, Report
+from anomalyd.reports.run_summary import RunSummary, summarise
 from anomalyd.reports.selection import ORDERS, conditions, of_entities
 from anomalyd.reports.selection import Group as Group
 from anomalyd.reports.selection import Order as Order
@@ -39,6 +40,9 @@ from anomalyd.reports.storage.rows import explanation_of, report_columns, report
 from anomalyd.reports.storage.schema import check
 
 _r = t.reports.c
+
+
+_MOST_INCIDENTS = 10_000  # of a run that are looked at for its summary
 
 
 class Queries:
@@ -257,6 +261,17 @@ class Queries:
         """Give the quality flags of a run by detector system, in ranges of lumisections."""
         with self._database.reading() as connection:
             return read_flags(connection, run)
+
+    def runs(self) -> list[int]:
+        """Give the numbers of all runs of which a lumisection was seen, in order."""
+        with self._database.reading() as connection:
+            query = select(t.lumisections.c.run).distinct().order_by(t.lumisections.c.run)
+            return [int(run) for run in connection.execute(query).scalars()]
+
+    def run_summary(self, run: int) -> RunSummary:
+        """Summarise a run: the flags of its lumisections, and its elements with incidents."""
+        found = self.reports(Selection(run=run), limit=_MOST_INCIDENTS)
+        return summarise(run, self.flags(run), (report.incident for report in found))
 
     def overrides(self) -> list[Override]:
         """Give every flag that a person set, of all runs, in the order in which they were set."""

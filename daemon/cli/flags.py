@@ -9,6 +9,7 @@ from typing import Annotated, Any
 
 import typer
 
+from anomalyd.daemon.cli import compare
 from anomalyd.daemon.cli.options import DEFAULT_CONFIG, MaybeConfig, StoreUrl, store_url
 from anomalyd.daemon.cli.read import Json, print_json
 from anomalyd.errors import QuestionError
@@ -43,6 +44,7 @@ flags = typer.Typer(
 def add_to(app: typer.Typer) -> None:
     """Add the commands."""
     app.add_typer(flags, name="flags")
+    compare.add_to(app)
 
 
 @flags.command("show")

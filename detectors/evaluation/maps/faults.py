@@ -34,6 +34,7 @@ ANY = "any classical test"
 LIMIT = "limit"
 
 _CHUNK = 100  # elements whose maps are scored together
+_APART_S = 1e5  # between the elements, which are not lit alike
 _PRICED = 400
 """Normal maps on which each classical test's values are ranked, so that "any" can put them side by side."""
 
@@ -198,7 +199,10 @@ def _states(model: Model, elements: Elements, earlier: NDArray[np.float32]) -> l
         return [{} for _ in earlier]
     times = np.arange(earlier.shape[1], dtype=np.float64) * LUMISECTION_S
     for chunk in _chunks(len(earlier)):
-        windows = [SeriesWindow(name_of(elements.geometry, k), times, earlier[k]) for k in chunk]
+        # Each has a luminosity of its own, so that no two are of the same time.
+        windows = [
+            SeriesWindow(name_of(elements.geometry, k), times + k * _APART_S, earlier[k]) for k in chunk
+        ]
         states += [scores.state for scores in model.score(windows)]
     return states
 
@@ -211,7 +215,8 @@ def _scored(
     time = np.array([1e9])
     for chunk in _chunks(len(maps)):
         windows = [
-            SeriesWindow(name_of(elements.geometry, k), time, maps[k : k + 1], states[k]) for k in chunk
+            SeriesWindow(name_of(elements.geometry, k), time + k * _APART_S, maps[k : k + 1], states[k])
+            for k in chunk
         ]
         for k, result in zip(chunk, model.score(windows), strict=True):
             scores[k] = result.score[0]

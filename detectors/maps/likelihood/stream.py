@@ -41,7 +41,7 @@ profile of a plain histogram has taken over a part itself."""
 LOCAL_MAPS = 10.0
 """Maps of history up to which a map is judged by itself, too. Behind them the history knows more."""
 
-_ALONE, _RATE = 0.2, 0.05
+_ALONE, _RATE = 0.2, 0.01
 """Prior shares of what a map says of itself, and of its rate: so that normal maps reach as far with them as
 with a history."""
 

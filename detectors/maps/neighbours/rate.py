@@ -22,9 +22,6 @@ FEWEST_SISTERS = 4
 _LEAST_SPREAD = 0.05
 """How far an element's share moves without a fault at least (relative)."""
 
-_UNKNOWN_SPREAD = 0.35
-"""How far it may move where neither sisters nor exposure tell the luminosity."""
-
 _DEAD_SHARE = 0.03
 _DEAD_LEAST = 30.0  # counts that should be there before an element may be called dead
 
@@ -145,7 +142,10 @@ def judge_rate(seen: RateSeen, history: RateHistory, dispersion: float) -> RateJ
     if seen.exposure > 0 and history.exposed.n:
         found.append(_beside(seen, history.exposed, np.log(seen.exposure), _LEAST_SPREAD, dispersion))
     if len(found) == 1 and history.own.n:
-        found.append(_beside(seen, history.own, 0.0, _UNKNOWN_SPREAD, dispersion))
+        alone = _beside(seen, history.own, 0.0, _LEAST_SPREAD, dispersion)
+        # Where neither sisters nor exposure tell the luminosity, only a dead element stands out.
+        if seen.total < _DEAD_SHARE * alone.expected:
+            found.append(alone)
     if len(found) == 1 and seen.total <= 0:
         return RateJudgement(_DEAD_LEAST, True, float("nan"))
     return max(found, key=lambda j: j.nats)

@@ -217,3 +217,30 @@ def test_the_same_data_give_the_same_model(training):
     one, same = (MapScan.fit(training, {}, seed=s) for s in (3, 4))
     assert one.config() == same.config()
     assert all(np.array_equal(one.tensors()[name], same.tensors()[name]) for name in one.tensors())
+
+
+def test_a_standing_alarm_is_said_once_and_an_operator_can_take_it_for_normal(detector):
+    fault = DeadBlock((1, 2, 3, 4), 10, 25)
+    maps = simulator(NEW).maps(range(80))
+    maps[20:] = simulator(NEW).maps(range(20, 80), fault)
+    (seen,) = detector.score([window(NEW, maps[:75])])
+    assert [a.what for a in seen.adaptations] == ["model-does-not-fit"]
+    assert (seen.raw[20:] > 6).all()
+    state = detector.apply_feedback(seen.state, Verdict.NORMAL, 0.0, 1.0)
+    (after,) = detector.score([window(NEW, maps[75:], state)])
+    assert after.raw.max() < 3
+    (adaptation,) = seen.adaptations
+    (again,) = detector.score([window(NEW, maps[75:], detector.undo(seen.state, adaptation.before))])
+    assert not again.adaptations
+
+
+def test_a_dead_element_is_the_worst_of_faults_and_no_beam_is_none(detector):
+    names = [f"DT/W+1/MB1/S{sector:02d}" for sector in range(1, 7)]
+    maps = {name: simulator(name).maps([0]) for name in names}
+    alive = detector.score([window(name, maps[name]) for name in names])
+    maps[names[0]] = np.where(np.isnan(maps[names[0]]), np.nan, 0).astype(np.float32)
+    dead, *others = detector.score([window(name, maps[name]) for name in names])
+    assert dead.raw[0] > 100 + max(s.raw[0] for s in alive)
+    assert max(s.raw[0] for s in others) < 4
+    dark = [window(name, np.where(np.isnan(m), np.nan, 0).astype(np.float32)) for name, m in maps.items()]
+    assert all(np.isnan(s.raw).all() for s in detector.score(dark))

@@ -31,6 +31,10 @@ _TRUSTED, _TRUSTED_ALONE = 1.0, 3.5
 """Log odds up to which a map joins the history: by the history itself one in a hundred normal maps lies
 above, by its own evidence one in 250."""
 
+_VOUCHED = 8.0
+"""The same by a map's own evidence, where its history finds nothing wrong: what was always odd is no fault.
+"""
+
 _LASTING = 0.33
 """Prior that a fault has lasted for three maps: a new one is not to drown in the noise of older maps."""
 
@@ -279,9 +283,10 @@ class MapStream:
             self._raw[self._at] = raw if judged else np.nan
             self._blame[self._at] = blame
             self._expected[self._at] = self._scaled(drawn, expected, rate, leading)
+            known = step.single is not None and not step.single.profiled
             trusted = judged and bool(
-                (history <= _TRUSTED or step.single is None or step.single.profiled)
-                and alone <= _TRUSTED_ALONE
+                (history <= _TRUSTED or not known)
+                and alone <= (_VOUCHED if known else _TRUSTED_ALONE)
                 and rate.nats <= _TRUSTED_ALONE
             )
             self._remember(drawn, seen, step, judged, trusted, raw)

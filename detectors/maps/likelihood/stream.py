@@ -55,6 +55,9 @@ _FADING = 0.3
 _USUAL_NOISE = 30.0
 """Cells that the usual noise of a population is worth."""
 
+_KNOWN_NOISE = 5.0
+"""Maps from which an element's noise is known."""
+
 _CALMEST, _WILDEST = 1.0, 40.0
 
 _STANDING = 6.0
@@ -243,7 +246,9 @@ class MapStream:
             if step.single is not None and not step.single.profiled:
                 one = next(measured)
                 step.measured = max(one, step.measured, key=lambda m: m[1])
-            width = noise.beside(self.population.dispersion, _USUAL_NOISE, *step.measured)
+            # What is broken everywhere looks like noise: once that is known a map says nothing of its own.
+            own = step.measured if noise.maps < _KNOWN_NOISE else (1.0, 0.0)
+            width = noise.beside(self.population.dispersion, _USUAL_NOISE, *own)
             for job in (step.single, step.three):
                 if job is not None:
                     job.dispersion = float(np.clip(width, _CALMEST, _WILDEST))

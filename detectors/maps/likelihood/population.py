@@ -26,7 +26,7 @@ from anomalyd.detectors.maps.likelihood.overdispersion import (
 from anomalyd.detectors.maps.likelihood.places import Counts, Places
 from anomalyd.detectors.maps.neighbours.cleaning import clean
 from anomalyd.detectors.maps.neighbours.evidence import FREE, Price, price_of
-from anomalyd.detectors.maps.neighbours.local import local_evidence
+from anomalyd.detectors.maps.neighbours.local import judges_alone, local_evidence
 from anomalyd.detectors.maps.neighbours.matched_filter import ORDERS
 from anomalyd.detectors.maps.neighbours.wide import UnitProfiles, unit_ratios, unit_sums
 from anomalyd.errors import ModelDamaged
@@ -124,7 +124,9 @@ def _learn(training: TrainingSet, names: list[str], shape: Shape) -> Population:
     maps = [np.nan_to_num(m) for m in raw]
     owner, counts = _some_maps(maps)
     sums = np.stack([m.sum(0) for m in maps]).astype(np.float32)[owner] - counts
-    dispersion = _dispersion_of(counts, sums, owner, len(maps), geometry)
+    dispersion = np.ones(len(maps))
+    if judges_alone(geometry):  # of a plain histogram noise and a shape that moves cannot be told apart
+        dispersion = _dispersion_of(counts, sums, owner, len(maps), geometry)
     gain = measure_gain(counts, sums, places, dispersion[owner])
     noise = (1 + gain * np.maximum(dispersion[owner, None] - 1, 0)).astype(np.float32)
     drift = np.maximum(measure_spread(counts, sums, places, noise=noise), _LEAST_SPREAD)

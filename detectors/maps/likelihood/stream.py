@@ -249,6 +249,8 @@ class MapStream:
             # What is broken everywhere looks like noise: once that is known a map says nothing of its own.
             own = step.measured if noise.maps < _KNOWN_NOISE else (1.0, 0.0)
             width = noise.beside(self.population.dispersion, _USUAL_NOISE, *own)
+            if not self._alone:
+                width = 1.0  # of a plain histogram noise and a shape that moves cannot be told apart
             for job in (step.single, step.three):
                 if job is not None:
                     job.dispersion = float(np.clip(width, _CALMEST, _WILDEST))

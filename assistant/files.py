@@ -31,15 +31,18 @@ class AssistantFiles:
     reranker: Path | None = None
     min_probability: float = 0.5
 
-    def open_retriever(self, queries: Queries) -> Retriever:
+    def open_retriever(self, queries: Queries, *, reports: bool = True) -> Retriever:
         """Open the index over the store and the documents; it takes seconds, because of the encoder.
+
+        Without `reports` their narratives are left out, of which there may be many.
 
         Raises:
             MissingExtra: what the assistant needs is not installed.
             ModelError: a network cannot be loaded.
 
         """
-        sources = [*store_sources(queries), shipped_documents()]
+        sources = [source for source in store_sources(queries) if reports or source.name != "reports"]
+        sources.append(shipped_documents())
         sources += [DocumentSource(str(folder), folder) for folder in self.documents]
         if self.models is not None:
             sources.append(ModelCardSource(self.models))

@@ -6,7 +6,7 @@ import getpass
 import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -15,6 +15,7 @@ import typer
 from anomalyd.daemon.cli.evaluate import evaluate
 from anomalyd.daemon.cli.options import DEFAULT_CONFIG, MaybeConfig, StoreUrl, store_url
 from anomalyd.daemon.cli.read import Json, print_json
+from anomalyd.daemon.config.assistant_config import AssistantConfig
 from anomalyd.daemon.config.config import load_config
 from anomalyd.daemon.terminal import answer_lines
 from anomalyd.reports.queries import Queries
@@ -24,6 +25,7 @@ from anomalyd.reports.storage.store import Store
 if TYPE_CHECKING:
     from anomalyd.assistant.answer import Answer, Assistant
     from anomalyd.assistant.answers.library import Library
+    from anomalyd.assistant.files import AssistantFiles
 
 _VERDICTS = {f"/{verdict}": verdict for verdict in AnswerVerdict}
 _CHAT_HELP = (
@@ -127,7 +129,9 @@ def evaluate_assistant(
                 queries,
                 clock=lambda: plan.now,
                 groups=plan.groups,
-                library=None if index is None else _library(queries, index),
+                library=None
+                if index is None
+                else _library(queries, replace(AssistantConfig().files(), index=index)),
             ),
             kinds,
         )
@@ -150,28 +154,24 @@ def _assistant(
 ) -> Iterator[Assistant]:
     from anomalyd.assistant.answer import Assistant
 
-    groups: Mapping[str, Sequence[str]] = {} if store is not None else load_config(config).groups
+    found = load_config(config) if store is None else None
+    groups: Mapping[str, Sequence[str]] = {} if found is None else found.groups
+    files = AssistantConfig().files() if found is None else found.assistant.files(found.store.models)
+    if index != DEFAULT_INDEX:
+        files = replace(files, index=index)
     with closing(Queries.open(store_url(config, store))) as queries:
-        yield Assistant(queries, groups=groups, library=_library(queries, index), user=user, act=act)
+        yield Assistant(queries, groups=groups, library=_library(queries, files), user=user, act=act)
 
 
-def _library(queries: Queries, index: Path) -> Library:
+def _library(queries: Queries, files: AssistantFiles) -> Library:
     """Give what is written; nothing of it is loaded before a question needs it."""
     from anomalyd.assistant.answers.library import Library, Reads, Searches
 
     def retriever() -> Searches:
-        from anomalyd.assistant.encoder import Encoder
-        from anomalyd.assistant.retrieval.documents import shipped_documents
-        from anomalyd.assistant.retrieval.retriever import Retriever
-        from anomalyd.assistant.retrieval.store_sources import store_sources
-
-        spoken = [source for source in store_sources(queries) if source.name != "reports"]
-        return Retriever.open(index, [*spoken, shipped_documents()], Encoder.load())
+        return files.open_retriever(queries, reports=False)
 
     def reader() -> Reads:
-        from anomalyd.errors import ModelMissing
-
-        raise ModelMissing("no reader is shipped yet")
+        return files.open_reader()
 
     return Library(retriever, reader)
 

@@ -25,14 +25,14 @@ class AssistantConfig(BaseModel):
     reranker: str | None = None
     min_probability: Fraction = 0.5
 
-    def files(self, models: str) -> AssistantFiles:
-        """Give the files; `models` is the folder of the trained models."""
+    def files(self, models: str | None = None) -> AssistantFiles:
+        """Give the files; `models` is the folder of the trained models, if there is one."""
         from anomalyd.assistant.files import AssistantFiles
 
         return AssistantFiles(
             index=Path(self.index),
             documents=tuple(map(Path, self.documents)),
-            models=Path(models),
+            models=_path(models),
             encoder=_path(self.encoder),
             reader=_path(self.reader),
             reranker=_path(self.reranker),

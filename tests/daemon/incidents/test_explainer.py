@@ -236,7 +236,7 @@ def test_whatever_goes_wrong_is_said_in_the_report(
     incident, evidence = of_host(experiment, host_model)
     desk.put(incident, evidence)
 
-    def fail(*_: object) -> bytes:
+    def fail(*_: object, **__: object) -> bytes:
         raise ZeroDivisionError("no ink")
 
     monkeypatch.setattr("anomalyd.daemon.incidents.explainer.draw_vector", fail)

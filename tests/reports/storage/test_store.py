@@ -293,11 +293,11 @@ def test_what_wants_an_explanation(store: Store, incident: MakeIncident, evidenc
     store.explain("bare", 1030.0, [explanation("occlusion", 1030.0)])
     assert store.unexplained(10) == []
     store.commit(found(incident("bare", peak=4.0), evidence(1031.0)))
-    assert store.unexplained(10) == []  # a worse sample, but it still goes on
-    store.commit(found(incident("bare", peak=4.0, status=Status.CLOSED, closed=1070.0)))
-    assert store.unexplained(10) == ["bare"]
+    assert (store.unexplained(10), store.unexplained_count()) == (["bare"], 1)  # a worse sample
     store.explain("bare", 1031.0, [explanation("occlusion", 1031.0)])
-    assert store.unexplained(10) == []
+    assert (store.unexplained(10), store.unexplained_count()) == ([], 0)
+    store.commit(found(incident("bare", peak=4.0, status=Status.CLOSED, closed=1070.0)))
+    assert store.unexplained(10) == []  # no other evidence
 
 
 def test_a_failed_explanation_waits_for_other_evidence(

@@ -4,7 +4,7 @@ BIN := .venv/bin
 # Small models are up to 170 times slower on two threads.
 export OMP_NUM_THREADS ?= 1
 
-.PHONY: demo test check golden bench docs clean
+.PHONY: demo test check chaos golden bench docs clean
 
 demo: .venv/installed  ## the main job on this machine; ARGS=--once ends by itself
 	$(BIN)/anomalyd demo $(ARGS)
@@ -21,6 +21,11 @@ check: .venv/installed  ## style, types, and that imports point one way
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+
+chaos: .venv/installed  ## the faults of docs/guarantees.md at their size (half an hour); writes build/chaos.json
+	rm -f build/chaos.json
+	CHAOS=$(CURDIR)/build/chaos.json $(BIN)/pytest --timeout 1800 tests/daemon/e2e/test_kill.py \
+		tests/daemon/e2e/test_store_outage.py tests/daemon/e2e/test_broker_outage.py $(ARGS)
 
 golden: .venv/installed  ## write anew what comes out of the recorded inputs; review the difference
 	GOLDEN_UPDATE=1 $(BIN)/pytest tests/golden -k as_recorded

@@ -23,6 +23,7 @@ from anomalyd.daemon.learning.auto_training import AutoTraining
 from anomalyd.daemon.scoring.active_model import ActiveModel
 from anomalyd.daemon.service import Found, Service
 from anomalyd.daemon.telemetry.telemetry import Telemetry
+from anomalyd.daemon.watchdog import Watchdog
 from anomalyd.detectors.library import ModelLibrary
 from anomalyd.errors import BrokerError, StoreError
 from anomalyd.reports.queries import Queries
@@ -70,6 +71,7 @@ class Daemon:
             on_explained=lambda _: self._publisher.wake(),
         )
         self._heartbeat = Heartbeat(_STILL_S)
+        self._watchdog = Watchdog()
         self._service = Service(
             config,
             self._source,
@@ -138,16 +140,22 @@ class Daemon:
             if self._config.explain.enabled:
                 self._explainer.start()
             self._source.start()
+            self._watchdog.ready()
             self._service.run()
         finally:
             in_time = self._end()
         return in_time
+
+    def config_refused(self) -> None:
+        """Count a changed configuration that cannot be used."""
+        self._telemetry.config_refused()
 
     def stop(self) -> None:
         """Ask `run` to return; may be called from a signal handler and from any thread."""
         self._service.stop()
 
     def _end(self) -> bool:
+        self._watchdog.stopping()
         self._store_check.stop()
         self._broker_check.stop()
         self._access_check.stop()
@@ -165,6 +173,7 @@ class Daemon:
 
     def _turn(self) -> None:
         self._heartbeat.beat()
+        self._watchdog.beat()
         if time.monotonic() >= self._next_measure:
             self._next_measure = time.monotonic() + _MEASURE_S
             self._measure()

@@ -29,10 +29,12 @@ from anomalyd.daemon.incidents.adaptations import adaptations_of, notes_on
 from anomalyd.daemon.incidents.coverage import coverage
 from anomalyd.daemon.incidents.evidence import Witness
 from anomalyd.daemon.incidents.operator_feedback import FeedbackApplier
+from anomalyd.daemon.incidents.report_retention import ReportRetention
 from anomalyd.daemon.incidents.stored_changes import event_entries, stored_change
 from anomalyd.daemon.incidents.tracking import Change, Event, IncidentTracker
 from anomalyd.daemon.intake.decode import Decoder
 from anomalyd.daemon.intake.intake import Arrivals, Intake
+from anomalyd.daemon.intake.suspects import Suspects
 from anomalyd.daemon.kafka.messages import adapted_entry, dead_letter_entry
 from anomalyd.daemon.kafka.source import Batch, PollResult
 from anomalyd.daemon.kafka.topic_ids import STATE_NAME as TOPICS
@@ -44,10 +46,11 @@ from anomalyd.daemon.scoring.entity_states import EntityStates
 from anomalyd.daemon.scoring.realised_rate import RealisedRate
 from anomalyd.daemon.scoring.score import Scorer
 from anomalyd.daemon.stages import DeadLetter, Partition, Scored
+from anomalyd.daemon.store_outage import StoreOutage
 from anomalyd.daemon.telemetry.telemetry import Telemetry
 from anomalyd.errors import StoreConflict, StoreError
 from anomalyd.reports.adaptation import Adapted
-from anomalyd.reports.report import Incident, SeenBy
+from anomalyd.reports.report import Incident
 from anomalyd.reports.step import OutboxEntry, Step
 from anomalyd.reports.storage.entity_states import StateChanges
 from anomalyd.reports.storage.store import Store
@@ -60,8 +63,6 @@ _TAKE_S = 0.25
 _REFRESH_S = 2.0
 """How often published models, operators' words and maintenance windows are looked for: a look lists one
 folder for each detector and asks the store three times."""
-
-_RETRY_S = 1.0
 
 
 class Source(Protocol):
@@ -130,7 +131,9 @@ class Service:
             config.inputs, Decoder(config.inputs, clock=clock), telemetry, Path(config.store.models)
         )
         self._entity_states = EntityStates(store)
+        self._suspects = Suspects(store.attempts, config.kafka.group, config.kafka.max_poll_records)
         self._retention = SampleRetention(config, store, clock=clock)
+        self._report_retention = ReportRetention(store, config.store.retention.limits(), telemetry, stopwatch)
         self._scorer = Scorer(watches, self._entity_states, telemetry)
         self._feedback = FeedbackApplier(
             config,
@@ -146,16 +149,20 @@ class Service:
         self._stored: dict[Partition, int] = {}
         self._read: dict[Partition, int] = {}
         self._newest: dict[Partition, float] = {}
-        self._next_refresh = 0.0
         self._busy_s = 0.0
+        self._next_refresh = 0.0
         self._stopping = False
-        self.store_failure: str | None = None
-        """Why the loop waits for the store; None while it does not."""
+        self._outage = StoreOutage(store, telemetry, on_turn, sleep)
 
     @property
     def newest_events(self) -> Mapping[Partition, float]:
         """The newest event time taken through, by partition, seconds since the epoch."""
         return self._newest.copy()
+
+    @property
+    def store_failure(self) -> str | None:
+        """Why the loop waits for the store; None while it does not."""
+        return self._outage.failure
 
     def stop(self) -> None:
         """Make `run` return after the step in hand; may be called from a signal handler."""
@@ -172,28 +179,9 @@ class Service:
                 self._start_again()
             except StoreError as error:
                 # Nothing of the step is kept; it is read again once the store is back.
-                self._store_fails(error)
+                self._outage.begin(error)
                 self._start_again()
-                self._await_store()
-
-    def _await_store(self) -> None:
-        """Wait until the store takes a write. Meanwhile nothing is read, and nothing piles up."""
-        while not self._stopping:
-            self._on_turn()
-            self._sleep(_RETRY_S)
-            try:
-                self._store.probe()
-            except StoreError as error:
-                self._store_fails(error)
-            else:
-                self.store_failure = None
-                return
-
-    def _store_fails(self, error: StoreError) -> None:
-        self._telemetry.store.error(error.failure)
-        if str(error) != self.store_failure:
-            _log.error("the store fails, trying again: %s", error)
-        self.store_failure = str(error)
+                self._outage.wait(lambda: self._stopping)
 
     def step(self, timeout_s: float) -> bool:
         """Take what comes next through all stages; says whether anything came.
@@ -211,20 +199,23 @@ class Service:
             return True
         begun = self._stopwatch()
         try:
-            return self._through(polled)
+            batches = polled.batches if polled is not None else ()
+            came = [self._through(part) for part in self._suspects.parts(batches)]
+            return any(came) or polled is not None
         finally:
             # Nothing could come meanwhile: what waits for late parts waits by a clock without this time. Else
             # how busy this machine is would decide what is late.
             self._busy_s += self._stopwatch() - begun
 
-    def _through(self, polled: PollResult | None) -> bool:
-        """Take what came through all stages; says whether anything did."""
-        batches = polled.batches if polled is not None else ()
+    def _through(self, batches: Sequence[Batch]) -> bool:
+        """Take batches, if any, and what waited for its time, through all stages; says whether any came."""
+        poison = self._suspects.note(batches)
         now = self._clock() - self._busy_s
-        arrivals = self._intake.take(batches, self._stored, now, self._source.behind())
+        arrivals = self._intake.take(batches, self._stored, now, self._source.behind(), poison)
         if not batches and not arrivals.samples:
-            return polled is not None
+            return False
         self._process(batches, arrivals)
+        self._suspects.passed(batches)
         return True
 
     def _take(self, timeout_s: float) -> PollResult | None:
@@ -245,6 +236,7 @@ class Service:
         # then our next step is refused. The other way round what it remembers would be missed unnoticed.
         self._intake.restore(self._store)
         self._topic_ids.restore(self._store.states.intake(TOPICS))
+        self._suspects.begin(polled.assigned)
         self._source.start_at(self._stored)
 
     def _refresh(self) -> None:
@@ -268,6 +260,7 @@ class Service:
                     wanted_alarms=None if wanted is None else wanted * figures.entities,
                 )
         self._retention.prune()
+        self._report_retention.prune()
         ours = {place: (at, at) for place, at in self._stored.items() if place in self._read}
         settled = self._feedback.apply_pending(ours)
         for change in settled:
@@ -327,20 +320,11 @@ class Service:
             entity_state.track, scored, judgement, Witness(pair, scored), notes_on(adapted)
         )
         self._entity_states.track(scored.detector, scored.entity, track)
-        self._count_alerts(scored)
+        seen = [scores.score > 1 for scores in (scored.scores.autoencoder, scored.scores.classical)]
+        self._telemetry.scoring.alerts(scored.detector, *seen)
         for reason, samples in judgement.suppressed.items():
             self._telemetry.scoring.suppressed(scored.detector, reason, samples)
         return changes
-
-    def _count_alerts(self, scored: Scored) -> None:
-        autoencoder, classical = scored.scores.autoencoder.score > 1, scored.scores.classical.score > 1
-        for seen_by, samples in (
-            (SeenBy.BOTH, autoencoder & classical),
-            (SeenBy.AUTOENCODER, autoencoder & ~classical),
-            (SeenBy.CLASSICAL, classical & ~autoencoder),
-        ):
-            if count := int(np.count_nonzero(samples)):
-                self._telemetry.scoring.alerted(scored.detector, seen_by, count)
 
     def _moves(self, batches: Sequence[Batch]) -> dict[Partition, tuple[int | None, int]]:
         """Say how far the offsets may go: up to the first record that the aligner still holds."""

@@ -77,6 +77,7 @@ class Reason(StrEnum):
     METRICS = "metrics"
     MAP = "map"
     INTERNAL = "internal"
+    POISON = "poison"
 
 
 @dataclass(frozen=True, slots=True)

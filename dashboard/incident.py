@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from html import escape
 
 import altair as alt
@@ -15,8 +14,8 @@ from anomalyd.dashboard.style import COLOUR, MARK, badge, facts_table, literal, 
 from anomalyd.detectors.maps.geometries.known import geometry_of
 from anomalyd.detectors.maps.geometry import Geometry
 from anomalyd.errors import QuestionError
-from anomalyd.interpret.drawing import draw_map, draw_vector
 from anomalyd.interpret.palette import EXPECTED, OBSERVED, QUIET, TEXT
+from anomalyd.interpret.picture import explains, picture
 from anomalyd.reports.queries import Queries, Selection
 from anomalyd.reports.report import Evidence, Explanation, Incident, Report, Severity
 from anomalyd.reports.step import Point
@@ -120,14 +119,16 @@ def _show_why(report: Report, evidence: Evidence | None, explanations: list[Expl
     else:
         st.info("Not explained yet; what was observed is shown as it is.")
     if evidence is not None:
-        st.image(_picture(report, evidence), width="stretch")
+        st.image(picture(report.incident.entity, evidence, None, report.incident.entity), width="stretch")
         _show_table(
             incident_tables.blame(evidence.contribution, evidence, _geometry(report, evidence.values.shape))
         )
 
 
 def _show_explanation(report: Report, evidence: Evidence | None, explanation: Explanation) -> None:
-    st.image(explanation.png, width="stretch")
+    if evidence is not None and explains(explanation, evidence):
+        title = f"{report.incident.entity}  score {report.incident.peak:.1f}"
+        st.image(picture(report.incident.entity, evidence, explanation, title), width="stretch")
     early = "" if explanation.complete else "; its time budget ended it early, so the figures are not final"
     st.caption(
         f"Explains the sample of {moment(explanation.evidence_time)} UTC; "
@@ -153,26 +154,3 @@ def _geometry(report: Report, shape: tuple[int, ...]) -> Geometry | None:
     """Give what a map's rows and columns are, None where nobody knows."""
     geometry = geometry_of(report.incident.entity)
     return geometry if geometry is not None and geometry.shape == shape else None
-
-
-def _picture(report: Report, evidence: Evidence) -> bytes:
-    """Draw what was observed, without saying why."""
-    title = report.incident.entity
-    if evidence.values.ndim == 2:
-        geometry = _geometry(report, evidence.values.shape)
-        places = ("row", "column") if geometry is None else (geometry.row, geometry.cell)
-        return draw_map(evidence.values, evidence.expectation, evidence.error, None, title, *places)
-    return draw_vector(
-        evidence.features,
-        evidence.values,
-        evidence.expectation,
-        evidence.error,
-        None,
-        evidence.history,
-        evidence.history_times,
-        evidence.time,
-        title,
-        width=evidence.width if evidence.width.shape == evidence.values.shape else None,
-        onset=evidence.onset if math.isfinite(evidence.onset) else None,
-        causes=[cause.name for cause in evidence.causes[:3]],
-    )

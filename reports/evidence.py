@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import zlib
 from collections.abc import Mapping
 from dataclasses import asdict
 from typing import Any
@@ -23,6 +24,11 @@ _ARRAYS = (
 )
 _NUMBERS = ("onset", "score")
 _TEXTS = ("detector", "model")
+
+_COMPRESSED = b"zlib"
+"""What compressed arrays begin with. As the length of a header it would be 1.6 GB: there is none."""
+
+_LEVEL = 6
 
 
 def encode(evidence: Evidence) -> bytes:
@@ -112,7 +118,7 @@ def _pack(arrays: Mapping[str, NDArray[Any]], text: str) -> bytes:
     # safetensors writes the buffer as it lies in memory: a transposed view would come back scrambled.
     solid = {name: np.asarray(array, order="C") for name, array in arrays.items()}
     try:
-        return bytes(save(solid, metadata={"json": text}))
+        return _COMPRESSED + zlib.compress(save(solid, metadata={"json": text}), _LEVEL)
     except (SafetensorError, KeyError, ValueError, TypeError) as error:
         types = ", ".join(f"{name} {array.dtype}" for name, array in solid.items())
         raise StoreError(
@@ -122,10 +128,12 @@ def _pack(arrays: Mapping[str, NDArray[Any]], text: str) -> bytes:
 
 def _unpack(blob: bytes) -> tuple[dict[str, NDArray[Any]], str]:
     try:
+        if blob.startswith(_COMPRESSED):
+            blob = zlib.decompress(blob[len(_COMPRESSED) :])
         # Copied, because `load` gives views that cannot be written and torch warns of those.
         arrays = {name: array.copy() for name, array in load(blob).items()}
         # The first 8 bytes are the length of the JSON header; `load` has just checked it.
         header = json.loads(blob[8 : 8 + int.from_bytes(blob[:8], "little")])
         return arrays, header["__metadata__"]["json"]
-    except (SafetensorError, ValueError, KeyError, TypeError) as error:
+    except (SafetensorError, zlib.error, ValueError, KeyError, TypeError) as error:
         raise StoreError(f"a stored array is damaged: {error}; restore the database from a copy") from error

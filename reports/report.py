@@ -152,7 +152,6 @@ class Explanation:
     values: NDArray[np.float32]
     seconds: float
     complete: bool
-    png: bytes
 
 
 @dataclass(frozen=True, slots=True)

@@ -191,3 +191,29 @@ class Experiment:
 @pytest.fixture(scope="session")
 def experiment() -> Experiment:
     return Experiment()
+
+
+_CHAOS = os.environ.get("CHAOS")
+"""Where `make chaos` wants the figures; the tests are then as large as promised, else a short form."""
+
+
+@pytest.fixture(scope="session")
+def chaos_size() -> int:
+    """How many times the short form a test of faults is to be."""
+    return 5 if _CHAOS else 1
+
+
+@pytest.fixture
+def chaos_figures() -> Callable[..., None]:
+    """Keep the figures of a fault: chaos_figures(fault=..., runs=..., ...)."""
+
+    def keep(**figures: Any) -> None:
+        print(figures)
+        if _CHAOS is None:
+            return
+        file = Path(_CHAOS)
+        found = json.loads(file.read_text()) if file.exists() else []
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text(json.dumps([*found, figures], indent=1) + "\n")
+
+    return keep

@@ -6,6 +6,7 @@ import typer
 
 from anomalyd.daemon.cli import (
     converse,
+    dead_letters,
     deploy,
     doctor,
     evaluate,
@@ -16,6 +17,7 @@ from anomalyd.daemon.cli import (
     operate,
     read,
     reader,
+    store,
     tools,
     train,
     tune,
@@ -45,3 +47,5 @@ maintain.add_to(app)
 flags.add_to(app)
 deploy.add_to(app)
 reader.add_to(app)
+store.add_to(app)
+dead_letters.add_to(app)

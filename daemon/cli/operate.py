@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import signal
+import sys
 import threading
 import time
 from typing import Annotated
@@ -12,6 +13,7 @@ from typing import Annotated
 import typer
 
 from anomalyd.daemon.cli.options import DEFAULT_CONFIG, ConfigFile, log_to_stderr
+from anomalyd.daemon.cli.reload import ConfigWatch
 from anomalyd.daemon.config.alert_config import AlertPolicy
 from anomalyd.daemon.config.config import load_config
 from anomalyd.daemon.intake.formats.registry import format_of
@@ -28,25 +30,44 @@ def add_to(app: typer.Typer) -> None:
 
 
 def run(config: ConfigFile = DEFAULT_CONFIG) -> None:
-    """Run the daemon until SIGTERM or Ctrl-C."""
+    """Run the daemon until SIGTERM or Ctrl-C; a changed configuration is taken by itself, or on SIGHUP."""
+    loaded = load_config(config)
     stops = (signal.SIGTERM, signal.SIGINT)
     for number in stops:
         signal.signal(number, lambda *_: os._exit(0))  # nothing is begun yet
-    log_to_stderr()
+    log_to_stderr(
+        logging.getLevelNamesMapping()[loaded.log.level.upper()], as_json=loaded.log.format == "json"
+    )
     from anomalyd.daemon.application import Daemon
 
-    daemon = Daemon(load_config(config))
+    daemon = Daemon(loaded)
     asked, ask = os.pipe()
     threading.Thread(target=_leave_in_time, args=(asked,), name="last-resort", daemon=True).start()
 
+    ending = threading.Event()
+
     def stop(*_: object) -> None:
+        ending.set()
         daemon.stop()
         os.write(ask, b".")
 
+    changed = threading.Event()
+
+    def take_anew() -> None:
+        changed.set()
+        daemon.stop()
+
+    watch = ConfigWatch(config, loaded, on_changed=take_anew, on_refused=daemon.config_refused)
     for number in stops:
         signal.signal(number, stop)
-    if not daemon.run():
-        _leave()
+    signal.signal(signal.SIGHUP, lambda *_: watch.ask())
+    watch.start()
+    daemon.run()
+    if changed.is_set() and not ending.is_set():
+        logging.shutdown()
+        # The same process begins anew: nothing of the old configuration can be left in it.
+        os.execv(sys.executable, sys.orig_argv)
+    _leave()
 
 
 def _leave_in_time(asked: int) -> None:
@@ -58,9 +79,10 @@ def _leave_in_time(asked: int) -> None:
 
 
 def _leave() -> None:
-    """End the process without waiting for threads: all that they do is in transactions.
+    """End the process at once: what is kept is kept in transactions, and the rest is not needed.
 
-    Python's own end would take what they still compute with from under them; torch then aborts.
+    Python's own end takes seconds with all that is imported, and takes what a thread still computes with from
+    under it: torch then aborts.
     """
     logging.shutdown()
     os._exit(0)

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import logging
 import sys
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated
 
@@ -25,18 +27,33 @@ StoreUrl = Annotated[
 DEFAULT_CONFIG = Path("anomalyd.yaml")
 
 
+class _JsonLines(logging.Formatter):
+    """A record as one line of JSON: time (ISO 8601, UTC), level, logger, message, and exception if any."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        told = {
+            "time": datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds"),
+            "level": record.levelname.lower(),
+            "logger": record.name,
+            "message": record.getMessage(),
+        }
+        if record.exc_info:
+            told["exception"] = self.formatException(record.exc_info)
+        return json.dumps(told)
+
+
 def store_url(config: Path, store: str | None) -> str:
     """Give the URL of the report store: as said, or as the configuration says."""
     return store if store is not None else load_config(config).store.url.get_secret_value()
 
 
-def log_to_stderr(level: int = logging.INFO) -> None:
-    """Log plain lines to standard error."""
-    logging.basicConfig(
-        stream=sys.stderr, level=level, format="%(asctime)s %(levelname)s %(name)s: %(message)s", force=True
-    )
+def log_to_stderr(level: int = logging.INFO, *, as_json: bool = False) -> None:
+    """Log to standard error: plain lines, or a JSON object a line."""
+    handler = logging.StreamHandler(sys.stderr)
+    plain = logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s")
+    handler.setFormatter(_JsonLines() if as_json else plain)
+    handler.addFilter(FoldedLog())
+    logging.basicConfig(level=level, handlers=[handler], force=True)
     # kafka-python tells of every connection and every metadata answer.
     logging.getLogger("kafka").setLevel(max(level, logging.WARNING))
-    for handler in logging.getLogger().handlers:
-        handler.addFilter(FoldedLog())
     logging.getLogger("alembic").setLevel(max(level, logging.WARNING))

@@ -77,12 +77,20 @@ def show_report(
         explanations = queries.explanations(report.incident.id)
         evidence = queries.evidence(report.incident.id)
     if plot is not None:
+        from anomalyd.interpret.picture import explains, picture  # matplotlib, which nothing else here needs
+
         chosen = [e for e in explanations if method in (None, e.method)]
         if not chosen:
             have = ", ".join(e.method for e in explanations) or "none yet"
             raise AnomalydError(f"report {report.incident.id}: no such explanation to draw; there is: {have}")
+        if evidence is None or not explains(chosen[0], evidence):
+            raise AnomalydError(
+                f"report {report.incident.id}: what {chosen[0].method} explains is no longer kept; "
+                "there is nothing to draw"
+            )
+        title = f"{report.incident.entity}  score {report.incident.peak:.1f}"
         try:
-            plot.write_bytes(chosen[0].png)
+            plot.write_bytes(picture(report.incident.entity, evidence, chosen[0], title))
         except OSError as error:
             raise AnomalydError(f"the picture cannot be written: {error}; name another file") from error
     if as_json:

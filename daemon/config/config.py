@@ -18,6 +18,8 @@ from anomalyd.daemon.config.further_mistakes import further_mistakes
 from anomalyd.daemon.config.section import STRICT, Count, Name, Seconds
 from anomalyd.detectors.registry import autoencoder_kinds, classical_baseline, detector_class, kinds
 from anomalyd.errors import ConfigError
+from anomalyd.reports.report import Severity
+from anomalyd.reports.storage.retention import RetentionLimits
 
 
 class _Section(BaseModel):
@@ -131,12 +133,36 @@ class DetectorConfig(_Section):
         return any(fnmatchcase(entity, pattern) for pattern in self.entities)
 
 
+_DAY_S = 86_400.0
+
+
+class RetentionConfig(_Section):
+    """How long the store keeps what was found, in seconds after an incident closed; null: for ever."""
+
+    evidence_s: dict[Severity, Seconds | None] = {}
+    reports_s: dict[Severity, Seconds | None] = {}
+    activity_s: Seconds | None = 730 * _DAY_S
+    bytes: Count | None = 20_000_000_000
+
+    def limits(self) -> RetentionLimits:
+        """Give what the store understands: the defaults, with what is set in their place."""
+        evidence = {Severity.WARNING: 90 * _DAY_S, Severity.ERROR: 365 * _DAY_S, Severity.CRITICAL: None}
+        reports = {Severity.WARNING: 730 * _DAY_S}
+        return RetentionLimits(
+            evidence_s={s: at for s, at in (evidence | self.evidence_s).items() if at is not None},
+            reports_s={s: at for s, at in (reports | self.reports_s).items() if at is not None},
+            activity_s=self.activity_s,
+            bytes=self.bytes,
+        )
+
+
 class StoreConfig(_Section):
     """Where reports and trained models are kept."""
 
     url: SecretStr = SecretStr("sqlite:///anomalyd.db")
     models: str = "models"
     keep_samples_s: Annotated[float, Field(ge=0)] = 0.0
+    retention: RetentionConfig = RetentionConfig()
 
 
 class MetricsConfig(_Section):
@@ -144,6 +170,13 @@ class MetricsConfig(_Section):
 
     host: str = "127.0.0.1"
     port: Annotated[int, Field(ge=0, le=65535)] = 9464
+
+
+class LogConfig(_Section):
+    """What the daemon logs to standard error, and how."""
+
+    level: Literal["debug", "info", "warning", "error"] = "info"
+    format: Literal["text", "json"] = "text"
 
 
 class ExplainConfig(_Section):
@@ -180,6 +213,7 @@ class Config(_Section):
     assistant: AssistantConfig = AssistantConfig()
     output: OutputConfig = OutputConfig()
     groups: dict[Name, Annotated[list[str], Field(min_length=1)]] = {}
+    log: LogConfig = LogConfig()
 
     @model_validator(mode="after")
     def _names_are_unique(self) -> Config:

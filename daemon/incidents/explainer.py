@@ -12,8 +12,6 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 
-import numpy as np
-
 from anomalyd.daemon.config.config import ExplainConfig
 from anomalyd.daemon.incidents.evidence import expected_rows, strangeness, window_of
 from anomalyd.daemon.kafka.messages import report_entry
@@ -21,10 +19,8 @@ from anomalyd.daemon.telemetry.telemetry import Telemetry
 from anomalyd.detectors.detector import Explainable
 from anomalyd.detectors.detector_pair import DetectorPair
 from anomalyd.detectors.library import ModelLibrary
-from anomalyd.detectors.maps.geometries.known import geometry_of
 from anomalyd.errors import AnomalydError
 from anomalyd.interpret.attribution import Attribution
-from anomalyd.interpret.drawing import draw_map, draw_vector
 from anomalyd.interpret.explain import explain, explain_metrics
 from anomalyd.interpret.rescoring import Rescoring
 from anomalyd.reports.queries import Queries
@@ -134,7 +130,7 @@ class Explainer:
         self._on_explained(report_id)
 
     def _attribute(self, report: Report, evidence: Evidence) -> list[Explanation]:
-        """Ask every method within the budget, and draw what each says."""
+        """Ask every method within the budget."""
         incident = report.incident
         pair = self._pair(incident.detector, evidence.model or incident.model)
         model = pair.classical if evidence.detector == "classical" else pair.autoencoder
@@ -158,7 +154,6 @@ class Explainer:
             )
         else:
             attributions.append(Attribution("contribution", evidence.contribution, 0.0))
-        title = f"{incident.entity}  score {incident.peak:.1f}"
         return [
             Explanation(
                 method=each.method,
@@ -166,7 +161,6 @@ class Explainer:
                 values=each.values,
                 seconds=each.seconds,
                 complete=each.complete,
-                png=_draw(incident.entity, evidence, each, title),
             )
             for each in attributions
         ]
@@ -180,37 +174,3 @@ class Explainer:
                 self._pairs.pop(next(iter(self._pairs)))
             self._pairs[detector, version] = pair
         return pair
-
-
-def _draw(entity: str, evidence: Evidence, attribution: Attribution, title: str) -> bytes:
-    if evidence.values.ndim == 1:
-        return draw_vector(
-            evidence.features,
-            evidence.values,
-            evidence.expectation,
-            evidence.error,
-            attribution,
-            evidence.history,
-            evidence.history_times,
-            evidence.time,
-            title,
-            width=evidence.width if evidence.width.shape == evidence.values.shape else None,
-            onset=evidence.onset if np.isfinite(evidence.onset) else None,
-            causes=[cause.name for cause in evidence.causes[:3]],
-        )
-    # Rows and columns are layers and wires where the element is a drift-tube chamber.
-    geometry = geometry_of(entity)
-    if geometry is None:
-        return draw_map(
-            evidence.values, evidence.expectation, evidence.error, attribution, title, "row", "column"
-        )
-    return draw_map(
-        evidence.values,
-        evidence.expectation,
-        evidence.error,
-        attribution,
-        title,
-        geometry.row,
-        geometry.cell,
-        geometry.numbers,
-    )

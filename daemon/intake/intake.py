@@ -29,8 +29,9 @@ from anomalyd.daemon.intake.metric_presence import STATE_NAME as PRESENCE
 from anomalyd.daemon.intake.metric_presence import Change, MetricPresence
 from anomalyd.daemon.intake.reported_offsets import STATE_NAME as TOLD
 from anomalyd.daemon.intake.reported_offsets import ReportedOffsets
+from anomalyd.daemon.intake.suspects import ATTEMPTS, Place
 from anomalyd.daemon.kafka.poll_result import Batch
-from anomalyd.daemon.stages import DeadLetter, Partition, Sample
+from anomalyd.daemon.stages import DeadLetter, Partition, Reason, Record, Sample
 from anomalyd.daemon.telemetry.telemetry import Telemetry
 from anomalyd.reports.storage.store import Store
 
@@ -77,6 +78,7 @@ class Intake:
         self._churn = Churn({i.topic: i.limits.metrics for i in inputs})
         self._presence = MetricPresence()
         self._reported = ReportedOffsets()
+        self._taken: dict[Partition, int] = {}
         self._models = models
         self._kinds_mark = None if models is None else kinds_mark(models)
         self._shared: set[tuple[str, tuple[str, str]]] = set()
@@ -107,6 +109,7 @@ class Intake:
         stored: Mapping[Partition, int],
         now: float,
         behind: Collection[Partition] = (),
+        poison: Collection[Place] = (),
     ) -> Arrivals:
         """Take what was read.
 
@@ -115,10 +118,11 @@ class Intake:
             stored: the store's next offset by partition.
             now: wall clock.
             behind: the partitions of which Kafka may have more to give right now.
+            poison: records to set aside unread, by topic, partition and offset.
 
         """
         with self._telemetry.timing.stage("decode"):
-            decoded, dead = self._decode(batches, stored)
+            decoded, dead = self._decode(batches, stored, poison)
         with self._telemetry.timing.stage("align"):
             aligned = self._aligner.add(decoded, now, behind) + self._aligner.flush(now)
             late = Counter(
@@ -245,20 +249,35 @@ class Intake:
         _log.warning("%s: %s %s: it is %s (inputs.counters overrides)", found.topic, found.metric, what, then)
 
     def _decode(
-        self, batches: Sequence[Batch], stored: Mapping[Partition, int]
+        self, batches: Sequence[Batch], stored: Mapping[Partition, int], poison: Collection[Place]
     ) -> tuple[list[Sample], list[DeadLetter]]:
         samples: list[Sample] = []
         dead: list[DeadLetter] = []
         for batch in batches:
-            decoded, refused = self._decoder.decode(batch.records)
-            samples += decoded
             place = (batch.topic, batch.partition)
+            records = batch.records
+            if poison:
+                records = [record for record in records if (*place, record.offset) not in poison]
+                dead += [_poisonous(record) for record in batch.records if record not in records]
+            decoded, refused = self._decoder.decode(records)
+            samples += decoded
             if batch.records[0].offset < stored.get(place, 0):
                 self._reported.begin_anew(*place)
+                self._taken.pop(place, None)
+            again = sum(record.offset < self._taken.get(place, 0) for record in batch.records)
+            self._taken[place] = max(batch.next_offset, self._taken.get(place, 0))
             dead += [letter for letter in refused if self._reported.fresh(*place, letter.record.offset)]
-            self._telemetry.kafka.consumed(batch.topic, len(batch.records))
+            self._telemetry.kafka.consumed(batch.topic, len(batch.records) - again, again)
             self._telemetry.intake.decoded(batch.topic, len(decoded))
         return samples, dead
+
+
+def _poisonous(record: Record) -> DeadLetter:
+    text = (
+        f"the daemon ended or hung in each of {ATTEMPTS} attempts at this record alone; "
+        "report it, and send it again with `anomalyd dlq replay` once that is mended"
+    )
+    return DeadLetter(record, Reason.POISON, text)
 
 
 def _listed(metrics: Sequence[str]) -> str:

@@ -13,7 +13,12 @@ class KafkaMetrics:
     def __init__(
         self, families: Families, *, topics: Collection[str] = (), output_topics: Collection[str] = ()
     ) -> None:
-        self._consumed = families.counter("records_consumed", "Records taken from Kafka.", "topic")
+        self._consumed = families.counter(
+            "records_consumed", "Records taken from Kafka, each counted once.", "topic"
+        )
+        self._again = families.counter(
+            "records_reread", "Records taken again, after a rebalance or a failure of the store.", "topic"
+        )
         self._lag = families.gauge("consumer_lag", "Records in Kafka not taken yet.", "topic", "partition")
         self._event_time = families.gauge(
             "last_event_timestamp_seconds",
@@ -35,14 +40,15 @@ class KafkaMetrics:
             "topic",
         )
         for topic in topics:
-            for of_topic in (self._consumed, self._lost, self._anew):
+            for of_topic in (self._consumed, self._again, self._lost, self._anew):
                 of_topic.labels(topic)
         for topic in output_topics:
             self._published.labels(topic)
 
-    def consumed(self, topic: str, records: int) -> None:
-        """Count records taken from Kafka."""
+    def consumed(self, topic: str, records: int, again: int = 0) -> None:
+        """Count records taken from Kafka for the first time, and those taken again."""
         self._consumed.labels(topic).inc(records)
+        self._again.labels(topic).inc(again)
 
     def lag(self, records: Mapping[tuple[str, int], int]) -> None:
         """Set the consumer lag by (topic, partition); partitions that are not named are no longer ours."""

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Collection
 
+import numpy as np
+from numpy.typing import NDArray
+
 from anomalyd.daemon.stages import Suppression
 from anomalyd.daemon.telemetry.families import Families
 from anomalyd.reports.report import SeenBy
@@ -76,9 +79,15 @@ class ScoringMetrics:
         """Count samples that could not be scored; `reason` is one of `UNSCORED`."""
         self._unscored.labels(detector, reason).inc(samples)
 
-    def alerted(self, detector: str, seen_by: SeenBy, samples: int) -> None:
-        """Count samples with a score above 1."""
-        self._alerts.labels(detector, seen_by).inc(samples)
+    def alerts(self, detector: str, autoencoder: NDArray[np.bool_], classical: NDArray[np.bool_]) -> None:
+        """Count samples (n,) with a score above 1, by which of the two saw it."""
+        for seen_by, samples in (
+            (SeenBy.BOTH, autoencoder & classical),
+            (SeenBy.AUTOENCODER, autoencoder & ~classical),
+            (SeenBy.CLASSICAL, classical & ~autoencoder),
+        ):
+            if count := int(np.count_nonzero(samples)):
+                self._alerts.labels(detector, seen_by).inc(count)
 
     def suppressed(self, detector: str, reason: Suppression, samples: int) -> None:
         """Count samples with a score above 1 that the policy kept from opening an incident."""

@@ -17,12 +17,22 @@ class StoreMetrics:
             "store_errors", "Times the report store could not do what was asked.", "kind"
         )
         self._writable = families.gauge("store_writable", "Whether the report store could last be written.")
+        self._pruned = families.counter(
+            "store_pruned", "Reports whose evidence, or that, retention let go.", "what"
+        )
+        for what in ("evidence", "reports"):
+            self._pruned.labels(what)
         for failure in StoreFailure:
             self._errors.labels(failure)
 
     def error(self, failure: StoreFailure) -> None:
         """Count a time that the store could not do what was asked."""
         self._errors.labels(failure).inc()
+
+    def pruned(self, evidence: int, reports: int) -> None:
+        """Count reports that lost their evidence, and those that are gone."""
+        self._pruned.labels("evidence").inc(evidence)
+        self._pruned.labels("reports").inc(reports)
 
     def writable(self, is_so: bool) -> None:
         """Say whether the store could be written when that was last tried."""

@@ -43,12 +43,19 @@ class Telemetry:
         families.info("build", "The anomalyd that runs.").info(
             {"version": __version__, "python": platform.python_version()}
         )
+        self._config_refused = families.counter(
+            "config_refused", "Changed configurations refused; the last good one stays at work."
+        )
         self.kafka = KafkaMetrics(families, topics=topics, output_topics=output_topics)
         self.intake = IntakeMetrics(families, topics=topics)
         self.scoring = ScoringMetrics(families, detectors=detectors)
         self.incidents = IncidentMetrics(families, detectors=detectors, explain_methods=explain_methods)
         self.store = StoreMetrics(families)
         self.timing = TimingMetrics(families, clock=clock)
+
+    def config_refused(self) -> None:
+        """Count a changed configuration that cannot be used."""
+        self._config_refused.inc()
 
     @classmethod
     def for_config(cls, config: Config, registry: CollectorRegistry) -> Self:

@@ -89,6 +89,18 @@ class Database:
         with self._one_writer, self._honest(), self._writer.begin() as connection:
             yield connection
 
+    @contextmanager
+    def alone(self) -> Iterator[Connection]:
+        """A connection outside of any transaction, for what cannot be part of one.
+
+        Raises:
+            StoreError: the database cannot be reached or cannot do it.
+
+        """
+        plain = self._engine.execution_options(isolation_level="AUTOCOMMIT")
+        with self._one_writer, self._honest(), plain.connect() as connection:
+            yield connection
+
     def use_wal(self) -> None:
         """Make the SQLite file one that is read while somebody writes; it remembers.
 
@@ -185,6 +197,8 @@ def _open_sqlite(url: URL, read_only: bool) -> Engine:
 
     @event.listens_for(engine, "begin")
     def begin(connection: Connection) -> None:
+        if connection.get_execution_options().get("isolation_level") == "AUTOCOMMIT":
+            return
         # A writer takes the lock at once: one that read first would fail where another wrote in between.
         writing = connection.get_execution_options().get("writing", False)
         connection.exec_driver_sql("BEGIN IMMEDIATE" if writing else "BEGIN")

@@ -78,7 +78,6 @@ def explanation_row(report_id: str, rank: int, explanation: Explanation) -> dict
         "attribution": encode_array(explanation.values),
         "seconds": explanation.seconds,
         "complete": explanation.complete,
-        "png": explanation.png,
     }
 
 
@@ -90,5 +89,4 @@ def explanation_of(row: Row[Any]) -> Explanation:
         values=decode_array(row.attribution),
         seconds=row.seconds,
         complete=row.complete,
-        png=row.png,
     )

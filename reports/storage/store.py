@@ -27,6 +27,8 @@ from anomalyd.reports.report import Explanation, Incident, Severity, Status
 from anomalyd.reports.score_history import MAX_POINTS, superfluous
 from anomalyd.reports.step import Activity, OutboxEntry, Outgoing, Point, Step, StoredChange
 from anomalyd.reports.storage import tables as t
+from anomalyd.reports.storage.activity import activity_rows, activity_upsert
+from anomalyd.reports.storage.attempts import AttemptRepository
 from anomalyd.reports.storage.database import Database, Insert
 from anomalyd.reports.storage.entity_states import EntityStateRepository, keep_states
 from anomalyd.reports.storage.feedback_repository import Ledger, keep_adaptations, mark_applied, mark_undone
@@ -35,6 +37,7 @@ from anomalyd.reports.storage.lumisections import keep_looks
 from anomalyd.reports.storage.maintenance import MaintenanceBook
 from anomalyd.reports.storage.publisher_lease import PublisherLease
 from anomalyd.reports.storage.remark_repository import RemarkBook
+from anomalyd.reports.storage.retention import StoreRetention
 from anomalyd.reports.storage.rows import explanation_row, incident_columns, incident_of, incident_row
 from anomalyd.reports.storage.samples import SampleShelf, keep_pieces
 from anomalyd.reports.storage.schema import migrate
@@ -65,10 +68,14 @@ class Store:
         """What the daemon remembers between two steps."""
         self.flags = FlagBook(database, clock)
         """What people say of the quality of runs."""
+        self.attempts = AttemptRepository(database)
+        """How often records were begun that may have ended the process."""
+        self.retention = StoreRetention(database, clock)
+        """What is let go of, and how much there is."""
         self.publisher_lease = PublisherLease(database)
         """Whose turn it is to send the outbox."""
         self._upsert_report = _report_upsert(database)
-        self._upsert_activity = _activity_upsert(database)
+        self._upsert_activity = activity_upsert(database)
 
     @classmethod
     def open(cls, url: str, *, clock: Callable[[], float] = time.time) -> Self:
@@ -147,7 +154,7 @@ class Store:
                 connection.execute(self._database.upsert(t.evidence), evidence)
             self._keep_points(connection, step.stored_changes)
             if step.activity:
-                connection.execute(self._upsert_activity, _activity_rows(step.activity))
+                connection.execute(self._upsert_activity, activity_rows(step.activity))
             keep_looks(connection, self._database, step.lumisections)
             _queue(connection, step.outbox)
 
@@ -337,35 +344,6 @@ def _report_upsert(database: Database) -> Insert:
         set_={**changing, "revision": old.revision + 1},
         where=or_(*(old[name].is_distinct_from(value) for name, value in changing.items())),
     )
-
-
-def _activity_upsert(database: Database) -> Insert:
-    """Insert what an entity sent within an hour, or widen and count up what is there."""
-    upsert = database.insert(t.activity)
-    old, new = t.activity.c, upsert.excluded
-    return upsert.on_conflict_do_update(
-        index_elements=["entity", "hour"],
-        set_={
-            "sample_kind": new.sample_kind,
-            "first": case((new.first < old.first, new.first), else_=old.first),
-            "last": case((new.last > old.last, new.last), else_=old.last),
-            "samples": old.samples + new.samples,
-        },
-    )
-
-
-def _activity_rows(activity: Mapping[str, Activity]) -> list[dict[str, Any]]:
-    return [
-        {
-            "entity": entity,
-            "hour": int(seen.last // 3600),
-            "sample_kind": seen.sample_kind,
-            "first": seen.first,
-            "last": seen.last,
-            "samples": seen.samples,
-        }
-        for entity, seen in sorted(activity.items())
-    ]
 
 
 def _queue(connection: Connection, entries: Sequence[OutboxEntry]) -> None:

@@ -131,7 +131,6 @@ explanations = Table(
     Column("attribution", LargeBinary, nullable=False),
     Column("seconds", Real, nullable=False),
     Column("complete", Boolean, nullable=False),
-    Column("png", LargeBinary, nullable=False),
 )
 
 points = Table(

@@ -202,7 +202,7 @@ def store_url(tmp_path_factory: pytest.TempPathFactory) -> str:
         values = (
             np.maximum(evidence_of(i).error, 0) if i.sample_kind == "vector" else evidence_of(i).contribution
         )
-        explained = Explanation("occlusion", i.peak_time, values.astype(np.float32), 0.1, True, b"png")
+        explained = Explanation("occlusion", i.peak_time, values.astype(np.float32), 0.1, True)
         store.explain(i.id, i.peak_time, [explained])
     store.close()
     return url

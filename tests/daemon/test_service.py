@@ -18,6 +18,7 @@ from hypothesis import strategies as st
 from prometheus_client import CollectorRegistry
 
 from anomalyd.daemon.config.config import Config
+from anomalyd.daemon.intake.decode import Decoder
 from anomalyd.daemon.kafka.poll_result import Batch, PollResult
 from anomalyd.daemon.learning.sample_retention import decode
 from anomalyd.daemon.scoring.active_model import ActiveModel
@@ -641,3 +642,45 @@ def test_interruptions_lose_and_double_nothing_of_what_is_held(
     lives: list[tuple[int, int, str, int]], held_back: Case
 ) -> None:
     same(held_back.live(lives), held_back.expected)
+
+
+class Killed(BaseException):
+    """Stands for the end of the process: nobody catches it."""
+
+
+def test_a_record_that_ends_the_process_is_set_aside_and_its_neighbours_are_scored(
+    store: Store,
+    path: Path,
+    models: Path,
+    logs: Logs,
+    now: float,
+    expected: dict[str, Any],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    poison = next(record for record in logs[A] if record.value == b'{"entity": ' and record.offset > 20)
+    decode = Decoder.decode
+
+    def fragile(self: Decoder, records: Sequence[Record]) -> Any:
+        if any(record is poison for record in records):
+            raise Killed
+        return decode(self, records)
+
+    monkeypatch.setattr(Decoder, "decode", fragile)
+    deaths = 0
+    while True:
+        life = Life(configured(), store, models, logs, now)
+        try:
+            life.drain()
+        except Killed:
+            deaths += 1
+            assert deaths < 10
+        else:
+            break
+    assert deaths >= 3
+    assert life.counted("dead_letters_total", topic="metrics", reason="poison") == 1
+    found = told(path, store)
+    changed = [letter for letter in found["dead"] if letter not in expected["dead"]]
+    assert [letter[2:4] for letter in changed] == [(b"%d" % poison.offset, b"poison")]
+    # All else is as it would have been.
+    found["dead"] = expected["dead"]
+    same(found, expected)

@@ -19,7 +19,7 @@ from anomalyd.daemon.stages import Reason, Suppression
 from anomalyd.daemon.telemetry.batch_histogram import BatchHistogram
 from anomalyd.daemon.telemetry.reference import markdown
 from anomalyd.daemon.telemetry.telemetry import Telemetry
-from anomalyd.reports.report import SeenBy, Severity
+from anomalyd.reports.report import Severity
 from anomalyd.verdict import Verdict
 
 
@@ -51,7 +51,8 @@ def exercise(telemetry: Telemetry) -> None:
     telemetry.intake.late("hosts", 2)
     telemetry.scoring.scored("host", 8)
     telemetry.scoring.unscored("host", "untrained", 1)
-    telemetry.scoring.alerted("host", SeenBy.BOTH, 4)
+    alert = np.array([True] * 4 + [False])
+    telemetry.scoring.alerts("host", alert, alert)
     telemetry.scoring.suppressed("host", Suppression.QUIET_HOURS, 2)
     telemetry.scoring.wanted("host", 0.001)
     telemetry.scoring.realised("host", rate=0.002, alarms=3, wanted_alarms=2.0)

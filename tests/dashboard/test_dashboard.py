@@ -27,8 +27,6 @@ from anomalyd.detectors.detector_pair import DetectorPair
 from anomalyd.detectors.library import ModelLibrary
 from anomalyd.detectors.maps.geometries.known import geometry_of
 from anomalyd.errors import AnomalydError
-from anomalyd.interpret.attribution import Attribution
-from anomalyd.interpret.drawing import draw_map, draw_vector
 from anomalyd.reports.adaptation import Adapted
 from anomalyd.reports.narrative import narrate
 from anomalyd.reports.report import Evidence, Explanation, Incident, Report, SeenBy, Severity, Status
@@ -106,22 +104,8 @@ def chamber(time):
 
 
 def explanation(method, evidence):
-    attribution = Attribution(method, evidence.contribution / 10, 0.25)
-    if evidence.values.ndim == 2:
-        png = draw_map(evidence.values, evidence.expectation, evidence.error, attribution, "a map")
-    else:
-        png = draw_vector(
-            evidence.features,
-            evidence.values,
-            evidence.expectation,
-            evidence.error,
-            attribution,
-            evidence.history,
-            evidence.history_times,
-            evidence.time,
-            "a vector",
-        )
-    return Explanation(method, evidence.time, attribution.values, 0.25, method == "occlusion", png)
+    values = evidence.contribution / 10
+    return Explanation(method, evidence.time, values, 0.25, method == "occlusion")
 
 
 def keep(store, incident, evidence=None):

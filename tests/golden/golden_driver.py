@@ -248,10 +248,7 @@ class Run:
             ],
             # What the detectors remembered is theirs; that it is right is seen in the explanations.
             "evidence": {k: v for k, v in (plain(evidence) or {}).items() if k != "state"},
-            "explanations": [
-                {**plain(replace(each, png=b"")), "png": each.png.startswith(b"\x89PNG")}
-                for each in self._queries.explanations(identity)
-            ],
+            "explanations": [plain(each) for each in self._queries.explanations(identity)],
         }
 
 

@@ -272,8 +272,8 @@ def store(tmp_path: Path) -> str:
         *(StoredChange(i, "So was it.") for i in others),
     )
     store.commit(Step(group="g", stored_changes=stored_changes))
-    attribution = Explanation("occlusion", evidence.time, values, 0.125, True, PNG + b"one")
-    other = replace(attribution, method="integrated-gradients", complete=False, png=PNG + b"two")
+    attribution = Explanation("occlusion", evidence.time, values, 0.125, True)
+    other = replace(attribution, method="integrated-gradients", complete=False)
     store.explain(first.id, evidence.time, [attribution, other])
     store.close()
     return url
@@ -348,10 +348,12 @@ def test_the_picture_is_written(anomalyd: Callable[..., Ran], store: str, tmp_pa
     picture = tmp_path / "why.png"
     ran = anomalyd("reports", "show", "aaaa", "--store", store, "--plot", picture)
     assert ran.out.endswith(f"picture: {picture}\n")
-    assert picture.read_bytes() == PNG + b"one"
+    first = picture.read_bytes()
+    assert first.startswith(PNG)
     options = ("--plot", picture, "--method", "integrated-gradients", "--json")
     anomalyd("reports", "show", "aaaa", "--store", store, *options).json()
-    assert picture.read_bytes() == PNG + b"two"
+    assert picture.read_bytes().startswith(PNG)
+    assert picture.read_bytes() != first
 
 
 def test_a_picture_that_cannot_be_had_is_a_clear_error(

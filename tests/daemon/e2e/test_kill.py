@@ -23,7 +23,7 @@ from anomalyd.daemon.cli.operate import run
 from anomalyd.daemon.config.config import Config, load_config
 from anomalyd.reports.report import Severity, Status
 
-WAYS = ("starting",) * 7 + ("working",) * 9 + ("producing",) * 6
+WAYS = (("starting",) * 7 + ("working",) * 9 + ("producing",) * 6) * (5 if "CHAOS" in os.environ else 1)
 SLICE = 36
 """Rows of each host that are sent in one life; with fewer there would be no work left to be killed in."""
 
@@ -184,7 +184,14 @@ def lives(forks: Any) -> Iterator[Callable[[Path], Lives]]:
 @pytest.mark.slow
 @pytest.mark.timeout(300)
 def test_killed_at_random_moments(
-    world: Any, lives: Any, running: Any, make_stream: Any, plant: Any, message: Any, eventually: Any
+    world: Any,
+    lives: Any,
+    running: Any,
+    make_stream: Any,
+    plant: Any,
+    message: Any,
+    eventually: Any,
+    chaos_figures: Any,
 ) -> None:
     chance = random.Random(11)
     ways = list(WAYS)
@@ -222,6 +229,16 @@ def test_killed_at_random_moments(
         f"{len(killed.dead_letters)} dead letters; undisturbed {time.monotonic() - begun - took:.0f} s"
     )
 
+    happened = killed.happened()
+    chaos_figures(
+        fault=f"kill -9 at random moments ({world.broker.name})",
+        runs=len(WAYS),
+        messages=sum(world.ends().values()),
+        reports=len(killed.reports),
+        lost=len(undisturbed.reports.keys() - killed.reports.keys()),
+        doubled=sum(count - 1 for (_, event), count in happened.items() if event == "opened"),
+        seconds_to_resume=None,
+    )
     assert len(WAYS) >= 20
     assert in_work >= 8, "most kills came after the work was done: the test says little"
     assert_same(killed, undisturbed)

@@ -39,11 +39,19 @@ def failures(daemon: Any) -> float:
 
 @pytest.fixture
 def survive(
-    make_world: Any, embedded_broker: Any, running: Any, make_stream: Any, plant: Any, eventually: Any
+    make_world: Any,
+    embedded_broker: Any,
+    running: Any,
+    make_stream: Any,
+    plant: Any,
+    eventually: Any,
+    chaos_figures: Any,
 ) -> Callable[..., None]:
-    """Stream through an outage: survive(away, back, url=None)."""
+    """Stream through an outage: survive(fault, away, back, url=None)."""
 
-    def run(away: Callable[[Path], None], back: Callable[[], None], url: str | None = None) -> None:
+    def run(
+        fault: str, away: Callable[[Path], None], back: Callable[[], None], url: str | None = None
+    ) -> None:
         world = make_world(embedded_broker)
         planted = [plant(f"node0{n}", at + 5 * n, 6, "cpu") for n in range(4) for at in (30, 70, 110)]
         stream = make_stream(ROWS, planted)
@@ -63,12 +71,22 @@ def survive(
             back()
             came_back = time.monotonic()
             eventually(lambda: world.settled(config), within_s=30.0)
-            assert time.monotonic() - came_back < RESUMES_WITHIN_S
+            resumed_s = time.monotonic() - came_back
+            assert resumed_s < RESUMES_WITHIN_S
             world.send(stream.hosts(range(110, ROWS)))
             eventually(lambda: world.settled(config) and not missing(daemon), within_s=20.0)
         outcome = world.outcome(config)
-        assert len(outcome.reports) == len(planted)
         told = outcome.happened()
+        chaos_figures(
+            fault=fault,
+            runs=1,
+            messages=sum(world.ends().values()),
+            reports=len(outcome.reports),
+            lost=len(planted) - len(outcome.reports),
+            doubled=sum(count - 1 for (_, event), count in told.items() if event == "opened"),
+            seconds_to_resume=round(resumed_s, 1),
+        )
+        assert len(outcome.reports) == len(planted)
         assert told == {(i, event): 1 for i in outcome.reports for event in ("opened", "closed")} | {
             key: count for key, count in told.items() if key[1] == "escalated" and count <= 2
         }
@@ -78,7 +96,7 @@ def survive(
 
 @pytest.mark.parametrize("how", ["fast", "immediate"])
 def test_postgresql_is_stopped_and_started(how: str, cluster: Any, survive: Any) -> None:
-    survive(lambda file: cluster.stop(how), cluster.start, cluster.new_schema())
+    survive(f"PostgreSQL stopped ({how})", lambda _: cluster.stop(how), cluster.start, cluster.new_schema())
 
 
 def test_sqlite_is_locked_by_another(survive: Any) -> None:
@@ -90,4 +108,4 @@ def test_sqlite_is_locked_by_another(survive: Any) -> None:
             held[0] = sqlite3.connect(database, isolation_level=None, check_same_thread=False)
             held[0].execute("BEGIN IMMEDIATE")
 
-        survive(lock, lambda: held[0].close())
+        survive("SQLite locked", lock, lambda: held[0].close())

@@ -37,9 +37,7 @@ def found(incident: Incident, evidence: Evidence | None = None, points: tuple[Po
 
 
 def explanation(method: str, evidence_time: float) -> Explanation:
-    return Explanation(
-        method, evidence_time, np.array([0.5, np.nan], dtype=np.float32), 0.25, True, b"\x89PNG"
-    )
+    return Explanation(method, evidence_time, np.array([0.5, np.nan], dtype=np.float32), 0.25, True)
 
 
 incidents = st.builds(

@@ -1,0 +1,52 @@
+"""Commands of the report store itself: store stats, store prune."""
+
+from __future__ import annotations
+
+from contextlib import closing
+from dataclasses import asdict
+from typing import Annotated
+
+import typer
+
+from anomalyd.daemon.cli.options import DEFAULT_CONFIG, ConfigFile
+from anomalyd.daemon.cli.read import Json, print_json
+from anomalyd.daemon.config.config import load_config
+from anomalyd.reports.storage.retention import Pruned
+from anomalyd.reports.storage.store import Store
+
+store = typer.Typer(
+    help="What the report store holds, and what its retention lets go of.", no_args_is_help=True
+)
+
+
+def add_to(app: typer.Typer) -> None:
+    """Add the commands."""
+    app.add_typer(store, name="store")
+
+
+@store.command("stats")
+def stats(config: ConfigFile = DEFAULT_CONFIG, as_json: Json = False) -> None:
+    """Say how many rows each table holds, and about how many bytes."""
+    with closing(Store.open(load_config(config).store.url.get_secret_value())) as opened:
+        found = opened.retention.sizes()
+    if as_json:
+        print_json({name: asdict(size) for name, size in found.items()})
+        return
+    for name, size in found.items():
+        typer.echo(f"{name:<14} {size.rows:>10} rows  {size.bytes / 1e6:>10.1f} MB")
+
+
+@store.command("prune")
+def prune(
+    config: ConfigFile = DEFAULT_CONFIG,
+    vacuum: Annotated[bool, typer.Option(help="Give the space back to the disk, too.")] = True,
+) -> None:
+    """Let go now of what store.retention does not keep; a running daemon does so every few minutes."""
+    about = load_config(config).store
+    total = Pruned()
+    with closing(Store.open(about.url.get_secret_value())) as opened:
+        while (pruned := opened.retention.prune(about.retention.limits())) != Pruned():
+            total += pruned
+        if vacuum:
+            opened.retention.vacuum()
+    typer.echo(f"let go of {total.reports} reports, and of the evidence of {total.evidence}")

@@ -1,0 +1,93 @@
+"""A record that ends the process again and again is found, set aside, and costs its neighbours nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from anomalyd.daemon.intake.suspects import ATTEMPTS, Suspects
+from anomalyd.daemon.kafka.poll_result import Batch
+from anomalyd.reports.storage.store import Store
+
+PLACE = ("metrics", 0)
+
+
+class Killed(BaseException):
+    """Stands for the end of the process: nobody catches it."""
+
+
+@pytest.fixture
+def live(tmp_path: Path, experiment: Any) -> Callable[..., tuple[list[int], list[int], bool]]:
+    """One life over records 0 to 49 from an offset on: what was stored, what set aside, and how it ended."""
+
+    def run(
+        start: int, kill: Callable[[list[int]], bool], size: int = 20
+    ) -> tuple[list[int], list[int], bool]:
+        store = Store.open(f"sqlite:///{tmp_path}/reports.db")
+        try:
+            suspects = Suspects(store.attempts, "g", at_once=size)
+            suspects.begin({PLACE})
+            stored: list[int] = []
+            aside: list[int] = []
+            for first in range(start, 50, size):
+                offsets = range(first, min(50, first + size))
+                batch = Batch(*PLACE, [experiment.record("metrics", offset, b"x") for offset in offsets])
+                for part in suspects.parts([batch]):
+                    poison = suspects.note(part)
+                    taken = [r.offset for b in part for r in b.records if (*PLACE, r.offset) not in poison]
+                    if kill(taken):
+                        return stored, aside, False
+                    suspects.passed(part)
+                    stored += taken
+                    aside += [place[2] for place in poison]
+            return stored, aside, True
+        finally:
+            store.close()
+
+    return run
+
+
+@pytest.mark.parametrize("poison", [0, 7, 19, 20, 49])
+def test_poison_is_set_aside_after_its_attempts(live: Any, poison: int) -> None:
+    position, stored, deaths = 0, list[int](), 0
+    while True:
+        done, aside, lived = live(position, lambda taken: poison in taken)
+        stored += done
+        position = max(stored, default=-1) + 1
+        if lived:
+            break
+        deaths += 1
+        assert aside == []
+    assert aside == [poison]
+    assert sorted(stored) == [offset for offset in range(50) if offset != poison]
+    # Once or twice among others, until it is the first of what is begun; then alone.
+    assert deaths <= ATTEMPTS + 2
+
+
+def test_kills_from_outside_set_nothing_aside(live: Any) -> None:
+    """Killed at the first step of every life, each time at another record."""
+    position, stored = 0, list[int]()
+    for life in range(30):
+        done, aside, lived = live(
+            position, lambda taken, life=life: len(taken) > 1 or taken[0] % 3 == life % 3
+        )
+        stored += done
+        position = max(stored, default=-1) + 1
+        assert aside == []
+        if lived:
+            break
+    assert stored == sorted(set(stored))
+
+
+def test_what_the_store_refused_is_no_attempt(tmp_path: Path, experiment: Any) -> None:
+    store = Store.open(f"sqlite:///{tmp_path}/reports.db")
+    suspects = Suspects(store.attempts, "g", at_once=20)
+    for _ in range(2 * ATTEMPTS):
+        suspects.begin({PLACE})
+        suspects.note([Batch(*PLACE, [experiment.record("metrics", 3, b"x")])])
+    suspects.begin({PLACE})
+    assert store.attempts.counts("g") == {}
+    store.close()

@@ -32,6 +32,7 @@ golden: .venv/installed  ## write anew what comes out of the recorded inputs; re
 
 bench: .venv/installed  ## the cost of detectors beside PCA, then messages a second beside a bare loop
 	$(BIN)/python benchmarks/detectors.py
+	$(BIN)/python benchmarks/live.py
 	$(BIN)/python benchmarks/throughput.py $(ARGS)
 
 .venv/installed: pyproject.toml

@@ -37,7 +37,7 @@ from anomalyd.detectors.detector_pair import DetectorPair, PairScores, train_pai
 from anomalyd.detectors.library import LoadedPair, ModelLibrary
 from anomalyd.reports.storage.store import Store
 
-TRAINED, TRAINING_ROWS, WINDOW, BEGIN, EVERY_S = 20, 3000, 512, 1.79e9, 30.0
+TRAINED, TRAINING_ROWS, WINDOW, BEGIN, EVERY_S = 10, 1500, 512, 1.79e9, 30.0
 TOPIC = "metrics"
 
 
@@ -103,6 +103,9 @@ class Steps:
             return PollResult(assigned=frozenset({(TOPIC, 0)}))
         batch, self.next = self.next, None
         return PollResult((batch,)) if batch is not None else None
+
+    def start_at(self, offsets: Mapping[Partition, int]) -> None:
+        """It starts where it starts."""
 
     def rewind(self) -> None:
         """Nothing is read twice here."""

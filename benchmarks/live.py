@@ -190,7 +190,7 @@ def window_cost(model: TimedModel, fleet: Fleet) -> float:
 def main() -> None:
     """Measure and print."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--kind", default="vector-ensemble", help="kind of detector [%(default)s]")
+    parser.add_argument("--kind", default="vector-patch", help="kind of detector [%(default)s]")
     parser.add_argument("--entities", type=int, default=1000, help="hosts [%(default)s]")
     parser.add_argument("--metrics", type=int, default=38, help="metrics of a host [%(default)s]")
     parser.add_argument("--steps", type=int, default=150, help="rows of each host [%(default)s]")

@@ -39,8 +39,9 @@ from anomalyd.detectors.vectors.patch.advance import Advanced, Model, Rule, adva
 from anomalyd.detectors.vectors.patch.alarm import RATE
 from anomalyd.detectors.vectors.patch.beginning import begin, settle_learner
 from anomalyd.detectors.vectors.patch.state import NAMES, Clock, Stacked, stack, unstack
+from anomalyd.detectors.vectors.patch.views import VIEWS
 from anomalyd.detectors.vectors.scaling import Scaling
-from anomalyd.errors import ModelDamaged, ModelMismatch
+from anomalyd.errors import ModelDamaged, ModelMismatch, TrainingError
 from anomalyd.verdict import Verdict
 
 _POPULATION = 20
@@ -133,6 +134,8 @@ class VectorPatch(Detector):
 
         """
         checked = read_parameters(cls.kind, Parameters, parameters)
+        if not any(getattr(checked, view) for view in VIEWS):
+            raise TrainingError(f"{cls.kind}: all of {', '.join(VIEWS)} are 0; leave one of them at 1")
         scaling = Scaling.fit(training, 10, checked.floor, trusted=1.0)
         known = [entity for entity in training.series if scaling.knows(entity)]
         pooled = training_rows.pooled_scale(scaling.scales)

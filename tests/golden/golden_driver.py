@@ -233,7 +233,7 @@ class Run:
     def _answers(self) -> Iterator[str]:
         questions = self._path / "questions.txt"
         if questions.exists():
-            assistant = Assistant(self._queries, clock=lambda: self._now, encoder=_encoder())
+            assistant = Assistant(self._queries, clock=lambda: self._now)
             for question in questions.read_text().splitlines():
                 yield f"{question}\n{assistant.ask(question).text}\n\n"
 

@@ -14,8 +14,8 @@ from prometheus_client import CollectorRegistry
 from anomalyd.daemon.config.config import Config
 from anomalyd.daemon.health import HealthServer, Heartbeat, RegularCheck
 from anomalyd.daemon.incidents.explainer import Explainer
-from anomalyd.daemon.kafka.access import access_problems
-from anomalyd.daemon.kafka.connection import no_answer
+from anomalyd.daemon.kafka.connection.access import access_problems
+from anomalyd.daemon.kafka.connection.connection import no_answer
 from anomalyd.daemon.kafka.outbox import Publisher
 from anomalyd.daemon.kafka.source import KafkaSource
 from anomalyd.daemon.kafka.topic_ids import TopicIds

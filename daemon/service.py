@@ -52,7 +52,7 @@ from anomalyd.errors import StoreConflict, StoreError
 from anomalyd.reports.adaptation import Adapted
 from anomalyd.reports.report import Incident
 from anomalyd.reports.step import OutboxEntry, Step
-from anomalyd.reports.storage.entity_states import StateChanges
+from anomalyd.reports.storage.repositories.entity_states import StateChanges
 from anomalyd.reports.storage.store import Store
 
 _log = logging.getLogger(__name__)

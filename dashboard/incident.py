@@ -14,8 +14,8 @@ from anomalyd.dashboard.style import COLOUR, MARK, badge, facts_table, literal, 
 from anomalyd.detectors.maps.geometries.known import geometry_of
 from anomalyd.detectors.maps.geometry import Geometry
 from anomalyd.errors import QuestionError
-from anomalyd.interpret.palette import EXPECTED, OBSERVED, QUIET, TEXT
-from anomalyd.interpret.picture import explains, picture
+from anomalyd.interpret.pictures.palette import EXPECTED, OBSERVED, QUIET, TEXT
+from anomalyd.interpret.pictures.picture import explains, picture
 from anomalyd.reports.queries import Queries, Selection
 from anomalyd.reports.report import Evidence, Explanation, Incident, Report, Severity
 from anomalyd.reports.step import Point

@@ -10,7 +10,7 @@ import streamlit as st
 from anomalyd.dashboard import incident_rows, links
 from anomalyd.dashboard.filters import Filters
 from anomalyd.dashboard.style import COLOUR, MARK, badge, strip, told
-from anomalyd.interpret.palette import QUIET
+from anomalyd.interpret.pictures.palette import QUIET
 from anomalyd.reports.queries import Order, Queries, Selection
 from anomalyd.reports.report import Report, Status
 

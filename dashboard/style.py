@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from html import escape
 
-from anomalyd.interpret.palette import BACKGROUND, EXPECTED, MASKED, OBSERVED, PANEL, QUIET, TEXT
+from anomalyd.interpret.pictures.palette import BACKGROUND, EXPECTED, MASKED, OBSERVED, PANEL, QUIET, TEXT
 from anomalyd.reports.report import Severity
 
 THEME = {

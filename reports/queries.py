@@ -27,15 +27,15 @@ from anomalyd.reports.selection import Summary as Summary
 from anomalyd.reports.step import Activity, Point
 from anomalyd.reports.storage import tables as t
 from anomalyd.reports.storage.database import Database
-from anomalyd.reports.storage.feedback_repository import (
+from anomalyd.reports.storage.repositories.feedback_repository import (
     adaptation_columns,
     adaptation_of,
     find_adaptation,
     word_of,
 )
-from anomalyd.reports.storage.flag_repository import read_flags, read_overrides
-from anomalyd.reports.storage.maintenance import Window, read_windows
-from anomalyd.reports.storage.remark_repository import read_feedback, read_remarks
+from anomalyd.reports.storage.repositories.flag_repository import read_flags, read_overrides
+from anomalyd.reports.storage.repositories.maintenance import Window, read_windows
+from anomalyd.reports.storage.repositories.remark_repository import read_feedback, read_remarks
 from anomalyd.reports.storage.rows import explanation_of, report_columns, report_of
 from anomalyd.reports.storage.schema import check
 

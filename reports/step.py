@@ -9,8 +9,8 @@ from anomalyd.reports.adaptation import Adapted, AnsweredUndo
 from anomalyd.reports.feedback import AppliedFeedback
 from anomalyd.reports.quality import Look
 from anomalyd.reports.report import Evidence, Incident
-from anomalyd.reports.storage.entity_states import StateChanges
-from anomalyd.reports.storage.samples import Piece
+from anomalyd.reports.storage.repositories.entity_states import StateChanges
+from anomalyd.reports.storage.repositories.samples import Piece
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,7 +16,7 @@ from anomalyd.reports.quality import Flag, Override
 from anomalyd.reports.queries import Order
 from anomalyd.reports.remark import Remark, RemarkKind
 from anomalyd.reports.report import Status
-from anomalyd.reports.storage.maintenance import Window
+from anomalyd.reports.storage.repositories.maintenance import Window
 from anomalyd.reports.storage.store import Store
 from anomalyd.verdict import Verdict
 

@@ -13,7 +13,7 @@ from anomalyd.reports.feedback import OperatorFeedback
 from anomalyd.reports.quality import Override
 from anomalyd.reports.queries import Order, Queries, Selection
 from anomalyd.reports.report import Incident, Report
-from anomalyd.reports.storage.maintenance import Window
+from anomalyd.reports.storage.repositories.maintenance import Window
 
 _MOST = 100_000  # operators' words and adaptations that are searched, the latest
 

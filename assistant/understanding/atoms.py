@@ -13,6 +13,7 @@ from dataclasses import dataclass, field, replace
 from functools import partial
 
 from anomalyd.assistant.language.calendar import Calendar, Interval
+from anomalyd.assistant.language.lengths import LENGTH, UNIT, seconds_of
 from anomalyd.assistant.language.names import Names, shown
 from anomalyd.assistant.language.systems import INCIDENTS
 from anomalyd.reports.conditions import (
@@ -39,9 +40,6 @@ OVER = (
 UNDER = r"(?:strictly )?(?:below|under|less than|lower than|smaller than|fewer than|not more than|<)"
 AT_LEAST = r"(?:at least|no less than|not below|>=|≥|from)"
 AT_MOST = r"(?:at most|up to|no more than|not above|not over|<=|≤)"
-_UNIT = r"(?:seconds?|secs?|s|minutes?|mins?|m|hours?|hrs?|h|days?|d|weeks?|w)"
-_SECONDS = {"s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0, "w": 604800.0}
-_LENGTH = rf"(?:(?:an?|one|half an?|[0-9]{{1,5}}(?:\.[0-9]+)?) ?{_UNIT}(?: and a half)?)"
 
 _AE = r"(?:the )?(?:autoencoders?|network|neural net(?:work)?)(?: (?:detector|test|method|one|side|model))?"
 _CL = (
@@ -142,9 +140,9 @@ class Atoms:
             r"|went on |lasting |lasted |lasts? |took "
             r"|ran |run |open |durations? |length |of |for |stayed )*)"
         )
-        other = rf"(?! ?(?:{INCIDENTS}|times|%|percent|ENT[0-9]|{_UNIT}\b))"
+        other = rf"(?! ?(?:{INCIDENTS}|times|%|percent|ENT[0-9]|{UNIT}\b))"
         self.sub(
-            rf"{span}(?:between|from) ({_LENGTH}|[0-9]+) (?:and|to) ({_LENGTH})(?: (?:long|in length))?",
+            rf"{span}(?:between|from) ({LENGTH}|[0-9]+) (?:and|to) ({LENGTH})(?: (?:long|in length))?",
             self._span_between,
         )
         for compare, low, strict in (
@@ -155,11 +153,11 @@ class Atoms:
         ):
             lead = span
             self.sub(
-                rf"{lead}(?:{compare}) ({_LENGTH})(?! ago)(?: (?:long|in length|in duration))?",
+                rf"{lead}(?:{compare}) ({LENGTH})(?! ago)(?: (?:long|in length|in duration))?",
                 lambda m, low=low, strict=strict: self._span(m, low, strict),  # type: ignore[misc]
             )
-        self.sub(rf"{span}({_LENGTH}) or (?:more|longer)", lambda m: self._span(m, True, False))
-        self.sub(rf"{span}({_LENGTH}) or (?:less|shorter)", lambda m: self._span(m, False, False))
+        self.sub(rf"{span}({LENGTH}) or (?:more|longer)", lambda m: self._span(m, True, False))
+        self.sub(rf"{span}({LENGTH}) or (?:less|shorter)", lambda m: self._span(m, False, False))
         self.sub(rf"{score}(?:between|from) ({REAL}) (?:and|to|-) ({REAL})", self._score_between)
         score_after = r"(?: (?:in|of|as) (?:the )?(?:peak )?score)"
         for compare, low, strict in (
@@ -272,7 +270,7 @@ class Atoms:
         return self.put("SCORE", Within("peak", low, high, words=f"peak score {low:g} to {high:g}"))
 
     def _span(self, match: re.Match[str], low: bool, strict: bool) -> str:
-        value = _seconds(match[1])
+        value = seconds_of(match[1])
         word = {(True, True): "longer than", (True, False): "at least", (False, True): "shorter than"}
         words = f"{word.get((low, strict), 'at most')} {match[1]}"
         bound = (
@@ -284,8 +282,8 @@ class Atoms:
 
     def _span_between(self, match: re.Match[str]) -> str:
         unit = match[2] if not match[1].isdigit() else f"{match[1]} {match[2].split()[-1]}"
-        first = _seconds(match[1] if not match[1].isdigit() else unit)
-        low, high = sorted((first, _seconds(match[2])))
+        first = seconds_of(match[1] if not match[1].isdigit() else unit)
+        low, high = sorted((first, seconds_of(match[2])))
         return self.put("SPAN", Within("duration", low, high, words=f"lasting {match[1]} to {match[2]}"))
 
     def _severities(self) -> None:
@@ -395,10 +393,3 @@ def _alone(one: str) -> tuple[str, ...]:
         rf"(?:by )?{one} (?:only|alone)(?: {_SAW})?",
         rf"{did}{one} (?:only|alone) {_SAW}",
     )
-
-
-def _seconds(words: str) -> float:
-    found = re.fullmatch(rf"(half an?|an?|one|[0-9]+(?:\.[0-9]+)?) ?({_UNIT})( and a half)?", words)
-    assert found is not None, words
-    number = 0.5 if found[1].startswith("half") else 1.0 if found[1][0] in "ao" else float(found[1])
-    return (number + (0.5 if found[3] else 0.0)) * _SECONDS[found[2][0]]

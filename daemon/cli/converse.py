@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from anomalyd.daemon.cli.evaluate import evaluate
+from anomalyd.daemon.cli.learning.evaluate import evaluate
 from anomalyd.daemon.cli.options import DEFAULT_CONFIG, MaybeConfig, StoreUrl, store_url
 from anomalyd.daemon.cli.read import Json, print_json
 from anomalyd.daemon.config.assistant_config import AssistantConfig

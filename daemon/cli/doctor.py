@@ -65,7 +65,7 @@ def connections(config: Config) -> Iterator[Finding]:
 
 
 def _broker(config: Config) -> Iterator[Finding]:
-    from anomalyd.daemon.kafka.access import access_problems
+    from anomalyd.daemon.kafka.connection.access import access_problems
 
     servers = ", ".join(config.kafka.bootstrap_servers)
     try:

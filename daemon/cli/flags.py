@@ -9,7 +9,7 @@ from typing import Annotated, Any
 
 import typer
 
-from anomalyd.daemon.cli import compare
+from anomalyd.daemon.cli.learning import compare
 from anomalyd.daemon.cli.options import DEFAULT_CONFIG, MaybeConfig, StoreUrl, store_url
 from anomalyd.daemon.cli.read import Json, print_json
 from anomalyd.errors import QuestionError

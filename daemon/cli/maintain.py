@@ -15,7 +15,7 @@ from anomalyd.daemon.cli.options import DEFAULT_CONFIG, MaybeConfig, StoreUrl, s
 from anomalyd.daemon.cli.read import Json, print_json
 from anomalyd.daemon.config.alert_config import moment
 from anomalyd.reports.queries import Queries
-from anomalyd.reports.storage.maintenance import Window
+from anomalyd.reports.storage.repositories.maintenance import Window
 from anomalyd.reports.storage.store import Store
 
 _UNITS = {"s": 1.0, "m": 60.0, "h": 3600.0, "d": 86_400.0}

@@ -12,7 +12,7 @@ from typing import Annotated
 import typer
 
 from anomalyd.daemon.config.config import load_config
-from anomalyd.daemon.kafka.folded_log import FoldedLog
+from anomalyd.daemon.kafka.connection.folded_log import FoldedLog
 
 ConfigFile = Annotated[
     Path, typer.Option("--config", "-c", help="The configuration file.", show_default=True, dir_okay=False)

@@ -77,7 +77,10 @@ def show_report(
         explanations = queries.explanations(report.incident.id)
         evidence = queries.evidence(report.incident.id)
     if plot is not None:
-        from anomalyd.interpret.picture import explains, picture  # matplotlib, which nothing else here needs
+        from anomalyd.interpret.pictures.picture import (  # matplotlib, which nothing else here needs
+            explains,
+            picture,
+        )
 
         chosen = [e for e in explanations if method in (None, e.method)]
         if not chosen:

@@ -19,7 +19,7 @@ from anomalyd.daemon.config.section import STRICT, Count, Name, Seconds
 from anomalyd.detectors.registry import autoencoder_kinds, classical_baseline, detector_class, kinds
 from anomalyd.errors import ConfigError
 from anomalyd.reports.report import Severity
-from anomalyd.reports.storage.retention import RetentionLimits
+from anomalyd.reports.storage.repositories.retention import RetentionLimits
 
 
 class _Section(BaseModel):

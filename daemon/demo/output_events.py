@@ -10,7 +10,7 @@ from typing import Any
 from kafka import KafkaConsumer
 
 from anomalyd.daemon.config.config import KafkaConfig
-from anomalyd.daemon.kafka.connection import connect
+from anomalyd.daemon.kafka.connection.connection import connect
 
 _POLL_MS = 200
 

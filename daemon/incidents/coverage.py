@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from anomalyd.daemon.stages import Sample, Scored
 from anomalyd.reports.quality import Look, system_of
-from anomalyd.reports.storage.lumisections import Place
+from anomalyd.reports.storage.repositories.lumisections import Place
 
 
 def coverage(

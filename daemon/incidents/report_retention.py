@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable
 
 from anomalyd.daemon.telemetry.telemetry import Telemetry
-from anomalyd.reports.storage.retention import RetentionLimits
+from anomalyd.reports.storage.repositories.retention import RetentionLimits
 from anomalyd.reports.storage.store import Store
 
 _EVERY_S = 300.0

@@ -9,7 +9,7 @@ from typing import Any
 from kafka import KafkaConsumer, KafkaProducer, TopicPartition
 
 from anomalyd.daemon.config.config import KafkaConfig
-from anomalyd.daemon.kafka.connection import connect
+from anomalyd.daemon.kafka.connection.connection import connect
 from anomalyd.daemon.kafka.messages import PREFIX
 from anomalyd.errors import BrokerError
 

@@ -9,7 +9,7 @@ from typing import Any
 from kafka import KafkaConsumer, TopicPartition
 
 from anomalyd.daemon.config.config import KafkaConfig
-from anomalyd.daemon.kafka.connection import connect
+from anomalyd.daemon.kafka.connection.connection import connect
 from anomalyd.daemon.stages import Record
 
 _POLL_MS = 500

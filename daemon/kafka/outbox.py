@@ -20,7 +20,7 @@ from kafka import KafkaConsumer, KafkaProducer, TopicPartition
 from kafka.errors import MessageSizeTooLargeError, RecordListTooLargeError
 
 from anomalyd.daemon.config.config import KafkaConfig
-from anomalyd.daemon.kafka.connection import connect
+from anomalyd.daemon.kafka.connection.connection import connect
 from anomalyd.daemon.kafka.messages import PREFIX
 from anomalyd.daemon.stages import Partition
 from anomalyd.errors import AnomalydError, BrokerError

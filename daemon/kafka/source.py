@@ -29,7 +29,7 @@ from typing import Any
 from kafka import KafkaConsumer, OffsetAndMetadata, TopicPartition
 
 from anomalyd.daemon.config.config import KafkaConfig
-from anomalyd.daemon.kafka.access import explained
+from anomalyd.daemon.kafka.connection.access import explained
 from anomalyd.daemon.kafka.consumer_lag import ConsumerLag
 from anomalyd.daemon.kafka.membership import end_earlier_membership, group_consumer
 from anomalyd.daemon.kafka.poll_result import Batch, PollResult

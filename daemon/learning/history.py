@@ -19,7 +19,7 @@ from anomalyd.daemon.intake.counter_kinds import CounterKinds, Trained
 from anomalyd.daemon.intake.decode import Decoder
 from anomalyd.daemon.intake.label_collisions import LabelCollisions
 from anomalyd.daemon.intake.metric_presence import MetricPresence
-from anomalyd.daemon.kafka.connection import connect
+from anomalyd.daemon.kafka.connection.connection import connect
 from anomalyd.daemon.scoring.score import vectors
 from anomalyd.daemon.stages import Record, Sample
 from anomalyd.detectors.detector import Progress, Series, TrainingSet, silent

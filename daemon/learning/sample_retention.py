@@ -20,7 +20,7 @@ from anomalyd.daemon.scoring.score import vectors
 from anomalyd.daemon.stages import Sample
 from anomalyd.detectors.detector import TrainingSet
 from anomalyd.errors import StoreError, TrainingError
-from anomalyd.reports.storage.samples import Piece
+from anomalyd.reports.storage.repositories.samples import Piece
 from anomalyd.reports.storage.store import Store
 
 _PIECE_BYTES = 65_536

@@ -23,7 +23,7 @@ from anomalyd.detectors.model import Card
 from anomalyd.detectors.registry import detector_class
 from anomalyd.errors import ConfigError, StoreError, TrainingError
 from anomalyd.reports.queries import Queries
-from anomalyd.reports.storage.maintenance import Window
+from anomalyd.reports.storage.repositories.maintenance import Window
 
 LEAST_SAMPLES = 25
 """Of all entities together: two fifths of them are kept to calibrate on, which takes ten."""

@@ -14,7 +14,7 @@ from kafka import KafkaProducer
 from kafka.errors import MessageSizeTooLargeError, RecordListTooLargeError
 
 from anomalyd.daemon.config.config import KafkaConfig
-from anomalyd.daemon.kafka.connection import connect
+from anomalyd.daemon.kafka.connection.connection import connect
 
 _log = logging.getLogger(__name__)
 

@@ -10,7 +10,7 @@ from anomalyd.daemon.scoring.alert_policy import Policy
 from anomalyd.detectors.library import LoadedPair, ModelLibrary
 from anomalyd.detectors.registry import detector_class
 from anomalyd.errors import ModelError
-from anomalyd.reports.storage.maintenance import Window
+from anomalyd.reports.storage.repositories.maintenance import Window
 
 _log = logging.getLogger(__name__)
 

@@ -23,7 +23,7 @@ from anomalyd.daemon.stages import Scored, Suppression
 from anomalyd.detectors.detector import Series, TrainingSet
 from anomalyd.detectors.model import Scores
 from anomalyd.errors import TrainingError
-from anomalyd.reports.storage.maintenance import Window
+from anomalyd.reports.storage.repositories.maintenance import Window
 
 Flags = NDArray[np.bool_]
 

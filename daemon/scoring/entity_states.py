@@ -26,7 +26,7 @@ from anomalyd.daemon.scoring.state_journal import SNAPSHOT_EVERY, Rows, StateJou
 from anomalyd.detectors.detector import SeriesWindow
 from anomalyd.detectors.library import LoadedPair
 from anomalyd.reports import evidence as evidence_bytes
-from anomalyd.reports.storage.entity_states import JournalPiece, StateChanges, StateSnapshot
+from anomalyd.reports.storage.repositories.entity_states import JournalPiece, StateChanges, StateSnapshot
 from anomalyd.reports.storage.store import Store
 
 _RECENT_TIMES, _RECENT = "recent.times", "recent.values"

@@ -27,19 +27,24 @@ from anomalyd.reports.report import Explanation, Incident, Severity, Status
 from anomalyd.reports.score_history import MAX_POINTS, superfluous
 from anomalyd.reports.step import Activity, OutboxEntry, Outgoing, Point, Step, StoredChange
 from anomalyd.reports.storage import tables as t
-from anomalyd.reports.storage.activity import activity_rows, activity_upsert
-from anomalyd.reports.storage.attempts import AttemptRepository
 from anomalyd.reports.storage.database import Database, Insert
-from anomalyd.reports.storage.entity_states import EntityStateRepository, keep_states
-from anomalyd.reports.storage.feedback_repository import Ledger, keep_adaptations, mark_applied, mark_undone
-from anomalyd.reports.storage.flag_repository import FlagBook
-from anomalyd.reports.storage.lumisections import keep_looks
-from anomalyd.reports.storage.maintenance import MaintenanceBook
-from anomalyd.reports.storage.publisher_lease import PublisherLease
-from anomalyd.reports.storage.remark_repository import RemarkBook
-from anomalyd.reports.storage.retention import StoreRetention
+from anomalyd.reports.storage.repositories.activity import activity_rows, activity_upsert
+from anomalyd.reports.storage.repositories.attempts import AttemptRepository
+from anomalyd.reports.storage.repositories.entity_states import EntityStateRepository, keep_states
+from anomalyd.reports.storage.repositories.feedback_repository import (
+    Ledger,
+    keep_adaptations,
+    mark_applied,
+    mark_undone,
+)
+from anomalyd.reports.storage.repositories.flag_repository import FlagBook
+from anomalyd.reports.storage.repositories.lumisections import keep_looks
+from anomalyd.reports.storage.repositories.maintenance import MaintenanceBook
+from anomalyd.reports.storage.repositories.publisher_lease import PublisherLease
+from anomalyd.reports.storage.repositories.remark_repository import RemarkBook
+from anomalyd.reports.storage.repositories.retention import StoreRetention
+from anomalyd.reports.storage.repositories.samples import SampleShelf, keep_pieces
 from anomalyd.reports.storage.rows import explanation_row, incident_columns, incident_of, incident_row
-from anomalyd.reports.storage.samples import SampleShelf, keep_pieces
 from anomalyd.reports.storage.schema import migrate
 
 __all__ = ["Activity", "OutboxEntry", "Outgoing", "Point", "Step", "Store", "StoredChange"]

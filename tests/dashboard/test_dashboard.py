@@ -30,7 +30,7 @@ from anomalyd.errors import AnomalydError
 from anomalyd.reports.adaptation import Adapted
 from anomalyd.reports.narrative import narrate
 from anomalyd.reports.report import Evidence, Explanation, Incident, Report, SeenBy, Severity, Status
-from anomalyd.reports.storage.entity_states import StateChanges, StateSnapshot
+from anomalyd.reports.storage.repositories.entity_states import StateChanges, StateSnapshot
 from anomalyd.reports.storage.store import Activity, Point, Step, Store, StoredChange
 from anomalyd.verdict import Verdict
 

@@ -47,7 +47,7 @@ from anomalyd.detectors.detector_pair import DetectorPair, train_pair
 from anomalyd.detectors.library import ModelLibrary
 from anomalyd.reports.feedback import Verdict
 from anomalyd.reports.queries import Order, Queries, Selection
-from anomalyd.reports.storage.maintenance import Window
+from anomalyd.reports.storage.repositories.maintenance import Window
 from anomalyd.reports.storage.store import Store
 
 ROOT = Path(__file__).parent

@@ -11,9 +11,9 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 from anomalyd.interpret.attribution import Attribution
-from anomalyd.interpret.drawing import draw_map, draw_vector, drawn_metrics
-from anomalyd.interpret.palette import LIGHT, plain
-from anomalyd.interpret.vector_drawing import whole_shares
+from anomalyd.interpret.pictures.drawing import draw_map, draw_vector, drawn_metrics
+from anomalyd.interpret.pictures.palette import LIGHT, plain
+from anomalyd.interpret.pictures.vector_drawing import whole_shares
 
 NOW = 1.8e9
 
@@ -164,7 +164,7 @@ def test_a_long_name_keeps_both_ends():
 
 def test_drawing_loads_neither_torch_nor_the_state_of_pyplot():
     unwanted = "{'torch', 'captum', 'matplotlib.pyplot'}"
-    code = f"import sys, anomalyd.interpret.drawing; print({unwanted} & set(sys.modules))"
+    code = f"import sys, anomalyd.interpret.pictures.drawing; print({unwanted} & set(sys.modules))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "set()"
 

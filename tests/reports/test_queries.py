@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from anomalyd.errors import QuestionError
 from anomalyd.reports.queries import Group, Order, Queries, Selection
 from anomalyd.reports.report import Incident, SeenBy, Severity, Status
-from anomalyd.reports.storage.entity_states import StateChanges, StateSnapshot
+from anomalyd.reports.storage.repositories.entity_states import StateChanges, StateSnapshot
 from anomalyd.reports.storage.store import Activity, Step, Store, StoredChange
 
 MakeIncident = Callable[..., Incident]

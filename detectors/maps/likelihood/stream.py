@@ -8,22 +8,20 @@ last one, and those behind a wrong guess again.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
 from anomalyd.detectors.detector import Adaptation, RawScores, SeriesWindow
 from anomalyd.detectors.maps.geometry import Geometry
-from anomalyd.detectors.maps.likelihood.evidence import scan
+from anomalyd.detectors.maps.likelihood.jobs import PRIOR_ALONE, Job, scan_jobs
 from anomalyd.detectors.maps.likelihood.layouts import places_of
 from anomalyd.detectors.maps.likelihood.memory import Memory, Noise
 from anomalyd.detectors.maps.likelihood.overdispersion import measure_noise
-from anomalyd.detectors.maps.likelihood.places import Counts, Places
+from anomalyd.detectors.maps.likelihood.places import Counts
 from anomalyd.detectors.maps.likelihood.population import Population
-from anomalyd.detectors.maps.likelihood.reference_test import Profile
 from anomalyd.detectors.maps.neighbours.evidence import LocalEvidence, rarity, together
-from anomalyd.detectors.maps.neighbours.grid import unit_evidence
 from anomalyd.detectors.maps.neighbours.local import judges_alone, local_evidence
 from anomalyd.detectors.maps.neighbours.rate import RateJudgement, RateSeen, judge_rate
 
@@ -45,9 +43,8 @@ profile of a plain histogram has taken over a part itself."""
 LOCAL_MAPS = 10.0
 """Maps of history up to which a map is judged by itself, too. Behind them the history knows more."""
 
-_ALONE, _RATE = 0.2, 0.01
-"""Prior shares of what a map says of itself, and of its rate: so that normal maps reach as far with them as
-with a history."""
+_RATE = 0.01
+"""Prior share of what its rate says, as `PRIOR_ALONE`."""
 
 _FADING = 0.3
 """Nats that the former loses with each map of history: what was always odd is no fault."""
@@ -72,57 +69,6 @@ _LIKELY = 6.0
 _SUSPECT = 1.0  # log odds from which local evidence spreads its blame over several places
 
 _LEAST_EXPECTED = 0.25  # keeps the pull of a cell finite that was dead and counts again
-
-
-@dataclass(slots=True)
-class Job:
-    """One map, or sum of three, beside its reference: what the scan works on, and what it found."""
-
-    geometry: Geometry
-    places: Places
-    population: Population
-    drawn: Counts
-    reference: Counts
-    profiled: bool
-    dispersion: float = 1.0
-    score: float = float("nan")
-    blame: Counts = field(default_factory=lambda: np.zeros(0, dtype=np.float32))
-
-
-def scan_jobs(jobs: Sequence[Job]) -> None:
-    """Scan maps of one layout, all beside a profile or none."""
-    drawn = np.stack([j.drawn for j in jobs])
-    missing = np.isnan(drawn)
-    counts = np.where(missing, 0, drawn).clip(0).astype(np.float32)
-    reference = np.where(missing, 0, np.stack([j.reference for j in jobs])).astype(np.float32)
-    profile = None
-    if jobs[0].profiled:
-        rates = np.stack([j.population.profile for j in jobs])
-        profile = Profile(
-            np.where(missing, 0, rates).astype(np.float32), np.stack([j.population.stray for j in jobs])
-        )
-    drift = np.stack([j.population.drift for j in jobs])
-    gain = np.stack([j.population.gain for j in jobs])
-    wider = np.array([j.dispersion for j in jobs], dtype=np.float32)[:, None]
-    found = scan(counts, reference, jobs[0].places, drift, profile, 1 + gain * (wider - 1))
-    for job, score, blame in zip(jobs, found.score, found.blame, strict=True):
-        job.score, job.blame = float(score), blame
-    if jobs[0].geometry.segments and not jobs[0].profiled:
-        _beside_units(jobs, counts, reference)
-
-
-def _beside_units(jobs: Sequence[Job], counts: Counts, reference: Counts) -> None:
-    """Add what units have lost beside their like, as far as the history did not show it."""
-    units = unit_evidence(counts, reference, jobs[0].geometry)
-    if not units:
-        return
-    odds = rarity(units, jobs[0].population.prices) + float(np.log(_ALONE))
-    for k, job in enumerate(jobs):
-        best = int(odds[k].argmax())
-        if odds[k, best] > job.score:
-            share = np.float32(-1 if units[best].lost[k] else 1)
-            job.blame = units[best].cells(k) * share
-        job.score = float(np.logaddexp(job.score, np.logaddexp.reduce(odds[k])))
 
 
 @dataclass(slots=True)
@@ -275,7 +221,7 @@ class MapStream:
             alone = -np.inf
             if self._local is not None and self._memory.history.weight < LOCAL_MAPS:
                 faded = _FADING * self._memory.history.weight
-                alone = float(self._local.score[k]) + float(np.log(_ALONE)) - faded
+                alone = float(self._local.score[k]) + float(np.log(PRIOR_ALONE)) - faded
                 if step.single is None:
                     expected = self._local.evidence.expected[self._local.first + k]
             rate = self._rate(seen, step)

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, replace
 from itertools import pairwise
 from typing import Any, ClassVar, Self
 
@@ -33,11 +33,13 @@ from anomalyd.detectors.detector import (
     TrainingSet,
     silent,
 )
-from anomalyd.detectors.parameters import number, read_parameters
+from anomalyd.detectors.parameters import read_parameters
 from anomalyd.detectors.vectors.patch import alarm, bulk, explaining, surroundings, training_rows
 from anomalyd.detectors.vectors.patch.advance import Advanced, Model, Rule, advance, scales_learnt
 from anomalyd.detectors.vectors.patch.alarm import RATE
 from anomalyd.detectors.vectors.patch.beginning import begin, settle_learner
+from anomalyd.detectors.vectors.patch.patch_parameters import WEIGHTED, Parameters
+from anomalyd.detectors.vectors.patch.pieces import Piece, cut, joined
 from anomalyd.detectors.vectors.patch.state import NAMES, Clock, Stacked, stack, unstack
 from anomalyd.detectors.vectors.patch.views import VIEWS
 from anomalyd.detectors.vectors.scaling import Scaling
@@ -51,44 +53,6 @@ _USUAL = 0.0
 _GAP_ROWS, _GAP_S = 10, 900.0
 """A silence of ten rows, and a quarter of an hour, is a gap: what came before it says nothing of the next
 minutes."""
-
-
-@dataclass(frozen=True, slots=True)
-class Parameters:
-    """What may be set.
-
-    `height`: evidence from which an alarm begins, of rows five minutes apart; `accept_days`: how long an
-    alarm lasts before it is taken for the new normal; `floor`: how little a metric is asked to move, as a
-    share of its size. The others are 1, or 0 to leave a part out: the five views, patches and rows that are
-    new, restlessness and jumps.
-    """
-
-    height: float = number(1.9, 0.3, 20.0, tune=(1.0, 4.0))
-    accept_days: float = number(3.0, 0.05, 365.0)
-    floor: float = number(0.01, 0.0, 1.0, tune=(0.001, 0.1), log=True)
-    turbulence: float = number(1.0, 0.0, 1.0)
-    displacement: float = number(1.0, 0.0, 1.0)
-    profile: float = number(1.0, 0.0, 1.0)
-    unrest: float = number(1.0, 0.0, 1.0)
-    motion: float = number(1.0, 0.0, 1.0)
-    patches: float = number(1.0, 0.0, 1.0)
-    rows: float = number(1.0, 0.0, 1.0)
-    restless: int = number(1, 0, 1)
-    jumps: int = number(1, 0, 1)
-
-
-WEIGHTED = ("turbulence", "displacement", "profile", "unrest", "motion", "patches", "rows")
-
-
-@dataclass(slots=True)
-class _Piece:
-    """A part of a window that is scored at once, and the state before it."""
-
-    window: int
-    begin: int
-    times: NDArray[np.float64]
-    values: NDArray[np.float32]
-    after_gap: bool
 
 
 class VectorPatch(Detector):
@@ -182,7 +146,7 @@ class VectorPatch(Detector):
         found: list[list[Advanced]] = [[] for _ in windows]
         adaptations: list[list[Adaptation]] = [[] for _ in windows]
         while True:
-            groups: dict[int, list[_Piece]] = {}
+            groups: dict[int, list[Piece]] = {}
             for queue in queues:
                 if queue:
                     piece = queue.popleft()
@@ -192,16 +156,16 @@ class VectorPatch(Detector):
             for group in groups.values():
                 self._score_group(windows, group, states, queues, found, adaptations)
         return [
-            _joined(found[w], states[w], adaptations[w], len(window.times), metrics)
+            joined(found[w], states[w], adaptations[w], len(window.times), metrics)
             for w, window in enumerate(windows)
         ]
 
     def _score_group(
         self,
         windows: Sequence[SeriesWindow],
-        group: Sequence[_Piece],
+        group: Sequence[Piece],
         states: list[State],
-        queues: Sequence[deque[_Piece]],
+        queues: Sequence[deque[Piece]],
         found: Sequence[list[Advanced]],
         adaptations: Sequence[list[Adaptation]],
     ) -> None:
@@ -223,14 +187,14 @@ class VectorPatch(Detector):
                 found[w].append(done.of(b))
             elif row < len(piece.times) - 1:
                 # Scored again up to there: what follows is compared with what was accepted.
-                queues[w].extendleft([_cut(piece, row + 1, None), _cut(piece, 0, row + 1)])
+                queues[w].extendleft([cut(piece, row + 1, None), cut(piece, 0, row + 1)])
             else:
                 found[w].append(done.of(b))
                 time = float(piece.times[-1])
                 adaptations[w].append(self._accepted(time, after[b]))
                 states[w] = self._take_for_normal(entities[b], after[b], time)
 
-    def _pieces(self, w: int, window: SeriesWindow, state: State) -> list[_Piece]:
+    def _pieces(self, w: int, window: SeriesWindow, state: State) -> list[Piece]:
         """Cut a window at gaps, and where a learner has seen thirty rows."""
         if not len(window.times):
             return []
@@ -247,7 +211,7 @@ class VectorPatch(Detector):
         cuts |= scales_learnt(state, window.values, float(self._model.intervals[place]))
         bounds = sorted(cuts)
         return [
-            _Piece(w, start, window.times[start:end], window.values[start:end], bool(gaps[start]))
+            Piece(w, start, window.times[start:end], window.values[start:end], bool(gaps[start]))
             for start, end in pairwise(bounds)
         ]
 
@@ -390,17 +354,6 @@ def _rule(parameters: Parameters, rate: float, intervals: NDArray[np.float64]) -
     return Rule(weights, heights, parameters.accept_days * 86_400.0, parameters.height)
 
 
-def _cut(piece: _Piece, start: int, end: int | None) -> _Piece:
-    part = slice(start, end)
-    return _Piece(
-        piece.window,
-        piece.begin + start,
-        piece.times[part],
-        piece.values[part],
-        piece.after_gap and start == 0,
-    )
-
-
 def _end_alarm(states: Stacked) -> None:
     states.clock[0, [Clock.SINCE, Clock.QUIET]] = np.nan
     states.clock[0, [Clock.ON, Clock.RESTLESS, Clock.BROKEN]] = 0.0
@@ -413,21 +366,3 @@ def _changed(entity: str, state: State, metrics: int, change: Any) -> State:
     states = stack([entity], [state], metrics)
     change(states)
     return unstack(states)[0]
-
-
-def _joined(
-    parts: Sequence[Advanced], state: State, adaptations: Sequence[Adaptation], rows: int, metrics: int
-) -> RawScores:
-    if len(parts) == 1:
-        (one,) = parts
-        return RawScores(one.raw, one.error, one.expectation, one.contribution, state, tuple(adaptations))
-    assert rows == sum(len(part.raw) for part in parts)
-    nothing = np.empty((0, metrics), dtype=np.float32)
-    return RawScores(
-        np.concatenate([np.empty(0), *(part.raw for part in parts)]),
-        np.concatenate([nothing, *(part.error for part in parts)]),
-        np.concatenate([nothing, *(part.expectation for part in parts)]),
-        np.concatenate([nothing, *(part.contribution for part in parts)]),
-        state,
-        tuple(adaptations),
-    )

@@ -16,8 +16,8 @@ from anomalyd.reports.quality import Flag, Override
 from anomalyd.reports.queries import Queries
 from anomalyd.reports.report import Incident
 from anomalyd.reports.storage.database import Database
-from anomalyd.reports.storage.flag_repository import FlagBook
-from anomalyd.reports.storage.maintenance import MaintenanceBook, Window
+from anomalyd.reports.storage.repositories.flag_repository import FlagBook
+from anomalyd.reports.storage.repositories.maintenance import MaintenanceBook, Window
 from anomalyd.reports.storage.store import Store
 
 

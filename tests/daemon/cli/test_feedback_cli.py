@@ -15,7 +15,7 @@ from anomalyd.daemon.cli import feedback, main
 from anomalyd.reports.adaptation import Adapted, AnsweredUndo
 from anomalyd.reports.feedback import AppliedFeedback
 from anomalyd.reports.step import Activity, Step
-from anomalyd.reports.storage.entity_states import StateChanges, StateSnapshot
+from anomalyd.reports.storage.repositories.entity_states import StateChanges, StateSnapshot
 from anomalyd.reports.storage.store import Store
 from anomalyd.verdict import Verdict
 

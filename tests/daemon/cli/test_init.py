@@ -111,7 +111,9 @@ def test_topics_are_looked_at(
 
 
 def test_store_models_disk_and_port(config: Config, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("anomalyd.daemon.kafka.access.access_problems", lambda config: ["no topic t"])
+    monkeypatch.setattr(
+        "anomalyd.daemon.kafka.connection.access.access_problems", lambda config: ["no topic t"]
+    )
     findings = {f.what: f.wrong for f in doctor.connections(config)}
     assert findings == {"broker": None, "access": "no topic t", "store": None}
     assert "none of d yet" in str(doctor._models(config).wrong)

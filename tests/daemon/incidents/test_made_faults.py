@@ -25,7 +25,7 @@ from anomalyd.daemon.telemetry.telemetry import Telemetry
 from anomalyd.detectors.detector import Series, TrainingSet
 from anomalyd.detectors.detector_pair import train_pair
 from anomalyd.detectors.library import ModelLibrary
-from anomalyd.interpret.drawing import drawn_metrics
+from anomalyd.interpret.pictures.drawing import drawn_metrics
 from anomalyd.reports.queries import Order, Queries, Selection
 from anomalyd.reports.report import Direction, Evidence, Explanation, Report
 from anomalyd.reports.storage.store import Store

@@ -17,7 +17,7 @@ from anomalyd.daemon.kafka.poll_result import Batch
 from anomalyd.daemon.stages import Record
 from anomalyd.daemon.telemetry.telemetry import Telemetry
 from anomalyd.reports.step import Step
-from anomalyd.reports.storage.entity_states import StateChanges
+from anomalyd.reports.storage.repositories.entity_states import StateChanges
 from anomalyd.reports.storage.store import Store
 
 NOW = 1_795_288_500.0

@@ -14,9 +14,9 @@ import pytest
 from kafka.errors import GroupAuthorizationFailedError
 
 from anomalyd.daemon.config.config import Config, KafkaConfig
-from anomalyd.daemon.kafka.access import access_problems, explained
-from anomalyd.daemon.kafka.diagnosis import diagnose
-from anomalyd.daemon.kafka.folded_log import FoldedLog
+from anomalyd.daemon.kafka.connection.access import access_problems, explained
+from anomalyd.daemon.kafka.connection.diagnosis import diagnose
+from anomalyd.daemon.kafka.connection.folded_log import FoldedLog
 
 API_VERSIONS, SASL_HANDSHAKE, SASL_AUTHENTICATE = 18, 17, 36
 PASSWORD = b"\0ann\0pw"

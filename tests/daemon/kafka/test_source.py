@@ -18,7 +18,7 @@ from pydantic import SecretStr
 from anomalyd.daemon.broker import LocalBroker
 from anomalyd.daemon.broker.ports import reserve_port
 from anomalyd.daemon.config.config import KafkaConfig, Security
-from anomalyd.daemon.kafka.connection import client_settings, connect
+from anomalyd.daemon.kafka.connection.connection import client_settings, connect
 from anomalyd.daemon.kafka.source import KafkaSource, PollResult
 from anomalyd.errors import BrokerError
 
@@ -408,7 +408,7 @@ def test_the_cause_is_found_in_kafka_pythons_log(kafka: Any) -> None:
 
 
 def test_a_constructor_that_fails_leaves_no_thread(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("anomalyd.daemon.kafka.connection.BOOTSTRAP_TIMEOUT_MS", 50)
+    monkeypatch.setattr("anomalyd.daemon.kafka.connection.connection.BOOTSTRAP_TIMEOUT_MS", 50)
     config = KafkaConfig(bootstrap_servers=[f"127.0.0.1:{reserve_port()}"])
     before = threading.active_count()
     for _ in range(3):

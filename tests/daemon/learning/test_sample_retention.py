@@ -19,7 +19,7 @@ from anomalyd.daemon.learning.sample_retention import SampleRetention, decode, k
 from anomalyd.daemon.stages import Sample
 from anomalyd.errors import StoreError, TrainingError
 from anomalyd.reports.step import Step
-from anomalyd.reports.storage.samples import Piece
+from anomalyd.reports.storage.repositories.samples import Piece
 from anomalyd.reports.storage.store import Store
 
 BEGIN = 1_795_288_500.0

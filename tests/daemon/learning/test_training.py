@@ -18,7 +18,7 @@ from anomalyd.daemon.learning.training import refuse_too_few, train_detectors
 from anomalyd.detectors.detector import Series, TrainingSet
 from anomalyd.detectors.library import ModelLibrary
 from anomalyd.errors import ConfigError, TrainingError
-from anomalyd.reports.storage.maintenance import Window
+from anomalyd.reports.storage.repositories.maintenance import Window
 from anomalyd.reports.storage.store import Store
 
 SECONDS = 60

@@ -23,7 +23,7 @@ from anomalyd.detectors.detector_pair import PairScores
 from anomalyd.detectors.model import Scores
 from anomalyd.errors import TrainingError
 from anomalyd.reports.report import Evidence, Status
-from anomalyd.reports.storage.maintenance import Window
+from anomalyd.reports.storage.repositories.maintenance import Window
 
 NAN = float("nan")
 FEATURES = ("cpu", "disk", "net_in")

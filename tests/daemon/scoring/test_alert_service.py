@@ -20,7 +20,7 @@ from anomalyd.daemon.service import Found, Service
 from anomalyd.daemon.telemetry.telemetry import Telemetry
 from anomalyd.detectors.library import ModelLibrary
 from anomalyd.reports.report import SeenBy
-from anomalyd.reports.storage.maintenance import Window
+from anomalyd.reports.storage.repositories.maintenance import Window
 from anomalyd.reports.storage.store import Store
 
 PLACE = ("metrics", 0)

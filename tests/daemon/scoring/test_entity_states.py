@@ -20,7 +20,7 @@ from anomalyd.daemon.scoring.state_journal import Rows
 from anomalyd.detectors.detector import SeriesWindow, State
 from anomalyd.reports.report import Evidence, Incident, SeenBy, Severity, Status
 from anomalyd.reports.step import Step, StoredChange
-from anomalyd.reports.storage.entity_states import JournalPiece, StateChanges, StateSnapshot
+from anomalyd.reports.storage.repositories.entity_states import JournalPiece, StateChanges, StateSnapshot
 from anomalyd.reports.storage.store import Store
 
 

@@ -25,7 +25,7 @@ from anomalyd.daemon.telemetry.telemetry import Telemetry
 from anomalyd.detectors.detector import Series, TrainingSet
 from anomalyd.detectors.detector_pair import train_pair
 from anomalyd.detectors.library import LoadedPair
-from anomalyd.reports.storage.maintenance import Window
+from anomalyd.reports.storage.repositories.maintenance import Window
 
 NAN = float("nan")
 

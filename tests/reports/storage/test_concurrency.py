@@ -82,7 +82,7 @@ def test_a_writer_that_reads_first_is_not_overtaken(sqlite: str) -> None:
 
 KILLED = """
 import os, signal, sys
-from anomalyd.reports.storage.entity_states import StateChanges, StateSnapshot
+from anomalyd.reports.storage.repositories.entity_states import StateChanges, StateSnapshot
 from anomalyd.reports.storage.store import OutboxEntry, Step, Store
 
 class Deadly(dict):

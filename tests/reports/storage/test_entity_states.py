@@ -18,7 +18,7 @@ from anomalyd.reports.report import Incident
 from anomalyd.reports.step import Point, Step
 from anomalyd.reports.storage import schema
 from anomalyd.reports.storage.database import Database
-from anomalyd.reports.storage.entity_states import JournalPiece, StateChanges, StateSnapshot
+from anomalyd.reports.storage.repositories.entity_states import JournalPiece, StateChanges, StateSnapshot
 from anomalyd.reports.storage.store import Store
 
 

@@ -20,7 +20,7 @@ from anomalyd.reports.report import Incident, Status
 from anomalyd.reports.step import Step, StoredChange
 from anomalyd.reports.storage import schema
 from anomalyd.reports.storage.database import Database
-from anomalyd.reports.storage.entity_states import StateChanges, StateSnapshot
+from anomalyd.reports.storage.repositories.entity_states import StateChanges, StateSnapshot
 from anomalyd.reports.storage.store import Store
 from anomalyd.verdict import Verdict
 

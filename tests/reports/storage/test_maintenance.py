@@ -6,7 +6,7 @@ import pytest
 
 from anomalyd.errors import StoreError
 from anomalyd.reports.queries import Queries
-from anomalyd.reports.storage.maintenance import Window
+from anomalyd.reports.storage.repositories.maintenance import Window
 from anomalyd.reports.storage.store import Store
 
 WALL_CLOCK = 1_795_500_000.0

@@ -12,7 +12,7 @@ import psutil
 import pytest
 
 from anomalyd.reports.storage.database import Database
-from anomalyd.reports.storage.publisher_lease import LEASE_S, RENEW_S, PublisherLease
+from anomalyd.reports.storage.repositories.publisher_lease import LEASE_S, RENEW_S, PublisherLease
 from anomalyd.reports.storage.store import Store
 
 

@@ -13,7 +13,7 @@ import pytest
 
 from anomalyd.reports.queries import Queries, Selection
 from anomalyd.reports.report import Evidence, Explanation, Incident, Severity, Status
-from anomalyd.reports.storage.retention import Pruned, RetentionLimits
+from anomalyd.reports.storage.repositories.retention import Pruned, RetentionLimits
 from anomalyd.reports.storage.store import Step, Store, StoredChange
 
 DAY = 86_400.0

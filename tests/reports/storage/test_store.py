@@ -14,7 +14,7 @@ from anomalyd.errors import StoreConflict, StoreError
 from anomalyd.reports.queries import Queries, Selection
 from anomalyd.reports.report import Evidence, Explanation, Incident, SeenBy, Severity, Status
 from anomalyd.reports.score_history import MAX_POINTS
-from anomalyd.reports.storage.entity_states import StateChanges, StateSnapshot
+from anomalyd.reports.storage.repositories.entity_states import StateChanges, StateSnapshot
 from anomalyd.reports.storage.store import Activity, OutboxEntry, Point, Step, Store, StoredChange
 
 MakeIncident = Callable[..., Incident]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from anomalyd.interpret.map_drawing import draw_map
-from anomalyd.interpret.vector_drawing import draw_vector, drawn_metrics
+from anomalyd.interpret.pictures.map_drawing import draw_map
+from anomalyd.interpret.pictures.vector_drawing import draw_vector, drawn_metrics
 
 __all__ = ["draw_map", "draw_vector", "drawn_metrics"]

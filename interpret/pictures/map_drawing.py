@@ -12,8 +12,8 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 from anomalyd.interpret.attribution import Attribution
-from anomalyd.interpret.page import Format, method_note, page, panel, rendered
-from anomalyd.interpret.palette import (
+from anomalyd.interpret.pictures.page import Format, method_note, page, panel, rendered
+from anomalyd.interpret.pictures.palette import (
     BACKGROUND,
     BLAME,
     COUNTS,

@@ -6,7 +6,7 @@ import math
 
 from anomalyd.detectors.maps.geometries.known import geometry_of
 from anomalyd.interpret.attribution import Attribution
-from anomalyd.interpret.drawing import draw_map, draw_vector
+from anomalyd.interpret.pictures.drawing import draw_map, draw_vector
 from anomalyd.reports.report import Evidence, Explanation
 
 

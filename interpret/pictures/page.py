@@ -14,7 +14,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
 from anomalyd.interpret.attribution import Attribution
-from anomalyd.interpret.palette import Theme, fonts, plain
+from anomalyd.interpret.pictures.palette import Theme, fonts, plain
 
 Format = Literal["png", "svg"]
 

@@ -9,7 +9,7 @@ from kafka.admin import KafkaAdminClient
 from kafka.errors import GroupAuthorizationFailedError, KafkaError, TopicAuthorizationFailedError
 
 from anomalyd.daemon.config.config import Config, KafkaConfig
-from anomalyd.daemon.kafka.connection import connect
+from anomalyd.daemon.kafka.connection.connection import connect
 
 _UNKNOWN_TOPIC, _NOT_ALLOWED = 3, 29
 

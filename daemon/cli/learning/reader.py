@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from anomalyd.daemon.cli.evaluate import evaluate
+from anomalyd.daemon.cli.learning.evaluate import evaluate
 from anomalyd.daemon.cli.options import log_to_stderr
 from anomalyd.daemon.cli.read import Json
 

@@ -14,7 +14,7 @@ from kafka.errors import KafkaError, SaslAuthenticationFailedError
 from kafka.net.compat import KafkaNetClient
 
 from anomalyd.daemon.config.config import KafkaConfig, Security
-from anomalyd.daemon.kafka.diagnosis import diagnose
+from anomalyd.daemon.kafka.connection.diagnosis import diagnose
 from anomalyd.errors import BrokerError
 
 # A client's constructor blocks until it is logged in; a stopping daemon cannot wait kafka-python's 30 s.

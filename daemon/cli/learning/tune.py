@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 import yaml
 
+from anomalyd.daemon.cli.learning.train import Csv, Entity, FromStore, Parquet, history_of
 from anomalyd.daemon.cli.options import DEFAULT_CONFIG, ConfigFile, log_to_stderr
-from anomalyd.daemon.cli.train import Csv, Entity, FromStore, Parquet, history_of
 from anomalyd.daemon.config.config import Config, DetectorConfig, load_config
 
 if TYPE_CHECKING:

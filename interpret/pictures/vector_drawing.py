@@ -10,8 +10,8 @@ from matplotlib.axes import Axes
 from numpy.typing import NDArray
 
 from anomalyd.interpret.attribution import Attribution
-from anomalyd.interpret.page import Format, method_note, page, panel, rendered
-from anomalyd.interpret.palette import DARK, Theme, fonts, plain
+from anomalyd.interpret.pictures.page import Format, method_note, page, panel, rendered
+from anomalyd.interpret.pictures.palette import DARK, Theme, fonts, plain
 from anomalyd.reports.units import human
 
 _BARS = 12

@@ -1,0 +1,1 @@
+"""How Kafka is reached, and what is said when it is not."""

@@ -1,0 +1,70 @@
+"""One map, or the sum of three, beside its reference: what the scan works on, many of one layout at once."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from anomalyd.detectors.maps.geometry import Geometry
+from anomalyd.detectors.maps.likelihood.evidence import scan
+from anomalyd.detectors.maps.likelihood.places import Counts, Places
+from anomalyd.detectors.maps.likelihood.population import Population
+from anomalyd.detectors.maps.likelihood.reference_test import Profile
+from anomalyd.detectors.maps.neighbours.evidence import rarity
+from anomalyd.detectors.maps.neighbours.grid import unit_evidence
+
+PRIOR_ALONE = 0.2
+"""Prior share of what a map says of itself: so that normal maps reach as far with it as with a history."""
+
+
+@dataclass(slots=True)
+class Job:
+    """One map, or sum of three, beside its reference: what the scan works on, and what it found."""
+
+    geometry: Geometry
+    places: Places
+    population: Population
+    drawn: Counts
+    reference: Counts
+    profiled: bool
+    dispersion: float = 1.0
+    score: float = float("nan")
+    blame: Counts = field(default_factory=lambda: np.zeros(0, dtype=np.float32))
+
+
+def scan_jobs(jobs: Sequence[Job]) -> None:
+    """Scan maps of one layout, all beside a profile or none."""
+    drawn = np.stack([j.drawn for j in jobs])
+    missing = np.isnan(drawn)
+    counts = np.where(missing, 0, drawn).clip(0).astype(np.float32)
+    reference = np.where(missing, 0, np.stack([j.reference for j in jobs])).astype(np.float32)
+    profile = None
+    if jobs[0].profiled:
+        rates = np.stack([j.population.profile for j in jobs])
+        profile = Profile(
+            np.where(missing, 0, rates).astype(np.float32), np.stack([j.population.stray for j in jobs])
+        )
+    drift = np.stack([j.population.drift for j in jobs])
+    gain = np.stack([j.population.gain for j in jobs])
+    wider = np.array([j.dispersion for j in jobs], dtype=np.float32)[:, None]
+    found = scan(counts, reference, jobs[0].places, drift, profile, 1 + gain * (wider - 1))
+    for job, score, blame in zip(jobs, found.score, found.blame, strict=True):
+        job.score, job.blame = float(score), blame
+    if jobs[0].geometry.segments and not jobs[0].profiled:
+        _beside_units(jobs, counts, reference)
+
+
+def _beside_units(jobs: Sequence[Job], counts: Counts, reference: Counts) -> None:
+    """Add what units have lost beside their like, as far as the history did not show it."""
+    units = unit_evidence(counts, reference, jobs[0].geometry)
+    if not units:
+        return
+    odds = rarity(units, jobs[0].population.prices) + float(np.log(PRIOR_ALONE))
+    for k, job in enumerate(jobs):
+        best = int(odds[k].argmax())
+        if odds[k, best] > job.score:
+            share = np.float32(-1 if units[best].lost[k] else 1)
+            job.blame = units[best].cells(k) * share
+        job.score = float(np.logaddexp(job.score, np.logaddexp.reduce(odds[k])))

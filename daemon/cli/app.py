@@ -9,19 +9,16 @@ from anomalyd.daemon.cli import (
     dead_letters,
     deploy,
     doctor,
-    evaluate,
     feedback,
     flags,
     init,
     maintain,
     operate,
     read,
-    reader,
     store,
     tools,
-    train,
-    tune,
 )
+from anomalyd.daemon.cli.learning import evaluate, reader, train, tune
 
 app = typer.Typer(
     name="anomalyd",

@@ -117,7 +117,7 @@ def broken(message: Any, now: float) -> list[Any]:
         message("hosts", b"node00", good + b" " * 70_000, reason="too-large"),
         message("maps", b"m", b"\x93NUMPY\x01\x00", about, reason="syntax"),
         message("maps", b"m", array(np.zeros((4, 4)))[:-1], about, reason="syntax"),
-        message("maps", b"m", array(np.zeros(4)), about, reason="map"),
+        message("maps", b"m", array(np.zeros((2, 2, 2))), about, reason="map"),
         message("maps", b"m", array(np.array([[object]])), about, reason="map"),
         message("maps", b"m", array(np.full((2, 2), np.inf)), about, reason="field"),
         message("maps", b"m", array(np.zeros((4, 4))), reason="time"),

@@ -11,6 +11,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import closing
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 from urllib.request import urlopen
@@ -287,7 +288,11 @@ def test_two_daemons_share_a_group_and_a_store(
     assert len({place for place in world.ends() if place[0] == world.topics["hosts"]}) == 2
     assert len(alone.reports) == len(planted)
     for report_id, report in alone.reports.items():
-        assert shared.reports[report_id].incident == report.incident
+        # In other batches the last bits of a score differ.
+        assert asdict(shared.reports[report_id].incident) == {
+            name: pytest.approx(value, rel=1e-6) if isinstance(value, float) else value
+            for name, value in asdict(report.incident).items()
+        }
     assert shared.reports.keys() == alone.reports.keys()
     assert shared.activity == alone.activity
     assert shared.happened() == alone.happened()
@@ -324,7 +329,7 @@ def assert_same(killed: Any, undisturbed: Any) -> None:
 
 
 def assert_told_once(outcome: Any) -> None:
-    """Every event once; a report is explained again only if its worst sample came after the first time."""
+    """Every event once; a report is explained again only for a worse sample, and when it closes."""
     happened = outcome.happened()
     for report_id, report in outcome.reports.items():
         assert report.explained_by, report.explain_error
@@ -333,6 +338,6 @@ def assert_told_once(outcome: Any) -> None:
         assert happened[report_id, "escalated"] <= 2
         mine = [e for e in outcome.events if (e["id"], e["event"]) == (report_id, "explained")]
         explained = [e["peak_time"] for e in mine]
-        assert 1 <= len(explained) <= 2
-        assert len(set(explained)) == len(explained)
+        assert 1 <= len(explained) <= 3
+        assert len(explained) - len(set(explained)) <= (report.incident.status is Status.CLOSED)
     assert Counter(e["id"] for e in outcome.events).keys() == outcome.reports.keys()

@@ -8,6 +8,7 @@ from anomalyd.detectors.detector import Detector
 from anomalyd.errors import TrainingError
 
 _KINDS = {
+    "vector-ensemble": "anomalyd.detectors.vectors.ensemble.detector:VectorEnsemble",
     "vector-patch": "anomalyd.detectors.vectors.patch.detector:VectorPatch",
     "vector-autoencoder": "anomalyd.detectors.vectors.autoencoder:VectorAutoencoder",
     "median-distance": "anomalyd.detectors.vectors.distance:MedianDistance",
@@ -21,6 +22,7 @@ _KINDS = {
 }
 
 _CLASSICAL_PEERS = {
+    "vector-ensemble": "median-distance",
     "vector-patch": "median-distance",
     "vector-autoencoder": "median-distance",
     "map-autoencoder": "map-classical",

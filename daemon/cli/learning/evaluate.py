@@ -25,7 +25,7 @@ Jobs = Annotated[int, typer.Option(min=1, help="How many at a time, each in a pr
 Seed = Annotated[int, typer.Option(min=0, help="The same seed gives the same.")]
 Out = Annotated[Path, typer.Option(help="The folder for what is found.", file_okay=False)]
 
-DEFAULT_KIND = "vector-patch"
+DEFAULT_KIND = "vector-ensemble"
 
 SOME_FAILED = 1
 """Exit status where some series could not be measured; 2, as everywhere, where nothing could be done."""

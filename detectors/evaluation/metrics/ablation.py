@@ -76,11 +76,11 @@ def measure_ablation(
         TrainingError: as `evaluate_metrics`; or the kind of detector names no parts.
 
     """
-    competitor = replace(competitor or Competitor("vector-patch"), alone=True)
+    competitor = replace(competitor or Competitor("vector-ensemble"), alone=True)
     files = prepare(data, out, competitor)
     parts = detector_class(competitor.kind).parts
     if not parts:
-        raise TrainingError(f"{competitor.kind!r} has no parts that can be left out; try vector-patch")
+        raise TrainingError(f"{competitor.kind!r} has no parts that can be left out; try vector-ensemble")
     told = progress if jobs == 1 else silent
     work = partial(_measure, competitor=competitor, interval_s=interval_s, seeds=seeds, progress=told)
     measured, failed = measure_files("ablation", work, files, jobs, progress)

@@ -1,0 +1,188 @@
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from anomalyd.detectors.vectors.ensemble import hysteresis
+from anomalyd.detectors.vectors.ensemble.hysteresis import Heights, Shown
+
+HEIGHTS = Heights(agree=2.0, hold=0.85, stir=6.0, settle=5.0, lasting=True, accept_s=43_200.0)
+MINUTE = 60.0
+DAYS = 3 * 86_400.0
+BULK = np.array([[0.2, 0.4], [0.0, 0.2], [0.0, 0.2], [0.0, 0.2], [0.0, 0.2]])
+
+Floats = NDArray[np.float64]
+State = dict[str, NDArray[Any]]
+
+
+def usual(count: int, seed: int = 0) -> Floats:
+    return np.random.default_rng(seed).exponential(0.3, size=count)
+
+
+def noise(count: int, seed: int = 5) -> Floats:
+    return np.random.default_rng(seed).normal(0.0, 0.3, size=(count, 4))
+
+
+def follow(
+    agreement: Floats,
+    state: State | None = None,
+    *,
+    commotion: Floats | None = None,
+    jolts: Floats | None = None,
+    heights: Heights = HEIGHTS,
+    begin: float = 0.0,
+) -> tuple[Floats, list[int], State]:
+    n = len(agreement)
+    shown = Shown(
+        agreement,
+        noise(n) if commotion is None else commotion,
+        np.full(n, -np.inf) if jolts is None else jolts,
+        np.zeros(n, dtype=bool),
+    )
+    times = begin + np.arange(n) * MINUTE
+    return hysteresis.follow(times, shown, state or hysteresis.start(BULK), heights, MINUTE)
+
+
+def test_a_slow_mean_is_believed_while_a_quick_one_was_near_it_of_late() -> None:
+    slow = np.full(60, 4.0)
+    quick = np.where(np.arange(60) < 10, 4.0, 0.5)
+    believed, _ = hysteresis.believed(slow, quick, None)
+    assert believed[:39] == pytest.approx(3.6)
+    assert believed[39:] == pytest.approx(0.1)
+
+
+def test_what_is_believed_does_not_depend_on_how_a_stream_is_cut() -> None:
+    chance = np.random.default_rng(1)
+    slow, quick = chance.exponential(1.0, size=(2, 200))
+    whole, after = hysteresis.believed(slow, quick, None)
+    found, lately = [], None
+    for begin, end in ((0, 3), (3, 4), (4, 150), (150, 200)):
+        part, lately = hysteresis.believed(slow[begin:end], quick[begin:end], lately)
+        found.append(part)
+    np.testing.assert_array_equal(np.concatenate(found), whole)
+    assert lately is not None
+    np.testing.assert_array_equal(lately, after)
+
+
+def test_where_views_agree_an_alarm_begins_at_its_height_and_stays_on_a_little_below() -> None:
+    _, _, state = follow(usual(3 * 1440))
+    end = hysteresis.end_of(state["bulk"][0])
+    over, _, _ = follow(end + np.array([1.9, 2.1, 1.9, 1.3, 1.0, 1.9]), state, begin=DAYS)
+    assert (over > 0.0).tolist() == [False, True, True, True, False, False]
+    assert over[1] > over[2] > over[3] > 0.0 > over[5] > over[4]
+
+
+def spread(
+    state: State, spreads: list[float], *, restless: float = 0.0, displaced: float = 0.0, unrest: float = 0.0
+) -> Floats:
+    """Give commotion of so many spreads, and what keeps it of so many all along."""
+    # What is kept of the days before is measured anew when the stream goes on.
+    median, upper = np.quantile(state["week"][:, 1:], (0.5, 0.75), axis=0)
+    keeping = np.tile([restless, displaced, unrest], (len(spreads), 1))
+    return np.asarray(median + np.column_stack([spreads, keeping]) * (upper - median))
+
+
+def test_commotion_begins_an_alarm_which_ends_when_it_has_settled() -> None:
+    _, _, state = follow(usual(3 * 1440))
+    course = [5.9, 6.1, 5.5, 5.1, 4.9, 5.5]
+    over, _, _ = follow(usual(6), state, commotion=spread(state, course), begin=DAYS)
+    assert (over > 0.0).tolist() == [False, True, True, True, False, False]
+
+
+@pytest.mark.parametrize("how", [{"restless": 3.0}, {"displaced": 12.0}, {"unrest": 8.0}])
+def test_commotion_lasts_while_the_hour_is_restless_or_metrics_are_displaced_or_leap(
+    how: dict[str, float],
+) -> None:
+    _, _, state = follow(usual(3 * 1440))
+    course = [1.0] * 120 + [7.0] + [1.0] * 120
+    seen = spread(state, course, **how)
+    over, _, _ = follow(usual(241), state, commotion=seen, begin=DAYS)
+    assert not (over[:120] > 0.0).any(), "it does not begin by what keeps it"
+    assert (over[120:] > 0.0).all()
+    short = Heights(agree=2.0, hold=0.85, stir=6.0, settle=5.0, lasting=False, accept_s=43_200.0)
+    over, _, _ = follow(usual(241), state, commotion=seen, heights=short, begin=DAYS)
+    assert np.flatnonzero(over > 0.0).tolist() == [120]
+
+
+def test_told_broken_it_ends_an_hour_after_it_would_have_ended_by_itself() -> None:
+    _, _, state = follow(usual(3 * 1440))
+    end = hysteresis.end_of(state["bulk"][0])
+    _, _, state = follow(np.full(60, end + 4.0), state, begin=DAYS)
+    state = hysteresis.apply_feedback(state, broken=True, since=DAYS)
+    assert hysteresis.is_broken(state)
+    # Restless, and above the bulk, but no alarm would stay on for it.
+    after = np.concatenate([np.full(30, end + 3.0), np.full(200, end + 1.0)])
+    over, accepted, after_it = follow(after, state, begin=DAYS + 3600.0)
+    assert (over[: 30 + 60] > 0.0).all()
+    assert not (over[30 + 61 :] > 0.0).any()
+    assert not accepted
+    assert not hysteresis.is_broken(after_it)
+
+
+@pytest.mark.parametrize("by", ["agreement", "commotion"])
+def test_what_lasts_becomes_normal_and_then_rules_the_bulk(by: str) -> None:
+    _, _, state = follow(usual(3 * 1440))
+    many = 2 * 1440
+    high = usual(many, 3) + (hysteresis.end_of(state["bulk"][0]) + 4.0 if by == "agreement" else 0.0)
+    seen = noise(many, 6)
+    if by == "commotion":
+        seen[:, 0] += 12.0 * (state["bulk"][1, 1] - state["bulk"][1, 0])
+    over, accepted, after = follow(high, state, commotion=seen, begin=DAYS)
+    assert accepted == [720]
+    assert (over[:720] > 0.0).mean() > 0.97
+    assert np.mean(over[721:] > 0.0) < 0.03
+    row = 0 if by == "agreement" else 1
+    assert after["bulk"][row, 1] > state["bulk"][row, 1] + 2.0
+
+
+def test_told_normal_it_is_quiet_at_once() -> None:
+    _, _, state = follow(usual(3 * 1440))
+    end = hysteresis.end_of(state["bulk"][0])
+    high = end + 4.0 + usual(1440, 3)
+    over, _, state = follow(high[:180], state, begin=DAYS)
+    assert (over > 0.0).all()
+    over, accepted, _ = follow(
+        high[180:], hysteresis.apply_feedback(state, broken=False, since=DAYS), begin=DAYS + 10_800.0
+    )
+    assert np.mean(over > 0.0) < 0.03
+    assert not accepted
+
+
+def test_an_earlier_alarm_is_not_part_of_what_is_accepted() -> None:
+    _, _, state = follow(usual(3 * 1440))
+    end = hysteresis.end_of(state["bulk"][0])
+    wave = np.concatenate([np.full(240, end + 9.0), usual(240, 4), np.full(10, end + 4.0)])
+    _, _, state = follow(wave, state, begin=DAYS)
+    after = hysteresis.apply_feedback(state, broken=False, since=DAYS + 480 * MINUTE)
+    # One row in ten minutes of the newest alarm, and twice as many before it.
+    assert len(after["week"]) == 3
+    assert hysteresis.end_of(after["bulk"][0]) < end + 8.0
+
+
+def test_a_jolt_is_an_alarm_of_one_row_and_says_how_far_it_leapt() -> None:
+    jolts = np.array([-1.0, 0.5, -0.1, 9.0])
+    over, _, _ = follow(usual(4), jolts=jolts)
+    assert (over > 0.0).tolist() == [False, True, False, True]
+    assert over[1] == pytest.approx(0.5, abs=1e-5)
+    assert over[3] == pytest.approx(hysteresis.LARGEST_JOLT, abs=1e-5)
+
+
+def test_alarms_do_not_depend_on_how_a_stream_is_cut() -> None:
+    n = 4 * 1440
+    high = usual(n, 7)
+    high[3000:4200] += 6.0
+    seen = noise(n, 8)
+    seen[5000:5300] += 4.0
+    whole, accepted, last = follow(high, commotion=seen)
+    assert accepted
+    assert (whole > 0.0).sum() > 900
+    state, found = None, []
+    for begin, end in ((0, 1), (1, 700), (700, 3400), (3400, 3401), (3401, 3725), (3725, n)):
+        part, _, state = follow(high[begin:end], state, commotion=seen[begin:end], begin=begin * MINUTE)
+        found.append(part)
+    np.testing.assert_allclose(np.concatenate(found), whole, rtol=0, atol=1e-6)
+    assert state is not None
+    np.testing.assert_array_equal(state["of"], last["of"])

@@ -1,0 +1,76 @@
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from numpy.typing import NDArray
+
+from anomalyd.detectors.vectors.ensemble import spikes
+from anomalyd.detectors.vectors.ensemble.feature_extraction import follow as follow_rows
+
+Floats = NDArray[np.float64]
+MINUTE = 60.0
+
+
+def follow(
+    leaps: Floats, share: float, state: dict[str, NDArray[Any]] | None = None, begin: int = 0
+) -> tuple[Floats, dict[str, NDArray[Any]]]:
+    return spikes.follow((begin + np.arange(len(leaps))) * MINUTE, leaps, state or {}, share)
+
+
+@pytest.mark.parametrize("share", [0.01, 0.0015, 0.0003])
+def test_jolts_are_as_rare_as_was_asked_for(share: float) -> None:
+    leaps = np.log(np.random.default_rng(2).pareto(3.0, size=100_000))
+    over, _ = follow(leaps, share)
+    assert np.mean(over[7 * 1440 :] > 0.0) == pytest.approx(share, rel=0.35)
+
+
+def test_a_storm_of_leaps_is_forgotten_after_a_week() -> None:
+    leaps = np.log(np.random.default_rng(3).pareto(3.0, size=20 * 1440))
+    leaps[8 * 1440 : 8 * 1440 + 300] += 4.0
+    over, _ = follow(leaps, 0.0015)
+    assert (over[8 * 1440 : 8 * 1440 + 300] > 0.0).mean() > 0.3, "nothing of the storm is known at first"
+    assert (over[9 * 1440 : 14 * 1440] > 0.0).mean() < 0.0005
+    assert (over[16 * 1440 :] > 0.0).mean() == pytest.approx(0.0015, rel=0.6)
+
+
+def test_nothing_is_a_jolt_before_anything_is_known() -> None:
+    over, _ = follow(np.full(400, 50.0), 0.5)
+    assert (over == -np.inf).all()
+
+
+@settings(max_examples=30, deadline=None)
+@given(st.lists(st.integers(1, 4000), min_size=1, max_size=5))
+def test_jolts_do_not_depend_on_how_a_stream_is_cut(pieces: list[int]) -> None:
+    leaps = np.random.default_rng(4).exponential(size=5000)
+    whole, last = follow(leaps, 0.002)
+    state: dict[str, NDArray[Any]] | None = None
+    found, begin = [], 0
+    for piece in [*pieces, len(leaps)]:
+        part, state = follow(leaps[begin : begin + piece], 0.002, state, begin)
+        found.append(part)
+        begin += piece
+        if begin >= len(leaps):
+            break
+    np.testing.assert_array_equal(np.concatenate(found), whole)
+    assert state is not None
+    np.testing.assert_array_equal(state["leaps"], last["leaps"])
+
+
+def test_one_metric_that_leaps_far_counts_as_do_many_that_leap_a_little() -> None:
+    chance = np.random.default_rng(5)
+    rows = chance.normal(0.0, 0.5, size=(2000, 20)).astype(np.float32)
+    rows[1000, 3] += 80.0
+    rows[1500] += np.where(np.arange(20) % 2, 4.0, -4.0)
+    rows[1700, 7] = np.nan
+    clip = np.full(20, 10.0, dtype=np.float32)
+    followed = follow_rows(np.arange(2000) * 60.0, rows, {}, clip)
+    own = np.full(20, 1.5, dtype=np.float32)
+    leaps = spikes.leaps_of(followed, clip, own)
+    assert np.isfinite(leaps).all()
+    # The leap, and the one back.
+    assert set(np.argsort(leaps)[-4:]) == {1000, 1001, 1500, 1501}
+    assert np.abs(leaps[1700:1702] - np.median(leaps)).max() < 1.0

@@ -359,7 +359,8 @@ def test_what_was_planted_is_found_and_nothing_else(
         assert about["samples"] == last - onset + 1
         assert about["status"] is (Status.OPEN if closed is None else Status.CLOSED)
         assert [t - begin for t in about["points"]] == list(range(onset, (closed or last) + 1))
-        assert about["evidence"][0] == about["peak_time"]
+        # The explained sample lies in the fault; a worse one takes its place from a tenth more on.
+        assert about["onset"] <= about["evidence"][0] <= about["peak_time"]
     assert found[a]["causes"][0] == "memory"
     assert found[a]["source"] == f"metrics/0/{8 * 2 + 1}"
     assert "no hits" in found[experiment.chambers[0]]["causes"][0]

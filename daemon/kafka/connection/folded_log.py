@@ -29,6 +29,8 @@ class FoldedLog(logging.Filter):
             self._left_out += 1
             return False
         self._next = self._clock() + _EVERY_S
+        # A socket that closes while it is read is told with a traceback, which says nothing to an operator.
+        record.exc_info = record.exc_text = None
         if self._left_out:
             record.msg = f"{record.getMessage()} (and {self._left_out} more lines of kafka-python before)"
             record.args = ()

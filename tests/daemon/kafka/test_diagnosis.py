@@ -6,6 +6,7 @@ import logging
 import re
 import socket
 import struct
+import sys
 import threading
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -197,3 +198,18 @@ def test_kafka_python_says_one_line_a_minute() -> None:
     told = line("kafka")
     assert folded.filter(told)
     assert told.getMessage() == "lost it (and 5 more lines of kafka-python before)"
+
+
+def test_a_traceback_of_kafka_python_is_left_out() -> None:
+    try:
+        raise AttributeError("'NoneType' object has no attribute 'recv'")
+    except AttributeError:
+        theirs, ours = (
+            logging.LogRecord(name, logging.ERROR, "", 0, "closing", (), sys.exc_info())
+            for name in ("kafka.net.transport", "anomalyd")
+        )
+    folded = FoldedLog()
+    assert folded.filter(theirs)
+    assert folded.filter(ours)
+    assert "Traceback" not in logging.Formatter().format(theirs)
+    assert "Traceback" in logging.Formatter().format(ours)

@@ -119,17 +119,21 @@ def test_too_few_scores_are_refused_and_nan_does_not_count() -> None:
         fit_calibration(np.append(np.arange(9.0), [np.nan] * 50), 1e-3)
 
 
-def odds(n: int, seed: int) -> np.ndarray:
+def odds(n: int, seed: int, share: float = 0.03, scale: float = 0.7) -> np.ndarray:
     """Log odds of normal samples: half a prior that nothing is broken, and an exponential tail."""
     rng = np.random.default_rng(seed)
-    return np.where(rng.random(n) < 0.03, rng.exponential(0.7, n), -rng.random(n))
+    return np.where(rng.random(n) < share, rng.exponential(scale, n), -rng.random(n))
 
 
 @pytest.mark.parametrize("rate", [0.0005, 0.001, 0.02])
 def test_the_tail_of_log_odds_is_known(rate):
-    fitted = fit_log_odds(odds(2000, 1), rate)
-    realised = float(np.mean(fitted(odds(400_000, 2)) > 1))
+    """Of the heaviest tail that is reckoned with: as wanted. Of a lighter one: fewer, never more."""
+    heavy = {"share": 0.1, "scale": 1.0}
+    fitted = fit_log_odds(odds(2000, 1, **heavy), rate)
+    realised = float(np.mean(fitted(odds(400_000, 2, **heavy)) > 1))
     assert rate / 1.7 < realised < 1.7 * rate
+    lighter = fit_log_odds(odds(2000, 1), rate)
+    assert float(np.mean(lighter(odds(400_000, 2)) > 1)) < rate
 
 
 def test_broken_samples_in_training_do_not_raise_the_threshold_of_log_odds_beyond_its_bound():

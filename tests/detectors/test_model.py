@@ -102,7 +102,7 @@ def test_a_card_without_a_part_is_refused(folder: Path, part: str) -> None:
 
 def test_an_unknown_kind_and_an_unknown_format_are_refused(folder: Path) -> None:
     rewrite(folder, lambda card: card["card"].update(kind="subprocess:run"))
-    with pytest.raises(ModelMismatch, match=r"subprocess:run.*known: vector-autoencoder"):
+    with pytest.raises(ModelMismatch, match=r"subprocess:run.*known: vector-ensemble"):
         load_model(folder)
     rewrite(folder, lambda card: card.update(format=2))
     with pytest.raises(ModelMismatch, match=r"format 2, this version reads format 1"):

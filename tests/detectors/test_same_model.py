@@ -51,7 +51,7 @@ def test_the_same_data_and_seed_give_the_same_model(
     assert one.card.data_sha256 == again.card.data_sha256
 
 
-@pytest.mark.parametrize("kind", ["vector-autoencoder", "vector-patch", "map-autoencoder"])
+@pytest.mark.parametrize("kind", ["vector-autoencoder", "vector-ensemble", "map-autoencoder"])
 def test_another_seed_gives_another_network(kind: str, training: TrainingSet, maps: TrainingSet) -> None:
     data = training if detector_class(kind).sample_kind == "vector" else maps
     one, other = (save(train(kind, data, seed).detector.tensors()) for seed in (0, 1))

@@ -21,7 +21,7 @@ from anomalyd.detectors.tuning.folds import Fold, folds_with_labels, folds_witho
 from anomalyd.detectors.tuning.injection import KINDS
 from anomalyd.detectors.tuning.space import search_space
 from anomalyd.detectors.tuning.study import tune
-from anomalyd.errors import TrainingError
+from anomalyd.errors import MissingExtra, TrainingError
 
 Make = Callable[..., NDArray[np.float32]]
 CLASSICAL = Competitor("median-distance")
@@ -195,5 +195,5 @@ def test_without_optuna_it_is_said_how_to_get_it(
     folds: list[Fold], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setitem(sys.modules, "optuna", None)
-    with pytest.raises(TrainingError, match=r"pip install 'anomalyd\[tune\]'"):
+    with pytest.raises(MissingExtra, match=r"pip install 'anomalyd\[tune\]'"):
         tune(CLASSICAL, folds, tmp_path / "study", trials=1)

@@ -21,7 +21,7 @@ _KINDS = {
     "reference-chi-square": "anomalyd.detectors.maps.classical.classical:ReferenceChiSquare",
 }
 
-_CLASSICAL_PEERS = {
+_BASELINES = {
     "vector-ensemble": "median-distance",
     "vector-patch": "median-distance",
     "vector-autoencoder": "median-distance",
@@ -52,7 +52,7 @@ def detector_class(kind: str) -> type[Detector]:
 
 def autoencoder_kinds() -> tuple[str, ...]:
     """Name the kinds that have a classical baseline: those that a pair can be built around."""
-    return tuple(_CLASSICAL_PEERS)
+    return tuple(_BASELINES)
 
 
 def classical_baseline(kind: str) -> str:
@@ -62,9 +62,8 @@ def classical_baseline(kind: str) -> str:
         TrainingError: it is not the kind of an autoencoder.
 
     """
-    if kind not in _CLASSICAL_PEERS:
+    if kind not in _BASELINES:
         raise TrainingError(
-            f"{kind!r} is not a kind of autoencoder; a pair is built around one of: "
-            f"{', '.join(_CLASSICAL_PEERS)}"
+            f"{kind!r} is not a kind of autoencoder; a pair is built around one of: {', '.join(_BASELINES)}"
         )
-    return _CLASSICAL_PEERS[kind]
+    return _BASELINES[kind]

@@ -11,7 +11,7 @@ from anomalyd.assistant.understanding.cues import by_of, collective, recurrence
 from anomalyd.assistant.understanding.entity_intents import data, grouped, known, quiet, ranked_entities
 from anomalyd.assistant.understanding.question import Ask, Aspect, Question
 from anomalyd.assistant.understanding.reading import Reading, onset_within, order_of, several
-from anomalyd.assistant.understanding.scope import Scoped, as_set
+from anomalyd.assistant.understanding.scope import Scoped
 from anomalyd.reports.conditions import Among, AnyOf, During
 from anomalyd.reports.queries import Order
 from anomalyd.reports.report import Status
@@ -290,9 +290,3 @@ _RULES: tuple[Callable[[Reading], Question | None], ...] = (
     _count,
     _listed,
 )
-
-
-def entity_set(question: Question) -> Among | None:
-    """Give the entities that a question is about, None where it names none."""
-    sets = (as_set(part) for part in question.where.parts)
-    return next((each for each in sets if each is not None and each.column == "entity"), None)

@@ -56,11 +56,6 @@ def interpretation(question: Question) -> str:
     return ", ".join(chips(question))
 
 
-def conditions_said(question: Question) -> str:
-    """Say the conditions alone, "all incidents" where there is none."""
-    return condition_words(question.where) or "all incidents"
-
-
 def _asked(q: Question) -> str:
     what = str(q.target)
     match q.ask:

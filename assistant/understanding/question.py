@@ -27,10 +27,7 @@ class Ask(StrEnum):
     QUIET = "who had none"
     WHY_NOT = "why not flagged"
     FLAGS = "quality flags"
-    FEEDBACK = "what people said"
     MAINTENANCE = "maintenance"
-    ADAPTATIONS = "adaptations"
-    ACTION = "something to do"
     HELP = "what can be asked"
 
 

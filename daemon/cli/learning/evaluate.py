@@ -91,7 +91,7 @@ def metrics(
         systematics_table,
     )
 
-    competitor = _contender(kind, parameters, seed)
+    competitor = _competitor(kind, parameters, seed)
     with showing() as progress:
         measured = evaluate_metrics(data, out, competitor, interval_s=interval, jobs=jobs, progress=progress)
         _show(out / "results.md", figures_table(measured.rows))
@@ -125,7 +125,7 @@ def cases(
     from anomalyd.detectors.evaluation.metrics.case_results import evaluate_cases
     from anomalyd.detectors.evaluation.tables import cases_table
 
-    competitor = _contender(kind, parameters, seed)
+    competitor = _competitor(kind, parameters, seed)
     with showing() as progress:
         rows = evaluate_cases(out, competitor, machines=machines, jobs=jobs, progress=progress)
     _show(out / "cases.md", cases_table(rows))
@@ -244,7 +244,7 @@ def _levels(text: str) -> tuple[float, ...]:
     return levels
 
 
-def _contender(kind: str, parameters: str, seed: int) -> Competitor:
+def _competitor(kind: str, parameters: str, seed: int) -> Competitor:
     from anomalyd.detectors.evaluation.metrics.competitor import Competitor
 
     try:

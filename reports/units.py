@@ -14,7 +14,7 @@ _UNITS = (
     ),
     (r"percent|_pct$|\.pct$|usage_(idle|user|system|iowait|steal|nice|irq|softirq|guest)", "%"),
     (r"(_ms|milliseconds|latency_ms)$", "ms"),
-    (r"(_seconds|_s)$", "s"),
+    (r"(_seconds|(?<!_per)_s)$", "s"),  # not of a rate of counts, reads_per_s
     (r"(celsius|temperature|_temp)", "°C"),
     (r"(_hz|hertz)$", "Hz"),
     (r"(_volts?|voltage)$", "V"),

@@ -36,3 +36,7 @@ def test_what_is_told_is_within_half_a_percent(value: float, metric: str) -> Non
     told = human(value, metric).removesuffix(unit_of(metric)).split()
     prefixes = {"k": 1e3, "M": 1e6, "G": 1e9, "T": 1e12, "P": 1e15}
     assert float(told[0]) * prefixes.get(told[1] if told[1:] else "", 1.0) == pytest.approx(value, rel=5.1e-3)
+
+
+def test_a_rate_of_counts_is_no_time():
+    assert [unit_of(name) for name in ("disk_reads_per_s", "uptime_s")] == ["", "s"]

@@ -149,7 +149,9 @@ class Lives:
                     database.execute("BEGIN IMMEDIATE")
                 return
             except sqlite3.OperationalError:
+                # The lock is its own, or the other daemon's for a moment: it goes on before it is stopped again.
                 self.go_on()
+                self.process.join(0.2)
 
     def go_on(self) -> None:
         os.kill(self.process.pid, signal.SIGCONT)

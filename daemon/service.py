@@ -48,6 +48,7 @@ from anomalyd.daemon.scoring.score import Scorer
 from anomalyd.daemon.stages import DeadLetter, Partition, Scored
 from anomalyd.daemon.store_outage import StoreOutage
 from anomalyd.daemon.telemetry.telemetry import Telemetry
+from anomalyd.detectors.calibration import ALERT
 from anomalyd.errors import StoreConflict, StoreError
 from anomalyd.reports.adaptation import Adapted
 from anomalyd.reports.report import Incident
@@ -320,7 +321,7 @@ class Service:
             entity_state.track, scored, judgement, Witness(pair, scored), notes_on(adapted)
         )
         self._entity_states.track(scored.detector, scored.entity, track)
-        seen = [scores.score > 1 for scores in (scored.scores.autoencoder, scored.scores.classical)]
+        seen = [scores.score > ALERT for scores in (scored.scores.autoencoder, scored.scores.classical)]
         self._telemetry.scoring.alerts(scored.detector, *seen)
         for reason, samples in judgement.suppressed.items():
             self._telemetry.scoring.suppressed(scored.detector, reason, samples)

@@ -11,6 +11,7 @@ import streamlit as st
 from anomalyd.dashboard import incident_tables, links
 from anomalyd.dashboard.incident_rows import moment
 from anomalyd.dashboard.style import COLOUR, MARK, badge, facts_table, literal, strip, told
+from anomalyd.detectors.calibration import ALERT
 from anomalyd.detectors.maps.geometries.known import geometry_of
 from anomalyd.detectors.maps.geometry import Geometry
 from anomalyd.errors import QuestionError
@@ -98,7 +99,7 @@ def _show_course(points: list[Point], peak: float) -> None:
         )
     )
     alert = (
-        alt.Chart(pd.DataFrame({"score": [1.0]}))
+        alt.Chart(pd.DataFrame({"score": [ALERT]}))
         .mark_rule(color=COLOUR[Severity.CRITICAL], strokeWidth=1.5)
         .encode(y="score:Q")
     )

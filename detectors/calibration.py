@@ -19,6 +19,9 @@ from anomalyd.errors import TrainingError
 MINIMUM_SAMPLES = 10
 """Fewer normal scores than this say nothing about a tail."""
 
+ALERT = 1.0
+"""The calibrated score above which a sample alerts, whatever the detector."""
+
 _SCORE_OF_CENTRE = 0.2
 """The score of a median normal sample: low, but with room below it so that ranks are kept."""
 

@@ -19,7 +19,7 @@ from anomalyd.detectors.detector import (
     TrainingSet,
     silent,
 )
-from anomalyd.detectors.false_alarm_target import AlarmTarget
+from anomalyd.detectors.false_alarm_target import DEFAULT, FalseAlarmTarget
 from anomalyd.detectors.model import Model, Scores
 from anomalyd.detectors.registry import classical_baseline, detector_class
 from anomalyd.detectors.training import train_model
@@ -149,7 +149,7 @@ def train_pair(
     parameters: Mapping[str, Any] | None = None,
     classical: str | None = None,
     classical_parameters: Mapping[str, Any] | None = None,
-    false_alarm_rate: float | AlarmTarget = 1e-3,
+    false_alarms: FalseAlarmTarget = DEFAULT,
     seed: int = 0,
     code_version: str = "",
     created: float = 0.0,
@@ -157,10 +157,9 @@ def train_pair(
 ) -> DetectorPair:
     """Train an autoencoder and its baseline (the default one of the kind unless `classical` is given).
 
-    `false_alarm_rate` is for "either of both alerts": each gets its part of it (Bonferroni), which holds
-    however much the two agree; where they do, there are fewer false alarms than asked for. So it is with an
-    `AlarmTarget`. The parts are halves; beside a `Graded` detector, which has classical views of its own, the
-    peer gets a tenth.
+    `false_alarms` is for "either of both alerts": each gets its part of it (Bonferroni), which holds however
+    much the two agree; where they do, there are fewer false alarms than asked for. The parts are halves;
+    beside a `Graded` detector, which has classical views of its own, the peer gets a tenth.
 
     Raises:
         TrainingError: as `train_model`; also if `kind` is not an autoencoder's.
@@ -174,7 +173,7 @@ def train_pair(
             training,
             kind=kind,
             parameters=parameters or {},
-            false_alarm_rate=false_alarm_rate / (1.0 / part),
+            false_alarms=false_alarms.share(part),
             seed=seed,
             code_version=code_version,
             created=created,

@@ -1,4 +1,4 @@
-"""A wanted number of alarms a day -> the false-alarm rate per sample that gives it.
+"""How many false alarms are wanted: a rate of alerts per sample, or alarms a day, which become one.
 
 Alerts come in runs: a state that looks strange lasts for some samples, and these are one alarm. With m alerts
 an alarm and N samples a day, a rate of alarms * m / N gives the wanted number. m is the reciprocal of what
@@ -8,6 +8,7 @@ index", J. R. Stat. Soc. B 56, 1994); alerts that are too few in a row to be an 
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
@@ -26,8 +27,84 @@ _LEAST_ALARMS = 10
 """Fewer alarms than this do not tell how long one lasts."""
 
 
+class FalseAlarmTarget(ABC):
+    """How many false alarms a detector may raise on normal data."""
+
+    @property
+    @abstractmethod
+    def alarms_per_day(self) -> float | None:
+        """The wanted false alarms per entity and day; None where a rate per sample is wanted."""
+
+    @abstractmethod
+    def share(self, part: float) -> FalseAlarmTarget:
+        """Give the target of one of several detectors, which may raise `part` (0 to 1) of them."""
+
+    @abstractmethod
+    def alert_rate(self, held_out: Sequence[NDArray[np.float64]], series: Mapping[str, Series]) -> float:
+        """Give the wanted rate of alerts per sample.
+
+        `held_out` are the raw scores (n,) of each entity that was not fitted on, `series` tells how often
+        entities send.
+
+        Raises:
+            TrainingError: the target is out of its range, or no entity has two samples and that is needed.
+
+        """
+
+    @abstractmethod
+    def onset_rate(self, series: Mapping[str, Series]) -> float:
+        """Give the wanted rate at which alarms begin, per sample.
+
+        Raises:
+            TrainingError: as `alert_rate`.
+
+        """
+
+
 @dataclass(frozen=True, slots=True)
-class AlarmTarget:
+class AlertRate(FalseAlarmTarget):
+    """A wanted share of the normal samples that alert: a probability between 0 and 1."""
+
+    rate: float
+
+    @property
+    def alarms_per_day(self) -> None:
+        """None: alarms are not counted."""
+        return None
+
+    def share(self, part: float) -> AlertRate:
+        """Give a part of the rate."""
+        return AlertRate(self.rate * part)
+
+    def alert_rate(self, held_out: Sequence[NDArray[np.float64]], series: Mapping[str, Series]) -> float:
+        """Give the rate itself, whatever the data.
+
+        Raises:
+            TrainingError: it is no probability between 0 and 1.
+
+        """
+        return self.onset_rate(series)
+
+    def onset_rate(self, series: Mapping[str, Series]) -> float:
+        """Give the rate itself, whatever the data.
+
+        Raises:
+            TrainingError: it is no probability between 0 and 1.
+
+        """
+        if not 0.0 < self.rate < 1.0:
+            raise TrainingError(
+                f"false_alarm_rate is {self.rate}; it is a probability between 0 and 1, for example 0.001"
+            )
+        return self.rate
+
+
+DEFAULT = AlertRate(1e-3)
+"""One normal sample in a thousand."""
+
+
+@dataclass(frozen=True, slots=True)
+class AlarmsPerDay(FalseAlarmTarget):
     """A wanted number of false alarms, `per_day` and entity.
 
     An alarm begins with `open_after` alerts in a row, and is over after `close_after` samples without one.
@@ -37,9 +114,22 @@ class AlarmTarget:
     open_after: int = 1
     close_after: int = 1
 
-    def __truediv__(self, parts: float) -> AlarmTarget:
-        """Share the wanted alarms."""
-        return replace(self, per_day=self.per_day / parts)
+    @property
+    def alarms_per_day(self) -> float:
+        """The wanted number."""
+        return self.per_day
+
+    def share(self, part: float) -> AlarmsPerDay:
+        """Give a part of the wanted alarms."""
+        return replace(self, per_day=self.per_day * part)
+
+    def alert_rate(self, held_out: Sequence[NDArray[np.float64]], series: Mapping[str, Series]) -> float:
+        """Give the rate of alerts that makes so many alarms, for samples as often as entities send."""
+        return self.rate(held_out, usual_interval(series))
+
+    def onset_rate(self, series: Mapping[str, Series]) -> float:
+        """Give the rate at which so many alarms begin, for samples as often as entities send."""
+        return self.onsets(usual_interval(series))
 
     def rate(self, held_out: Sequence[NDArray[np.float64]], interval_s: float) -> float:
         """Give the rate of alerts per sample, from the raw scores (n,) of each entity, not fitted on.

@@ -6,13 +6,13 @@ import hashlib
 import math
 import time
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from anomalyd.detectors.calibration import Calibration, fit_calibration, fit_log_odds
+from anomalyd.detectors.calibration import ALERT, Calibration, fit_calibration, fit_log_odds
 from anomalyd.detectors.detector import (
     Detector,
     Graded,
@@ -24,7 +24,7 @@ from anomalyd.detectors.detector import (
     TrainingSet,
     silent,
 )
-from anomalyd.detectors.false_alarm_target import AlarmTarget, usual_interval
+from anomalyd.detectors.false_alarm_target import FalseAlarmTarget
 from anomalyd.detectors.model import Card, Model
 from anomalyd.detectors.registry import detector_class
 from anomalyd.detectors.training_log import TrainingLog
@@ -45,7 +45,7 @@ def train_model(
     *,
     kind: str,
     parameters: Mapping[str, Any],
-    false_alarm_rate: float | AlarmTarget,
+    false_alarms: FalseAlarmTarget,
     seed: int,
     code_version: str,
     created: float,
@@ -61,11 +61,10 @@ def train_model(
     samples of each entity (one map of forty chambers), it is fitted on all, and calibrated on the scores that
     entities have by detectors fitted on the others.
 
-    `false_alarm_rate` is the wanted share of normal samples above 1, or a number of alarms a day that
-    becomes one. `created` is the wall-clock time in seconds since the epoch, `code_version` says which
-    anomalyd it was. The card's figures: what the detector reported of its fit, "held_out_rate" (the share of
-    the held-out samples above 1; the wanted rate is in the calibration) or, where nothing was held out,
-    "training_rate", and "seconds" it all took.
+    `false_alarms` says how many are wanted. `created` is the wall-clock time in seconds since the epoch,
+    `code_version` says which anomalyd it was. The card's figures: what the detector reported of its fit,
+    "held_out_rate" (the share of the held-out samples that alert; the wanted rate is in the calibration) or,
+    where nothing was held out, "training_rate", and "seconds" it all took.
 
     Raises:
         TrainingError: too little data, an unknown kind or parameter, a false-alarm rate outside (0, 1).
@@ -74,39 +73,20 @@ def train_model(
     training = replace(training, series={e: s for e, s in training.series.items() if len(s.times)})
     if not training.series:
         raise TrainingError("there is no training data: not one sample of any entity")
-    chosen = detector_class(kind)
-    graded = issubclass(chosen, Graded)
-    few = not graded and _few_of_each(training)
-    fitted_on = training.series if graded or few else _heads(training)
     begun, course = stopwatch(), TrainingLog(progress)
-    detector = chosen.fit(replace(training, series=fitted_on), parameters, seed=seed, progress=course)
-    if isinstance(detector, Graded):
-        detector = detector.at(_onsets(false_alarm_rate, training))
-    left: dict[str, State] = {}
-    streamed = stream_scores(detector, training, left)
-    by_entity = [raw[0 if graded else _split(training.series[entity]) :] for entity, raw in streamed]
-    if few:
-        by_entity = _scores_by_others(chosen, training, parameters, seed)
-    judged = np.concatenate(by_entity)
-    alarms_per_day = false_alarm_rate.per_day if isinstance(false_alarm_rate, AlarmTarget) else None
-    if isinstance(detector, Graded):
-        rate = _onsets(false_alarm_rate, training)
-        calibration = Calibration.known(rate, *detector.heights())
-    else:
-        if isinstance(false_alarm_rate, AlarmTarget):
-            rate = false_alarm_rate.rate(by_entity, usual_interval(training.series))
-        else:
-            rate = false_alarm_rate
-        calibration = (fit_log_odds if chosen.log_odds else fit_calibration)(judged, rate)
-    if isinstance(detector, Primed):
-        detector = detector.prime(left)
+    fitted = _fit(detector_class(kind), training, parameters, false_alarms, seed, course)
+    calibration = _calibrate(fitted, training, false_alarms)
+    graded = isinstance(fitted.detector, Graded)
+    judged = np.concatenate(fitted.held_out)
+    alerting = float(np.mean(calibration(judged[~np.isnan(judged)]) > ALERT))
     figures = {
         **course.figures(),
-        ("training_rate" if graded else "held_out_rate"): float(
-            np.mean(calibration(judged[~np.isnan(judged)]) > 1.0)
-        ),
+        ("training_rate" if graded else "held_out_rate"): alerting,
         "seconds": stopwatch() - begun,
     }
+    detector = fitted.detector
+    if isinstance(detector, Primed):
+        detector = detector.prime(fitted.left)
     card = Card(
         kind=kind,
         sample_kind=detector.sample_kind,
@@ -120,10 +100,51 @@ def train_model(
         seed=seed,
         parameters=dict(parameters),
         created=created,
-        alarms_per_day=alarms_per_day,
+        alarms_per_day=false_alarms.alarms_per_day,
         figures={name: value for name, value in figures.items() if math.isfinite(value)},
     )
     return Model(card, detector, calibration)
+
+
+@dataclass(frozen=True, slots=True)
+class _Fitted:
+    """A detector, the raw scores (n,) of each entity that it was not fitted on, and what it remembers."""
+
+    detector: Detector
+    held_out: list[NDArray[np.float64]]
+    left: dict[str, State]
+
+
+def _fit(
+    chosen: type[Detector],
+    training: TrainingSet,
+    parameters: Mapping[str, Any],
+    false_alarms: FalseAlarmTarget,
+    seed: int,
+    progress: Progress,
+) -> _Fitted:
+    """Fit on what is not held out, then stream everything through the detector."""
+    graded = issubclass(chosen, Graded)
+    few = not graded and _few_of_each(training)
+    fitted_on = training.series if graded or few else _heads(training)
+    detector = chosen.fit(replace(training, series=fitted_on), parameters, seed=seed, progress=progress)
+    if isinstance(detector, Graded):
+        detector = detector.at(false_alarms.onset_rate(training.series))
+    left: dict[str, State] = {}
+    streamed = stream_scores(detector, training, left)
+    held_out = [raw[0 if graded else _split(training.series[entity]) :] for entity, raw in streamed]
+    if few:
+        held_out = _scores_by_others(chosen, training, parameters, seed)
+    return _Fitted(detector, held_out, left)
+
+
+def _calibrate(fitted: _Fitted, training: TrainingSet, false_alarms: FalseAlarmTarget) -> Calibration:
+    """Map raw scores to calibrated ones; a `Graded` detector knows where its alert is."""
+    detector = fitted.detector
+    if isinstance(detector, Graded):
+        return Calibration.known(false_alarms.onset_rate(training.series), *detector.heights())
+    rate = false_alarms.alert_rate(fitted.held_out, training.series)
+    return (fit_log_odds if detector.log_odds else fit_calibration)(np.concatenate(fitted.held_out), rate)
 
 
 def stream_scores(
@@ -187,14 +208,3 @@ def _scores_by_others(
         left_out = replace(training, series={e: training.series[e] for e in out})
         found += [raw for _, raw in stream_scores(detector, left_out)]
     return found
-
-
-def _onsets(wanted: float | AlarmTarget, training: TrainingSet) -> float:
-    """Give the rate of onsets per sample that a policy asks for."""
-    if isinstance(wanted, AlarmTarget):
-        return wanted.onsets(usual_interval(training.series))
-    if not 0.0 < wanted < 1.0:
-        raise TrainingError(
-            f"false_alarm_rate is {wanted}; it is a probability between 0 and 1, for example 0.001"
-        )
-    return wanted

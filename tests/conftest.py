@@ -24,6 +24,7 @@ from anomalyd.daemon.broker import ApacheKafka, EmbeddedBroker, LocalBroker, cre
 from anomalyd.daemon.stages import Record, Sample
 from anomalyd.detectors.detector import Series, TrainingSet
 from anomalyd.detectors.detector_pair import DetectorPair, train_pair
+from anomalyd.detectors.false_alarm_target import AlertRate
 from anomalyd.detectors.library import LoadedPair
 from anomalyd.detectors.maps.simulate.simulation import ElementSimulator
 
@@ -127,7 +128,7 @@ class Experiment:
             TrainingSet(series),
             kind="map-autoencoder",
             parameters={"steps": 20},
-            false_alarm_rate=0.01,
+            false_alarms=AlertRate(0.01),
             created=self.begin + 3600,
         )
 
@@ -140,7 +141,7 @@ class Experiment:
             kind="vector-autoencoder",
             parameters={"epochs": 3, "window": 4, "warmup": 10},
             classical_parameters={"warmup": 10},
-            false_alarm_rate=0.01,
+            false_alarms=AlertRate(0.01),
             created=created,
         )
 

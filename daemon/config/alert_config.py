@@ -10,7 +10,7 @@ from zoneinfo import ZoneInfo
 from pydantic import BaseModel, BeforeValidator, Field, field_validator, model_validator
 
 from anomalyd.daemon.config.section import STRICT, Count, Fraction, Seconds
-from anomalyd.detectors.false_alarm_target import AlarmTarget
+from anomalyd.detectors.false_alarm_target import AlarmsPerDay, AlertRate, FalseAlarmTarget
 from anomalyd.reports.report import Severity
 
 _DAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
@@ -171,9 +171,9 @@ class AlertPolicy(_Section):
         return self
 
     @property
-    def wanted(self) -> float | AlarmTarget:
+    def wanted(self) -> FalseAlarmTarget:
         """What detectors are calibrated for: a rate of false alarms per sample, or so many a day."""
         if self.alarms_per_day is not None:
-            return AlarmTarget(self.alarms_per_day, self.open_after, self.close_after)
+            return AlarmsPerDay(self.alarms_per_day, self.open_after, self.close_after)
         assert self.false_alarm_rate is not None  # _one_wish
-        return self.false_alarm_rate
+        return AlertRate(self.false_alarm_rate)

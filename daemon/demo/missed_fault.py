@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from anomalyd.daemon.config.config import Config
 from anomalyd.daemon.demo.comparison import Injected
 from anomalyd.daemon.learning.history import read_history
+from anomalyd.detectors.calibration import ALERT
 from anomalyd.detectors.detector import SeriesWindow, TrainingSet
 from anomalyd.detectors.detector_pair import DetectorPair
 from anomalyd.detectors.evaluation.figures import events_of
@@ -92,7 +93,7 @@ def reached(pair: DetectorPair, history: TrainingSet, missed: Injected, toleranc
     if not under.any():
         return nothing
     (scores,) = pair.score([SeriesWindow(missed.entity, times, series.values[since])])
-    above = np.nan_to_num(scores.either[under]) > 1
+    above = np.nan_to_num(scores.either[under]) > ALERT
     busy = None
     if BUSY in history.features and learnt.any():
         column = series.values[:, history.features.index(BUSY)]

@@ -18,6 +18,7 @@ from anomalyd.daemon.config.alert_config import AlertPolicy
 from anomalyd.daemon.scoring.alert_policy import Judgement
 from anomalyd.daemon.scoring.entity_state import Track
 from anomalyd.daemon.stages import Sample, Scored
+from anomalyd.detectors.calibration import ALERT
 from anomalyd.reports.report import Evidence, Incident, SeenBy, Severity, Status
 from anomalyd.reports.step import Point
 
@@ -277,10 +278,10 @@ class _Course:
         incident = self._incident
         assert incident is not None
         severity = self._policy.severity.of(incident.peak, incident.last - incident.onset)
-        if incident.autoencoder > 1 and incident.classical > 1:
+        if incident.autoencoder > ALERT and incident.classical > ALERT:
             seen_by = SeenBy.BOTH
         else:
-            seen_by = SeenBy.AUTOENCODER if incident.autoencoder > 1 else SeenBy.CLASSICAL
+            seen_by = SeenBy.AUTOENCODER if incident.autoencoder > ALERT else SeenBy.CLASSICAL
         self._incident = replace(incident, severity=severity, seen_by=seen_by)
         if not self._opened:
             if incident.samples >= self._policy.open_after:

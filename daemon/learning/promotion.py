@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from anomalyd.detectors.calibration import ALERT
 from anomalyd.detectors.detector import Series, SeriesWindow, TrainingSet
 from anomalyd.detectors.detector_pair import DetectorPair
 from anomalyd.errors import ModelMismatch
@@ -92,13 +93,13 @@ def figures(pair: DetectorPair, training: TrainingSet) -> Figures:
         begin = len(series.times) - max(1, int(HELD_OUT * len(series.times)))
         values = _columns(pair, training.features, series.values)
         scores = _scores(pair, entity, series.times, values)[begin:]
-        above += int(np.count_nonzero(scores > 1))
+        above += int(np.count_nonzero(scores > ALERT))
         samples += len(scores)
         if faults < _FAULTS and len(scores) > _FAULT_SAMPLES:
             at = begin + (len(scores) - _FAULT_SAMPLES) // 2
             for broken in _broken(values, at):
                 hit = _scores(pair, entity, series.times, broken)[at : at + _FAULT_SAMPLES]
-                found += bool((hit > 1).any())
+                found += bool((hit > ALERT).any())
                 faults += 1
     return Figures(above / max(1, samples), found / faults if faults else 1.0, samples, faults)
 

@@ -168,7 +168,7 @@ def train_detector_pair(
         parameters=detector.parameters,
         classical=detector.classical,
         classical_parameters=detector.classical_parameters,
-        false_alarm_rate=detector.alert.wanted,
+        false_alarms=detector.alert.wanted,
         seed=detector.training.seed,
         code_version=__version__,
         created=created,

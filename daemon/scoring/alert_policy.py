@@ -20,6 +20,7 @@ from anomalyd.daemon.config.alert_config import AlertPolicy
 from anomalyd.daemon.config.config import DetectorConfig
 from anomalyd.daemon.scoring.deviation import DeviationRules
 from anomalyd.daemon.stages import Scored, Suppression
+from anomalyd.detectors.calibration import ALERT
 from anomalyd.detectors.detector import Series, TrainingSet
 from anomalyd.detectors.model import Scores
 from anomalyd.errors import TrainingError
@@ -61,7 +62,7 @@ class Policy:
     def judge(self, scored: Scored, features: tuple[str, ...] = ()) -> Judgement:
         """Judge a window; `features` names its metrics (F,), and is empty for maps."""
         autoencoder, classical = scored.scores.autoencoder, scored.scores.classical
-        seen = self._believed(autoencoder.score > 1, classical.score > 1)
+        seen = self._believed(autoencoder.score > ALERT, classical.score > ALERT)
         rows = np.flatnonzero(seen)
         if not len(rows):
             return Judgement(seen, seen, {})
@@ -123,7 +124,7 @@ class Policy:
         believed, small = [], np.zeros(len(rows), dtype=bool)
         for scores in (scored.scores.autoencoder, scored.scores.classical):
             direction, deviation = _refused(rules, scored, scores, rows)
-            above = scores.score[rows] > 1
+            above = scores.score[rows] > ALERT
             believed.append(above & ~direction & ~deviation)
             small |= above & deviation
         left = self._believed(*believed)

@@ -8,6 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from anomalyd.detectors.calibration import ALERT
+
 _SLOT_S = 900.0
 _SLOTS = 96
 """A day in quarters of an hour: the memory is bounded, and at most 15 minutes of the day are left out."""
@@ -47,7 +49,7 @@ class RealisedRate:
         for slot in [newest] if slots.min() == newest else np.unique(slots).tolist():
             here = judged & (slots == slot)
             self._samples[slot] += int(np.count_nonzero(here))
-            self._alerts[slot] += int(np.count_nonzero(here & (scores > 1)))
+            self._alerts[slot] += int(np.count_nonzero(here & (scores > ALERT)))
         self._entities[entity] = max(self._entities[entity], newest)
         self._move_on(newest)
 

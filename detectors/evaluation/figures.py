@@ -14,6 +14,8 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from anomalyd.detectors.calibration import ALERT
+
 VUS_BUFFER = 100
 """The largest buffer, in rows, of `vus_pr`."""
 
@@ -121,37 +123,37 @@ def f1_at_1(score: Scores, label: Labels) -> float:
     """F1 of the alerts, a score above 1 being one; 0 where nothing alerts."""
     if not label.any():
         return math.nan
-    alert = score > 1.0
+    alert = score > ALERT
     return float(2.0 * np.sum(alert & (label > 0)) / (alert.sum() + label.sum()))
 
 
 def fpr_at_1(score: Scores, label: Labels) -> float:
     """Share of the normal rows that alert."""
     normal = label == 0
-    return float(np.mean(score[normal] > 1.0)) if normal.any() else math.nan
+    return float(np.mean(score[normal] > ALERT)) if normal.any() else math.nan
 
 
 def events_found(score: Scores, events: Events) -> float:
     """Share of the events with at least one alert."""
-    return float(np.mean([bool((score[s:e] > 1.0).any()) for s, e in events])) if events else math.nan
+    return float(np.mean([bool((score[s:e] > ALERT).any()) for s, e in events])) if events else math.nan
 
 
 def delay(score: Scores, events: Events) -> float:
     """Median rows from an event's start to its first alert, over the events that are found."""
-    first = [int(np.argmax(score[s:e] > 1.0)) for s, e in events if (score[s:e] > 1.0).any()]
+    first = [int(np.argmax(score[s:e] > ALERT)) for s, e in events if (score[s:e] > ALERT).any()]
     return float(np.median(first)) if first else math.nan
 
 
 def false_alarms_per_day(score: Scores, label: Labels, interval_s: float) -> float:
     """Runs of alerts outside events, a day; runs with fewer than `ALARM_GAP` rows between them are one."""
-    rows = np.flatnonzero((score > 1.0) & (label == 0))
+    rows = np.flatnonzero((score > ALERT) & (label == 0))
     runs = int(len(rows) > 0) + int(np.sum(np.diff(rows) > ALARM_GAP))
     return runs / (len(score) * interval_s / 86_400.0)
 
 
 def long_coverage(score: Scores, events: Events, interval_s: float) -> float:
     """Share of the rows that alert, over the events of four hours and more."""
-    rows = [score[s:e] > 1.0 for s, e in events if (e - s) * interval_s >= 4 * 3600]
+    rows = [score[s:e] > ALERT for s, e in events if (e - s) * interval_s >= 4 * 3600]
     return float(np.mean(np.concatenate(rows))) if rows else math.nan
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from anomalyd import __version__
 from anomalyd.detectors.detector import Progress, TrainingSet, silent
+from anomalyd.detectors.false_alarm_target import AlertRate
 from anomalyd.detectors.maps.geometries.file import ElementType
 from anomalyd.detectors.maps.geometries.known import SHIPPED
 from anomalyd.detectors.maps.geometry import Geometry
@@ -52,7 +53,7 @@ def train_geometry(
         simulated_training(element_type, seed),
         kind=KIND,
         parameters={},
-        false_alarm_rate=false_alarm_rate,
+        false_alarms=AlertRate(false_alarm_rate),
         seed=seed,
         code_version=__version__,
         created=created,

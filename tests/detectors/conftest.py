@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from anomalyd.detectors.detector import Series, TrainingSet
 from anomalyd.detectors.detector_pair import DetectorPair, train_pair
+from anomalyd.detectors.false_alarm_target import AlertRate
 
 METRICS = 6
 FEATURES = tuple(f"m{f}" for f in range(METRICS))
@@ -47,7 +48,7 @@ def pair(training: TrainingSet) -> DetectorPair:
         kind="vector-autoencoder",
         parameters={"epochs": 8, "warmup": 12},
         classical_parameters={"warmup": 12},
-        false_alarm_rate=0.01,
+        false_alarms=AlertRate(0.01),
         code_version="test",
         created=1_795_468_500.0,
     )

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from anomalyd.detectors.calibration import fit_calibration
 from anomalyd.detectors.detector import Series, TrainingSet
 from anomalyd.detectors.detector_pair import DetectorPair, train_pair
-from anomalyd.detectors.false_alarm_target import AlarmTarget, usual_interval
+from anomalyd.detectors.false_alarm_target import AlarmsPerDay, usual_interval
 from anomalyd.detectors.library import ModelLibrary
 from anomalyd.errors import TrainingError
 
@@ -56,7 +56,7 @@ def alarms(above: NDArray[np.bool_], open_after: int, close_after: int) -> int:
 def test_as_many_alarms_come_as_are_wanted(
     memory: float, open_after: int, close_after: int, per_day: float
 ) -> None:
-    target = AlarmTarget(per_day, open_after, close_after)
+    target = AlarmsPerDay(per_day, open_after, close_after)
     held_out = [noise(3000, seed, memory) for seed in (1, 2)]
     rate = target.rate(held_out, 60.0)
     threshold = fit_calibration(np.concatenate(held_out), rate).threshold
@@ -67,41 +67,41 @@ def test_as_many_alarms_come_as_are_wanted(
 
 def test_a_rate_grows_with_what_is_wanted_and_with_the_time_between_samples() -> None:
     held_out = [noise(6000, 1, 0.9)]
-    rates = [AlarmTarget(n, 3, 10).rate(held_out, 60.0) for n in (0.01, 0.1, 1.0, 5.0)]
+    rates = [AlarmsPerDay(n, 3, 10).rate(held_out, 60.0) for n in (0.01, 0.1, 1.0, 5.0)]
     assert rates == sorted(rates)
     assert rates[1] == pytest.approx(10 * rates[0])
-    assert AlarmTarget(0.1, 3, 10).rate(held_out, 600.0) == pytest.approx(10 * rates[1])
-    assert AlarmTarget(1e6, 3, 10).rate(held_out, 60.0) == 0.1
+    assert AlarmsPerDay(0.1, 3, 10).rate(held_out, 600.0) == pytest.approx(10 * rates[1])
+    assert AlarmsPerDay(1e6, 3, 10).rate(held_out, 60.0) == 0.1
 
 
 def test_one_real_anomaly_that_lasts_hardly_matters() -> None:
     calm = noise(6000, 1, 0.9)
     broken = calm.copy()
     broken[2000:2100] += 1000.0
-    before, after = (AlarmTarget(0.5, 3, 10).rate([scores], 60.0) for scores in (calm, broken))
+    before, after = (AlarmsPerDay(0.5, 3, 10).rate([scores], 60.0) for scores in (calm, broken))
     assert after == pytest.approx(before, rel=0.7)
 
 
 def test_without_alarms_to_count_it_errs_towards_few() -> None:
     a_day = 1440
-    assert AlarmTarget(1.0, 3, 10).rate([np.arange(20.0)], 60.0) == pytest.approx(1 / a_day)
-    assert AlarmTarget(1.0).rate([np.full(20, np.nan)], 60.0) == pytest.approx(1 / a_day)
+    assert AlarmsPerDay(1.0, 3, 10).rate([np.arange(20.0)], 60.0) == pytest.approx(1 / a_day)
+    assert AlarmsPerDay(1.0).rate([np.full(20, np.nan)], 60.0) == pytest.approx(1 / a_day)
 
 
 def test_entities_are_not_joined_to_one_run() -> None:
     """Ten alerts, the last of one entity and the first of the next: two alarms, not one."""
     one, other = np.zeros(200), np.zeros(200)
     one[-5:] = other[:5] = 1.0
-    total, lengths = AlarmTarget(1.0, 3, 10)._count([one, other], 0.5)
+    total, lengths = AlarmsPerDay(1.0, 3, 10)._count([one, other], 0.5)
     assert (total, lengths) == (10, [5, 5])
     apart = np.concatenate([one, other])
-    assert AlarmTarget(1.0, 3, 10)._count([apart], 0.5) == (10, [10])
+    assert AlarmsPerDay(1.0, 3, 10)._count([apart], 0.5) == (10, [10])
 
 
 @pytest.mark.parametrize(("per_day", "interval"), [(0.0, 60.0), (1.0, 0.0), (float("nan"), 60.0)])
 def test_impossible_wishes_are_refused(per_day: float, interval: float) -> None:
     with pytest.raises(TrainingError, match="must be above 0"):
-        AlarmTarget(per_day).rate([np.arange(20.0)], interval)
+        AlarmsPerDay(per_day).rate([np.arange(20.0)], interval)
 
 
 def test_the_usual_interval_is_that_of_most_entities() -> None:
@@ -115,13 +115,13 @@ def test_the_usual_interval_is_that_of_most_entities() -> None:
 
 def test_the_card_keeps_what_was_wanted(training: TrainingSet, tmp_path: Path) -> None:
     about = {"epochs": 1, "warmup": 12}
-    wanted = AlarmTarget(30.0, 2, 5)
+    wanted = AlarmsPerDay(30.0, 2, 5)
     pair = train_pair(
         training,
         kind="vector-autoencoder",
         parameters=about,
         classical_parameters={"warmup": 12},
-        false_alarm_rate=wanted,
+        false_alarms=wanted,
     )
     library = ModelLibrary(tmp_path)
     version = library.publish("hosts", pair)

@@ -7,6 +7,7 @@ import pytest
 from safetensors.torch import save
 
 from anomalyd.detectors.detector import Series, TrainingSet
+from anomalyd.detectors.false_alarm_target import AlertRate
 from anomalyd.detectors.maps.simulate.simulation import LUMISECTION_S, ElementSimulator
 from anomalyd.detectors.model import Model
 from anomalyd.detectors.registry import detector_class, kinds
@@ -32,7 +33,7 @@ def train(kind: str, training: TrainingSet, seed: int = 0) -> Model:
         training,
         kind=kind,
         parameters=given,
-        false_alarm_rate=0.01,
+        false_alarms=AlertRate(0.01),
         seed=seed,
         code_version="test",
         created=0.0,

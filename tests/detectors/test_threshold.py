@@ -14,6 +14,7 @@ from safetensors.numpy import load, save
 
 from anomalyd.detectors.calibration import Calibration, fit_calibration
 from anomalyd.detectors.detector import Series, SeriesWindow, State, TrainingSet
+from anomalyd.detectors.false_alarm_target import AlertRate
 from anomalyd.detectors.model import Model, Scores
 from anomalyd.detectors.threshold import apply_feedback, follow, parted
 from anomalyd.detectors.training import train_model
@@ -173,7 +174,7 @@ def trained(kind: str, parameters: dict[str, Any]) -> Model:
         TrainingSet({"a": Series(times(3 * DAY), values)}, tuple("wxyz")),
         kind=kind,
         parameters=parameters,
-        false_alarm_rate=RATE,
+        false_alarms=AlertRate(RATE),
         seed=0,
         code_version="test",
         created=0.0,

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 from anomalyd.detectors.detector import Series, TrainingSet
+from anomalyd.detectors.false_alarm_target import AlertRate
 from anomalyd.detectors.model import CARD, Model, load_model, read_card, save_model
 from anomalyd.detectors.training import train_model
 from anomalyd.detectors.training_log import TrainingLog
@@ -56,7 +57,7 @@ def model() -> Model:
         TrainingSet({"a": Series(np.arange(200.0), values)}, ("x", "y", "z")),
         kind="vector-autoencoder",
         parameters={"epochs": 2, "window": 4, "warmup": 10},
-        false_alarm_rate=0.1,
+        false_alarms=AlertRate(0.1),
         seed=0,
         code_version="test",
         created=0.0,

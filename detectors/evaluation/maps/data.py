@@ -10,10 +10,12 @@ from zipfile import BadZipFile
 import numpy as np
 from numpy.typing import NDArray
 
+from anomalyd.detectors.calibration import ALERT
 from anomalyd.detectors.detector import Progress, Series, SeriesWindow, TrainingSet, silent
 from anomalyd.detectors.evaluation.maps.faults import ANY, MapRow
 from anomalyd.detectors.evaluation.maps.figures import auc, fdr_at_99
 from anomalyd.detectors.evaluation.tables import markdown
+from anomalyd.detectors.false_alarm_target import AlertRate
 from anomalyd.detectors.maps.classical.statistics import TESTS, Beside, tests_of
 from anomalyd.detectors.maps.geometries.known import load_type
 from anomalyd.detectors.maps.geometry import Geometry
@@ -244,7 +246,7 @@ def judge_maps(
             training,
             kind=kind,
             parameters={},
-            false_alarm_rate=false_alarm_rate,
+            false_alarms=AlertRate(false_alarm_rate),
             seed=seed,
             code_version="",
             created=0.0,
@@ -331,8 +333,8 @@ def flagged_table(data: LabelledMaps, judged: dict[str, Judged]) -> str:
         [
             [
                 kind,
-                f"{int((j.score[normal] > 1).sum())} of {int(normal.sum())}",
-                f"{int((j.score[faulty] > 1).sum())} of {int(faulty.sum())}",
+                f"{int((j.score[normal] > ALERT).sum())} of {int(normal.sum())}",
+                f"{int((j.score[faulty] > ALERT).sum())} of {int(faulty.sum())}",
             ]
             for kind, j in judged.items()
         ],

@@ -9,9 +9,11 @@ from functools import partial
 import numpy as np
 from numpy.typing import NDArray
 
+from anomalyd.detectors.calibration import ALERT
 from anomalyd.detectors.detector import Progress, SeriesWindow, State, silent
 from anomalyd.detectors.evaluation.jobs import spread
 from anomalyd.detectors.evaluation.maps.figures import auc, fdr_at_99, localisation
+from anomalyd.detectors.false_alarm_target import AlertRate
 from anomalyd.detectors.maps.classical.statistics import TESTS, Beside, tests_of
 from anomalyd.detectors.maps.geometries.known import load_type
 from anomalyd.detectors.maps.regions import highlighted
@@ -138,7 +140,7 @@ def measure(task: MapTask, false_alarm_rate: float = 0.001) -> MapResult:
             kind,
             task.seed,
             false_alarm_rate,
-            float((usual[kind] > 1).mean()),
+            float((usual[kind] > ALERT).mean()),
         )
         for kind in trained
     ]
@@ -185,7 +187,7 @@ def train_on_simulation(kind: str, task: MapTask, false_alarm_rate: float) -> Mo
         training,
         kind=kind,
         parameters={},
-        false_alarm_rate=false_alarm_rate,
+        false_alarms=AlertRate(false_alarm_rate),
         seed=task.seed,
         code_version="",
         created=0.0,

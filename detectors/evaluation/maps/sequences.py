@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from anomalyd.detectors.calibration import ALERT
 from anomalyd.detectors.detector import SeriesWindow
 from anomalyd.detectors.evaluation.maps.faults import MapTask, train_on_simulation
 from anomalyd.detectors.maps.geometries.known import load_type
@@ -76,7 +77,7 @@ def measure_sequences(task: MapTask, false_alarm_rate: float = 0.001) -> list[Se
                     SeriesWindow(n, times[usual.shape[1] :], m, s.state)
                     for n, m, s in zip(names, maps, scored, strict=True)
                 ]
-                alerts = np.stack([s.score for s in model.score(broken)]) > 1
+                alerts = np.stack([s.score for s in model.score(broken)]) > ALERT
                 found = alerts.any(1)
                 rows.append(
                     SequenceRow(
@@ -88,7 +89,7 @@ def measure_sequences(task: MapTask, false_alarm_rate: float = 0.001) -> list[Se
                         seed=task.seed,
                         found=float(found.mean()),
                         delay=float(alerts[found].argmax(1).mean()) if found.any() else float("nan"),
-                        false_alarms=1000 * float((normal > 1).mean()),
+                        false_alarms=1000 * float((normal > ALERT).mean()),
                     )
                 )
     return rows

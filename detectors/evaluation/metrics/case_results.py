@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from anomalyd.detectors.calibration import ALERT
 from anomalyd.detectors.detector import Progress, Series, TrainingSet, silent
 from anomalyd.detectors.evaluation.figures import false_alarms_per_day
 from anomalyd.detectors.evaluation.jobs import spread
@@ -109,7 +110,7 @@ def _on_machine(
 
 def _figures(case: Case, score: NDArray[np.float64]) -> dict[str, float]:
     """Give `CASE_FIGURES` of a score (U,); where nothing happens, those of the days before and after only."""
-    alert = score > 1.0
+    alert = score > ALERT
     stays = case.end is None
     during, after = alert[START : case.end], alert[:0] if stays else alert[case.end :]
     return {

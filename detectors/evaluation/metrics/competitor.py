@@ -10,9 +10,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from anomalyd.detectors.calibration import ALERT
 from anomalyd.detectors.detector import Progress, SeriesWindow, State, TrainingSet, silent
 from anomalyd.detectors.detector_pair import DetectorPair, PairScores, train_pair
-from anomalyd.detectors.false_alarm_target import AlarmTarget
+from anomalyd.detectors.false_alarm_target import DEFAULT, FalseAlarmTarget
 from anomalyd.detectors.model import Model, Scores
 from anomalyd.detectors.registry import autoencoder_kinds, detector_class
 from anomalyd.detectors.training import train_model
@@ -34,13 +35,13 @@ _CHUNK_ROWS = 512
 class Competitor:
     """A kind of detector and its settings: an autoencoder beside its baseline, or any other kind alone.
 
-    `false_alarm_rate` is the wanted share of normal rows that alert, or a number of alarms a day: of a pair
-    by either of both. `alone`: an autoencoder, too, without its peer.
+    `false_alarms` are those wanted, of a pair by either of both. `alone`: an autoencoder, too, without its
+    peer.
     """
 
     kind: str = "vector-autoencoder"
     parameters: Mapping[str, Any] = field(default_factory=dict)
-    false_alarm_rate: float | AlarmTarget = 1e-3
+    false_alarms: FalseAlarmTarget = DEFAULT
     seed: int = 0
     alone: bool = False
 
@@ -75,7 +76,7 @@ class Competitor:
                 training,
                 kind=self.kind,
                 parameters=self.parameters,
-                false_alarm_rate=self.false_alarm_rate,
+                false_alarms=self.false_alarms,
                 seed=self.seed,
                 progress=progress,
             )
@@ -83,7 +84,7 @@ class Competitor:
             training,
             kind=self.kind,
             parameters=self.parameters,
-            false_alarm_rate=self.false_alarm_rate,
+            false_alarms=self.false_alarms,
             seed=self.seed,
             code_version="",
             created=0.0,
@@ -138,7 +139,7 @@ def _views(
         assert isinstance(trained, Model)
         return {trained.card.kind: (np.nan_to_num(scored.score), scored.contribution)}
     neural, classical = (np.nan_to_num(s.score) for s in (scored.autoencoder, scored.classical))
-    alone = ((classical > 1.0) & (classical > neural))[:, None]
+    alone = ((classical > ALERT) & (classical > neural))[:, None]
     blamed = np.where(alone, scored.classical.contribution, scored.autoencoder.contribution)
     return {
         "autoencoder": (neural, scored.autoencoder.contribution),

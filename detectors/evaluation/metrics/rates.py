@@ -20,7 +20,7 @@ from anomalyd.detectors.evaluation.metrics.evaluate import (
     write_json,
 )
 from anomalyd.detectors.evaluation.metrics.labelled import read_labelled
-from anomalyd.detectors.false_alarm_target import AlarmTarget
+from anomalyd.detectors.false_alarm_target import AlarmsPerDay
 from anomalyd.errors import TrainingError
 
 WANTED = (0.1, 1.0, 5.0)
@@ -122,7 +122,7 @@ def _measure(
 ) -> list[RealisedRate] | str:
     """Measure one series at one wanted rate: a row for each detector, or why there is none."""
     file, per_day = item
-    asked = replace(competitor, false_alarm_rate=AlarmTarget(per_day, close_after=ALARM_GAP))
+    asked = replace(competitor, false_alarms=AlarmsPerDay(per_day, close_after=ALARM_GAP))
     try:
         series = read_labelled(file, interval_s)
         trained = asked.train(series.training, progress)

@@ -10,6 +10,7 @@ from zlib import crc32
 
 import numpy as np
 
+from anomalyd.detectors.calibration import ALERT
 from anomalyd.detectors.detector import Progress, silent
 from anomalyd.detectors.evaluation.metrics.competitor import OF_A_PAIR, Competitor, Streamed, Trained, stream
 from anomalyd.detectors.evaluation.metrics.evaluate import (
@@ -184,7 +185,7 @@ def _stream(trained: Trained, series: Labelled) -> Streamed:
 def _who_found(series: Labelled, found: Streamed, detectors: tuple[str, ...]) -> list[FoundEvent]:
     events = []
     for start, end in series.events:
-        alerted = [name for name in _judges(detectors) if bool((found[name][0][start:end] > 1.0).any())]
+        alerted = [name for name in _judges(detectors) if bool((found[name][0][start:end] > ALERT).any())]
         who = "neither" if not alerted else "both" if len(alerted) == 2 else alerted[0]
         events.append(FoundEvent(series.name, start, end, who))
     return events

@@ -13,7 +13,7 @@ from pydantic import ValidationError
 
 from anomalyd.daemon.config.alert_config import AlertPolicy, Maintenance, QuietHours
 from anomalyd.daemon.config.config import parse_config
-from anomalyd.detectors.false_alarm_target import AlarmTarget
+from anomalyd.detectors.false_alarm_target import AlarmsPerDay, AlertRate
 from anomalyd.errors import ConfigError
 
 MINUTE = timedelta(minutes=1)
@@ -147,10 +147,10 @@ def test_times_may_stand_in_quotes_or_as_yaml_times() -> None:
 
 
 def test_a_wish_is_a_rate_or_a_number_of_alarms() -> None:
-    assert AlertPolicy().wanted == 1e-3
-    assert AlertPolicy(false_alarm_rate=0.02).wanted == 0.02
+    assert AlertPolicy().wanted == AlertRate(1e-3)
+    assert AlertPolicy(false_alarm_rate=0.02).wanted == AlertRate(0.02)
     for about in ({"alarms_per_day": 0.5}, {"alarms_per_day": 0.5, "false_alarm_rate": None}):
         policy = AlertPolicy.model_validate({**about, "open_after": 2, "close_after": 7})
-        assert policy.wanted == AlarmTarget(0.5, 2, 7)
+        assert policy.wanted == AlarmsPerDay(0.5, 2, 7)
     with pytest.raises(ValidationError):
         AlertPolicy(alarms_per_day=0.5, false_alarm_rate=1e-3)

@@ -17,6 +17,7 @@ from anomalyd.daemon.demo.comparison import Injected, judge
 from anomalyd.daemon.demo.missed_fault import Reached, look_again, reached
 from anomalyd.detectors.detector import Series, TrainingSet
 from anomalyd.detectors.detector_pair import DetectorPair, train_pair
+from anomalyd.detectors.false_alarm_target import AlertRate
 from anomalyd.reports.report import Incident, SeenBy, Severity, Status
 
 
@@ -112,7 +113,7 @@ def learnt(busy: float) -> tuple[DetectorPair, Callable[[float, float], Training
         TrainingSet({"host/a": Series(times[:90], values[:90])}, FEATURES),
         kind="vector-autoencoder",
         parameters={"epochs": 2, "window": 4, "warmup": 10},
-        false_alarm_rate=0.0005,
+        false_alarms=AlertRate(0.0005),
     )
     return pair, history
 

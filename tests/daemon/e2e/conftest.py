@@ -333,7 +333,10 @@ def pairs() -> dict[str, DetectorPair]:
     rows = {e: Series(times, host_rows(400, i)) for i, e in enumerate((*HOSTS, *PARTED))}
     numbers = range(1, _TRAINED_MAPS + 1)
     maps = {e: Series(times[:_TRAINED_MAPS], chamber(e).maps(numbers)) for e in CHAMBERS}
-    about: dict[str, Any] = {"false_alarm_rate": 1e-3, "code_version": "test", "created": 1_795_468_500.0}
+    about: dict[str, Any] = {
+        "code_version": "test",
+        "created": 1_795_468_500.0,
+    }
     return {
         "hosts": train_pair(
             TrainingSet(rows, METRICS),

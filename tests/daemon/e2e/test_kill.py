@@ -149,7 +149,7 @@ class Lives:
                     database.execute("BEGIN IMMEDIATE")
                 return
             except sqlite3.OperationalError:
-                # The lock is its own, or the other daemon's for a moment: it goes on before it is stopped again.
+                # The lock is its own, or the other daemon's for a moment: it goes on before the next stop.
                 self.go_on()
                 self.process.join(0.2)
 

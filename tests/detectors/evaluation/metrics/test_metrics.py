@@ -17,6 +17,7 @@ from anomalyd.detectors.detector_pair import DetectorPair
 from anomalyd.detectors.evaluation.metrics.competitor import OF_A_PAIR, Competitor, stream
 from anomalyd.detectors.evaluation.metrics.evaluate import FIGURES, evaluate_metrics
 from anomalyd.detectors.evaluation.metrics.labelled import read_labelled
+from anomalyd.detectors.false_alarm_target import AlertRate
 from anomalyd.detectors.registry import detector_class, kinds
 from anomalyd.errors import TrainingError
 
@@ -110,7 +111,7 @@ def test_a_single_kind_is_streamed_as_its_place_in_a_pair(
     training: TrainingSet, pair: DetectorPair, make_metrics: Make
 ) -> None:
     values, times = make_metrics(600, 4), np.arange(600.0)
-    alone = Competitor("median-distance", {"warmup": 12}, false_alarm_rate=0.005).train(training)
+    alone = Competitor("median-distance", {"warmup": 12}, false_alarms=AlertRate(0.005)).train(training)
     ((name, (score, _)),) = stream(alone, "a", times, values).items()
     assert name == "median-distance"
     np.testing.assert_array_equal(score, stream(pair, "a", times, values)["classical"][0])

@@ -14,7 +14,7 @@ from anomalyd.detectors.evaluation.metrics import rates
 from anomalyd.detectors.evaluation.metrics.competitor import Competitor, Trained
 from anomalyd.detectors.evaluation.metrics.rates import RealisedRate, measure_rates
 from anomalyd.detectors.evaluation.tables import rates_table
-from anomalyd.detectors.false_alarm_target import AlarmTarget
+from anomalyd.detectors.false_alarm_target import AlarmsPerDay
 from anomalyd.errors import TrainingError
 
 CLASSICAL = Competitor("median-distance")
@@ -70,12 +70,12 @@ def test_alarms_are_asked_for_as_they_are_counted(
     train = Competitor.train
 
     def listen(self: Competitor, training: TrainingSet, progress: Progress = silent) -> Trained:
-        asked.append(self.false_alarm_rate)
+        asked.append(self.false_alarms)
         return train(self, training, progress)
 
     monkeypatch.setattr(Competitor, "train", listen)
     measure_rates(data / "one.npz", tmp_path / "out", CLASSICAL, interval_s=300, wanted=[0.5, 7.0])
-    assert asked == [AlarmTarget(0.5, close_after=ALARM_GAP), AlarmTarget(7.0, close_after=ALARM_GAP)]
+    assert asked == [AlarmsPerDay(0.5, close_after=ALARM_GAP), AlarmsPerDay(7.0, close_after=ALARM_GAP)]
 
 
 def test_a_folder_is_pooled_by_days() -> None:

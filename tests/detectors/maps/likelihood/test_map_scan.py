@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from anomalyd.detectors.detector import Series, SeriesWindow, TrainingSet
+from anomalyd.detectors.false_alarm_target import AlertRate
 from anomalyd.detectors.maps.likelihood.detector import MapScan
 from anomalyd.detectors.maps.likelihood.layouts import layout_of
 from anomalyd.detectors.maps.likelihood.population import learn_populations
@@ -123,7 +124,7 @@ def test_training_leaves_its_histories_in_the_model(training, tmp_path):
         training,
         kind="map-scan",
         parameters={},
-        false_alarm_rate=0.01,
+        false_alarms=AlertRate(0.01),
         seed=0,
         code_version="",
         created=0.0,

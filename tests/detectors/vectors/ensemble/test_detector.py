@@ -8,6 +8,7 @@ import torch
 from numpy.typing import NDArray
 
 from anomalyd.detectors.detector import Adaptive, Explainable, Series, SeriesWindow, State, TrainingSet
+from anomalyd.detectors.false_alarm_target import AlertRate
 from anomalyd.detectors.model import Model, load_model, save_model
 from anomalyd.detectors.training import train_model
 from anomalyd.detectors.vectors.ensemble.detector import VectorEnsemble
@@ -50,7 +51,7 @@ def train(training: TrainingSet, seed: int = 0, **more: float) -> Model:
         training,
         kind="vector-ensemble",
         parameters={**CONFIG, **more},
-        false_alarm_rate=1e-3,
+        false_alarms=AlertRate(1e-3),
         seed=seed,
         code_version="test",
         created=0.0,

@@ -17,6 +17,7 @@ from anomalyd.detectors.detector import (
     SeriesWindow,
     TrainingSet,
 )
+from anomalyd.detectors.false_alarm_target import AlertRate
 from anomalyd.detectors.registry import detector_class
 from anomalyd.detectors.training import train_model
 from anomalyd.detectors.vectors.patch.detector import VectorPatch
@@ -53,7 +54,7 @@ def model():
         TrainingSet(series, names()),
         kind="vector-patch",
         parameters={},
-        false_alarm_rate=0.001,
+        false_alarms=AlertRate(0.001),
         seed=0,
         code_version="",
         created=0.0,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from importlib import import_module
 
-from anomalyd.detectors.detector import Detector
+from anomalyd.detectors.detector import Detector, SampleKind
 from anomalyd.errors import TrainingError
 
 _KINDS = {
@@ -20,6 +20,9 @@ _KINDS = {
     "zero-cells": "anomalyd.detectors.maps.classical.classical:ZeroCells",
     "reference-chi-square": "anomalyd.detectors.maps.classical.classical:ReferenceChiSquare",
 }
+
+_RECOMMENDED = {"vector": "vector-ensemble", "map": "map-scan"}
+"""What measurements recommend (docs/validation.md): the kind of a detector that names none."""
 
 _BASELINES = {
     "vector-ensemble": "median-distance",
@@ -48,6 +51,11 @@ def detector_class(kind: str) -> type[Detector]:
     module, _, name = _KINDS[kind].partition(":")
     found: type[Detector] = getattr(import_module(module), name)
     return found
+
+
+def recommended_kind(sample_kind: SampleKind) -> str:
+    """Name the kind to take for metric vectors or for maps: the one that measurements recommend."""
+    return _RECOMMENDED[sample_kind]
 
 
 def autoencoder_kinds() -> tuple[str, ...]:

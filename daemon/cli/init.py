@@ -86,13 +86,13 @@ def configuration(servers: Sequence[str], surveys: Sequence[TopicSurvey]) -> str
         if found.counters:
             lines.append(f"    # taken as rates, since they count up: {_some(found.counters)}")
     lines += ["", "detectors:"]
-    for is_map, name, kind in ((False, "metrics", "vector-autoencoder"), (True, "maps", "map-autoencoder")):
+    for is_map, name in ((False, "metrics"), (True, "maps")):
         entities = sorted({e for found in surveys if found.is_map is is_map for e in found.entities})
         if entities:
             lines += [
                 f"  # {len(entities)} entities seen: {_some(entities)}",
                 f"  - name: {name}",
-                f"    kind: {kind}",
+                f"    samples: {name}",
                 '    entities: ["*"]',
             ]
     lines += ["", "store:", "  url: sqlite:///anomalyd.db", "  models: models", ""]

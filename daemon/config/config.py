@@ -16,7 +16,13 @@ from anomalyd.daemon.config.alert_config import AlertPolicy
 from anomalyd.daemon.config.assistant_config import AssistantConfig
 from anomalyd.daemon.config.further_mistakes import further_mistakes
 from anomalyd.daemon.config.section import STRICT, Count, Name, Seconds
-from anomalyd.detectors.registry import autoencoder_kinds, classical_baseline, detector_class, kinds
+from anomalyd.detectors.registry import (
+    autoencoder_kinds,
+    classical_baseline,
+    detector_class,
+    kinds,
+    recommended_kind,
+)
 from anomalyd.errors import ConfigError
 from anomalyd.reports.report import Severity
 from anomalyd.reports.storage.repositories.retention import RetentionLimits
@@ -101,13 +107,22 @@ class DetectorConfig(_Section):
     """One detector pair: an autoencoder and its classical baseline on the same samples."""
 
     name: Name
-    kind: Name
+    samples: Literal["metrics", "maps"] | None = None
+    kind: Name = recommended_kind("vector")
     classical: Name | None = None
     entities: Annotated[list[str], Field(min_length=1)] = ["*"]
     parameters: dict[str, Any] = {}
     classical_parameters: dict[str, Any] = {}
     training: TrainingConfig = TrainingConfig()
     alert: AlertPolicy = AlertPolicy()
+
+    @model_validator(mode="before")
+    @classmethod
+    def _a_kind_is_chosen(cls, given: Any) -> Any:
+        """Take the recommended kind where none is named: of maps if `samples` says so."""
+        if not isinstance(given, dict) or given.get("kind") is not None:
+            return given
+        return {**given, "kind": recommended_kind("map" if given.get("samples") == "maps" else "vector")}
 
     @model_validator(mode="after")
     def _kinds_are_known(self) -> DetectorConfig:
@@ -118,6 +133,8 @@ class DetectorConfig(_Section):
         ours, theirs = (detector_class(k).sample_kind for k in (self.kind, self.classical_kind))
         if ours != theirs:
             raise ValueError(f"kind {self.kind!r} takes a {ours}, classical {self.classical!r} a {theirs}")
+        if self.samples is not None and self.samples != ("maps" if ours == "map" else "metrics"):
+            raise ValueError(f"samples is {self.samples!r}, but kind {self.kind!r} takes a {ours}")
         of_metrics = [n for n in ("direction", "min_deviation", "ignore") if getattr(self.alert, n)]
         if ours == "map" and of_metrics:
             raise ValueError(f"alert.{of_metrics[0]} is for metric vectors, kind {self.kind!r} takes maps")
@@ -200,6 +217,14 @@ class OutputConfig(_Section):
     dead_letter_topic: str | None = "anomalyd-dead-letters"
 
 
+_MAP_FORMATS = ("npy",)
+"""Formats that hold nothing but maps."""
+
+
+def _names_no_kind(detector: object) -> bool:
+    return isinstance(detector, dict) and detector.get("kind") is None
+
+
 class Config(_Section):
     """The whole file."""
 
@@ -214,6 +239,20 @@ class Config(_Section):
     output: OutputConfig = OutputConfig()
     groups: dict[Name, Annotated[list[str], Field(min_length=1)]] = {}
     log: LogConfig = LogConfig()
+
+    @model_validator(mode="before")
+    @classmethod
+    def _maps_alone(cls, given: Any) -> Any:
+        """Where all inputs hold maps, so do the samples of detectors that do not say."""
+        if not isinstance(given, dict):
+            return given
+        inputs, detectors = given.get("inputs"), given.get("detectors")
+        if not isinstance(inputs, list) or not isinstance(detectors, list) or not inputs:
+            return given
+        if not all(isinstance(each, dict) and each.get("format") in _MAP_FORMATS for each in inputs):
+            return given
+        told = [{"samples": "maps", **each} if _names_no_kind(each) else each for each in detectors]
+        return {**given, "detectors": told}
 
     @model_validator(mode="after")
     def _names_are_unique(self) -> Config:

@@ -5,7 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from anomalyd.detectors.registry import autoencoder_kinds, classical_baseline, detector_class, kinds
+from anomalyd.detectors.registry import (
+    autoencoder_kinds,
+    classical_baseline,
+    detector_class,
+    kinds,
+    recommended_kind,
+)
 from anomalyd.errors import TrainingError
 
 FORMATS = (
@@ -67,7 +73,7 @@ def _kinds(detectors: Sequence[Mapping[str, Any]]) -> Iterator[str]:
 
 def _parameters(detectors: Sequence[Mapping[str, Any]]) -> Iterator[str]:
     for index, each in enumerate(detectors):
-        kind = each.get("kind")
+        kind = each.get("kind") or recommended_kind("map" if each.get("samples") == "maps" else "vector")
         if kind not in autoencoder_kinds():
             continue
         classical = each.get("classical") or classical_baseline(kind)

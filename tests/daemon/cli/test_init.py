@@ -14,6 +14,7 @@ from anomalyd.daemon.config.config import Config, parse_config
 from anomalyd.daemon.intake.formats.registry import format_of
 from anomalyd.daemon.learning.survey import survey
 from anomalyd.daemon.stages import Record
+from anomalyd.detectors.registry import recommended_kind
 
 NOW = 1_795_288_500.0
 
@@ -69,8 +70,8 @@ def test_the_configuration_that_is_written_is_good_and_works() -> None:
         ("maps", "json", None),
     ]
     assert [(d.name, d.kind) for d in config.detectors] == [
-        ("metrics", "vector-autoencoder"),
-        ("maps", "map-autoencoder"),
+        ("metrics", recommended_kind("vector")),
+        ("maps", recommended_kind("map")),
     ]
     for each in config.inputs:
         format_of(each)

@@ -65,8 +65,34 @@ def test_the_example_file_is_good() -> None:
 
 
 @pytest.mark.parametrize(
+    ("inputs", "detector", "kind"),
+    [
+        ("{topic: a}", "", "vector-ensemble"),
+        ("{topic: a}", ", kind: null", "vector-ensemble"),
+        ("{topic: a}", ", samples: metrics", "vector-ensemble"),
+        ("{topic: a}", ", samples: maps", "map-scan"),
+        ("{topic: a, format: npy}", "", "map-scan"),
+        ("{topic: a, format: npy}, {topic: b}", "", "vector-ensemble"),
+        ("{topic: a, format: npy}", ", samples: metrics", "vector-ensemble"),
+        ("{topic: a, format: npy}", ", kind: map-autoencoder", "map-autoencoder"),
+    ],
+)
+def test_a_kind_that_is_left_out_is_the_recommended_one(inputs: str, detector: str, kind: str) -> None:
+    text = f"inputs: [{inputs}]\ndetectors: [{{name: d{detector}}}]"
+    assert parse_config(text, "f", {}).detectors[0].kind == kind
+
+
+@pytest.mark.parametrize(
     ("text", "said"),
     [
+        (
+            "inputs: [{topic: a}]\ndetectors: [{name: x, samples: maps, kind: vector-ensemble}]",
+            "samples is 'maps', but kind 'vector-ensemble' takes a vector",
+        ),
+        (
+            "inputs: [{topic: a}]\ndetectors: [{name: x, parameters: {foo: 1}}]",
+            "detectors[0].parameters.foo",
+        ),
         (LEAST + "kafka: {grup: x}", "kafka.grup: unknown setting; known here: bootstrap_servers"),
         (LEAST + "kafka: {group: 1}", "kafka.group: Input should be a valid string (got 1)"),
         (LEAST + "kafka: {group: a, group: b}", "'group' stands twice"),

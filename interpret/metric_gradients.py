@@ -9,6 +9,8 @@ the detector's own score.
 
 from __future__ import annotations
 
+import itertools
+
 import numpy as np
 import torch
 from numpy.typing import NDArray
@@ -19,25 +21,23 @@ from anomalyd.interpret import gradients
 from anomalyd.interpret.attribution import Attribution
 from anomalyd.interpret.budget import Budget
 from anomalyd.interpret.rescoring import Rescoring
+from anomalyd.interpret.root_cause import departed
 
 METHOD = "integrated-gradients"
 
 _STEPS = 32
-_DIFFERENCES = 3  # points on the way where differences stand in: each costs a score for each metric
+_DIFFERENCES = 2  # steps on the way where differences stand in: each costs two scores for each metric
 _SEEN = 0.5
-_AT_MOST = 12
 
 
 def metric_gradients(
     rescoring: Rescoring, strangeness: NDArray[np.float64], present: NDArray[np.bool_], budget: Budget
 ) -> Attribution:
     """Attribute the score of a sample to the metrics (F,) that were `present`; see `metric_occlusion`."""
-    everything = np.arange(len(present))
-    observed, usual = np.nan_to_num(
-        rescoring.scores([rescoring.window.values, rescoring.with_expected(everything)])
-    )
+    tried = departed(strangeness, present)
     if isinstance(rescoring.detector, Explainable):
-        encoded = encode_against_expected(rescoring)
+        observed, usual = rescoring.ends()
+        encoded = encode_against_expected(rescoring, tried)
         with torch.no_grad():
             rise = rescoring.detector.forward(encoded.inputs, *encoded.context) - rescoring.detector.forward(
                 encoded.baseline, *encoded.context
@@ -46,18 +46,23 @@ def metric_gradients(
             per_input = gradients.integrate(rescoring.detector, encoded, _STEPS)
             values = np.where(present, gradients.fold(per_input, encoded.feature, len(present)), np.nan)
             return Attribution(METHOD, values.astype(np.float32), budget.used())
-    return Attribution(METHOD, _by_differences(rescoring, strangeness, present), budget.used())
+    return Attribution(METHOD, _by_differences(rescoring, tried, present), budget.used())
 
 
-def encode_against_expected(rescoring: Rescoring) -> Encoded:
-    """Encode the sample after rows that were as expected; the baseline is a sample as expected, too."""
+def encode_against_expected(rescoring: Rescoring, tried: NDArray[np.int64]) -> Encoded:
+    """Encode the sample after rows that were as expected; the baseline is a sample as expected, too.
+
+    Only the metrics `tried` are as observed in the sample; the others are as expected in both.
+    """
     detector, window = rescoring.detector, rescoring.window
     assert isinstance(detector, Explainable)
-    usual = rescoring.with_expected(np.arange(window.values.shape[1]))
-    after = np.concatenate([usual[:-1], window.values[-1:]])
+    usual = rescoring.with_expected(np.arange(rescoring.metrics))
+    last = usual[-1:].copy()
+    last[:, tried] = window.values[-1:, tried]
+    after = np.concatenate([usual[:-1], last])
     encoded = detector.encode(SeriesWindow(window.entity, window.times, after, window.state))
     # As many rows as the detector looks at, all as expected.
-    look_back = max(1, encoded.inputs[0].numel() // window.values.shape[1])
+    look_back = max(1, encoded.inputs[0].numel() // rescoring.metrics)
     spacing = float(np.median(np.diff(window.times))) if len(window.times) > 1 else 1.0
     times = window.times[-1] - spacing * np.arange(look_back)[::-1]
     rows = np.concatenate([usual[:-1], np.repeat(usual[-1:], look_back, axis=0)])[-look_back:]
@@ -66,25 +71,27 @@ def encode_against_expected(rescoring: Rescoring) -> Encoded:
 
 
 def _by_differences(
-    rescoring: Rescoring, strangeness: NDArray[np.float64], present: NDArray[np.bool_]
+    rescoring: Rescoring, tried: NDArray[np.int64], present: NDArray[np.bool_]
 ) -> NDArray[np.float32]:
     """Sum, over points on the way, what the score changes when one metric alone goes a step."""
-    order = np.argsort(-np.where(present, strangeness, -np.inf), kind="stable")[: int(present.sum())]
-    usual, rows = rescoring.with_expected(np.arange(len(present))), rescoring.window.values
     values = np.where(present, 0.0, np.nan)
-    for step in range(1, _DIFFERENCES + 1):
-        here, before = (
-            usual + np.float32(share / _DIFFERENCES) * (rows - usual) for share in (step, step - 1)
-        )
-        here = rows if step == _DIFFERENCES else here
-        tried = order[:_AT_MOST]
-        variants = [here, before]
+    if len(tried) == 1:  # the whole way is its own
+        observed, usual = rescoring.ends()
+        values[tried] = observed - usual
+        return values.astype(np.float32)
+    usual_rows, rows = rescoring.with_expected(np.arange(len(present))), rescoring.window.values
+    away = rows - usual_rows
+    points = [usual_rows + np.float32(k / _DIFFERENCES) * away for k in range(_DIFFERENCES)]
+    points.append(rows)
+    variants = list(points)
+    for before, here in itertools.pairwise(points):
         variants += [_exchanged(here, before, metric) for metric in tried]
         variants += [_exchanged(before, here, metric) for metric in tried]
-        scores = np.nan_to_num(rescoring.scores(variants))
-        back, forth = scores[2 : 2 + len(tried)], scores[2 + len(tried) :]
+    scores = np.nan_to_num(rescoring.scores(variants))
+    on_way, alone = scores[: len(points)], scores[len(points) :].reshape(_DIFFERENCES, 2, len(tried))
+    for before, here, (back, forth) in zip(on_way, on_way[1:], alone, strict=False):
         # Of two that stand still, one alone going back changes nothing: the mean of both differences.
-        values[tried] += ((scores[0] - back) + (forth - scores[1])) / 2
+        values[tried] += ((here - back) + (forth - before)) / 2
     return values.astype(np.float32)
 
 

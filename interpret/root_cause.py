@@ -23,6 +23,15 @@ _FURTHEST = 50.0
 _DEPARTED = 3.0
 """Usual widths from which a metric has begun to depart."""
 
+_OUTSIDE = 3.5
+"""Usual widths from which a metric that stands still has moved first: one that fell to 0 is below, not stuck."""
+
+_CLEARLY = 10.0
+"""Usual widths from which nobody doubts that a metric departed."""
+
+_TRIED = 8
+"""Departed metrics whose part in the score is asked for one by one, those furthest away."""
+
 _LEAST_SHARE = 0.1
 """Of the first one's blame: what has less is not named."""
 
@@ -47,6 +56,22 @@ def strength(reference: Reference, rows: Floats) -> NDArray[np.float64]:
     away = np.nan_to_num(np.abs(reference.departures(rows)), nan=0.0)
     strange: NDArray[np.float64] = np.minimum(np.maximum(away, stuck_rows(reference, rows)), _FURTHEST)
     return strange
+
+
+def departed(strangeness: NDArray[np.float64], present: NDArray[np.bool_]) -> NDArray[np.int64]:
+    """Give the metrics that departed since the onset, furthest first, eight at most.
+
+    `strangeness` (F,) is the furthest of `strength`, `present` (F,) which metrics the sample has. Where none
+    departed, those that come nearest to it.
+    """
+    order = np.argsort(-np.where(present, strangeness, -np.inf), kind="stable")[: int(present.sum())]
+    found: NDArray[np.int64] = order[strangeness[order] >= _DEPARTED]
+    return found[:_TRIED] if len(found) else order[:_TRIED]
+
+
+def clearly_departed(strangeness: NDArray[np.float64]) -> bool:
+    """Say whether any metric is so far away that nobody doubts it."""
+    return bool(strangeness.max(initial=0.0) >= _CLEARLY)
 
 
 def rank_causes(
@@ -104,7 +129,7 @@ def _direction(away: NDArray[np.float64], still: bool) -> Direction:
     """Tell what departures (n,) since the onset do; the last is the sample's."""
     if np.isnan(away[-1]):
         return Direction.MISSING
-    if still and np.abs(away[-1]) < _FURTHEST:
+    if still and np.abs(away[-1]) < _OUTSIDE:
         return Direction.STUCK
     beyond = away[np.abs(away) >= _DEPARTED]
     if len(beyond) >= 4 and min(np.mean(beyond > 0), np.mean(beyond < 0)) >= 0.25:

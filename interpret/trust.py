@@ -58,12 +58,8 @@ def trust_of(rescoring: Rescoring, values: NDArray[np.float32]) -> str:
 
 def _course(rescoring: Rescoring, put_back: Sequence[Order]) -> NDArray[np.float64]:
     """Give the scores with these metrics put back, 1 as observed and 0 as expected; empty if none fell."""
-    rows = rescoring.window.values
-    variants = [rows, rescoring.with_expected(np.arange(rows.shape[1]))]
-    variants += [rescoring.with_expected(np.asarray(metrics, dtype=np.int64)) for metrics in put_back]
-    scores = np.nan_to_num(rescoring.scores(variants))
-    fall = scores[0] - scores[1]
-    if fall <= 0:
+    observed, usual = rescoring.ends()
+    if observed <= usual:
         return np.empty(0)
-    course: NDArray[np.float64] = (scores[2:] - scores[1]) / fall
+    course: NDArray[np.float64] = (rescoring.scores_without(put_back) - usual) / (observed - usual)
     return course

@@ -72,8 +72,8 @@ def draw_vector(
         if row == len(drawn) - 1:
             since = f"the onset at {_clock(zero)} UTC" if onset is not None else "the sample"
             axes.set_xlabel(f"{unit} from {since}", color=theme.quiet, fontsize=9)
-    figure.text(0.7, 0.9, "● explained sample", color=theme.observed, fontsize=10)
-    figure.text(0.83, 0.9, "╌ expected before the onset", color=theme.expected, fontsize=10)
+    figure.text(0.7, 0.9, "● explained sample", color=theme.observed, fontsize=9.5)
+    figure.text(0.975, 0.9, "╌ expected before the onset", color=theme.expected, fontsize=9.5, ha="right")
     return rendered(figure, form, theme)
 
 
@@ -190,9 +190,10 @@ def _series(
     if np.isfinite(expected):
         axes.axhline(expected, color=theme.expected, linewidth=1.2, linestyle=(0, (4, 3)))
     if onset:
+        # The word stands under the axis of the panel: over it is the metric's name, however long it is.
         axes.axvline(0, color=theme.text, linewidth=0.9, linestyle=(0, (1, 2)))
         axes.text(
-            0.0, 1.01, "onset", color=theme.text, fontsize=8, ha="center", va="bottom",
+            0.0, 0.02, " onset ", color=theme.text, fontsize=8, ha="left", va="bottom", alpha=0.9,
             transform=axes.get_xaxis_transform(),
         )  # fmt: skip
     axes.plot(times, course, color=theme.quiet, linewidth=1.1, marker=".", markersize=2.5)

@@ -9,9 +9,9 @@ import pytest
 
 from anomalyd.detectors.detector import RawScores, Series, SeriesWindow, TrainingSet
 from anomalyd.detectors.vectors.autoencoder import VectorAutoencoder
+from anomalyd.detectors.vectors.distance import MedianDistance
 from anomalyd.errors import ConfigError, ModelError
 from anomalyd.interpret.explain import explain_metrics
-from anomalyd.interpret.metric_occlusion import occlude_group
 from anomalyd.interpret.reference import Reference, expected_course
 from anomalyd.interpret.rescoring import Rescoring
 from anomalyd.interpret.root_cause import first_mover, group_of, rank_causes
@@ -91,11 +91,22 @@ def test_a_missing_metric_is_not_blamed(detector):
         assert np.isnan(each.values).tolist() == [f == 3 for f in range(F)]
 
 
-def test_a_group_and_a_stretch_of_time_can_be_put_back(detector):
-    rescoring = broken(detector, 1, 3)
-    both = occlude_group(rescoring, np.array([1, 3]))
-    assert both > occlude_group(rescoring, np.array([0, 2, 4]))
-    assert both >= occlude_group(rescoring, np.array([1, 3]), 0, 2)
+def test_what_was_strange_before_the_onset_is_not_blamed():
+    """A detector that compares with its training holds much against metrics that moved long before."""
+    chance = np.random.default_rng(0)
+    rows = chance.normal(size=(400, 30)).astype(np.float32)
+    rows[:, 0] = 5.0  # never moved: it counts for little at most
+    detector = MedianDistance.fit(
+        TrainingSet({"pc": Series(np.arange(400.0), rows)}, tuple(map(str, range(30)))), {}
+    )
+    usual = (rows[:60] + np.where(np.arange(30) > 0, 3.0, 0.0)).astype(np.float32)
+    broken_row = usual[30:31] + chance.normal(size=(1, 30)).astype(np.float32)
+    broken_row[0, 0] = 40.0
+    expected = expected_course(usual, np.full(30, 60), np.median(usual, axis=0), 1)
+    rescoring = Rescoring(detector, SeriesWindow("pc", np.array([60.0]), broken_row), expected)
+    for each in explained(rescoring):
+        assert order_of(each.values)[0] == 0, each.method
+        assert each.values[0] > 0.5 * np.nansum(np.abs(each.values)), each.method
 
 
 def test_what_cannot_be_explained_is_refused(detector):

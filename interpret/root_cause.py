@@ -24,7 +24,7 @@ _DEPARTED = 3.0
 """Usual widths from which a metric has begun to depart."""
 
 _OUTSIDE = 3.5
-"""Usual widths from which a metric that stands still has moved first: one that fell to 0 is below, not stuck."""
+"""Usual widths from which a metric that stands still has moved first: what fell to 0 is below, not stuck."""
 
 _CLEARLY = 10.0
 """Usual widths from which nobody doubts that a metric departed."""

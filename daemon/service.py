@@ -32,6 +32,7 @@ from anomalyd.daemon.incidents.operator_feedback import FeedbackApplier
 from anomalyd.daemon.incidents.report_retention import ReportRetention
 from anomalyd.daemon.incidents.stored_changes import event_entries, stored_change
 from anomalyd.daemon.incidents.tracking import Change, Event, IncidentTracker
+from anomalyd.daemon.intake.accounts import handed_on
 from anomalyd.daemon.intake.decode import Decoder
 from anomalyd.daemon.intake.intake import Arrivals, Intake
 from anomalyd.daemon.intake.suspects import Suspects
@@ -369,7 +370,7 @@ class Service:
         now = self._clock()
         timestamps = [record.timestamp for batch in batches for record in batch.records]
         self._telemetry.timing.end_to_end(now - np.array(timestamps))
-        self._intake.tell(arrivals)
+        self._intake.tell(arrivals, handed_on(arrivals.samples, scored, self._scorer.watches))
         for sample in arrivals.samples:
             place = (sample.topic, sample.partition)
             if sample.time > self._newest.get(place, -np.inf):

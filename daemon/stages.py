@@ -80,6 +80,32 @@ class Reason(StrEnum):
     POISON = "poison"
 
 
+class Outcome(StrEnum):
+    """What decoding made of a record: samples, samples and a dead letter, a dead letter alone, or nothing."""
+
+    DECODED = "decoded"
+    PARTLY = "partly"
+    DEAD = "dead-lettered"
+    EMPTY = "empty"
+
+
+class Fate(StrEnum):
+    """What became of a sample.
+
+    `scored`: by one detector at least; `unscored`: watched, but no model takes it; `unwatched`: no detector
+    watches its entity; `joined`: to another part of the same vector; `late`: dropped; `repeated`: read again,
+    and dealt with before; `given-up`: to be read again.
+    """
+
+    SCORED = "scored"
+    UNSCORED = "unscored"
+    UNWATCHED = "unwatched"
+    JOINED = "joined"
+    LATE = "late"
+    REPEATED = "repeated"
+    GIVEN_UP = "given-up"
+
+
 @dataclass(frozen=True, slots=True)
 class DeadLetter:
     """A record that could not be used: why (`reason`, a short stable word), and the record itself.

@@ -19,7 +19,7 @@ a conflict too, calls `restore` first.
 from __future__ import annotations
 
 import heapq
-from collections import OrderedDict
+from collections import Counter, OrderedDict
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
@@ -128,6 +128,8 @@ class Aligner:
         self._silent_s: dict[_Place, float] = {}  # of the partitions that lag behind
         self._turned = _NEVER  # by the clock, when it was added last
         self._late: list[Sample] = []
+        self._joined: Counter[str] = Counter()  # parts beyond the first of a vector, by topic
+        self._in_flight: Counter[str] = Counter()
 
     def add(self, samples: Iterable[Sample], now: float, behind: Collection[_Place] = ()) -> list[Sample]:
         """Take samples in the order of arrival at clock `now`; give those that wait no longer.
@@ -189,6 +191,11 @@ class Aligner:
         late, self._late = self._late, []
         return late
 
+    def take_joined(self) -> Counter[str]:
+        """Give, once, how many samples of each topic were joined to another that came before them."""
+        joined, self._joined = self._joined, Counter()
+        return joined
+
     def trained(self, trained: Trained) -> None:
         """Take what newly trained models hold for counters."""
         self._kinds.trained(trained)
@@ -239,9 +246,9 @@ class Aligner:
         return bool(self._alignments)
 
     @property
-    def held(self) -> int:
-        """How many samples wait."""
-        return sum(sum(offsets.values()) for offsets in self._held.values())
+    def in_flight(self) -> Mapping[str, int]:
+        """How many samples of each topic wait."""
+        return self._in_flight
 
     def _through(self, sample: Sample) -> Sample:
         """Make rates of the counters of a sample that does not wait."""
@@ -268,6 +275,7 @@ class Aligner:
         parts.arrived = now
         offsets = self._held.setdefault((sample.topic, sample.partition), OrderedDict())
         offsets[sample.offset] = offsets.get(sample.offset, 0) + 1
+        self._in_flight[sample.topic] += 1
         return waiting
 
     def _floors(
@@ -312,7 +320,10 @@ class Aligner:
             end, begin, _ = slot
             parts = slots.pop(slot).samples
             out.append(self._joiner.join(parts, begin))
+            self._joined[out[-1].topic] -= 1
             for part in parts:
+                self._joined[part.topic] += 1
+                self._in_flight[part.topic] -= 1
                 offsets = self._held[part.topic, part.partition]
                 offsets[part.offset] -= 1
                 if not offsets[part.offset]:

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from anomalyd.daemon.config.config import InputConfig
+from anomalyd.daemon.intake.accounts import Accounts, outcomes
 from anomalyd.daemon.intake.align import SETTLE_S, Aligner
 from anomalyd.daemon.intake.align import STATE_NAME as ALIGN
 from anomalyd.daemon.intake.alignment import alignments, counts_are_said, labels_are_said
@@ -31,7 +32,7 @@ from anomalyd.daemon.intake.reported_offsets import STATE_NAME as TOLD
 from anomalyd.daemon.intake.reported_offsets import ReportedOffsets
 from anomalyd.daemon.intake.suspects import ATTEMPTS, Place
 from anomalyd.daemon.kafka.poll_result import Batch
-from anomalyd.daemon.stages import DeadLetter, Partition, Reason, Record, Sample
+from anomalyd.daemon.stages import DeadLetter, Fate, Partition, Reason, Record, Sample
 from anomalyd.daemon.telemetry.telemetry import Telemetry
 from anomalyd.reports.storage.store import Store
 
@@ -46,11 +47,13 @@ class Arrivals:
     """What is ready to be scored, and what is to be told once it is stored.
 
     `dead` and `late` are what was met for the first time: what is read again after a restart is not in them.
+    `fates`: what became of the samples that are not handed on.
     """
 
     samples: tuple[Sample, ...]
     dead: tuple[DeadLetter, ...]
     late: Mapping[str, int]
+    fates: Mapping[tuple[str, Fate], int]
     changes: tuple[Change, ...]
     collisions: tuple[Collision, ...] = ()
     kinds: tuple[KindChange, ...] = ()
@@ -68,6 +71,7 @@ class Intake:
         models: Path | None = None,
     ) -> None:
         self._decoder = decoder
+        self._accounts = Accounts(telemetry)
         self._telemetry = telemetry
         self._aligner = Aligner(
             alignments(inputs),
@@ -125,15 +129,26 @@ class Intake:
             decoded, dead = self._decode(batches, stored, poison)
         with self._telemetry.timing.stage("align"):
             aligned = self._aligner.add(decoded, now, behind) + self._aligner.flush(now)
-            late = Counter(
-                s.topic
+            fates = Counter({(topic, Fate.JOINED): n for topic, n in self._aligner.take_joined().items()})
+            fates.update(
+                (
+                    s.topic,
+                    Fate.LATE if self._reported.fresh(s.topic, s.partition, s.offset) else Fate.REPEATED,
+                )
                 for s in self._aligner.take_late()
-                if self._reported.fresh(s.topic, s.partition, s.offset)
             )
+            late = {topic: n for (topic, fate), n in fates.items() if fate is Fate.LATE}
             changes, churning = self._looked_at(aligned)
         collisions, kinds = self._aligner.take_notices()
         return Arrivals(
-            tuple(aligned), tuple(dead), late, tuple(changes), tuple(collisions), tuple(kinds), churning
+            tuple(aligned),
+            tuple(dead),
+            late,
+            fates,
+            tuple(changes),
+            tuple(collisions),
+            tuple(kinds),
+            churning,
         )
 
     def states(self, read: Mapping[Partition, int]) -> dict[tuple[str, str], bytes]:
@@ -163,12 +178,14 @@ class Intake:
 
     def forget(self) -> None:
         """Forget everything that was taken, until `restore` tells what is stored."""
+        self._accounts.give_up()
         self._aligner.restore({})
         self._presence.restore({})
         self._reported.restore({})
 
-    def tell(self, arrivals: Arrivals) -> None:
-        """Tell those who watch what is stored now."""
+    def tell(self, arrivals: Arrivals, handed_on: Mapping[tuple[str, Fate], int]) -> None:
+        """Tell those who watch what is stored now; `handed_on`: what became of the arrivals' samples."""
+        self._accounts.settle(Counter(arrivals.fates) + Counter(handed_on), self._aligner.in_flight)
         for letter in arrivals.dead:
             self._telemetry.intake.dead_letter(letter.record.topic, letter.reason)
         for topic, samples in arrivals.late.items():
@@ -255,11 +272,10 @@ class Intake:
         dead: list[DeadLetter] = []
         for batch in batches:
             place = (batch.topic, batch.partition)
-            records = batch.records
-            if poison:
-                records = [record for record in records if (*place, record.offset) not in poison]
-                dead += [_poisonous(record) for record in batch.records if record not in records]
+            poisonous = [record for record in batch.records if (*place, record.offset) in poison]
+            records = [r for r in batch.records if r not in poisonous] if poisonous else batch.records
             decoded, refused = self._decoder.decode(records)
+            refused += map(_poisonous, poisonous)
             samples += decoded
             if batch.records[0].offset < stored.get(place, 0):
                 self._reported.begin_anew(*place)
@@ -268,7 +284,9 @@ class Intake:
             self._taken[place] = max(batch.next_offset, self._taken.get(place, 0))
             dead += [letter for letter in refused if self._reported.fresh(*place, letter.record.offset)]
             self._telemetry.kafka.consumed(batch.topic, len(batch.records) - again, again)
-            self._telemetry.intake.decoded(batch.topic, len(decoded))
+            self._accounts.decoded(batch.topic, len(decoded))
+            for outcome, count in outcomes(len(batch.records), decoded, refused).items():
+                self._telemetry.intake.records(batch.topic, outcome, count)
         return samples, dead
 
 

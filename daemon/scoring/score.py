@@ -62,6 +62,11 @@ class Scorer:
             self._telemetry.intake.late(topic, count)
         return found
 
+    def watches(self, sample: Sample) -> bool:
+        """Say whether any detector watches what the sample is of."""
+        kind = "vector" if sample.map is None else "map"
+        return any(each.sample_kind == kind for each in self._models_of(sample.entity))
+
     def _models_of(self, entity: str) -> tuple[ActiveModel, ...]:
         watches = self._watched.get(entity)
         if watches is None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection
 
-from anomalyd.daemon.stages import Reason
+from anomalyd.daemon.stages import Fate, Outcome, Reason
 from anomalyd.daemon.telemetry.families import Families
 
 KINDS = ("counter", "gauge")
@@ -15,6 +15,18 @@ class IntakeMetrics:
 
     def __init__(self, families: Families, *, topics: Collection[str] = ()) -> None:
         self._decoded = families.counter("samples_decoded", "Samples decoded from records.", "topic")
+        self._settled = families.counter(
+            "samples_settled", "Samples by what became of them.", "topic", "fate"
+        )
+        self._in_flight = families.gauge(
+            "samples_in_flight", "Samples decoded that wait for what may still be joined to them.", "topic"
+        )
+        self._outcomes = families.counter(
+            "records_settled",
+            "Records, also those read again, by what decoding made of them.",
+            "topic",
+            "outcome",
+        )
         self._dead_letters = families.counter(
             "dead_letters", "Records, or parts of them, that could not be used.", "topic", "reason"
         )
@@ -42,12 +54,29 @@ class IntakeMetrics:
                 self._kinds.labels(topic, kind)
             for of_topic in (self._decoded, self._late, self._appeared, self._vanished, self._collisions):
                 of_topic.labels(topic)
+            self._in_flight.labels(topic).set(0)
+            for fate in Fate:
+                self._settled.labels(topic, fate)
+            for outcome in Outcome:
+                self._outcomes.labels(topic, outcome)
             for reason in Reason:
                 self._dead_letters.labels(topic, reason)
 
     def decoded(self, topic: str, samples: int) -> None:
         """Count samples decoded."""
         self._decoded.labels(topic).inc(samples)
+
+    def settled(self, topic: str, fate: Fate, samples: int) -> None:
+        """Count samples by what became of them (`Fate`)."""
+        self._settled.labels(topic, fate).inc(samples)
+
+    def in_flight(self, topic: str, samples: int) -> None:
+        """Set how many samples wait for what may still be joined to them."""
+        self._in_flight.labels(topic).set(samples)
+
+    def records(self, topic: str, outcome: Outcome, records: int) -> None:
+        """Count records by what decoding made of them (`Outcome`)."""
+        self._outcomes.labels(topic, outcome).inc(records)
 
     def dead_letter(self, topic: str, reason: str, letters: int = 1) -> None:
         """Count what could not be used; `topic` is the one it came from."""

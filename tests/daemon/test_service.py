@@ -13,9 +13,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from accounting import assert_accounted, by_topic
 from hypothesis import Phase, example, given, settings
 from hypothesis import strategies as st
-from prometheus_client import CollectorRegistry
+from prometheus_client import CollectorRegistry, generate_latest
 
 from anomalyd.daemon.config.config import Config
 from anomalyd.daemon.intake.decode import Decoder
@@ -175,6 +176,9 @@ class Life:
 
         self.at_turn = turned
         self.service.run()
+
+    def exposition(self) -> str:
+        return generate_latest(self.registry).decode()
 
     def counted(self, name: str, **labels: str) -> float:
         return self.registry.get_sample_value(f"anomalyd_{name}", labels) or 0.0
@@ -569,7 +573,10 @@ class Case:
                 life = self._begin(store, size)
                 with interrupted(life, path, how, turn) as interruption:
                     life.run(turns, interruption)
-            self._begin(store, 50).drain()
+                assert_accounted(life.exposition())
+            life = self._begin(store, 50)
+            life.drain()
+            assert_accounted(life.exposition())
             return told(path, store)
         finally:
             store.close()
@@ -619,6 +626,31 @@ def test_parts_are_joined_and_dead_letters_told(held_back: Case, experiment: Any
     assert {len(r["points"]) for r in expected_of_parts["reports"].values()} == {8}
     assert {a.samples for a in expected_of_parts["activity"].values()} == {SECONDS}
     assert len(expected_of_parts["dead"]) == 8
+
+
+def test_everything_that_was_read_has_a_fate(
+    store: Store, path: Path, models: Path, parted: Logs, now: float
+) -> None:
+    life = Life(configured(lateness_s=3.0), store, models, parted, now)
+    with broken(path) as (break_it, mend):
+        life.run(4)
+        before = by_topic(life.exposition())
+        assert before["samples_in_flight"]["metrics"] > 0
+        break_it()
+        life.at_sleep = mend
+        life.service._stopping = False
+        life.run(4)
+    life.drain()
+    told = by_topic(life.exposition())
+    assert_accounted(life.exposition())
+    assert told["samples_in_flight"]["metrics"] == 0
+    assert life.counted("samples_settled_total", topic="metrics", fate="given-up") > 0
+    assert life.counted("samples_settled_total", topic="metrics", fate="repeated") > 0
+    assert life.counted("samples_settled_total", topic="metrics", fate="joined") > SECONDS
+    assert told["records_reread_total"]["metrics"] > 0
+    assert told["records_consumed_total"]["metrics"] == sum(
+        len(log) for (topic, _), log in parted.items() if topic == "metrics"
+    )
 
 
 def test_the_stored_offsets_wait_for_what_is_held(

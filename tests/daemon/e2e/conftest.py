@@ -17,8 +17,10 @@ from typing import Any
 import numpy as np
 import pytest
 import yaml
+from accounting import assert_accounted
 from kafka import KafkaConsumer, KafkaProducer, TopicPartition
 from numpy.typing import NDArray
+from prometheus_client import generate_latest
 
 from anomalyd.daemon.application import Daemon
 from anomalyd.daemon.broker import EmbeddedBroker, LocalBroker
@@ -406,6 +408,7 @@ def _running(file: Path) -> Iterator[Daemon]:
         thread.join(10.0)
         assert not thread.is_alive(), "the daemon did not stop within ten seconds"
         assert not raised, raised
+    assert_accounted(generate_latest(daemon._telemetry.registry).decode())
 
 
 @pytest.fixture

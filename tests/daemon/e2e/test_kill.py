@@ -18,6 +18,7 @@ from urllib.request import urlopen
 
 import pytest
 import yaml
+from accounting import assert_accounted
 
 from anomalyd.daemon.broker.ports import reserve_port
 from anomalyd.daemon.cli.operate import run
@@ -138,6 +139,10 @@ class Lives:
         except OSError:
             return False
 
+    def exposition(self) -> str:
+        with urlopen(f"http://127.0.0.1:{self.config.metrics.port}/metrics", timeout=5.0) as answer:
+            return str(answer.read().decode())
+
     def hang(self) -> None:
         """Stop the process where it is, but not while it holds the database's lock: nobody could go on."""
         while True:
@@ -200,7 +205,7 @@ def test_killed_at_random_moments(
     ways = list(WAYS)
     chance.shuffle(ways)
     some = slices(make_stream(ROWS, planted(plant)), message)
-    daemon = lives(world.configure("killed", max_poll_records=30))
+    daemon = lives(with_port(world.configure("killed", max_poll_records=30), "killed-port"))
     begun, in_work = time.monotonic(), 0
     for way in ways:
         world.send(next(some))
@@ -218,6 +223,7 @@ def test_killed_at_random_moments(
     assert next(some, None) is None
     daemon.begin()
     daemon.until(lambda: world.settled(daemon.config), within_s=90.0)
+    assert_accounted(daemon.exposition())
     daemon.stop()
     killed = world.outcome(daemon.config)
     took = time.monotonic() - begun

@@ -6,6 +6,7 @@ import shutil
 import socket
 import time
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,7 +14,7 @@ import typer
 
 from anomalyd.daemon.cli.options import DEFAULT_CONFIG, ConfigFile
 from anomalyd.daemon.config.config import Config, load_config
-from anomalyd.errors import AnomalydError, BrokerError, ConfigError
+from anomalyd.errors import AnomalydError, BrokerError, ConfigError, StoreError
 
 _LEAST_DISK = 1_000_000_000
 _CLOCK_S = 30.0
@@ -53,6 +54,7 @@ def examine(config: Config) -> Iterator[Finding]:
     """Try everything that a configuration needs."""
     yield from connections(config)
     yield from _topics(config)
+    yield from _clocks(config)
     yield _models(config)
     yield _disk(config)
     yield _port(config)
@@ -124,6 +126,32 @@ def _topics(config: Config) -> Iterator[Finding]:
             yield Finding(
                 what, note=f"{seen.format}, {len(seen.entities)} entities, the newest {age:.0f} s old"
             )
+
+
+def _clocks(config: Config) -> Iterator[Finding]:
+    """Say what the daemon has measured: producers whose clock is behind the others of their entity."""
+    from anomalyd.daemon.intake.alignment import alignments
+    from anomalyd.daemon.intake.clocks import STATE_NAME, ProducerClocks
+    from anomalyd.reports.storage.store import Store
+
+    tolerances = {i.topic: i.clock_tolerance_s for i in config.inputs}
+    clocks = ProducerClocks(alignments(config.inputs), tolerances)
+    try:
+        with closing(Store.open(config.store.url.get_secret_value())) as store:
+            clocks.restore(store.states.intake(STATE_NAME))
+    except StoreError:
+        return  # said of the store
+    behind = sorted(clocks.behind().items())
+    if not behind:
+        yield Finding("clocks", note="no producer is known to be behind the others of its entity")
+    for (topic, entity), seconds in behind:
+        corrected = seconds <= tolerances.get(topic, 0.0)
+        then = "corrected" if corrected else "late: beyond inputs.clock_tolerance_s"
+        yield Finding(
+            "clocks",
+            f"topic {topic}: a producer of {entity} is {seconds:.0f} s behind its others ({then}); "
+            "set its clock (NTP)",
+        )
 
 
 def _models(config: Config) -> Finding:

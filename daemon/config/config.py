@@ -85,6 +85,7 @@ class InputConfig(_Section):
     entity: str | None = None
     grid_s: Annotated[float, Field(ge=0)] | None = None
     lateness_s: Annotated[float, Field(ge=0)] | None = None
+    clock_tolerance_s: Annotated[float, Field(ge=0)] = 120.0
     entity_label: str | None = None
     metric_labels: list[str] | None = None
     metrics: Annotated[list[str], Field(min_length=1)] = ["*"]

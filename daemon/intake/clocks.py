@@ -5,7 +5,7 @@ by more than the lateness would lose nearly all its parts. So what lags behind t
 entity by more than half the lateness is followed: `_BLOCK` samples give their least lag, as a delay only adds
 to it (Mills, RFC 5905, section 10, takes the least delay for the same reason). `_BLOCKS` of these that agree
 within a second, or the grid, are the offset of that clock, and from then on it is added to the event times,
-where it is within the limit. A producer that catches up after an outage lags less and less, and is left alone.
+within the limit. A producer that catches up after an outage lags less and less, and is left alone.
 
 All of this goes by the order of the records of one partition, so reading them again gives the same. What has
 several producers in one partition can be corrected only; a key that is the entity sees to that.
@@ -48,9 +48,9 @@ class ClockChange:
 
 
 class _Clock(msgspec.Struct, forbid_unknown_fields=True):
-    """One producer that lags: the least lag (s) of each block, and what is added to event times from `since` on.
+    """One producer that lags: the least lag of each block, and what is `added` to event times; in seconds.
 
-    `before` was added up to the offset `since`: what is read again from before is to come out the same.
+    It is added from the offset `since` on; before that `before` was, so that what is read again is the same.
     """
 
     lags: list[float] = []
@@ -60,6 +60,11 @@ class _Clock(msgspec.Struct, forbid_unknown_fields=True):
     added: float = 0.0
     since: int = 0
     before: float = 0.0
+
+    @property
+    def idle(self) -> bool:
+        """Whether nothing speaks for its being behind."""
+        return not (self.behind or self.lags or self.seen)
 
     def follow(self, lag: float) -> None:
         """Take the lag of one more sample."""
@@ -92,7 +97,7 @@ class ProducerClocks:
 
     Arguments:
         alignments: topic -> its grid and lateness.
-        tolerances: topic -> by how many seconds event times may be corrected; 0: never, and nothing is measured.
+        tolerances: topic -> up to how many seconds are corrected; 0: none, and nothing is measured.
 
     """
 
@@ -126,17 +131,16 @@ class ProducerClocks:
                 found[topic, entity] = max(worst, found.get((topic, entity), 0.0))
         return found
 
-    def state(self) -> dict[str, bytes]:
+    def state(self) -> dict[str, bytes | None]:
         """Give what to store of the entities that changed since the last call, by partition and entity."""
-        changed, self._changed = self._changed, set()
-        return {
-            f"{topic}/{partition}/{entity}": remembered.encode(
-                _Clocks(clocks=self._clocks.get((topic, partition, entity), {}))
-            )
-            for topic, partition, entity in changed
-        }
+        found: dict[str, bytes | None] = {}
+        for where in self._changed:
+            clocks = self._clocks.get(where)
+            found["{}/{}/{}".format(*where)] = remembered.encode(_Clocks(clocks=clocks)) if clocks else None
+        self._changed.clear()
+        return found
 
-    def restore(self, states: Mapping[str, bytes]) -> None:
+    def restore(self, states: Mapping[str, bytes | None]) -> None:
         """Start from what was stored.
 
         Raises:
@@ -147,10 +151,11 @@ class ProducerClocks:
         self._clocks: dict[_Where, dict[str, _Clock]] = {}
         self._changed: set[_Where] = set()
         for key, blob in states.items():
+            if blob is None:
+                continue
             topic, partition, entity = key.split("/", 2)
             stored = remembered.decode(blob, _Clocks, f"what was remembered of the clocks of {entity}")
-            if stored.clocks:
-                self._clocks[topic, int(partition), entity] = stored.clocks
+            self._clocks[topic, int(partition), entity] = stored.clocks
 
     def _corrected(self, sample: Sample, fresh: Callable[[Sample], bool]) -> Sample:
         alignment = self._alignments.get(sample.topic)
@@ -172,20 +177,18 @@ class ProducerClocks:
         return sample
 
     def _follow(self, where: _Where, metric: str, lag: float, offset: int, alignment: Alignment) -> None:
+        """Take the lag of one more sample of a producer; it is known by the metric."""
         clocks = self._clocks.get(where, {})
         clock = clocks.get(metric)
         agree_s = max(_AGREE_S, alignment.grid_s)
-        lags = lag > alignment.lateness_s / 2
-        if clock is None:
-            if not lags:
-                return
-            clock = _Clock()
-            self._clocks.setdefault(where, {})[metric] = clock
-        self._changed.add(where)
-        if not lags or lag < clock.behind - agree_s:
-            # Set right, or by some of it: what comes now must not count as of the future.
-            self._end(where, metric, clock, offset)
+        # One set right, or by some of it, must not count as of the future from now on.
+        if lag <= alignment.lateness_s / 2 or (clock is not None and lag < clock.behind - agree_s):
+            if clock is not None and not clock.idle:
+                self._end(where, metric, clock, offset)
             return
+        if clock is None:
+            clock = self._clocks.setdefault(where, {})[metric] = _Clock()
+        self._changed.add(where)
         clock.follow(lag)
         found = clock.offset(agree_s)
         if found is None or abs(found - clock.behind) <= agree_s:
@@ -196,13 +199,15 @@ class ProducerClocks:
         self._changes.append(ClockChange(where[0], where[2], metric, found, corrected))
 
     def _end(self, where: _Where, metric: str, clock: _Clock, offset: int) -> None:
+        """Follow a producer no more; what was added stays known, for records in flight may be read again."""
+        self._changed.add(where)
+        clocks = self._clocks[where]
         if clock.behind:
             self._changes.append(ClockChange(where[0], where[2], metric, 0.0, False))
-        elif not clock.before:
-            del self._clocks[where][metric]
-            if not self._clocks[where]:
+            clocks[metric] = _Clock(before=clock.added, since=offset)
+        elif clock.before:
+            clocks[metric] = _Clock(before=clock.before, since=clock.since)
+        else:
+            del clocks[metric]
+            if not clocks:
                 del self._clocks[where]
-            return
-        # Kept, for what is still in flight may be read again; gone once its time to lag comes again.
-        self._clocks[where][metric] = ended = _Clock()
-        ended.before, ended.since = clock.added, offset

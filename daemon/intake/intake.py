@@ -21,6 +21,8 @@ from anomalyd.daemon.intake.align import STATE_NAME as ALIGN
 from anomalyd.daemon.intake.alignment import alignments, counts_are_said, labels_are_said
 from anomalyd.daemon.intake.churn import STATE_NAME as CHURN
 from anomalyd.daemon.intake.churn import Churn, Churning
+from anomalyd.daemon.intake.clocks import STATE_NAME as CLOCKS
+from anomalyd.daemon.intake.clocks import ClockChange, ProducerClocks
 from anomalyd.daemon.intake.counter_kinds import STATE_NAME as KINDS
 from anomalyd.daemon.intake.counter_kinds import CounterKinds, Kind, KindChange, kinds_mark, read_kinds
 from anomalyd.daemon.intake.decode import Decoder
@@ -58,6 +60,7 @@ class Arrivals:
     collisions: tuple[Collision, ...] = ()
     kinds: tuple[KindChange, ...] = ()
     churning: tuple[Churning, ...] = ()
+    clocks: tuple[ClockChange, ...] = ()
 
 
 class Intake:
@@ -81,6 +84,7 @@ class Intake:
         )
         self._churn = Churn({i.topic: i.limits.metrics for i in inputs})
         self._presence = MetricPresence()
+        self._clocks = ProducerClocks(alignments(inputs), {i.topic: i.clock_tolerance_s for i in inputs})
         self._reported = ReportedOffsets()
         self._taken: dict[Partition, int] = {}
         self._models = models
@@ -128,14 +132,11 @@ class Intake:
         with self._telemetry.timing.stage("decode"):
             decoded, dead = self._decode(batches, stored, poison)
         with self._telemetry.timing.stage("align"):
+            decoded = self._clocks.corrected(decoded, self._fresh)
             aligned = self._aligner.add(decoded, now, behind) + self._aligner.flush(now)
             fates = Counter({(topic, Fate.JOINED): n for topic, n in self._aligner.take_joined().items()})
             fates.update(
-                (
-                    s.topic,
-                    Fate.LATE if self._reported.fresh(s.topic, s.partition, s.offset) else Fate.REPEATED,
-                )
-                for s in self._aligner.take_late()
+                (s.topic, Fate.LATE if self._fresh(s) else Fate.REPEATED) for s in self._aligner.take_late()
             )
             late = {topic: n for (topic, fate), n in fates.items() if fate is Fate.LATE}
             changes, churning = self._looked_at(aligned)
@@ -149,14 +150,18 @@ class Intake:
             tuple(collisions),
             tuple(kinds),
             churning,
+            self._clocks.take(),
         )
 
-    def states(self, read: Mapping[Partition, int]) -> dict[tuple[str, str], bytes]:
+    def states(self, read: Mapping[Partition, int]) -> dict[tuple[str, str], bytes | None]:
         """Give what to store of the steps since the last call; `read`: the next offset of each partition."""
-        states = {(ALIGN, entity): blob for entity, blob in self._aligner.state().items()}
+        states: dict[tuple[str, str], bytes | None] = {
+            (ALIGN, entity): blob for entity, blob in self._aligner.state().items()
+        }
         for name, blobs in self._aligner.further_states().items():
             states |= {(name, entity): blob for entity, blob in blobs.items()}
         if self.holds_back:
+            states |= {(CLOCKS, where): blob for where, blob in self._clocks.state().items()}
             states |= {(CHURN, entity): blob for entity, blob in self._churn.state().items()}
         states |= {(PRESENCE, entity): blob for entity, blob in self._presence.state().items()}
         if self.holds_back:
@@ -173,6 +178,8 @@ class Intake:
         stored = store.states.intake
         self._aligner.restore(stored(ALIGN), {name: stored(name) for name in (KINDS, LABELS)})
         self._churn.restore(stored(CHURN))
+        self._clocks.restore(stored(CLOCKS))
+        self._telemetry.intake.clocks(self._clocks.behind())
         self._presence.restore(stored(PRESENCE))
         self._reported.restore(stored(TOLD))
 
@@ -196,6 +203,10 @@ class Intake:
             self._tell_kind(kind)
         for churning in arrivals.churning:
             self._tell_churning(churning)
+        for clock in arrivals.clocks:
+            self._tell_clock(clock)
+        if arrivals.clocks:
+            self._telemetry.intake.clocks(self._clocks.behind())
         for change in arrivals.changes:
             self._telemetry.intake.presence(change.topic, len(change.appeared), len(change.vanished))
             if change.appeared:
@@ -208,6 +219,9 @@ class Intake:
                 _log.warning(
                     "%s sends no more, and is scored without: %s", change.entity, _listed(change.vanished)
                 )
+
+    def _fresh(self, sample: Sample) -> bool:
+        return self._reported.fresh(sample.topic, sample.partition, sample.offset)
 
     def _looked_at(self, aligned: list[Sample]) -> tuple[list[Change], tuple[Churning, ...]]:
         """Leave out what churns, in place, and note which metrics came and went."""
@@ -237,6 +251,20 @@ class Intake:
                 "before is left out",
                 *(found.topic, found.entity, found.series),
             )
+
+    def _tell_clock(self, found: ClockChange) -> None:
+        if not found.behind_s:
+            _log.info(
+                "%s: the clock of what sends %s of %s is right again", found.topic, found.metric, found.entity
+            )
+            return
+        _log.warning(
+            "%s: the clock of what sends %s of %s is %.0f s behind its other producers: %s; set it (NTP)",
+            *(found.topic, found.metric, found.entity, found.behind_s),
+            "its event times are corrected by that"
+            if found.corrected
+            else "that is more than inputs.clock_tolerance_s, so that it counts as late",
+        )
 
     def _tell_collision(self, found: Collision) -> None:
         self._telemetry.intake.collision(found.topic)

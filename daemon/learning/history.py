@@ -15,6 +15,7 @@ from anomalyd.daemon.config.config import Config, DetectorConfig
 from anomalyd.daemon.intake.align import Aligner
 from anomalyd.daemon.intake.alignment import alignments, counts_are_said, labels_are_said
 from anomalyd.daemon.intake.churn import Churn, bare
+from anomalyd.daemon.intake.clocks import ProducerClocks
 from anomalyd.daemon.intake.counter_kinds import CounterKinds, Trained
 from anomalyd.daemon.intake.decode import Decoder
 from anomalyd.daemon.intake.label_collisions import LabelCollisions
@@ -65,11 +66,14 @@ def read_history(
     def samples(kinds: CounterKinds) -> list[Sample]:
         decoder = Decoder(config.inputs, clock=clock)
         collisions = LabelCollisions(labels_are_said(config.inputs))
+        clocks = ProducerClocks(
+            alignments(config.inputs), {i.topic: i.clock_tolerance_s for i in config.inputs}
+        )
         aligner = Aligner(alignments(config.inputs), 0.0, kinds, collisions)
         found: list[Sample] = []
         for records, unread in _records(config, since, decoder, consumer_factory, progress):
             decoded, _ = decoder.decode(records)
-            found += aligner.add(decoded, 0.0, unread)
+            found += aligner.add(clocks.corrected(decoded), 0.0, unread)
         return found + aligner.flush(float("inf"))
 
     found = samples(survey)

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
+from heapq import nlargest
 
 from anomalyd.daemon.stages import Fate, Outcome, Reason
 from anomalyd.daemon.telemetry.families import Families
 
 KINDS = ("counter", "gauge")
+_NAMED = 100
 
 
 class IntakeMetrics:
@@ -48,6 +50,12 @@ class IntakeMetrics:
         self._churning = families.counter(
             "metrics_churning", "Metrics left out: ever new series of them, or too many in a vector.", "topic"
         )
+        self._clocks = families.gauge(
+            "clock_offset_seconds",
+            "By how much an entity's worst producer is behind its others, where that is steady.",
+            "topic",
+            "entity",
+        )
         for topic in topics:
             self._churning.labels(topic)
             for kind in KINDS:
@@ -77,6 +85,12 @@ class IntakeMetrics:
     def records(self, topic: str, outcome: Outcome, records: int) -> None:
         """Count records by what decoding made of them (`Outcome`)."""
         self._outcomes.labels(topic, outcome).inc(records)
+
+    def clocks(self, behind: Mapping[tuple[str, str], float]) -> None:
+        """Set by how many seconds the worst producer of a (topic, entity) is behind; names the worst 100."""
+        self._clocks.clear()
+        for labels, seconds in nlargest(_NAMED, behind.items(), key=lambda item: item[1]):
+            self._clocks.labels(*labels).set(seconds)
 
     def dead_letter(self, topic: str, reason: str, letters: int = 1) -> None:
         """Count what could not be used; `topic` is the one it came from."""

@@ -25,6 +25,7 @@ def markdown() -> str:
     # Gauges without a value yet have no sample to read their labels from.
     telemetry.kafka.lag({("t", 0): 0})
     telemetry.kafka.last_event_time({("t", 0): 0.0})
+    telemetry.intake.clocks({("t", "e"): 0.0})
     telemetry.scoring.wanted("d", 0.0)
     telemetry.scoring.realised("d", rate=0.0, alarms=0, wanted_alarms=0.0)
     telemetry.scoring.model("d", "v", "k")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -11,10 +12,15 @@ import pytest
 from anomalyd.daemon.cli import doctor
 from anomalyd.daemon.cli.init import configuration
 from anomalyd.daemon.config.config import Config, parse_config
+from anomalyd.daemon.intake.alignment import Alignment
+from anomalyd.daemon.intake.clocks import STATE_NAME, ProducerClocks
 from anomalyd.daemon.intake.formats.registry import format_of
 from anomalyd.daemon.learning.survey import survey
-from anomalyd.daemon.stages import Record
+from anomalyd.daemon.stages import Record, Sample
 from anomalyd.detectors.registry import recommended_kind
+from anomalyd.reports.step import Step
+from anomalyd.reports.storage.repositories.entity_states import StateChanges
+from anomalyd.reports.storage.store import Store
 
 NOW = 1_795_288_500.0
 
@@ -109,6 +115,20 @@ def test_topics_are_looked_at(
     (finding,) = doctor._topics(config)
     assert (finding.wrong is None) is (wrong is None), finding
     assert wrong is None or wrong in str(finding.wrong)
+
+
+def test_a_clock_that_the_daemon_found_behind_is_named(config: Config) -> None:
+    (nothing,) = doctor._clocks(config)
+    assert nothing.wrong is None
+    clocks = ProducerClocks({"t": Alignment(10.0, 20.0)}, {"t": 120.0})
+    for n in range(60):
+        for metric, behind in (("a", 0.0), ("b", 60.0)):
+            clocks.corrected([Sample("host", 10.0 * n - behind, "t", 0, n, {metric: 1.0})])
+    states = {(STATE_NAME, key): blob for key, blob in clocks.state().items()}
+    with closing(Store.open(config.store.url.get_secret_value())) as store:
+        store.commit(Step(group="g", moves={}, states=StateChanges(intake=states)))
+    (found,) = doctor._clocks(config)
+    assert "a producer of host is 60 s behind its others (corrected)" in str(found.wrong)
 
 
 def test_store_models_disk_and_port(config: Config, monkeypatch: pytest.MonkeyPatch) -> None:

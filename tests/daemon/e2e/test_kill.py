@@ -190,7 +190,7 @@ def lives(forks: Any) -> Iterator[Callable[[Path], Lives]]:
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(300)
+@pytest.mark.timeout(300 if len(WAYS) < 100 else 1800)
 def test_killed_at_random_moments(
     world: Any,
     lives: Any,

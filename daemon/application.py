@@ -203,7 +203,7 @@ class Daemon:
             telemetry.kafka.published(topic, messages)
         self._published = published
         try:
-            telemetry.incidents.open(Counter((i.detector, i.severity) for i in self._store.open_incidents()))
+            telemetry.incidents.open(self._store.open_incidents())
             telemetry.kafka.outbox_pending(self._store.outbox_size())
         except StoreError as error:
             telemetry.store.error(error.failure)

@@ -1,4 +1,4 @@
-"""Commands that write what runs around the daemon: deploy prometheus."""
+"""Commands that write what runs around the daemon: deploy prometheus, deploy alertmanager."""
 
 from __future__ import annotations
 
@@ -36,3 +36,15 @@ def prometheus(
     from anomalyd.daemon.deployment.alert_rules import alert_rules, rules_file
 
     typer.echo(rules_file(alert_rules(load_config(config), dashboard=dashboard), runbooks=runbooks), nl=False)
+
+
+@deploy.command("alertmanager")
+def alertmanager(
+    webhook: Annotated[
+        str, typer.Option(help="The address that notifications are sent to.")
+    ] = "http://localhost:9999/alerts",
+) -> None:
+    """Print a configuration for Alertmanager; many incidents at once become one notification."""
+    from anomalyd.daemon.deployment.alertmanager import alertmanager_file
+
+    typer.echo(alertmanager_file(webhook=webhook), nl=False)

@@ -184,10 +184,12 @@ class StoreConfig(_Section):
 
 
 class MetricsConfig(_Section):
-    """Where Prometheus finds /metrics, /livez and /readyz."""
+    """Where Prometheus finds /metrics, /livez and /readyz, and which entities are named there."""
 
     host: str = "127.0.0.1"
     port: Annotated[int, Field(ge=0, le=65535)] = 9464
+    scores: list[str] = []
+    limit: Annotated[int, Field(ge=0)] = 1000
 
 
 class LogConfig(_Section):

@@ -21,16 +21,26 @@ _NO_DATA_S = 600.0
 """Ten minutes without data: twenty polls of the slowest common producer, and no pause between two runs."""
 
 
+Component = Literal["daemon", "data", "store", "models", "anomalies"]
+
+
 @dataclass(frozen=True, slots=True)
 class AlertRule:
-    """One alerting rule. `hold` is how long the expression must hold, in Prometheus' notation."""
+    """One alerting rule.
 
+    `component` is what it tells of: alerts of one component are one notification. `hold` is how long the
+    expression must hold, `keep` how long it fires after it held last, in Prometheus' notation. `severity` is
+    "page" or "ticket", or a template that gives one.
+    """
+
+    component: Component
     name: str
     expr: str
     hold: str
-    severity: Literal["page", "ticket", "info"]
+    severity: str
     summary: str
     description: str
+    keep: str = "0m"
 
     @property
     def runbook(self) -> str:
@@ -51,6 +61,7 @@ def alert_rules(config: Config, *, dashboard: str = DASHBOARD) -> tuple[AlertRul
 
 def _service(config: Config) -> Iterable[AlertRule]:
     yield AlertRule(
+        "daemon",
         "AnomalydDown",
         'up{job="anomalyd"} == 0 or absent(up{job="anomalyd"})',
         "2m",
@@ -60,6 +71,7 @@ def _service(config: Config) -> Iterable[AlertRule]:
         "on where its stored offsets say.",
     )
     yield AlertRule(
+        "daemon",
         "AnomalydKafkaErrors",
         "increase(anomalyd_source_errors_total[10m]) > 3",
         "5m",
@@ -69,6 +81,7 @@ def _service(config: Config) -> Iterable[AlertRule]:
     )
     if config.output.topic is not None or config.output.dead_letter_topic is not None:
         yield AlertRule(
+            "daemon",
             "AnomalydOutboxStuck",
             "anomalyd_outbox_pending > 0 and delta(anomalyd_outbox_pending[10m]) >= 0",
             "10m",
@@ -82,6 +95,7 @@ def _service(config: Config) -> Iterable[AlertRule]:
 def _data(config: Config) -> Iterable[AlertRule]:
     latest = max([_NO_DATA_S, *(30 * (i.grid_s or 0.0) for i in config.inputs)])
     yield AlertRule(
+        "data",
         "AnomalydNoData",
         f"time() - max by (topic) (anomalyd_last_event_timestamp_seconds) > {latest:g}",
         "5m",
@@ -92,6 +106,7 @@ def _data(config: Config) -> Iterable[AlertRule]:
     )
     # What waits in the queue is read already: more than twice that lies in Kafka only if we do not keep up.
     yield AlertRule(
+        "data",
         "AnomalydConsumerLag",
         f"sum by (topic) (anomalyd_consumer_lag) > {2 * config.kafka.queue_records:d}",
         "10m",
@@ -100,6 +115,7 @@ def _data(config: Config) -> Iterable[AlertRule]:
         "{{ $value | humanize }} records wait in Kafka; reports come late by as much.",
     )
     yield AlertRule(
+        "data",
         "AnomalydPartitionStalled",
         "anomalyd_consumer_lag > 0 and on (topic, partition) "
         "changes(anomalyd_last_event_timestamp_seconds[15m]) == 0",
@@ -109,6 +125,7 @@ def _data(config: Config) -> Iterable[AlertRule]:
         "Records wait there ({{ $value | humanize }}), and none was taken for a quarter of an hour.",
     )
     yield AlertRule(
+        "data",
         "AnomalydRecordsLost",
         "increase(anomalyd_records_lost_total[1h]) > 0",
         "0m",
@@ -118,6 +135,7 @@ def _data(config: Config) -> Iterable[AlertRule]:
         "anomalyd was behind or away.",
     )
     yield AlertRule(
+        "data",
         "AnomalydDeadLetters",
         "sum by (topic) (increase(anomalyd_dead_letters_total[15m])) "
         "> 0.01 * sum by (topic) (increase(anomalyd_records_consumed_total[15m]))",
@@ -127,6 +145,7 @@ def _data(config: Config) -> Iterable[AlertRule]:
         "{{ $value | humanize }} dead letters in a quarter of an hour; the dead-letter topic says why.",
     )
     yield AlertRule(
+        "data",
         "AnomalydLateSamples",
         "sum by (topic) (increase(anomalyd_samples_late_total[30m])) "
         "> 0.05 * sum by (topic) (increase(anomalyd_samples_decoded_total[30m]))",
@@ -140,6 +159,7 @@ def _data(config: Config) -> Iterable[AlertRule]:
 
 def _store() -> Iterable[AlertRule]:
     yield AlertRule(
+        "store",
         "AnomalydStoreErrors",
         "sum(increase(anomalyd_store_errors_total[10m])) > 3 or anomalyd_store_writable == 0",
         "2m",
@@ -148,6 +168,7 @@ def _store() -> Iterable[AlertRule]:
         "Nothing is lost while it lasts, and nothing goes on: records wait in Kafka until the store is back.",
     )
     yield AlertRule(
+        "store",
         "AnomalydStoreConflicts",
         "increase(anomalyd_store_conflicts_total[10m]) > 5",
         "10m",
@@ -157,6 +178,7 @@ def _store() -> Iterable[AlertRule]:
         "used twice.",
     )
     yield AlertRule(
+        "store",
         "AnomalydExplanationsPending",
         "anomalyd_explanations_pending > 100 and delta(anomalyd_explanations_pending[30m]) >= 0",
         "30m",
@@ -168,6 +190,7 @@ def _store() -> Iterable[AlertRule]:
 
 def _models() -> Iterable[AlertRule]:
     yield AlertRule(
+        "models",
         "AnomalydModelRefused",
         "increase(anomalyd_model_refused_total[1h]) > 0",
         "0m",
@@ -176,6 +199,7 @@ def _models() -> Iterable[AlertRule]:
         "It is damaged or of another kind; the last good one goes on. The log says why.",
     )
     yield AlertRule(
+        "models",
         "AnomalydUntrained",
         'increase(anomalyd_samples_unscored_total{reason="untrained"}[30m]) > 0',
         "30m",
@@ -184,6 +208,7 @@ def _models() -> Iterable[AlertRule]:
         "{{ $value | humanize }} samples came in half an hour and were not scored.",
     )
     yield AlertRule(
+        "models",
         "AnomalydModelUnfit",
         'increase(anomalyd_samples_unscored_total{reason="mismatch"}[30m]) > 0',
         "30m",
@@ -193,6 +218,7 @@ def _models() -> Iterable[AlertRule]:
         "another shape; train it again.",
     )
     yield AlertRule(
+        "models",
         "AnomalydAlarmRateOff",
         "anomalyd_alert_rate_realised > 10 * anomalyd_alert_rate_wanted "
         "and anomalyd_alert_rate_realised > 0.01",
@@ -206,7 +232,20 @@ def _models() -> Iterable[AlertRule]:
 
 def _anomalies(config: Config, dashboard: str) -> Iterable[AlertRule]:
     detectors = len(config.detectors)
+    # Without the instance: of several daemons on one store each names every incident.
     yield AlertRule(
+        "anomalies",
+        "AnomalydIncident",
+        'max by (detector, entity, report, severity) (anomalyd_incident_score{severity=~"error|critical"})',
+        "0m",
+        '{{ if eq $labels.severity "critical" }}page{{ else }}ticket{{ end }}',
+        "{{ $labels.entity }} is anomalous",
+        "{{ $labels.detector }} scores it {{ $value | humanize }}; above 1 is an alert. The report: "
+        f"{dashboard}/?report={{{{ $labels.report }}}}",
+        keep="2m",  # a daemon that starts again resolves nothing
+    )
+    yield AlertRule(
+        "anomalies",
         "AnomalydAnomalySustained",
         'sum by (detector) (anomalyd_incidents_open{severity=~"error|critical"}) > 0',
         "15m",
@@ -216,6 +255,7 @@ def _anomalies(config: Config, dashboard: str) -> Iterable[AlertRule]:
         f"{dashboard}/?detector={{{{ $labels.detector }}}}",
     )
     yield AlertRule(
+        "anomalies",
         "AnomalydAnomalyBurst",
         f"sum(increase(anomalyd_incidents_opened_total[10m])) > {max(20, 10 * detectors)}",
         "0m",
@@ -233,7 +273,8 @@ def rules_file(rules: Iterable[AlertRule], *, runbooks: str = RUNBOOKS) -> str:
             "alert": rule.name,
             "expr": rule.expr,
             **({"for": rule.hold} if rule.hold != "0m" else {}),
-            "labels": {"severity": rule.severity},
+            **({"keep_firing_for": rule.keep} if rule.keep != "0m" else {}),
+            "labels": {"component": rule.component, "severity": rule.severity},
             "annotations": {
                 "summary": rule.summary,
                 "description": rule.description,

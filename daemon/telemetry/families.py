@@ -6,6 +6,8 @@ from collections.abc import Mapping, Sequence
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Info
 
+from anomalyd.daemon.telemetry.replaced_gauge import ReplacedGauge
+
 Partitions = Mapping[tuple[str, int], float]
 """A value for each (topic, partition)."""
 
@@ -23,6 +25,12 @@ class Families:
     def gauge(self, name: str, text: str, *labels: str) -> Gauge:
         """Declare a gauge."""
         return Gauge(f"anomalyd_{name}", text, labels, registry=self.registry)
+
+    def replaced_gauge(self, name: str, text: str, *labels: str) -> ReplacedGauge:
+        """Declare a gauge whose series are replaced all at once."""
+        made = ReplacedGauge(f"anomalyd_{name}", text, labels)
+        self.registry.register(made)
+        return made
 
     def info(self, name: str, text: str, *labels: str) -> Info:
         """Declare an info metric, whose labels say what is at work; the exposition adds `_info`."""

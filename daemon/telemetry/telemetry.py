@@ -11,6 +11,7 @@ from prometheus_client import CollectorRegistry, ProcessCollector
 
 from anomalyd import __version__
 from anomalyd.daemon.config.config import Config
+from anomalyd.daemon.telemetry.entity_scores import EntityScores
 from anomalyd.daemon.telemetry.families import Families
 from anomalyd.daemon.telemetry.incident_metrics import IncidentMetrics
 from anomalyd.daemon.telemetry.intake_metrics import IntakeMetrics
@@ -35,6 +36,8 @@ class Telemetry:
         detectors: Collection[str] = (),
         output_topics: Collection[str] = (),
         explain_methods: Collection[str] = (),
+        scores: Collection[str] = (),
+        limit: int = 1000,
         clock: Callable[[], float] = time.perf_counter,
     ) -> None:
         self.registry = registry
@@ -49,7 +52,10 @@ class Telemetry:
         self.kafka = KafkaMetrics(families, topics=topics, output_topics=output_topics)
         self.intake = IntakeMetrics(families, topics=topics)
         self.scoring = ScoringMetrics(families, detectors=detectors)
-        self.incidents = IncidentMetrics(families, detectors=detectors, explain_methods=explain_methods)
+        self.entity_scores = EntityScores(families, entities=scores, limit=limit)
+        self.incidents = IncidentMetrics(
+            families, detectors=detectors, explain_methods=explain_methods, limit=limit
+        )
         self.store = StoreMetrics(families)
         self.timing = TimingMetrics(families, clock=clock)
 
@@ -66,4 +72,6 @@ class Telemetry:
             detectors=[d.name for d in config.detectors],
             output_topics=[t for t in (config.output.topic, config.output.dead_letter_topic) if t],
             explain_methods=config.explain.methods if config.explain.enabled else (),
+            scores=config.metrics.scores,
+            limit=config.metrics.limit,
         )

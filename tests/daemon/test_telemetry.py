@@ -17,9 +17,11 @@ from prometheus_client.parser import text_string_to_metric_families as parse
 from anomalyd.daemon.config.config import parse_config
 from anomalyd.daemon.stages import Reason, Suppression
 from anomalyd.daemon.telemetry.batch_histogram import BatchHistogram
+from anomalyd.daemon.telemetry.entity_scores import SILENT_S, EntityScores
+from anomalyd.daemon.telemetry.families import Families
 from anomalyd.daemon.telemetry.reference import markdown
 from anomalyd.daemon.telemetry.telemetry import Telemetry
-from anomalyd.reports.report import Severity
+from anomalyd.reports.report import Incident, SeenBy, Severity, Status
 from anomalyd.verdict import Verdict
 
 
@@ -36,6 +38,28 @@ def telemetry(registry: CollectorRegistry) -> Telemetry:
         detectors=["host"],
         output_topics=["reports"],
         explain_methods=["occlusion"],
+    )
+
+
+def incident(report: str, severity: Severity, peak: float) -> Incident:
+    return Incident(
+        report,
+        "host",
+        f"host/{report}",
+        "vector",
+        severity,
+        Status.OPEN,
+        onset=0.0,
+        last=0.0,
+        closed=None,
+        samples=3,
+        peak=peak,
+        peak_time=0.0,
+        autoencoder=peak,
+        classical=peak,
+        seen_by=SeenBy.BOTH,
+        causes=(),
+        model="v1",
     )
 
 
@@ -59,7 +83,7 @@ def exercise(telemetry: Telemetry) -> None:
     telemetry.scoring.model("host", "v1", "vector-autoencoder")
     telemetry.scoring.model_refused("host")
     telemetry.incidents.opened("host", Severity.ERROR)
-    telemetry.incidents.open({("host", Severity.ERROR): 1})
+    telemetry.incidents.open([incident("r1", Severity.ERROR, 2.5)])
     telemetry.incidents.explained("occlusion", "complete")
     telemetry.incidents.explanations_pending(5)
     telemetry.scoring.adapted("host", "new-normal")
@@ -96,6 +120,8 @@ def test_every_call_arrives_under_its_name(registry: CollectorRegistry, telemetr
         ("incidents_opened_total", "detector=host severity=error"): 1,
         ("incidents_open", "detector=host severity=error"): 1,
         ("incidents_open", "detector=host severity=critical"): 0,
+        ("incident_score", "detector=host entity=host/r1 severity=error report=r1"): 2.5,
+        ("incident_scores_left_out", ""): 0,
         ("explanations_total", "method=occlusion outcome=complete"): 1,
         ("explanations_pending", ""): 5,
         ("adaptations_total", "detector=host what=new-normal"): 1,
@@ -226,3 +252,71 @@ def test_a_batch_counts_as_its_values_one_by_one(batches: list[list[float]]) -> 
 def test_the_page_of_metrics_is_what_is_exported() -> None:
     page = Path(__file__).parents[2] / "docs" / "metrics.md"
     assert page.read_text() == markdown(), "metrics changed: run `make docs`"
+
+
+def test_of_many_incidents_the_worst_are_named(registry: CollectorRegistry) -> None:
+    telemetry = Telemetry(registry, detectors=["host"], limit=2)
+
+    def named() -> set[str]:
+        family = next(f for f in registry.collect() if f.name == "anomalyd_incident_score")
+        return {sample.labels["report"] for sample in family.samples}
+
+    peaks = {"a": 1.5, "b": 9.0, "c": 3.0}
+    telemetry.incidents.open([incident(name, Severity.ERROR, peak) for name, peak in peaks.items()])
+    assert named() == {"b", "c"}
+    assert registry.get_sample_value("anomalyd_incident_scores_left_out") == 1
+    about = {"detector": "host", "severity": "error"}
+    assert registry.get_sample_value("anomalyd_incidents_open", about) == 3
+    telemetry.incidents.open([incident("a", Severity.WARNING, 1.5)])
+    assert named() == {"a"}
+    assert registry.get_sample_value("anomalyd_incidents_open", about) == 0
+
+
+class TestEntityScores:
+    now = 0.0
+
+    @pytest.fixture
+    def scores(self, registry: CollectorRegistry) -> EntityScores:
+        return EntityScores(Families(registry), entities=["web*", "db1"], limit=2, clock=lambda: self.now)
+
+    @staticmethod
+    def exported(registry: CollectorRegistry) -> dict[tuple[str, str], float]:
+        family = next(f for f in registry.collect() if f.name == "anomalyd_score")
+        return {(s.labels["entity"], s.labels["by"]): s.value for s in family.samples}
+
+    def test_the_newest_that_is_known_is_exported(
+        self, registry: CollectorRegistry, scores: EntityScores
+    ) -> None:
+        scores.scored("d", "web1", np.array([0.1, 0.4, np.nan]), np.array([0.2, 0.3, 1.5]))
+        assert self.exported(registry) == {("web1", "autoencoder"): 0.4, ("web1", "classical"): 1.5}
+        scores.scored("d", "web1", np.array([np.nan]), np.array([0.5]))
+        found = self.exported(registry)
+        assert math.isnan(found["web1", "autoencoder"])
+        assert found["web1", "classical"] == 0.5
+
+    def test_others_are_not_named(self, registry: CollectorRegistry, scores: EntityScores) -> None:
+        scores.scored("d", "mail1", np.ones(1), np.ones(1))
+        scores.scored("d", "web1", np.ones(0), np.ones(0))
+        assert self.exported(registry) == {}
+        assert registry.get_sample_value("anomalyd_scores_left_out") == 0
+        nobody = CollectorRegistry()
+        EntityScores(Families(nobody)).scored("d", "web1", np.ones(1), np.ones(1))
+        assert self.exported(nobody) == {}
+
+    def test_there_are_never_more_than_the_limit_and_a_silent_one_makes_room(
+        self, registry: CollectorRegistry, scores: EntityScores
+    ) -> None:
+        def score(*entities: str) -> None:
+            for entity in entities:
+                scores.scored("d", entity, np.ones(1), np.ones(1))
+
+        score("web1", "db1", "web2", "web3", "web2")
+        assert {entity for entity, _ in self.exported(registry)} == {"web1", "db1"}
+        assert registry.get_sample_value("anomalyd_scores_left_out") == 2
+        self.now += SILENT_S - 1
+        score("web1", "web2")
+        self.now += 2
+        assert {entity for entity, _ in self.exported(registry)} == {"web1"}
+        score("web2", "web3")
+        assert {entity for entity, _ in self.exported(registry)} == {"web1", "web2"}
+        assert registry.get_sample_value("anomalyd_scores_left_out") == 1

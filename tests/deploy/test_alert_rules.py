@@ -39,6 +39,8 @@ WELL = {
     'anomalyd_alert_rate_realised{detector="d"}': "0.002x600",
     'anomalyd_incidents_open{detector="d",severity="error"}': "0 1 1 1 0x596",
     'anomalyd_incidents_open{detector="d",severity="warning"}': "3x600",
+    'anomalyd_incident_score{detector="d",entity="e",severity="warning",report="r1"}': "1.5x600",
+    'anomalyd_incident_score{detector="d",entity="e",severity="error",report="r2"}': "_ 3 4 4 _x596",
     'anomalyd_incidents_opened_total{detector="d",severity="error"}': "0 1 2 3x597",
 }
 """Ten hours, a minute apart, of a daemon that is well; a topic that is read, some faults that pass."""
@@ -63,6 +65,9 @@ BROKEN: dict[str, dict[str, str]] = {
     "AnomalydUntrained": {'anomalyd_samples_unscored_total{detector="d",reason="untrained"}': "0+9x600"},
     "AnomalydModelUnfit": {'anomalyd_samples_unscored_total{detector="d",reason="mismatch"}': "0+9x600"},
     "AnomalydAlarmRateOff": {'anomalyd_alert_rate_realised{detector="d"}': "0.05x600"},
+    "AnomalydIncident": {
+        'anomalyd_incident_score{detector="d",entity="e",severity="error",report="r2"}': "4x600"
+    },
     "AnomalydAnomalySustained": {'anomalyd_incidents_open{detector="d",severity="error"}': "2x600"},
     "AnomalydAnomalyBurst": {
         'anomalyd_incidents_opened_total{detector="d",severity="error"}': "0x595 10 20 30 40 50"
@@ -118,6 +123,43 @@ def test_the_shipped_file_is_that_of_the_shipped_configuration() -> None:
     config = parse_config((ROOT / "anomalyd.yaml").read_text(), "anomalyd.yaml", {"KAFKA_PASSWORD": "x"})
     shipped = ROOT / "deploy" / "prometheus" / "anomalyd.rules.yml"
     assert shipped.read_text() == rules_file(alert_rules(config)), "run `make docs`"
+
+
+def test_an_alert_of_an_incident_says_how_bad_it_is_and_links_its_report(
+    promtool: str, config: Config, tmp_path: Path
+) -> None:
+    (tmp_path / "rules.yml").write_text(rules_file(alert_rules(config, dashboard="https://here")))
+    name = 'anomalyd_incident_score{detector="d",entity="e",severity="%s",report="r%d",instance="%s"}'
+    given = [("error", 1, "one"), ("critical", 2, "one"), ("critical", 2, "other"), ("warning", 3, "one")]
+    expected = [
+        {
+            "exp_labels": {
+                "component": "anomalies",
+                "detector": "d",
+                "entity": "e",
+                "report": report,
+                "severity": severity,
+            },
+            "exp_annotations": {
+                "summary": "e is anomalous",
+                "description": "d scores it 4; above 1 is an alert. The report: "
+                f"https://here/?report={report}",
+                "runbook_url": "docs/runbooks/incident.md",
+            },
+        }
+        for severity, report in (("ticket", "r1"), ("page", "r2"))
+    ]
+    test = {
+        "interval": "1m",
+        "input_series": [{"series": name % about, "values": "4x10"} for about in given],
+        "alert_rule_test": [
+            {"eval_time": "5m", "alertname": "AnomalydIncident", "exp_alerts": expected},
+        ],
+    }
+    file = tmp_path / "tests.yml"
+    file.write_text(yaml.safe_dump({"rule_files": ["rules.yml"], "tests": [test]}))
+    done = subprocess.run([promtool, "test", "rules", str(file)], capture_output=True, text=True, timeout=300)
+    assert done.returncode == 0, done.stdout + done.stderr
 
 
 def test_prometheus_takes_the_rules(promtool: str, config: Config, tmp_path: Path) -> None:

@@ -14,6 +14,7 @@ import yaml
 
 from anomalyd import __version__
 from anomalyd.daemon.config.config import load_config
+from anomalyd.daemon.deployment.alertmanager import alertmanager_file
 
 DEPLOY = Path(__file__).parents[2] / "deploy"
 KUBERNETES = DEPLOY / "kubernetes"
@@ -74,5 +75,6 @@ def test_alertmanager_takes_its_configuration() -> None:
     if amtool is None:
         pytest.skip("no amtool in PATH: install Debian's package prometheus-alertmanager")
     file = DEPLOY / "prometheus" / "alertmanager.yml"
+    assert file.read_text() == alertmanager_file(), "run `make docs`"
     done = subprocess.run([amtool, "check-config", str(file)], capture_output=True, text=True, timeout=60)
     assert done.returncode == 0, done.stdout + done.stderr

@@ -45,6 +45,7 @@ docs: .venv/installed  ## pages that are made from the code
 	$(BIN)/python -m typer anomalyd.daemon.cli.app utils docs --name anomalyd --title 'Commands' --output docs/cli.md
 	KAFKA_PASSWORD=x $(BIN)/anomalyd deploy prometheus -c anomalyd.yaml > deploy/prometheus/anomalyd.rules.yml
 	$(BIN)/anomalyd deploy alertmanager > deploy/prometheus/alertmanager.yml
+	$(BIN)/anomalyd deploy grafana > deploy/grafana/anomalyd.json
 
 clean:
 	rm -rf .venv build dist demo-run src/*.egg-info

@@ -1,4 +1,4 @@
-"""Commands that write what runs around the daemon: deploy prometheus, deploy alertmanager."""
+"""Commands that write what runs around the daemon: deploy prometheus, alertmanager, grafana."""
 
 from __future__ import annotations
 
@@ -48,3 +48,11 @@ def alertmanager(
     from anomalyd.daemon.deployment.alertmanager import alertmanager_file
 
     typer.echo(alertmanager_file(webhook=webhook), nl=False)
+
+
+@deploy.command("grafana")
+def grafana() -> None:
+    """Print a dashboard for Grafana that shows every metric of the daemon."""
+    from anomalyd.daemon.deployment.grafana import dashboard_file
+
+    typer.echo(dashboard_file(), nl=False)

@@ -12,33 +12,40 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from anomalyd.detectors.detector import Encoded, Explainable, SeriesWindow
+from anomalyd.detectors.detector import Detector, Encoded, Explainable, SeriesWindow
 from anomalyd.errors import ConfigError, ModelError, ModelMismatch
-from anomalyd.interpret import gradients, metric_gradients, metric_occlusion, occlusion
+from anomalyd.interpret import metric_gradients, metric_occlusion, occlusion, signed_error
+from anomalyd.interpret.analytical import (
+    deconvolution,
+    deep_lift,
+    guided_backpropagation,
+    integrated_gradients,
+)
 from anomalyd.interpret.attribution import Attribution
 from anomalyd.interpret.budget import Budget
+from anomalyd.interpret.maps.rescored_map import RescoredMap
+from anomalyd.interpret.maps.windows import Scale
 from anomalyd.interpret.rescoring import Rescoring
-from anomalyd.interpret.trust import trust_of
+from anomalyd.interpret.root_cause import departed
+from anomalyd.interpret.trust import trust_of, trust_of_map
 
 Method = Callable[[Explainable, Encoded, NDArray[np.bool_], Budget], Attribution]
+MetricMethod = Callable[[Rescoring, NDArray[np.float64], NDArray[np.bool_], Budget], Attribution]
 
 _NO_SCORE = (
     "{entity}: the detector gives no score for this sample, so there is nothing to explain; explain a sample"
     " that was scored, with the state the entity had before it"
 )
 
-METHODS: Mapping[str, Method] = {
-    occlusion.METHOD: occlusion.occlusion,
-    gradients.METHOD: gradients.integrated_gradients,
+ANALYTICAL: Mapping[str, Method] = {
+    integrated_gradients.METHOD: integrated_gradients.integrated_gradients,
+    guided_backpropagation.METHOD: guided_backpropagation.guided_backpropagation,
+    deconvolution.METHOD: deconvolution.deconvolution,
+    deep_lift.METHOD: deep_lift.deep_lift,
 }
+"""Methods that go back through the network: a detector without gradients is not asked for them."""
 
-
-MetricMethod = Callable[[Rescoring, NDArray[np.float64], NDArray[np.bool_], Budget], Attribution]
-
-METRIC_METHODS: Mapping[str, MetricMethod] = {
-    metric_occlusion.METHOD: metric_occlusion.metric_occlusion,
-    metric_gradients.METHOD: metric_gradients.metric_gradients,
-}
+METHODS = (occlusion.METHOD, *ANALYTICAL, signed_error.METHOD)
 
 
 def explain_metrics(
@@ -48,10 +55,11 @@ def explain_metrics(
     *,
     budget_s: float,
     clock: Callable[[], float],
+    error: NDArray[np.float32] | None = None,
 ) -> list[Attribution]:
     """Say what raised the raw score of the last row of metrics, against what was expected before its onset.
 
-    `strangeness` (F,) as in `metric_occlusion`; the rest as in `explain`.
+    `strangeness` (F,) as in `metric_occlusion`, `error` (F,) for the plain peer; the rest as in `explain`.
 
     Raises:
         ConfigError, ModelError: as `explain`.
@@ -66,27 +74,54 @@ def explain_metrics(
     present = np.isfinite(window.values[-1])
     found = []
     for done, name in enumerate(methods):
+        if name in ANALYTICAL and not isinstance(rescoring.detector, Explainable):
+            continue
         share = Budget(total.left() / (len(methods) - done), clock)
-        attribution = METRIC_METHODS[name](rescoring, strangeness, present, share)
+        attribution = _of_metrics(name, rescoring, strangeness, present, share, error)
         found.append(replace(attribution, trust=trust_of(rescoring, attribution.values)))
     return found
 
 
+def _of_metrics(
+    name: str,
+    rescoring: Rescoring,
+    strangeness: NDArray[np.float64],
+    present: NDArray[np.bool_],
+    budget: Budget,
+    error: NDArray[np.float32] | None,
+) -> Attribution:
+    if name == occlusion.METHOD:
+        return metric_occlusion.metric_occlusion(rescoring, strangeness, present, budget)
+    if name == integrated_gradients.METHOD:
+        return metric_gradients.metric_gradients(rescoring, strangeness, present, budget)
+    if name == signed_error.METHOD:
+        return signed_error.signed_error(
+            strangeness.astype(np.float32) if error is None else np.where(present, error, np.nan)
+        )
+    assert isinstance(rescoring.detector, Explainable)
+    encoded = metric_gradients.encode_against_expected(rescoring, departed(strangeness, present))
+    return ANALYTICAL[name](rescoring.detector, encoded, present, budget)
+
+
 def explain(
-    detector: Explainable,
+    detector: Explainable | Detector,
     window: SeriesWindow,
     methods: Sequence[str],
     *,
     shape: tuple[int, ...],
     budget_s: float,
     clock: Callable[[], float],
+    units: Scale | None = None,
+    error: NDArray[np.float32] | None = None,
 ) -> list[Attribution]:
     """Say what raised the raw score of the last sample of a window, by each of the methods, in their order.
 
     `shape` is (F,) or (R, C), that of a sample; the attributions have it, with NaN for missing metrics and
     masked cells. `budget_s` is for all methods together, in seconds of `clock` (never backwards); each may
     use an equal share of what is left. A method whose share runs out returns what it has, with
-    `complete=False`; its first chunk of work is always done.
+    `complete=False`; its first chunk of work is always done. `units`: the hardware units of a map; `error`:
+    the detector's, for the plain peer. A detector of maps without gradients is asked for its score instead,
+    and the methods that need a gradient are left out.
 
     Raises:
         ConfigError: a method that nobody knows.
@@ -97,13 +132,25 @@ def explain(
     _check_methods(methods)
     total = Budget(budget_s, clock)
     _check_sample(window, shape)
-    encoded = detector.encode(window)
-    _check_encoded(detector, window, encoded, shape)
+    asked: Explainable = detector if isinstance(detector, Explainable) else RescoredMap(detector, window)
+    encoded = asked.encode(window)
+    _check_encoded(asked, window, encoded, shape)
     present = np.isfinite(window.values[-1])
     found = []
     for done, name in enumerate(methods):
+        if name in ANALYTICAL and isinstance(asked, RescoredMap):
+            continue
         share = Budget(total.left() / (len(methods) - done), clock)
-        found.append(METHODS[name](detector, encoded, present, share))
+        if name == occlusion.METHOD:
+            attribution = occlusion.occlusion(asked, encoded, present, share, units)
+        elif name == signed_error.METHOD:
+            away = (encoded.inputs - encoded.baseline)[0].numpy() if error is None else error
+            attribution = signed_error.signed_error(np.where(present, away, np.nan).astype(np.float32))
+        else:
+            attribution = ANALYTICAL[name](asked, encoded, present, share)
+        if present.ndim == 2:
+            attribution = replace(attribution, trust=trust_of_map(asked, encoded, attribution.values))
+        found.append(attribution)
     return found
 
 

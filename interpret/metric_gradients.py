@@ -17,8 +17,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from anomalyd.detectors.detector import Encoded, Explainable, SeriesWindow
-from anomalyd.interpret import gradients
-from anomalyd.interpret.attribution import Attribution
+from anomalyd.interpret.analytical import integrated_gradients
+from anomalyd.interpret.attribution import Attribution, folded
 from anomalyd.interpret.budget import Budget
 from anomalyd.interpret.rescoring import Rescoring
 from anomalyd.interpret.root_cause import departed
@@ -43,9 +43,8 @@ def metric_gradients(
                 encoded.baseline, *encoded.context
             )
         if float(rise.sum()) >= _SEEN * (observed - usual):
-            per_input = gradients.integrate(rescoring.detector, encoded, _STEPS)
-            values = np.where(present, gradients.fold(per_input, encoded.feature, len(present)), np.nan)
-            return Attribution(METHOD, values.astype(np.float32), budget.used())
+            per_input = integrated_gradients.integrate(rescoring.detector, encoded, _STEPS)
+            return folded(METHOD, per_input, encoded.feature, present, budget)
     return Attribution(METHOD, _by_differences(rescoring, tried, present), budget.used())
 
 

@@ -2,12 +2,10 @@
 
 Zeiler and Fergus, "Visualizing and understanding convolutional networks", ECCV 2014; captum's
 `FeatureAblation`. What is blacked out takes its value when all is normal (`Encoded.baseline`): a metric over
-the whole window of its recent past, a map in windows from whole rows down to single cells.
+the whole window of its recent past, a map in hardware units, whole rows, and rectangles down to single cells.
 """
 
 from __future__ import annotations
-
-from collections.abc import Iterator
 
 import numpy as np
 import torch
@@ -16,48 +14,103 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from anomalyd.detectors.detector import Encoded, Explainable
-from anomalyd.interpret.attribution import Attribution
+from anomalyd.interpret.attribution import Attribution, fold
 from anomalyd.interpret.budget import Budget
+from anomalyd.interpret.maps.windows import COARSE, FINE, Cells, Scale, scales_of
 
 METHOD = "occlusion"
 
 _PER_EVALUATION = 16  # inputs in one forward: beyond some 16 a small network on one core gains nothing
 _PER_CALL = 64  # windows between two looks at the clock: some milliseconds of work
 
-# Rows x columns, coarse to fine, so that a budget that ends early leaves a blurred picture of the whole map
-# and not a sharp one of its corner. None: the whole row.
-_WINDOWS: tuple[tuple[int, int | None], ...] = ((1, None), (4, 16), (1, 16), (4, 4), (1, 4), (1, 1))
+_OF_COARSE, _OF_FINE = 6, 8
+"""Windows of one scale that are tried, those that depart most."""
 
-Cells = NDArray[np.int64]
-"""What is blacked out together: indices into the flattened (F,) or (R, C)."""
+_HELD = 0.1
+"""Part of the largest fall from which a coarse window is looked at more finely."""
 
 
 def occlusion(
-    detector: Explainable, encoded: Encoded, present: NDArray[np.bool_], budget: Budget
+    detector: Explainable,
+    encoded: Encoded,
+    present: NDArray[np.bool_],
+    budget: Budget,
+    units: Scale | None = None,
 ) -> Attribution:
     """Attribute the score of one sample by blacking out its parts.
 
-    `present` (F,) or (R, C): which metrics or cells were observed. A metric gets the fall of the score
-    without it. A cell gets the mean, over the windows it lies in, of its share of the fall: as large as its
-    part in the window's departure from normal, since blacking out what is normal changes nothing.
-    NaN: not observed, or not reached within the budget (at least one chunk of windows is always done).
+    `present` (F,) or (R, C): which metrics or cells were observed; `units`: the hardware units of a map. A
+    metric gets the fall of the score without it. A cell gets the mean over the scales, from units to single
+    cells, of its share of the falls of the windows that it lies in: as large as its part in what a window
+    departs together; 0 on a scale where no window that holds it departs enough to be tried. NaN: not
+    observed, or a metric not reached within the budget. The first chunk of work is always done.
     """
-    fall = np.zeros(present.size)
-    tried = np.zeros(present.size)
+    if present.ndim == 2:
+        return _of_map(detector, encoded, present, budget, units)
+    values = np.full(present.size, np.nan, dtype=np.float32)
+    departure = fold((encoded.inputs - encoded.baseline).abs(), encoded.feature, present.size)
+    order = sorted(np.flatnonzero(present), key=lambda f: -departure[f])
     complete = True
-    departure = _departure(encoded, present)
-    for windows in _chunks(_scales(present), departure):
-        if tried.any() and budget.left() <= 0:
+    for start in range(0, len(order), _PER_CALL):
+        if start and budget.left() <= 0:
             complete = False
             break
-        for cells, score in zip(windows, _falls(detector, encoded, windows, present.size), strict=True):
-            whole = departure[cells].sum()
-            if whole > 0:
-                fall[cells] += score * departure[cells] / whole
-            tried[cells] += 1
-    values = np.full(present.size, np.nan, dtype=np.float32)
-    np.divide(fall, tried, out=values, where=tried > 0, casting="same_kind")
-    return Attribution(METHOD, values.reshape(present.shape), budget.used(), complete)
+        part = order[start : start + _PER_CALL]
+        windows = [np.array([f]) for f in part]
+        values[part] = _falls(detector, encoded, windows, present.size)
+    return Attribution(METHOD, values, budget.used(), complete)
+
+
+def _of_map(
+    detector: Explainable,
+    encoded: Encoded,
+    present: NDArray[np.bool_],
+    budget: Budget,
+    units: Scale | None,
+) -> Attribution:
+    """Try coarse windows first, and finer ones inside those without which the score falls."""
+    away = fold(encoded.inputs - encoded.baseline, encoded.feature, present.size)
+    usual = fold(encoded.baseline, encoded.feature, present.size)
+    departure = away / np.sqrt(np.maximum(np.abs(usual), 1.0))  # counts scatter by their square root
+    values, held = np.zeros(present.size), np.zeros(present.size, dtype=np.bool_)
+    coarse = [*([] if units is None else [units]), *scales_of(present, COARSE)]
+    fine = scales_of(present, FINE)
+    chosen = [scale.choose(departure, _OF_COARSE) for scale in coarse]
+    falls = _each_fall(detector, encoded, chosen, present.size)
+    highest = max((fall for of_scale in falls for fall in of_scale), default=0.0)
+    for windows, of_scale in zip(chosen, falls, strict=True):
+        values += _shared(windows, of_scale, away) / (len(coarse) + len(fine))
+        for cells, fall in zip(windows, of_scale, strict=True):
+            held[cells] |= fall >= _HELD * highest > 0
+    complete = budget.left() > 0
+    if complete and held.any():
+        chosen = [scale.choose(departure, _OF_FINE, held) for scale in fine]
+        falls = _each_fall(detector, encoded, chosen, present.size)
+        for windows, of_scale in zip(chosen, falls, strict=True):
+            values += _shared(windows, of_scale, away) / (len(coarse) + len(fine))
+    found = np.where(present.ravel(), values, np.nan).reshape(present.shape)
+    return Attribution(METHOD, found.astype(np.float32), budget.used(), complete)
+
+
+def _each_fall(
+    detector: Explainable, encoded: Encoded, scales: list[list[Cells]], size: int
+) -> list[list[float]]:
+    """Give the falls of the windows of each scale, all of them in one call."""
+    together = [cells for windows in scales for cells in windows]
+    falls = iter(_falls(detector, encoded, together, size).tolist() if together else [])
+    return [[next(falls) for _ in windows] for windows in scales]
+
+
+def _shared(windows: list[Cells], falls: list[float], away: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Share the fall of each window among its cells that depart as it does, and take means: (R * C,)."""
+    shares, tried = np.zeros(len(away)), np.zeros(len(away))
+    for cells, fall in zip(windows, falls, strict=True):
+        along = np.maximum(away[cells] * np.sign(away[cells].sum()), 0.0)
+        if along.sum() > 0:
+            shares[cells] += fall * along / along.sum()
+        tried[cells] += 1
+    found: NDArray[np.float64] = shares / np.maximum(tried, 1)
+    return found
 
 
 def _falls(detector: Explainable, encoded: Encoded, windows: list[Cells], size: int) -> NDArray[np.float64]:
@@ -79,51 +132,3 @@ def _falls(detector: Explainable, encoded: Encoded, windows: list[Cells], size: 
         perturbations_per_eval=_PER_EVALUATION,
     )
     return np.asarray(falls.detach().numpy()[0], dtype=np.float64)
-
-
-def _chunks(scales: list[list[Cells]], departure: NDArray[np.float64]) -> Iterator[list[Cells]]:
-    """Cut each scale into calls, the windows that depart most from normal first."""
-    for windows in scales:
-        ordered = sorted(windows, key=lambda cells: -float(departure[cells].mean()))
-        for start in range(0, len(ordered), _PER_CALL):
-            yield ordered[start : start + _PER_CALL]
-
-
-def _departure(encoded: Encoded, present: NDArray[np.bool_]) -> NDArray[np.float64]:
-    """Sum |inputs - baseline| over the inputs of each metric or cell, flattened."""
-    feature = encoded.feature.flatten().numpy()
-    away = (encoded.inputs - encoded.baseline).abs().flatten().detach().numpy()
-    sums = np.bincount(feature[feature >= 0], weights=away[feature >= 0], minlength=present.size)
-    return sums.astype(np.float64)
-
-
-def _scales(present: NDArray[np.bool_]) -> list[list[Cells]]:
-    """List the windows of each scale, without what was not observed and without empty ones."""
-    if present.ndim == 1:
-        return [[np.array([f]) for f in np.flatnonzero(present)]]
-    scales = []
-    taken: set[tuple[int, int]] = set()
-    for height, width in _WINDOWS:
-        size = (min(height, present.shape[0]), min(width or present.shape[1], present.shape[1]))
-        if size not in taken:  # a small map makes some sizes the same
-            taken.add(size)
-            scales.append(list(_windows(present, *size)))
-    return scales
-
-
-def _windows(present: NDArray[np.bool_], height: int, width: int) -> Iterator[Cells]:
-    """Slide a window over a map by half its size, so that an edge of a fault never hides between two."""
-    rows, columns = present.shape
-    index = np.arange(present.size).reshape(present.shape)
-    for top in _starts(rows, height):
-        for left in _starts(columns, width):
-            place = (slice(top, top + height), slice(left, left + width))
-            cells = index[place][present[place]]
-            if len(cells):
-                yield cells
-
-
-def _starts(length: int, size: int) -> range:
-    """Where windows of this size begin: the last one ends at or behind the end of the row."""
-    step = max(1, size // 2)
-    return range(0, max(1, length - size + step), step)

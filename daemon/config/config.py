@@ -203,7 +203,16 @@ class ExplainConfig(_Section):
     """How reports are explained, beside the scoring path."""
 
     enabled: bool = True
-    methods: list[Literal["occlusion", "integrated-gradients"]] = ["occlusion", "integrated-gradients"]
+    methods: list[
+        Literal[
+            "occlusion",
+            "integrated-gradients",
+            "guided-backpropagation",
+            "deconvolution",
+            "deep-lift",
+            "signed-error",
+        ]
+    ] = ["occlusion", "integrated-gradients"]
     budget_s: Seconds = 10.0
 
 

@@ -12,16 +12,19 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 
+import numpy as np
+
 from anomalyd.daemon.config.config import ExplainConfig
 from anomalyd.daemon.incidents.evidence import expected_rows, strangeness, window_of
 from anomalyd.daemon.kafka.messages import report_entry
 from anomalyd.daemon.telemetry.telemetry import Telemetry
-from anomalyd.detectors.detector import Explainable
 from anomalyd.detectors.detector_pair import DetectorPair
 from anomalyd.detectors.library import ModelLibrary
+from anomalyd.detectors.maps.geometries.known import geometry_of
 from anomalyd.errors import AnomalydError
 from anomalyd.interpret.attribution import Attribution
 from anomalyd.interpret.explain import explain, explain_metrics
+from anomalyd.interpret.maps.windows import units_of
 from anomalyd.interpret.rescoring import Rescoring
 from anomalyd.reports.queries import Queries
 from anomalyd.reports.report import Evidence, Explanation, Report
@@ -141,9 +144,14 @@ class Explainer:
         if evidence.values.ndim == 1:
             rescoring = Rescoring(detector, window, expected_rows(evidence, len(window.times)))
             attributions += explain_metrics(
-                rescoring, strangeness(evidence), methods, budget_s=budget_s, clock=self._clock
+                rescoring,
+                strangeness(evidence),
+                methods,
+                budget_s=budget_s,
+                clock=self._clock,
+                error=evidence.error,
             )
-        elif isinstance(detector, Explainable):
+        else:
             attributions += explain(
                 detector,
                 window,
@@ -151,8 +159,10 @@ class Explainer:
                 shape=evidence.values.shape,
                 budget_s=budget_s,
                 clock=self._clock,
+                units=units_of(geometry_of(incident.entity), np.isfinite(evidence.values)),
+                error=evidence.error,
             )
-        else:
+        if not attributions:
             attributions.append(Attribution("contribution", evidence.contribution, 0.0))
         return [
             Explanation(

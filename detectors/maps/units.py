@@ -28,13 +28,18 @@ def unit_scores(values: Floats, expectation: Floats, geometry: Geometry) -> Unit
     """
     known = np.isfinite(values) & np.isfinite(expectation)
     seen, usual = (np.where(known, x, 0).reshape(len(values), -1) for x in (values, expectation))
-    names, cells = _units(geometry)
+    named = unit_cells(geometry)
+    names = tuple(name for name, _ in named)
+    cells = np.zeros((len(named), *geometry.shape))
+    for place, (_, inside) in zip(cells, named, strict=True):
+        place[inside] = 1
     weights = cells.reshape(len(cells), int(np.prod(geometry.shape))).T
     observed, expected = (x.astype(np.float64) @ weights for x in (seen, usual))
     return UnitScores(names, (observed - expected) / np.sqrt(np.maximum(expected, _LEAST)))
 
 
-def _units(geometry: Geometry) -> tuple[tuple[str, ...], NDArray[np.float64]]:
+def unit_cells(geometry: Geometry) -> list[tuple[str, NDArray[np.bool_]]]:
+    """Name each superlayer, row with sisters, and segment, and give its cells (R, C)."""
     named: list[tuple[str, NDArray[np.bool_]]] = []
     for unit in geometry.units:
         named.append((unit.name, _rows(geometry, unit.start, unit.stop)))
@@ -43,10 +48,7 @@ def _units(geometry: Geometry) -> tuple[tuple[str, ...], NDArray[np.float64]]:
             for r in range(unit.start, unit.stop)
         ]
     named += [(s.name, s.cells(geometry.shape)) for s in geometry.segments]
-    cells = np.zeros((len(named), *geometry.shape))
-    for place, (_, inside) in zip(cells, named, strict=True):
-        place[inside] = 1
-    return tuple(name for name, _ in named), cells
+    return named
 
 
 def _rows(geometry: Geometry, start: int, stop: int) -> NDArray[np.bool_]:

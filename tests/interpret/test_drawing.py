@@ -187,8 +187,8 @@ def test_the_causes_are_drawn_whatever_the_attribution_blames():
 def test_the_onset_and_what_was_expected_before_it_are_drawn():
     args = vector() | {"form": "svg"}
     shown = draw_vector(**args | {"onset": NOW - 10, "width": np.ones(20, dtype=np.float32)})
-    assert b">onset<" in shown
-    assert b">onset<" not in draw_vector(**args)
+    assert b"> onset <" in shown
+    assert b"> onset <" not in draw_vector(**args)
     assert draw_vector(**args, theme=LIGHT) != draw_vector(**args)
 
 

@@ -7,13 +7,12 @@ Sundararajan, Taly and Yan, "Axiomatic attribution for deep networks", ICML 2017
 from __future__ import annotations
 
 import numpy as np
-import torch
 from captum.attr import IntegratedGradients
 from numpy.typing import NDArray
 from torch import Tensor
 
 from anomalyd.detectors.detector import Encoded, Explainable
-from anomalyd.interpret.attribution import Attribution
+from anomalyd.interpret.attribution import Attribution, folded
 from anomalyd.interpret.budget import Budget
 
 METHOD = "integrated-gradients"
@@ -44,8 +43,7 @@ def integrated_gradients(
         complete = following is None or abs(missed) <= _TOLERANCE * abs(change)
         if complete or took * 2 > budget.left():
             break
-    values = np.where(present.ravel(), fold(per_input, encoded.feature, present.size), np.nan)
-    return Attribution(METHOD, values.reshape(present.shape).astype(np.float32), budget.used(), complete)
+    return folded(METHOD, per_input, encoded.feature, present, budget, complete=complete)
 
 
 def integrate(detector: Explainable, encoded: Encoded, steps: int) -> Tensor:
@@ -64,12 +62,3 @@ def _integrate(method: IntegratedGradients, encoded: Encoded, steps: int) -> tup
         return_convergence_delta=True,
     )
     return per_input.detach(), float(delta.sum())
-
-
-def fold(per_input: Tensor, feature: Tensor, size: int) -> NDArray[np.float64]:
-    """Sum the attributions of inputs (1, *shape) by the metric or cell they belong to: (size,)."""
-    # One place more than there are cells takes what belongs to none (-1).
-    folded = torch.zeros(size + 1, dtype=torch.float64)
-    place = torch.where(feature < 0, size, feature).flatten()
-    folded.index_add_(0, place, per_input.flatten().to(torch.float64))
-    return folded[:size].numpy()

@@ -1,0 +1,1 @@
+"""What only maps have: windows and hardware units, outlines, detectors without gradients."""

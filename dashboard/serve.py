@@ -8,15 +8,16 @@ import sys
 from collections.abc import Mapping
 from pathlib import Path
 
-from anomalyd.dashboard.models import MODELS
-from anomalyd.dashboard.store import STORE
+from anomalyd.dashboard.settings import MODELS, SETTINGS, STORE, Settings
 from anomalyd.dashboard.style import THEME
 from anomalyd.errors import AnomalydError
 
 _PAGE = Path(__file__).with_name("app.py")
 
 
-def serve(store_url: str, *, host: str, port: int, models: Path | None = None) -> int:
+def serve(
+    store_url: str, *, host: str, port: int, models: Path | None = None, settings: Settings | None = None
+) -> int:
     """Serve the dashboard until Ctrl-C or SIGTERM, and give the exit status.
 
     `models` is the folder of trained models, None if there is none to show. Port 0 takes a free one. The
@@ -31,7 +32,7 @@ def serve(store_url: str, *, host: str, port: int, models: Path | None = None) -
     from streamlit.web.cli import main
 
     # By the environment, because the URL may hold a password and everybody can read a command line.
-    os.environ.update(environment(store_url, models))
+    os.environ.update(environment(store_url, models, settings))
     print(f"dashboard: {address(host, port)}", flush=True)
     try:
         main(_arguments(host, port), standalone_mode=False)
@@ -51,10 +52,14 @@ def command(host: str, port: int) -> list[str]:
     return [sys.executable, "-m", "streamlit", *_arguments(host, port)]
 
 
-def environment(store_url: str, models: Path | None = None) -> Mapping[str, str]:
+def environment(
+    store_url: str, models: Path | None = None, settings: Settings | None = None
+) -> Mapping[str, str]:
     """Give the environment variables that the dashboard needs beside those there are."""
     # One thread for torch, which the assistant uses: small models are far slower on two.
     needed = {STORE: store_url, "OMP_NUM_THREADS": os.environ.get("OMP_NUM_THREADS", "1")}
+    if settings is not None:
+        needed[SETTINGS] = settings.as_text()
     return needed if models is None else {**needed, MODELS: str(models.absolute())}
 
 

@@ -1,19 +1,19 @@
-"""Where the pages read: the report store, opened anew for each look at it."""
+"""Where the pages read, and write what people say: the report store, opened anew for each look at it."""
 
 from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 
 import streamlit as st
 
+from anomalyd.dashboard import access
+from anomalyd.dashboard.settings import STORE
 from anomalyd.dashboard.style import literal
 from anomalyd.errors import AnomalydError, StoreError
 from anomalyd.reports.queries import Queries
-
-STORE = "ANOMALYD_STORE"
-"""The environment variable that holds the store's URL."""
+from anomalyd.reports.storage.store import Store
 
 
 @contextmanager
@@ -27,12 +27,7 @@ def opened() -> Iterator[Queries]:
         StoreError: there is none, or it cannot be opened.
 
     """
-    url = os.environ.get(STORE)
-    if not url:
-        raise StoreError(
-            f"no report store is named; start this page with `anomalyd dashboard`, or set {STORE}"
-        )
-    queries = Queries.open(url)
+    queries = Queries.open(_url())
     try:
         yield queries
     finally:
@@ -46,3 +41,25 @@ def look(draw: Callable[[Queries], None]) -> None:
             draw(queries)
     except AnomalydError as error:
         st.error(literal(str(error)))
+
+
+def write(do: Callable[[Store], str]) -> str:
+    """Do something with the store to write to, and give what was done.
+
+    Raises:
+        StoreError: this person may only read, or the store cannot be written.
+
+    """
+    if not access.may_annotate():
+        raise StoreError("you may read here, not write; dashboard.annotate names those who may")
+    with closing(Store.open(_url())) as store:
+        return do(store)
+
+
+def _url() -> str:
+    url = os.environ.get(STORE)
+    if not url:
+        raise StoreError(
+            f"no report store is named; start this page with `anomalyd dashboard`, or set {STORE}"
+        )
+    return url

@@ -35,6 +35,7 @@ from anomalyd.reports.storage.repositories.feedback_repository import (
 )
 from anomalyd.reports.storage.repositories.flag_repository import read_flags, read_overrides
 from anomalyd.reports.storage.repositories.maintenance import Window, read_windows
+from anomalyd.reports.storage.repositories.overview import Overview
 from anomalyd.reports.storage.repositories.remark_repository import read_feedback, read_remarks
 from anomalyd.reports.storage.rows import explanation_of, report_columns, report_of
 from anomalyd.reports.storage.schema import check
@@ -53,6 +54,8 @@ class Queries:
 
     def __init__(self, database: Database) -> None:
         self._database = database
+        self.overview = Overview(database)
+        """The whole at a glance, and what lists need."""
 
     @classmethod
     def open(cls, url: str) -> Self:

@@ -12,6 +12,12 @@ class RemarkKind(StrEnum):
     ACKNOWLEDGED = "acknowledged"
     """Somebody knows of it and cares for it."""
     COMMENT = "comment"
+    REAL = "real"
+    """It was a fault."""
+    FALSE_ALARM = "false alarm"
+    """There was nothing."""
+    EXPECTED = "expected"
+    """It was no fault: somebody worked there, a test ran."""
 
 
 class AnswerVerdict(StrEnum):

@@ -14,14 +14,12 @@ from numpy.typing import NDArray
 from anomalyd.interpret.attribution import Attribution
 from anomalyd.interpret.pictures.page import Format, method_note, page, panel, rendered
 from anomalyd.interpret.pictures.palette import (
-    BACKGROUND,
-    BLAME,
     COUNTS,
     DARK,
     MASKED,
-    QUIET,
-    RESIDUAL,
-    TEXT,
+    Theme,
+    blame_colours,
+    residual_colours,
 )
 
 # Of the highest attribution: on simulated chambers with faults, the cells above it are 98 to 100 % true ones.
@@ -41,6 +39,7 @@ def draw_map(
     row_numbers: Sequence[int] = (),
     *,
     form: Format = "png",
+    theme: Theme = DARK,
 ) -> bytes:
     """Draw a map (R, C): observed, expected, their difference in sigmas, and what raised the score.
 
@@ -48,7 +47,7 @@ def draw_map(
     people call them (a chamber without a theta superlayer has layers 1-4 and 9-12). NaN (masked, or behind
     the end of a ragged row) is hatched. The cells most to blame are outlined in every panel.
     """
-    figure = page(title, "" if attribution is None else method_note(attribution), DARK)
+    figure = page(title, "" if attribution is None else method_note(attribution), theme)
     grid = figure.add_gridspec(2, 2, left=0.055, right=0.97, top=0.85, bottom=0.08, wspace=0.13, hspace=0.34)
     counts, normal, residual = _wide(values), _wide(expectation), _wide(error)
     # Headroom for Poisson noise, none for hot cells: they may saturate, the rest has to stay readable.
@@ -58,32 +57,39 @@ def draw_map(
     panels: list[tuple[str, _Numbers, Colormap | str, float, float]] = [
         ("observed", counts, COUNTS, 0.0, top),
         ("expected", np.where(np.isnan(counts), np.nan, normal), COUNTS, 0.0, top),
-        ("observed less expected [σ]", residual, RESIDUAL, -sigmas, sigmas),
+        ("observed less expected [σ]", residual, residual_colours(theme), -sigmas, sigmas),
     ]
     if attribution is not None:
         blame = _wide(attribution.values)
-        panels.append(("what raised the score", blame, BLAME, 0.0, _highest(blame) or 1.0))
+        panels.append(("what raised the score", blame, blame_colours(theme), 0.0, _highest(blame) or 1.0))
     for place, (name, cells, colours, low, high) in enumerate(panels):
         axes = figure.add_subplot(grid[place // 2, place % 2])
-        _cells(figure, axes, name, cells, colours, low, high)
+        _cells(figure, axes, name, cells, colours, low, high, theme)
         if row_numbers:
             named = range(0, len(row_numbers), 1 + len(row_numbers) // 16)  # more labels would overlap
             axes.set_yticks([r + 1 for r in named], [str(row_numbers[r]) for r in named])
         if place % 2 == 0:
-            axes.set_ylabel(row_label, color=QUIET, fontsize=9)
+            axes.set_ylabel(row_label, color=theme.quiet, fontsize=9)
         if place // 2 == 1:
-            axes.set_xlabel(column_label, color=QUIET, fontsize=9)
+            axes.set_xlabel(column_label, color=theme.quiet, fontsize=9)
         if attribution is not None:
-            _outline(axes, _wide(attribution.values))
-    return rendered(figure, form, DARK)
+            _outline(axes, _wide(attribution.values), theme)
+    return rendered(figure, form, theme)
 
 
 def _cells(
-    figure: Figure, axes: Axes, name: str, cells: _Numbers, colours: Colormap | str, low: float, high: float
+    figure: Figure,
+    axes: Axes,
+    name: str,
+    cells: _Numbers,
+    colours: Colormap | str,
+    low: float,
+    high: float,
+    theme: Theme,
 ) -> None:
     """Draw one panel of a map with its colour bar."""
-    panel(axes, DARK)
-    axes.patch.set(facecolor=BACKGROUND, edgecolor=MASKED, hatch="////", linewidth=0)
+    panel(axes, theme)
+    axes.patch.set(facecolor=theme.background, edgecolor=MASKED, hatch="////", linewidth=0)
     rows, columns = cells.shape
     image = axes.imshow(
         np.ma.masked_invalid(cells),
@@ -96,17 +102,17 @@ def _cells(
         interpolation="nearest",
     )
     axes.locator_params(integer=True)
-    axes.set_title(name, color=TEXT, fontsize=11, loc="left", pad=5)
+    axes.set_title(name, color=theme.text, fontsize=11, loc="left", pad=5)
     beyond = (bool(np.nanmin(cells, initial=high) < low), bool(np.nanmax(cells, initial=low) > high))
     extend = {(False, False): "neither", (True, False): "min", (False, True): "max", (True, True): "both"}[
         beyond
     ]
     bar = figure.colorbar(image, ax=axes, pad=0.015, fraction=0.03, extend=extend)
     bar.outline.set_visible(False)
-    bar.ax.tick_params(colors=QUIET, labelsize=8, length=2)
+    bar.ax.tick_params(colors=theme.quiet, labelsize=8, length=2)
 
 
-def _outline(axes: Axes, blame: _Numbers) -> None:
+def _outline(axes: Axes, blame: _Numbers, theme: Theme) -> None:
     """Draw a line around the cells most to blame."""
     highest = _highest(blame)
     if highest <= 0:
@@ -117,7 +123,7 @@ def _outline(axes: Axes, blame: _Numbers) -> None:
         lines.append([(column + 0.5, row - 0.5), (column + 0.5, row + 0.5)])
     for row, column in np.argwhere(inside[1:] != inside[:-1]):
         lines.append([(column - 0.5, row + 0.5), (column + 0.5, row + 0.5)])
-    axes.add_collection(LineCollection(lines, colors=TEXT, linewidths=1.1), autolim=False)
+    axes.add_collection(LineCollection(lines, colors=theme.text, linewidths=1.1), autolim=False)
 
 
 def _highest(cells: _Numbers) -> float:

@@ -48,6 +48,23 @@ RESIDUAL = LinearSegmentedColormap.from_list(
     "residual", ["#bfe6ff", EXPECTED, "#1d4561", "#15191e", "#66420b", OBSERVED, "#ffe3b0"]
 )
 BLAME = LinearSegmentedColormap.from_list("blame", ["#15191e", "#66420b", OBSERVED, "#fff2d6"])
+# On a light page what is normal is as light as the page.
+_RESIDUAL_LIGHT = LinearSegmentedColormap.from_list(
+    "residual-light", ["#00294a", LIGHT.expected, "#9fc8e6", "#f7f7f7", "#f2c08a", LIGHT.observed, "#4f2600"]
+)
+_BLAME_LIGHT = LinearSegmentedColormap.from_list(
+    "blame-light", ["#f7f7f7", "#f2c08a", LIGHT.observed, "#4f2600"]
+)
+
+
+def residual_colours(theme: Theme) -> LinearSegmentedColormap:
+    """Give the colours of what is too low and too high; what is normal does not stand out from the page."""
+    return _RESIDUAL_LIGHT if theme == LIGHT else RESIDUAL
+
+
+def blame_colours(theme: Theme) -> LinearSegmentedColormap:
+    """Give the colours of what raised the score."""
+    return _BLAME_LIGHT if theme == LIGHT else BLAME
 
 
 def plain(text: str, length: int) -> str:

@@ -7,6 +7,7 @@ import math
 from anomalyd.detectors.maps.geometries.known import geometry_of
 from anomalyd.interpret.attribution import Attribution
 from anomalyd.interpret.pictures.drawing import draw_map, draw_vector
+from anomalyd.interpret.pictures.palette import DARK, Theme
 from anomalyd.reports.report import Evidence, Explanation
 
 
@@ -19,7 +20,9 @@ def explains(explanation: Explanation, evidence: Evidence | None) -> bool:
     )
 
 
-def picture(entity: str, evidence: Evidence, explanation: Explanation | None, title: str) -> bytes:
+def picture(
+    entity: str, evidence: Evidence, explanation: Explanation | None, title: str, theme: Theme = DARK
+) -> bytes:
     """Draw the evidence of an entity as PNG, with what raised its score if an explanation says so."""
     attribution = None
     if explanation is not None:
@@ -40,9 +43,12 @@ def picture(entity: str, evidence: Evidence, explanation: Explanation | None, ti
             width=evidence.width if evidence.width.shape == evidence.values.shape else None,
             onset=evidence.onset if math.isfinite(evidence.onset) else None,
             causes=[cause.name for cause in evidence.causes[:3]],
+            theme=theme,
         )
     # Rows and columns are layers and wires where the element is a drift-tube chamber.
     geometry = geometry_of(entity)
     known = geometry is not None and geometry.shape == evidence.values.shape
     places = (geometry.row, geometry.cell, geometry.numbers) if geometry and known else ("row", "column", ())
-    return draw_map(evidence.values, evidence.expectation, evidence.error, attribution, title, *places)
+    return draw_map(
+        evidence.values, evidence.expectation, evidence.error, attribution, title, *places, theme=theme
+    )

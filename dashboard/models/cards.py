@@ -6,7 +6,11 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from anomalyd.assistant.language.phrasing import duration
-from anomalyd.dashboard.incident_rows import moment
+from anomalyd.dashboard.wording import moment
+from anomalyd.reports.adaptation import Adaptation
+from anomalyd.reports.conditions import Within
+from anomalyd.reports.queries import Queries, Selection
+from anomalyd.reports.remark import RemarkKind
 
 if TYPE_CHECKING:
     from anomalyd.detectors.calibration import Calibration
@@ -19,6 +23,8 @@ _NAMED = {
     "held_out_rate": "held-out share above 1",
     "seconds": "seconds to train",
 }
+
+_DAY_S = 86_400.0
 
 _SHOWN_NAMES = 12
 """Metrics or entities named; a host has hundreds, and nobody reads them here."""
@@ -60,6 +66,43 @@ def card_facts(card: Card, calibration: Calibration, sha256: str) -> list[tuple[
         ("sha256 of the weights", sha256),
     ]
     return known
+
+
+def realised(queries: Queries, latest: float) -> list[dict[str, str]]:
+    """Give a row for each detector: alarms of the last day and week before `latest`, and their verdicts."""
+    day, week = (
+        dict(queries.tally(Selection(where=Within("onset", low=latest - span)), "detector"))
+        for span in (_DAY_S, 7 * _DAY_S)
+    )
+    verdicts = queries.overview.verdicts()
+    rows = []
+    for detector in sorted({*queries.detectors(), *week}):
+        said = verdicts.get(detector, {})
+        rows.append(
+            {
+                "detector": detector,
+                "alarms in 24 h": f"{day.get(detector, 0):,}",
+                "a day, over 7 days": f"{week.get(detector, 0) / 7:.1f}",
+                "real": str(said.get(RemarkKind.REAL, 0)),
+                "false alarms": str(said.get(RemarkKind.FALSE_ALARM, 0)),
+                "expected": str(said.get(RemarkKind.EXPECTED, 0)),
+            }
+        )
+    return rows
+
+
+def can_be_undone(each: Adaptation) -> bool:
+    """Say whether an adaptation can still be undone, and nobody has asked for it."""
+    return each.undoable and each.undone is None and each.undo_asked is None
+
+
+def undo_state(each: Adaptation) -> str:
+    """Say whether an adaptation was undone, is to be, or can be."""
+    if each.undone is not None:
+        return f"undone {moment(each.undone)}"
+    if each.undo_asked is not None:
+        return each.undo_outcome or f"asked by {each.undo_by}, waits for the daemon"
+    return "can be undone" if each.undoable else "–"
 
 
 def version_row(version: str, card: Card, *, at_work: bool) -> dict[str, Any]:

@@ -1,0 +1,1 @@
+"""Any entity over time, beside another."""

@@ -1,0 +1,1 @@
+"""One incident: what happened, why, what else did, and what is done about it."""

@@ -1,0 +1,78 @@
+"""Why it was flagged: seen, expected and what raised the score, by each road, as pictures and as numbers."""
+
+from __future__ import annotations
+
+import streamlit as st
+
+from anomalyd.dashboard.incident import tables
+from anomalyd.dashboard.style import literal, numbers_table, theme
+from anomalyd.dashboard.wording import moment
+from anomalyd.detectors.maps.geometries.known import geometry_of
+from anomalyd.detectors.maps.geometry import Geometry
+from anomalyd.interpret.pictures.palette import Theme
+from anomalyd.interpret.pictures.picture import explains, picture
+from anomalyd.reports.report import Evidence, Explanation, Report
+
+
+def show(report: Report, evidence: Evidence | None, explanations: list[Explanation]) -> None:
+    """Show the causes, then each method's picture and numbers."""
+    st.markdown("##### Why it was flagged")
+    if evidence is not None and evidence.causes:
+        st.html(numbers_table(tables.causes(evidence.causes)))
+    if explanations:
+        for explanation, tab in zip(explanations, st.tabs([e.method for e in explanations]), strict=True):
+            with tab:
+                _show_explanation(report, evidence, explanation)
+        if report.explain_error:
+            st.warning(literal(f"Not every explanation could be made: {report.explain_error}"))
+        return
+    if report.explain_error:
+        st.warning(literal(f"It could not be explained: {report.explain_error}"))
+    else:
+        st.info("Not explained yet; what was observed is shown as it is.")
+    if evidence is not None:
+        st.image(drawn(report, evidence, None, theme()), width="stretch")
+        shape = evidence.values.shape
+        st.html(numbers_table(tables.blame(evidence.contribution, evidence, geometry(report, shape))))
+
+
+def drawn(report: Report, evidence: Evidence, explanation: Explanation | None, colours: Theme) -> bytes:
+    """Draw the evidence as PNG; once, and kept while people look at it."""
+    method = explanation.method if explanation is not None else ""
+    return bytes(_drawn(report.incident.id, evidence.until, method, colours, report, evidence, explanation))
+
+
+@st.cache_data(show_spinner=False, max_entries=64)
+def _drawn(
+    report_id: str,
+    until: float,
+    method: str,
+    colours: Theme,
+    _report: Report,
+    _evidence: Evidence,
+    _explanation: Explanation | None,
+) -> bytes:
+    incident = _report.incident
+    title = f"{incident.entity}  score {incident.peak:.1f}" if _explanation else incident.entity
+    return picture(incident.entity, _evidence, _explanation, title, colours)
+
+
+def geometry(report: Report, shape: tuple[int, ...]) -> Geometry | None:
+    """Give what a map's rows and columns are, None where nobody knows."""
+    found = geometry_of(report.incident.entity)
+    return found if found is not None and found.shape == shape else None
+
+
+def _show_explanation(report: Report, evidence: Evidence | None, explanation: Explanation) -> None:
+    if evidence is not None and explains(explanation, evidence):
+        st.image(drawn(report, evidence, explanation, theme()), width="stretch")
+    early = "" if explanation.complete else "; its time budget ended it early, so the figures are not final"
+    st.caption(
+        f"Explains the sample of {moment(explanation.evidence_time)} UTC; "
+        f"made in {explanation.seconds:.2f} s{early}."
+    )
+    own = evidence if tables.fits(explanation.values, explanation.evidence_time, evidence) else None
+    if own is None and evidence is not None:
+        st.info(f"A worse sample, of {moment(evidence.time)} UTC, came since; its explanation follows.")
+    rows = tables.blame(explanation.values, own, geometry(report, explanation.values.shape))
+    st.html(numbers_table(rows))

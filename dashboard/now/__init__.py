@@ -1,0 +1,1 @@
+"""The first page: the state of everything at a glance."""

@@ -1,0 +1,1 @@
+"""Runs and lumisections with their quality flags."""

@@ -1,0 +1,1 @@
+"""How incidents relate: which started together, and which of that is more than chance."""

@@ -20,18 +20,18 @@ _ENOUGH = 10 * _LEAST
 
 
 def repeats(
-    rows: NDArray[np.float32], before: NDArray[np.float32], runs: NDArray[np.int64]
+    rows: NDArray[np.float32], before: NDArray[np.float32], runs: NDArray[np.integer]
 ) -> NDArray[np.int64]:
-    """Give how often each metric has repeated itself up to each of n rows: (n, F).
+    """Give how often each metric has repeated itself up to each of n rows: (..., n, F).
 
-    `before` (F,) is the row before the first, `runs` (F,) how often each had repeated itself there. A missing
-    value is no repetition.
+    `before` (..., F) is the row before the first, `runs` (..., F) how often each had repeated itself there. A
+    missing value is no repetition.
     """
-    same = rows == np.concatenate([before[None], rows[:-1]])
-    count = np.arange(1, len(rows) + 1)[:, None]
+    same = rows == np.concatenate([before[..., None, :], rows[..., :-1, :]], axis=-2)
+    count = np.arange(1, rows.shape[-2] + 1)[:, None]
     # The newest row of each metric that was no repetition; before the first of them the old run goes on.
-    broke = np.maximum.accumulate(np.where(same, 0, count), axis=0)
-    out: NDArray[np.int64] = np.where(broke > 0, count - broke, count + runs)
+    broke = np.maximum.accumulate(np.where(same, 0, count), axis=-2)
+    out: NDArray[np.int64] = count - np.where(broke > 0, broke, -runs[..., None, :])
     return out
 
 

@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
-from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from anomalyd.detectors.vectors.ensemble import sustained_activity, tail_probability
+from anomalyd.detectors.vectors.ensemble import tail_probability
+from anomalyd.detectors.vectors.ensemble.alarm import sustained_activity
+from anomalyd.detectors.vectors.ensemble.alarm.hysteresis import bulk_of
+from anomalyd.detectors.vectors.ensemble.alarm.spikes import LEAST_LEAP
 from anomalyd.detectors.vectors.ensemble.ewma import ewma
 from anomalyd.detectors.vectors.ensemble.feature_extraction import Followed
-from anomalyd.detectors.vectors.ensemble.hysteresis import bulk_of
 from anomalyd.detectors.vectors.ensemble.predictive import Predictor
-from anomalyd.detectors.vectors.ensemble.spikes import LEAST_LEAP
 from anomalyd.detectors.vectors.ensemble.views import (
     CHANNELS,
     OF_VIEW,
@@ -37,30 +38,39 @@ what all of them do is, on all of it."""
 
 def around_of(followed: Followed) -> Around:
     """Give what rows are compared with as tensors; what has nothing around it is compared with 0."""
-    around = followed.around
-    return Around(*(torch.from_numpy(np.nan_to_num(getattr(around, name))) for name in Around.__slots__))
+    return Around(*(_filled(getattr(followed.around, name)) for name in Around.__slots__))
+
+
+def _filled(values: NDArray[np.float32]) -> Tensor:
+    missing = np.isnan(values)
+    # Nothing writes to it: the quarter hours of a row are those of its neighbours.
+    return torch.from_numpy(np.where(missing, np.float32(0), values) if missing.any() else values.copy())
 
 
 def views_of(network: Predictor, followed: Followed, usual: Usual) -> NDArray[np.float64]:
-    """Give the views (n, V) of rows."""
+    """Give the views (E, n, V) of rows; `usual` is stacked, (E, 1, F)."""
     with torch.inference_mode():
-        surprise = network.surprise(torch.from_numpy(followed.known), torch.from_numpy(followed.came))
-        seen = views(
-            torch.from_numpy(followed.rows),
-            around_of(followed),
-            torch.from_numpy(followed.observed),
-            surprise,
-            usual,
-        )
+        surprise = surprise_of(network, followed)
+        around, observed = around_of(followed), torch.from_numpy(followed.observed)
+        seen = views(torch.from_numpy(followed.rows), around, observed, surprise, usual)
     return seen.numpy().astype(np.float64)
 
 
-def levels_of(seen: NDArray[np.float64], before: NDArray[Any] | None) -> Tensor:
-    """Smooth views (n, V) in time: the channels (n, C)."""
-    each = seen[:, OF_VIEW]
-    begin = each[0] if before is None else np.where(np.isnan(before), each[0], before)
-    smoothed = [ewma(each[:, c], weight, begin[c]) for c, weight in enumerate(SMOOTHING)]
-    return torch.from_numpy(np.stack(smoothed, axis=1).astype(np.float32))
+def surprise_of(network: Predictor, followed: Followed) -> Tensor:
+    """Give how surprising rows are to the network (E, n, F)."""
+    known, came = torch.from_numpy(followed.known), torch.from_numpy(followed.came)
+    return network.surprise(known.flatten(0, 1), came.flatten(0, 1)).view(came.shape)
+
+
+def levels_of(seen: NDArray[np.float64], before: NDArray[np.float32]) -> Tensor:
+    """Smooth views (E, n, V) in time: the channels (E, n, C); `before` (E, C), NaN where nothing was."""
+    along = np.swapaxes(seen[..., OF_VIEW], 0, 1)
+    begin = np.where(np.isnan(before), along[0], before)
+    smoothed = np.empty(along.shape, dtype=np.float32)
+    for weight in set(SMOOTHING):
+        same = [c for c, each in enumerate(SMOOTHING) if each == weight]
+        smoothed[..., same] = ewma(along[..., same], weight, begin[..., same])
+    return torch.from_numpy(np.ascontiguousarray(np.swapaxes(smoothed, 0, 1)))
 
 
 def measure_usual(
@@ -71,17 +81,17 @@ def measure_usual(
     settled: slice,
     shares: Tensor,
 ) -> Usual:
-    """Measure what is usual of one entity on training rows at `times` (T,), of which some have settled."""
-    around = followed.around
+    """Measure what is usual of one entity on training rows (1, T, F) at `times` (T,): some have settled."""
+    rows, observed = followed.rows[0], followed.observed[0]
+    around = {name: getattr(followed.around, name)[0] for name in Around.__slots__}
     newest = slice(max(int(np.searchsorted(times, times[-1] - _USUAL_S)), settled.start), None)
-    nearer = np.minimum(np.abs(followed.rows - around.day), np.abs(followed.rows - around.profile))
+    nearer = np.minimum(np.abs(rows - around["day"]), np.abs(rows - around["profile"]))
     # A metric that was always missing has nothing around it: it is nowhere displaced.
     displaced = np.quantile(np.nan_to_num(np.minimum(nearer, clip.numpy()))[newest], 0.99, axis=0)
-    blamed = np.quantile(np.nan_to_num(np.abs(followed.rows - around.mean10))[settled], 0.96, axis=0)
-    leapt = np.quantile(np.nan_to_num(np.abs(followed.rows - around.last))[newest], 0.99, axis=0)
+    blamed = np.quantile(np.nan_to_num(np.abs(rows - around["mean10"]))[settled], 0.96, axis=0)
+    leapt = np.quantile(np.nan_to_num(np.abs(rows - around["last"]))[newest], 0.99, axis=0)
     with torch.inference_mode():
-        surprise = network.surprise(torch.from_numpy(followed.known), torch.from_numpy(followed.came))
-        least = np.quantile(surprise[newest].numpy(), 0.05, axis=0)
+        least = np.quantile(surprise_of(network, followed)[0, newest].numpy(), 0.05, axis=0)
     usual = Usual(
         clip=clip,
         displacement=torch.from_numpy(np.maximum(displaced, _LEAST_DISPLACEMENT).astype(np.float32)),
@@ -91,12 +101,27 @@ def measure_usual(
         trained_to=torch.tensor([times[-1]], dtype=torch.float64),
         leap=torch.from_numpy(np.maximum(leapt, LEAST_LEAP).astype(np.float32)),
         bulk=torch.zeros(1 + sustained_activity.COLUMNS, 2),
-        still=torch.from_numpy(limits(np.where(followed.observed > 0, followed.rows, np.nan))),
+        still=torch.from_numpy(limits(np.where(observed > 0, rows, np.nan))),
         interval=torch.tensor([float(np.median(np.diff(times)))], dtype=torch.float64),
     )
-    seen = views_of(network, followed, usual)
-    logged = logs(levels_of(seen, None))[settled]
+    seen = views_of(network, followed, stacked([usual]))
+    logged = logs(levels_of(seen, np.full((1, len(CHANNELS)), np.nan, dtype=np.float32))[0, settled])
     shown = tail_probability.samples_of(times[settled], logged.numpy())
     means = tail_probability.Rarity.measure(shown).nats(logged) @ shares[:, 0]
     bulk = bulk_of(np.column_stack([means.numpy(), sustained_activity.commotion_of(logged, shares[:, 2])]))
     return replace(usual, shown=torch.from_numpy(shown), bulk=torch.from_numpy(bulk))
+
+
+def stacked(each: Sequence[Usual]) -> Usual:
+    """Stack what is usual of E entities, (E, 1, F), for rows (E, n, F); without what was shown."""
+    names = [name for name in Usual.__slots__ if name != "shown"]
+    return Usual(
+        shown=torch.empty(0),
+        **{name: torch.stack([getattr(u, name) for u in each])[:, None] for name in names},
+    )
+
+
+def pick(usual: Usual, places: Tensor) -> Usual:
+    """Give what is usual of the entities at `places` (E,)."""
+    names = [name for name in Usual.__slots__ if name != "shown"]
+    return Usual(shown=usual.shown, **{name: getattr(usual, name)[places] for name in names})

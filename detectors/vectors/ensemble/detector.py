@@ -18,7 +18,6 @@ from typing import Any, ClassVar, Self
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 
 from anomalyd.detectors.detector import (
@@ -34,46 +33,39 @@ from anomalyd.detectors.detector import (
     silent,
 )
 from anomalyd.detectors.parameters import read_parameters
-from anomalyd.detectors.vectors.ensemble import (
-    hysteresis,
-    spikes,
-    sustained_activity,
-    tail_probability,
-    target_rate,
-)
-from anomalyd.detectors.vectors.ensemble.baseline_statistics import levels_of, measure_usual, views_of
+from anomalyd.detectors.vectors.ensemble.advance import Learnt, look
+from anomalyd.detectors.vectors.ensemble.alarm import hysteresis, target_rate
+from anomalyd.detectors.vectors.ensemble.alarm.target_rate import RATE
+from anomalyd.detectors.vectors.ensemble.baseline_statistics import measure_usual
 from anomalyd.detectors.vectors.ensemble.ensemble_parameters import Parameters
 from anomalyd.detectors.vectors.ensemble.explaining import context_of, score_in
 from anomalyd.detectors.vectors.ensemble.feature_extraction import KNOWN, Followed, follow
+from anomalyd.detectors.vectors.ensemble.memory import SCALE, Layout, Memory
+from anomalyd.detectors.vectors.ensemble.pieces import Piece, score
 from anomalyd.detectors.vectors.ensemble.predictive import Predictor, fit_predictor
 from anomalyd.detectors.vectors.ensemble.reference_windows import (
     SLOT_S,
     forget_since,
     move_back,
     move_to_present,
-    offset_of,
 )
 from anomalyd.detectors.vectors.ensemble.tail_probability import Rarity
-from anomalyd.detectors.vectors.ensemble.target_rate import RATE
 from anomalyd.detectors.vectors.ensemble.views import (
-    CHANNELS,
     LARGEST,
     VIEWS,
     Usual,
     as_tensors,
     from_tensors,
-    logs,
     shares_of,
 )
 from anomalyd.detectors.vectors.scaling import Scaling
-from anomalyd.detectors.vectors.standstill import repeats
-from anomalyd.errors import ModelDamaged, ModelMismatch, TrainingError
+from anomalyd.errors import ModelDamaged, TrainingError
 from anomalyd.verdict import Verdict
 
 _SETTLING = 100
 """Rows at the beginning of a series that teach nothing: the means have not settled."""
 
-_STATE_FROM_SCALING = "scale."
+_NOTHING: State = {}
 
 _USUAL = -1.0
 """The height of a usual row: about one below the end of the bulk."""
@@ -109,10 +101,10 @@ class VectorEnsemble(Detector):
         self._scaling = scaling
         self._network = network.eval().requires_grad_(False)
         self._usual = dict(usual)
-        self._primed = dict(primed or {})
         self._rate = rate
-        self._shares = _shares(parameters)
-        self._rarities = {entity: Rarity.measure(each.shown.numpy()) for entity, each in self._usual.items()}
+        self._learnt = Learnt.of(parameters, self._network, usual, rate)
+        left = {entity: self._remembered(entity, state)[0] for entity, state in (primed or {}).items()}
+        self._primed: dict[str, State] = {e: memory for e, memory in left.items() if memory is not None}
 
     @classmethod
     def fit(
@@ -142,13 +134,18 @@ class VectorEnsemble(Detector):
             if scaling.knows(entity):
                 joined = scaling.join([SeriesWindow(entity, series.times, series.values)], 0)
                 clips[entity] = torch.from_numpy(np.minimum(joined.scale.cap[0], np.float32(LARGEST)))
-                followed[entity] = follow(series.times, joined.observed(), {}, clips[entity].numpy())
-        settled = {e: slice(min(_SETTLING, len(f.rows) // 4), None) for e, f in followed.items()}
-        known = np.concatenate([f.known[settled[e]] for e, f in followed.items()])
-        came = np.concatenate([f.came[settled[e]] for e, f in followed.items()])
+                followed[entity] = follow(
+                    series.times[None],
+                    joined.observed()[None],
+                    Layout(metrics, 1).blank(),
+                    clips[entity].numpy()[None],
+                )
+        settled = {e: slice(min(_SETTLING, f.rows.shape[1] // 4), None) for e, f in followed.items()}
+        known = np.concatenate([f.known[0, settled[e]] for e, f in followed.items()])
+        came = np.concatenate([f.came[0, settled[e]] for e, f in followed.items()])
         fit_predictor(network, known, came, checked.steps, seed, lambda *a: progress(cls.kind, *a))
         network.eval().requires_grad_(False)
-        shares = _shares(checked)
+        shares = shares_of({view: getattr(checked, view) for view in VIEWS})
         usual = {
             e: measure_usual(network, f, clips[e], training.series[e].times, settled[e], shares)
             for e, f in followed.items()
@@ -160,95 +157,47 @@ class VectorEnsemble(Detector):
         return type(self)(self._parameters, self._scaling, self._network, self._usual, states, self._rate)
 
     def score(self, windows: Sequence[SeriesWindow]) -> list[RawScores]:
-        """Score window by window; as `Detector.score`."""
-        return [self._score(window) for window in windows]
-
-    def _score(self, window: SeriesWindow) -> RawScores:
-        state = self._begin(window)
-        scaled = self._scaling.join([_for_scaling(window, state)], 0)
-        observed, ready, scale = scaled.observed(), scaled.ready, scaled.scale
-        n, metrics = observed.shape
-        usual = self._usual_of(window.entity)
-        raw = np.full(n, np.nan)
-        expectation = np.full((n, metrics), np.nan, dtype=np.float32)
-        contribution, error = expectation.copy(), expectation.copy()
-        adaptations: list[Adaptation] = []
-        held = {k: v for k, v in state.items() if not k.startswith(_STATE_FROM_SCALING)}
-        begin = int(np.argmax(ready)) if ready.any() else n
-        if begin < n:
-            part, offset = slice(begin, None), offset_of(held, metrics)
-            followed = follow(window.times[part], observed[part] - offset, held, usual.clip.numpy())
-            seen = views_of(self._network, followed, usual)
-            levels = levels_of(seen, held.get("levels"))
-            logged = logs(levels)
-            means, shown = self._means(window.entity, window.times[part], logged, held)
-            believed, lately = hysteresis.believed(means[:, 0], means[:, 1], held.get("lately"))
-            leapt = spikes.leaps_of(followed, usual.clip.numpy(), usual.leap.numpy())
-            leaps, leapt_after = spikes.follow(
-                window.times[part], leapt, held, target_rate.jolts_at(self._rate)
-            )
-            before = held if "alarm" in held else hysteresis.start(usual.bulk.numpy())
-            last = np.asarray(held.get("recent", np.full((1, metrics), np.nan, np.float32)))[-1]
-            runs = repeats(
-                observed[part] - offset, last, np.asarray(held.get("runs", np.zeros(metrics, int)))
-            )
-            stuck = np.asarray(runs > usual.still.numpy())
-            shows = hysteresis.Shown(
-                believed,
-                sustained_activity.commotion_of(logged, self._shares[:, 2]),
-                leaps if self._parameters.jolts else np.full(n - begin, -np.inf),
-                np.any(stuck, axis=1),
-            )
-            interval = float(usual.interval)
-            heights = target_rate.heights_at(self._parameters, self._rate, interval)
-            over, accepted, after = hysteresis.follow(window.times[part], shows, before, heights, interval)
-            raw[part] = over + target_rate.open_at(self._parameters, self._rate)
-            error[part] = followed.rows - followed.around.median15
-            expectation[part] = followed.around.median15 + offset
-            moved = np.abs(followed.rows - followed.around.mean10) * followed.observed / usual.blame.numpy()
-            # With the row before: who moves on is to blame rather than who leapt once.
-            blamed = (moved + np.concatenate([held.get("moved", moved[:1]), moved[:-1]])) / np.float32(2)
-            contribution[part] = np.where(stuck, np.maximum(blamed, np.float32(LARGEST)), blamed)
-            adaptations += [self._accepted(float(window.times[begin + row]), held) for row in accepted]
-            held = {
-                **followed.state,
-                **after,
-                **shown,
-                **leapt_after,
-                "levels": levels[-1].numpy(),
-                "lately": lately,
-                "moved": moved[-1:].copy(),
-                "offset": offset,
-                "runs": runs[-1],
-            }
-        absent = np.isnan(observed)
-        raw[absent.all(axis=1)] = np.nan
-        contribution[absent], error[absent] = np.nan, np.nan
-        after_scaling = {_STATE_FROM_SCALING + name: array for name, array in scaled.states[0].items()}
-        return RawScores(
-            raw,
-            error,
-            expectation * scale.width[0] + scale.centre[0],
-            contribution,
-            {**held, **after_scaling},
-            tuple(adaptations),
+        """Score windows, those of one length together; as `Detector.score`."""
+        if not windows:
+            return []
+        begun = [self._begin(window) for window in windows]
+        scaled = self._scaling.join(
+            [_scaled(w, scale) for w, (_, scale) in zip(windows, begun, strict=True)], 0
         )
-
-    def _means(
-        self, entity: str, times: NDArray[np.float64], logged: Tensor, held: State
-    ) -> tuple[NDArray[np.float64], dict[str, NDArray[Any]]]:
-        """Give the slow and the quick mean (n, 2) of how rare logs of channels (n, C) are, and the state."""
-        usual = self._usual_of(entity)
-        nats, shown = tail_probability.follow(
-            times,
-            logged,
-            usual.shown.numpy(),
-            float(usual.trained_to),
-            self._rarities.get(entity) or next(iter(self._rarities.values())),
-            held,
-            learn=not hysteresis.is_broken(held),
+        times = np.concatenate([window.times for window in windows])
+        pieces, end = list[Piece](), 0
+        for window, (memory, _), left in zip(windows, begun, scaled.states, strict=True):
+            begin, end = end, end + len(window.times)
+            scale = {SCALE + name: array for name, array in left.items()} if left else _NOTHING
+            if not scaled.ready[begin:end].all():
+                # In the warm-up of an entity that training did not know.
+                begin += (
+                    int(np.argmax(scaled.ready[begin:end])) if scaled.ready[begin:end].any() else end - begin
+                )
+            place = self._learnt.place(window.entity)
+            pieces.append(Piece(place, begin, end, memory or self._learnt.beginnings[place], scale))
+        begins = [piece.begin for piece in pieces]
+        found = score(self._learnt, pieces, times, scaled.observed())
+        expectation = (
+            found.expectation * scaled.scale.width[scaled.window] + scaled.scale.centre[scaled.window]
         )
-        return (nats @ self._shares[:, :2]).numpy().astype(np.float64), shown
+        results, end = [], 0
+        for window, (memory, _), piece, begin in zip(windows, begun, pieces, begins, strict=True):
+            part, end = slice(end, end + len(window.times)), end + len(window.times)
+            known = memory is not None or begin < end
+            state = piece.memory if known else piece.scale
+            changed = tuple(self._accepted(float(times[row]), before) for row, before in piece.accepted)
+            results.append(
+                RawScores(
+                    found.raw[part],
+                    found.error[part],
+                    expectation[part],
+                    found.contribution[part],
+                    state,
+                    changed,
+                )
+            )
+        return results
 
     def apply_feedback(self, state: State, word: Verdict, since: float, now: float) -> State:
         """Take an operator's word; as `Adaptive.apply_feedback`.
@@ -256,22 +205,33 @@ class VectorEnsemble(Detector):
         Normal: the hours and days compared with move to where the metrics are now. Broken: what was learnt
         since `since` is forgotten, nothing is learnt and the alarm stays until it would have ended by itself.
         """
-        if "alarm" not in state:
+        memory, _ = self._remembered("", state)
+        if memory is None:
             return state
+        batch = self._learnt.layout.join([memory])
         if word is Verdict.BROKEN:
-            return hysteresis.apply_feedback(forget_since(state, since), broken=True, since=since)
-        moved = hysteresis.apply_feedback(move_to_present(state, since), broken=False, since=since)
-        # The views' means begin again: what they hold is of the time before the word.
-        nothing = np.full(len(CHANNELS), np.nan, dtype=np.float32)
-        return {**moved, "levels": nothing, "lately": np.full_like(state["lately"], -np.inf)}
+            forget_since(batch, 0, since)
+        else:
+            move_to_present(batch, 0, since)
+            # The views' means begin again: what they hold is of the time before the word.
+            batch.levels[0], batch.quick_means[0] = np.nan, -np.inf
+        hysteresis.apply_feedback(batch, 0, broken=word is Verdict.BROKEN, since=since)
+        return self._learnt.layout.part(batch, [memory.scale])[0]
 
     def undo(self, state: State, before: State) -> State:
         """Put back what was compared with before an adaptation, and learn nothing until all is as usual."""
-        if "alarm" not in state or "slots" not in before:
+        (memory, _), (earlier, _) = self._remembered("", state), self._remembered("", before)
+        if memory is None or earlier is None:
             return state
-        since = float(np.asarray(before["slot"])[0]) * SLOT_S
-        back = {**move_back(state, before), **{name: before[name] for name in ("week", "of", "bulk")}}
-        return hysteresis.apply_feedback(back, broken=True, since=since)
+        batch, put_back = (self._learnt.layout.join([each]) for each in (memory, earlier))
+        move_back(batch, put_back, 0)
+        batch.week[0], batch.week_of[0], batch.bulk[0] = (
+            put_back.week[0],
+            put_back.week_of[0],
+            put_back.bulk[0],
+        )
+        hysteresis.apply_feedback(batch, 0, broken=True, since=float(put_back.slot[0]) * SLOT_S)
+        return self._learnt.layout.part(batch, [memory.scale])[0]
 
     def heights(self) -> tuple[float, float]:
         """Give the raw scores of a usual row and of the threshold; as `Graded.heights`."""
@@ -290,48 +250,54 @@ class VectorEnsemble(Detector):
             before,
         )
 
-    def _begin(self, window: SeriesWindow) -> State:
+    def _begin(self, window: SeriesWindow) -> tuple[Memory | None, State]:
         """Give what is remembered, or, after training and before anything else, what training left."""
-        state = window.state
-        if not state:
-            primed = self._primed.get(window.entity, {})
-            later = "slot" in primed and bool(np.all(window.times // SLOT_S >= np.asarray(primed["slot"])[0]))
-            return primed if later else {}
-        if "recent" in state and np.asarray(state["recent"]).shape[-1] != self._scaling.metrics:
-            raise ModelMismatch(
-                f"entity {window.entity!r}: its remembered state is of another model; start it without"
-            )
-        return state
+        if window.state:
+            return self._remembered(window.entity, window.state)
+        primed = self._primed.get(window.entity)
+        if primed is not None and bool(np.all(window.times // SLOT_S >= primed["slot"])):
+            return self._remembered(window.entity, primed)
+        return None, _NOTHING
 
-    def _usual_of(self, entity: str) -> Usual:
-        return self._usual.get(entity) or next(iter(self._usual.values()))
+    def _remembered(self, entity: str, state: State) -> tuple[Memory | None, State]:
+        """Give what is remembered of an entity, None before its first row is scored, and of its scale."""
+        if isinstance(state, Memory) and state.layout is self._learnt.layout:
+            return state, state.scale
+        if all(name.startswith(SCALE) for name in state):
+            return None, state
+        memory = self._learnt.layout.pack(entity, state)
+        return memory, memory.scale
 
     def encode(self, window: SeriesWindow) -> Encoded:
         """Encode the last sample of a window: inputs (1, F), scaled; the baseline is its median before."""
         if len(window.times) > 1:
             earlier = SeriesWindow(window.entity, window.times[:-1], window.values[:-1], window.state)
-            window = SeriesWindow(
-                window.entity, window.times[-1:], window.values[-1:], self._score(earlier).state
-            )
-        state = self._begin(window)
-        usual = self._usual_of(window.entity)
-        rows = self._scaling.join([_for_scaling(window, state)], 0).observed()
-        rows = rows - offset_of(state, rows.shape[1])
-        followed = follow(window.times, rows, state, usual.clip.numpy())
-        levels = levels_of(views_of(self._network, followed, usual), state.get("levels"))
-        means, shown = self._means(window.entity, window.times, logs(levels), state)
-        raw = self._score(window).raw
-        before = state.get("levels", levels[0].numpy())
-        before = np.where(np.isnan(before), levels[0].numpy(), before)
-        height = float(raw[-1]) if math.isfinite(float(raw[-1])) else 0.0
-        context = context_of(followed, before, (height, float(means[-1, 0])), shown, usual)
-        feature = torch.where(torch.from_numpy(followed.observed[0]) > 0, torch.arange(rows.shape[1]), -1)
-        inputs, baseline = torch.from_numpy(followed.rows), torch.from_numpy(followed.around.median15)
-        return Encoded(inputs, baseline, context, feature)
+            (before,) = self.score([earlier])
+            window = SeriesWindow(window.entity, window.times[-1:], window.values[-1:], before.state)
+        memory, scale = self._begin(window)
+        place = self._learnt.place(window.entity)
+        batch = self._learnt.layout.join([memory or self._learnt.beginnings[place]])
+        rows = self._scaling.join([_scaled(window, scale)], 0).observed() - batch.offset
+        levels = batch.levels[0].copy()
+        seen = look(self._learnt, batch, np.array([place]), window.times[None], rows[None])
+        levels = np.where(np.isnan(levels), batch.levels[0], levels)
+        raw = float(self.score([window])[0].raw[-1])
+        context = context_of(
+            seen.followed,
+            levels,
+            (raw if math.isfinite(raw) else 0.0, float(seen.means[0, -1, 0])),
+            Rarity(*(torch.from_numpy(each[0].copy()) for each in (batch.steps, batch.tail))),
+            list(self._usual.values())[place],
+        )
+        feature = torch.where(
+            torch.from_numpy(seen.followed.observed[0, 0]) > 0, torch.arange(rows.shape[1]), -1
+        )
+        inputs, baseline = seen.followed.rows[0], seen.followed.around.median15[0]
+        return Encoded(torch.from_numpy(inputs), torch.from_numpy(baseline), context, feature)
 
     def forward(self, inputs: Tensor, *context: Tensor) -> Tensor:
         """Give the raw score (N,) of inputs (N, F); context of one row goes for all."""
-        return score_in(context, inputs, self._network, next(iter(self._usual.values())), self._shares)
+        return score_in(context, inputs, self._network, next(iter(self._usual.values())), self._learnt.shares)
 
     def tensors(self) -> dict[str, Tensor]:
         """Give scales, weights, what is usual, and what training left of each entity."""
@@ -376,18 +342,12 @@ class VectorEnsemble(Detector):
         return cls(parameters, scaling, network, usual, primed, rate)
 
 
-def _shares(parameters: Parameters) -> Tensor:
-    return shares_of({view: getattr(parameters, view) for view in VIEWS})
-
-
 def _below(tensors: Mapping[str, Tensor], prefix: str) -> dict[str, Tensor]:
     return {name.removeprefix(prefix): t for name, t in tensors.items() if name.startswith(prefix)}
 
 
-def _for_scaling(window: SeriesWindow, state: State) -> SeriesWindow:
-    own = {
-        name.removeprefix(_STATE_FROM_SCALING): np.asarray(array)
-        for name, array in state.items()
-        if name.startswith(_STATE_FROM_SCALING)
-    }
+def _scaled(window: SeriesWindow, scale: State) -> SeriesWindow:
+    own = (
+        {name.removeprefix(SCALE): np.asarray(array) for name, array in scale.items()} if scale else _NOTHING
+    )
     return SeriesWindow(window.entity, window.times, window.values, own)

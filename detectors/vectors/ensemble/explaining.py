@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
-from typing import Any
 
 import numpy as np
 import torch
@@ -22,26 +21,22 @@ _OF_VIEWS = ("clip", "displacement", "surprise", "blame")
 
 
 def context_of(
-    followed: Followed,
-    before: NDArray[Any],
-    heights: Sequence[float],
-    shown: Mapping[str, NDArray[Any]],
-    usual: Usual,
+    followed: Followed, levels: NDArray[np.float32], heights: Sequence[float], rarity: Rarity, usual: Usual
 ) -> tuple[Tensor, ...]:
-    """Give all that the score of one row depends on but its values, each (1, ...).
+    """Give all that the score of one row (1, 1, F) depends on but its values, each (1, ...).
 
-    `before` (C,): the channels a row before; `heights`: the row's raw score, and the slow mean behind it, for
-    differences of the mean are added to the score; `shown`: how rare values are.
+    `levels` (C,): the channels a row before; `heights`: the row's raw score, and the slow mean behind it, for
+    differences of the mean are added to the score; `rarity`: how rare values are.
     """
     around = around_of(followed)
     return (
-        torch.stack([getattr(around, name) for name in Around.__slots__], dim=1),
-        torch.from_numpy(followed.observed),
-        torch.from_numpy(followed.known),
-        torch.from_numpy(np.asarray(before, dtype=np.float32))[None],
+        torch.stack([getattr(around, name)[0] for name in Around.__slots__], dim=1),
+        torch.from_numpy(followed.observed[0]),
+        torch.from_numpy(followed.known[0]),
+        torch.from_numpy(levels)[None],
         torch.tensor([heights]),
-        torch.from_numpy(shown["steps"])[None],
-        torch.from_numpy(shown["tail"])[None],
+        rarity.steps[None],
+        rarity.tail[None],
         *(getattr(usual, name)[None] for name in _OF_VIEWS),
     )
 

@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from anomalyd.detectors.detector import State
 from anomalyd.detectors.vectors.ensemble.ewma import ewma
-from anomalyd.detectors.vectors.ensemble.hysteresis import is_broken
+from anomalyd.detectors.vectors.ensemble.memory import Batch
 from anomalyd.detectors.vectors.ensemble.reference_windows import Surroundings, look_around
 from anomalyd.detectors.vectors.ensemble.views import POWER
 
@@ -23,49 +21,57 @@ SQUASHED = 3.0
 
 @dataclass(frozen=True, slots=True)
 class Followed:
-    """Rows (n, F) with what they are compared with, the network's inputs (n, 7F), and the state behind."""
+    """Rows (E, n, F), 0 where not `observed` (E, n, F), with what they are compared with and the network's
+    inputs: `known` (E, n, 7F) a row before, and what then `came` (E, n, F)."""
 
     rows: NDArray[np.float32]
     observed: NDArray[np.float32]
     around: Surroundings
     known: NDArray[np.float32]
     came: NDArray[np.float32]
-    state: dict[str, NDArray[Any]]
 
 
-def squash(values: NDArray[Any]) -> NDArray[np.float32]:
+def squash(values: NDArray[np.float32]) -> NDArray[np.float32]:
     """Give the signed log of deviations, 0 where missing."""
-    squashed = np.nan_to_num(np.sign(values) * np.log1p(np.abs(values)))
-    out: NDArray[np.float32] = np.clip(squashed, -SQUASHED, SQUASHED).astype(np.float32)
-    return out
+    size = np.abs(values)
+    np.log1p(size, out=size)
+    np.minimum(size, SQUASHED, out=size)
+    np.copysign(size, values, out=size)
+    return _filled(size)
 
 
 def follow(
-    times: NDArray[np.float64], rows: NDArray[np.float32], state: State, clip: NDArray[np.float32]
+    times: NDArray[np.float64], rows: NDArray[np.float32], memory: Batch, clip: NDArray[np.float32]
 ) -> Followed:
-    """Look around each row, and say what was known a row before it."""
-    around = look_around(times, rows, state, learn=not is_broken(state))
-    observed = (~np.isnan(rows)).astype(np.float32)
-    filled = np.nan_to_num(rows)
+    """Look around each of n rows of E entities (E, n, F), and say what was known a row before it.
+
+    `clip` (E, F): usual widths that a metric counts for at most. `memory` moves on.
+    """
+    metrics = rows.shape[2]
+    around = look_around(times, rows, memory)
     away = np.minimum(np.abs(rows - around.mean5), np.abs(rows - around.median15))
-    turbulence = np.nan_to_num(np.minimum(away, clip)) ** POWER
-    nothing = np.zeros(rows.shape[1])
-    quick = ewma(turbulence.astype(np.float64), 0.05, state.get("quick", nothing))
-    slow = ewma(turbulence.astype(np.float64), 0.005, state.get("slow", nothing))
+    turbulence = _filled(np.minimum(away, clip[:, None])) ** POWER
+    along = np.ascontiguousarray(np.swapaxes(turbulence, 0, 1), dtype=np.float64)
+    quick, slow = ewma(along, 0.05, memory.quick), ewma(along, 0.005, memory.slow)
+    memory.quick[:], memory.slow[:] = quick[-1], slow[-1]
+    now = np.empty((*rows.shape[:2], KNOWN * metrics), dtype=np.float32)
     came = squash(rows - around.median15)
-    now = np.concatenate(
-        [
-            squash(rows - around.mean5),
-            came,
-            np.minimum(np.log1p(quick), SQUASHED).astype(np.float32),
-            np.minimum(np.log1p(slow), SQUASHED).astype(np.float32),
-            squash(around.median15 - around.hours6),
-            squash(around.median15 - around.day),
-            squash(around.median15 - around.profile),
-        ],
-        axis=1,
+    each = (
+        squash(rows - around.mean5),
+        came,
+        np.minimum(np.log1p(np.swapaxes(quick, 0, 1)), SQUASHED),
+        np.minimum(np.log1p(np.swapaxes(slow, 0, 1)), SQUASHED),
+        squash(around.median15 - around.hours6),
+        squash(around.median15 - around.day),
+        squash(around.median15 - around.profile),
     )
-    first = np.asarray(state.get("known", np.zeros(now.shape[1], dtype=np.float32)))
-    known = np.concatenate([first[None], now[:-1]])
-    after = {**around.state, "quick": quick[-1], "slow": slow[-1], "known": now[-1].copy()}
-    return Followed(filled, observed, around, known, came, after)
+    for place, part in enumerate(each):
+        now[:, :, place * metrics : (place + 1) * metrics] = part
+    known = np.concatenate([memory.known[:, None], now[:, :-1]], axis=1)
+    memory.known[:] = now[:, -1]
+    return Followed(_filled(rows), (~np.isnan(rows)).astype(np.float32), around, known, came)
+
+
+def _filled(values: NDArray[np.float32]) -> NDArray[np.float32]:
+    missing = np.isnan(values)
+    return np.where(missing, np.float32(0), values) if missing.any() else values

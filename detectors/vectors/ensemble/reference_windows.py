@@ -6,12 +6,13 @@ the row itself or of later ones goes into what it is compared with.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
-from anomalyd.detectors.detector import State
+from anomalyd.detectors.vectors.ensemble.memory import RECENT_ROWS, WEEK_SLOTS, Batch
 from anomalyd.detectors.vectors.gaps import mean, median
 
 Rows = NDArray[np.float32]
@@ -21,20 +22,24 @@ SLOT_S = 900.0
 an hour holds three rows of five minutes."""
 
 _DAY = 96
-_DAYS = 7
-_SLOTS = _DAY * _DAYS
+_DAYS = WEEK_SLOTS // _DAY
 _SIX_HOURS = 24
-_RECENT = 15
-_AT_ONCE = 256
-"""Quarter hours whose day is laid out at once: of 38 metrics 4 MB, however long the window."""
+_AT_ONCE = 64
+"""Days laid out at once: of 38 metrics one MB, however long the window or many the entities."""
 
 _LARGEST = 30.0
 """A slot's mean takes no deviation for larger: one spike must not become the profile of its time of day."""
 
+_DAY_BEFORE = np.arange(-_DAY, 0)
+_ABOUT = np.arange(1, _DAYS + 1) * -_DAY
+_SAME_TIME = np.concatenate([_ABOUT[:-1] - 1, _ABOUT, _ABOUT + 1])
+"""Places of this time of the last days. The quarter before that of a week ago has been written over by the
+last one."""
+
 
 @dataclass(frozen=True, slots=True)
 class Surroundings:
-    """Of n rows (n, F): what each is compared with, and what is remembered after the last.
+    """Of n rows of each of E entities (E, n, F): what each is compared with.
 
     `mean5`, `median15`, `mean10`: of the 5, 15, 10 rows before; `last`: the row before; `hours6`, `day`:
     medians of the quarter hours of the last 6 and 24 hours; `profile`: median of this time of day, a quarter
@@ -49,183 +54,201 @@ class Surroundings:
     hours6: Rows
     day: Rows
     profile: Rows
-    state: dict[str, NDArray[np.generic]]
 
 
-def look_around(times: NDArray[np.float64], rows: Rows, state: State, *, learn: bool = True) -> Surroundings:
-    """Look around each of n rows (n, F) at event times (n,), in rising order, given what was remembered.
+def look_around(times: NDArray[np.float64], rows: Rows, memory: Batch) -> Surroundings:
+    """Look around rows (E, n, F) at event times (E, n), rising in each entity; `memory` moves on.
 
-    Unless they are to `learn` from, the rows go into no quarter hour.
+    Rows of what an operator called broken go into no quarter hour.
     """
-    n, metrics = rows.shape
-    recent = np.asarray(state.get("recent", np.full((_RECENT, metrics), np.nan, dtype=np.float32)))
-    joined = np.concatenate([recent, rows])
-    windows = np.lib.stride_tricks.sliding_window_view(joined, _RECENT, axis=0)[:n]
-    median15 = median(windows)
-    mean10, mean5 = mean(windows[:, :, 5:]), mean(windows[:, :, 10:])
-    week = _Week.following(state, times, rows, learn=learn)
-    hours6, day, profile = week.medians()
-    median15 = _else(median15, rows)
+    n = rows.shape[1]
+    joined = np.concatenate([memory.recent, rows], axis=1)
+    windows = np.lib.stride_tricks.sliding_window_view(joined, RECENT_ROWS, axis=1)[:, :n]
+    median15 = _else(median(windows), rows)
+    mean10, mean5 = mean(windows[..., 5:]), mean(windows[..., 10:])
+    hours6, day, profile = _quarter_hours(times, rows, memory)
     hours6 = _else(_else(hours6, day), median15)
     # What is broken is not learnt, and after a day of it only this time of the days before is left.
     day = _else(_else(day, profile), hours6)
+    memory.recent[:] = joined[:, -RECENT_ROWS:]
     return Surroundings(
         mean5=_else(mean5, median15),
         mean10=_else(mean10, median15),
         median15=median15,
-        last=_else(joined[_RECENT - 1 : -1], rows),
+        last=_else(joined[:, RECENT_ROWS - 1 : -1], rows),
         hours6=hours6,
         day=day,
         profile=_else(profile, day),
-        state={"recent": joined[-_RECENT:].copy(), **week.state()},
     )
 
 
-@dataclass(frozen=True, slots=True)
-class _Week:
-    """The quarter hours before each of the window's own.
-
-    `numbers` (K,): quarter hours that are known, rising, counted since the epoch; `means` (K + 1, F): of
-    each, and of one that nobody knows; `own` (P,): the quarter hours that the rows lie in, and how many rows
-    each has, `lengths` (P,); `total`, `count` (F,): sum and number of values in the last.
-    """
-
-    numbers: NDArray[np.int64]
-    means: Rows
-    own: NDArray[np.int64]
-    lengths: NDArray[np.int64]
-    total: NDArray[np.float64]
-    count: NDArray[np.float64]
-
-    @classmethod
-    def following(cls, state: State, times: NDArray[np.float64], rows: Rows, *, learn: bool) -> _Week:
-        """Take the week that is remembered, and the rows that come after it."""
-        metrics = rows.shape[1]
-        nothing = np.zeros((1, metrics))
-        newest = int(np.asarray(state["slot"])[0]) if "slot" in state else int(times[:1].sum() // SLOT_S)
-        of_row = np.maximum((times // SLOT_S).astype(np.int64), newest)
-        begins = np.flatnonzero(np.diff(of_row, prepend=newest - 1))
-        own = of_row[begins]
-        lengths = np.diff(begins, append=len(of_row))
-        seen = ~np.isnan(rows) if learn else np.zeros(rows.shape, dtype=bool)
-        clipped = np.where(seen, np.clip(rows, -_LARGEST, _LARGEST), 0.0)
-        total, count = (
-            np.add.reduceat(values.astype(np.float64), begins, axis=0) if len(begins) else nothing[:0]
-            for values in (clipped, seen)
+def _quarter_hours(times: NDArray[np.float64], rows: Rows, memory: Batch) -> tuple[Rows, Rows, Rows]:
+    """Give the medians (E, n, F) of the 6 and 24 hours before each row, and of this time of past days."""
+    numbers = np.maximum((times // SLOT_S).astype(np.int64), memory.slot[:, None])
+    values = np.where(memory.broken[:, None, None], np.float32(np.nan), rows) if memory.broken.any() else rows
+    within = numbers[:, 0] == numbers[:, -1]
+    begun = np.flatnonzero(within & (numbers[:, 0] > memory.slot))
+    if len(begun):
+        _begin(memory, begun, numbers[begun, 0])
+    if within.all():
+        _add(memory, slice(None), values)
+        shape = rows.shape
+        hours6, day, profile = (
+            np.broadcast_to(each[:, None], shape) for each in (memory.hours6, memory.day, memory.profile)
         )
-        first_total = np.asarray(state.get("slot_sum", nothing[0]), dtype=np.float64)
-        first_count = np.asarray(state.get("slot_count", nothing[0]), dtype=np.float64)
-        closing = own
-        if len(own) and own[0] == newest:
-            total[0] += first_total
-            count[0] += first_count
+        return hours6, day, profile
+    found = np.empty((3, *rows.shape), dtype=np.float32)
+    for b in range(len(rows)):
+        if within[b]:
+            _add(memory, slice(b, b + 1), values[b : b + 1])
+            found[:, b] = np.stack([memory.hours6[b], memory.day[b], memory.profile[b]])[:, None]
         else:
-            closing = np.concatenate([[newest], own])
-            total, count = (
-                np.concatenate(x) for x in ((first_total[None], total), (first_count[None], count))
-            )
-        past = np.arange(newest - _SLOTS, newest)
-        kept = np.full((_SLOTS, metrics), np.nan, dtype=np.float32)
-        if "slots" in state:
-            kept = np.asarray(state["slots"])[past % _SLOTS].astype(np.float32)
-        # Rounded as the state is, so that it does not matter where a stream is cut.
-        closed = np.where(count > 0, total / np.maximum(count, 1.0), np.nan).astype(np.float16)
-        means = np.concatenate([kept, closed.astype(np.float32), np.full((1, metrics), np.nan, np.float32)])
-        return cls(np.concatenate([past, closing]), means, own, lengths, total[-1], count[-1])
-
-    def medians(self) -> tuple[Rows, Rows, Rows]:
-        """Give the medians (n, F) of the 6 and 24 hours before each row, and of this time of past days."""
-        about = np.arange(1, _DAYS + 1) * -_DAY
-        # The slot a week and a quarter ago has been written over by the last one: only those within it.
-        same = np.concatenate([about[:-1] - 1, about, about + 1])
-        found: list[tuple[Rows, Rows, Rows]] = []
-        for begin in range(0, len(self.own), _AT_ONCE):
-            own = self.own[begin : begin + _AT_ONCE]
-            day = self._before(own, np.arange(-_DAY, 0))
-            found.append((median(day[:, :, -_SIX_HOURS:]), median(day), median(self._before(own, same))))
-        nothing = self.means[:0]
-        each = zip(*found, strict=True) if found else ((nothing,),) * 3
-        hours6, whole, profile = (np.repeat(np.concatenate(m), self.lengths, axis=0) for m in each)
-        return hours6, whole, profile
-
-    def _before(self, own: NDArray[np.int64], places: NDArray[np.int64]) -> Rows:
-        """Give the means (P, F, K) of the quarter hours in K places of `own` (P,), NaN where unknown."""
-        found: Rows = self.means[self._indices(own[:, None] + places)]
-        return np.ascontiguousarray(found.transpose(0, 2, 1))
-
-    def _indices(self, wanted: NDArray[np.int64]) -> NDArray[np.int64]:
-        index = np.minimum(np.searchsorted(self.numbers, wanted), len(self.numbers) - 1)
-        out: NDArray[np.int64] = np.where(self.numbers[index] == wanted, index, len(self.numbers))
-        return out
-
-    def state(self) -> dict[str, NDArray[np.generic]]:
-        """Give what is remembered: the week before the last quarter hour, and what was seen in it."""
-        newest = int(self.numbers[-1])
-        week = np.arange(newest - _SLOTS, newest)
-        slots = np.empty((_SLOTS, self.means.shape[1]), dtype=np.float16)
-        slots[week % _SLOTS] = self.means[self._indices(week)]
-        return {
-            "slots": slots,
-            "slot_sum": self.total,
-            "slot_count": self.count,
-            "slot": np.array([newest]),
-        }
+            found[:, b] = _through(memory, b, numbers[b], values[b])
+    return found[0], found[1], found[2]
 
 
-def forget_since(state: State, since: float) -> dict[str, NDArray[np.generic]]:
+def _add(memory: Batch, which: slice, values: Rows) -> None:
+    """Add values (B, n, F) to the quarter hours that go on."""
+    seen = ~np.isnan(values)
+    clipped = np.where(seen, np.clip(values, -_LARGEST, _LARGEST), np.float32(0))
+    memory.slot_sum[which] += clipped.sum(axis=1, dtype=np.float64)
+    memory.slot_count[which] += seen.sum(axis=1)
+
+
+def _begin(memory: Batch, which: NDArray[np.int64], numbers: NDArray[np.int64]) -> None:
+    """Close the quarter hours of some entities (B,), and begin those of these numbers (B,)."""
+    closed = _mean(memory.slot_sum[which], memory.slot_count[which])
+    for b, number, means in zip(which.tolist(), numbers.tolist(), closed, strict=True):
+        newest, slots = int(memory.slot[b]), memory.slots[b].copy()
+        if number - newest > WEEK_SLOTS:
+            slots[:] = np.nan
+        else:
+            slots[newest % WEEK_SLOTS] = means
+            slots[np.arange(newest + 1, number) % WEEK_SLOTS] = np.nan
+        memory.slots[b] = slots
+    memory.slot[which] = numbers
+    memory.slot_sum[which] = memory.slot_count[which] = 0.0
+    compare_anew(memory, which)
+
+
+def compare_anew(memory: Batch, which: NDArray[np.int64]) -> None:
+    """Measure anew what some entities (B,) are compared with: their quarter hours have changed."""
+    for begin in range(0, len(which), _AT_ONCE):
+        some = which[begin : begin + _AT_ONCE]
+
+        def before(places: NDArray[np.int64], some: NDArray[np.int64] = some) -> Rows:
+            index = (memory.slot[some][:, None] + places) % WEEK_SLOTS
+            return _turned([memory.slots[b][at] for b, at in zip(some.tolist(), index, strict=True)])
+
+        memory.hours6[some], memory.day[some] = _medians_of_day(before(_DAY_BEFORE))
+        memory.profile[some] = median(before(_SAME_TIME))
+
+
+def _through(memory: Batch, b: int, numbers: NDArray[np.int64], values: Rows) -> Rows:
+    """Go through rows (n, F) of one entity that lie in several quarter hours: the medians (3, n, F)."""
+    newest, slots = int(memory.slot[b]), memory.slots[b]
+    begins = np.flatnonzero(np.diff(numbers, prepend=numbers[0] - 1))
+    own = numbers[begins]
+    seen = ~np.isnan(values)
+    clipped = np.where(seen, np.clip(values, -_LARGEST, _LARGEST), 0.0)
+    total, count = (np.add.reduceat(x.astype(np.float64), begins, axis=0) for x in (clipped, seen))
+    known = own
+    if own[0] == newest:
+        total[0] += memory.slot_sum[b]
+        count[0] += memory.slot_count[b]
+    else:
+        known = np.concatenate([[newest], own])
+        total = np.concatenate([memory.slot_sum[b : b + 1], total])
+        count = np.concatenate([memory.slot_count[b : b + 1], count])
+    week = np.arange(newest - WEEK_SLOTS, newest)
+    # Of each quarter hour, and of one that nobody knows.
+    means = np.concatenate([slots[week % WEEK_SLOTS], _mean(total, count), np.full_like(slots[:1], np.nan)])
+    known = np.concatenate([week, known])
+
+    def before(of: NDArray[np.int64], places: NDArray[np.int64]) -> Rows:
+        return _turned(means[_indices(known, of[:, None] + places)])
+
+    found: list[Rows] = []
+    for begin in range(0, len(own), _AT_ONCE):
+        some = own[begin : begin + _AT_ONCE]
+        hours6, day = _medians_of_day(before(some, _DAY_BEFORE))
+        found.append(np.stack([hours6, day, median(before(some, _SAME_TIME))]))
+    medians = np.concatenate(found, axis=1)
+    last = int(own[-1])
+    fresh, after = np.empty_like(slots), np.arange(last - WEEK_SLOTS, last)
+    fresh[after % WEEK_SLOTS] = means[_indices(known, after)]
+    memory.slots[b] = fresh
+    memory.slot[b], memory.slot_sum[b], memory.slot_count[b] = last, total[-1], count[-1]
+    memory.hours6[b], memory.day[b], memory.profile[b] = medians[:, -1]
+    return np.repeat(medians, np.diff(begins, append=len(numbers)), axis=1)
+
+
+def _mean(total: NDArray[np.float64], count: NDArray[np.float64]) -> NDArray[np.float16]:
+    # Rounded as it is remembered, so that it does not matter where a stream is cut.
+    found: NDArray[np.float16] = np.where(count > 0, total / np.maximum(count, 1.0), np.nan).astype(
+        np.float16
+    )
+    return found
+
+
+def _indices(known: NDArray[np.int64], wanted: NDArray[np.int64]) -> NDArray[np.int64]:
+    index = np.minimum(np.searchsorted(known, wanted), len(known) - 1)
+    out: NDArray[np.int64] = np.where(known[index] == wanted, index, len(known))
+    return out
+
+
+def _turned(means: Sequence[NDArray[np.float16]] | NDArray[np.float16]) -> Rows:
+    """Turn means (B, K, F) into (B, F, K)."""
+    return np.ascontiguousarray(np.asarray(means).transpose(0, 2, 1), dtype=np.float32)
+
+
+def _medians_of_day(day: Rows) -> tuple[Rows, Rows]:
+    return median(day[..., -_SIX_HOURS:]), median(day)
+
+
+def forget_since(memory: Batch, b: int, since: float) -> None:
     """Take the quarter hours from event time `since` on out of what is compared with: they are no example."""
-    slots, newest = np.array(state["slots"]), int(np.asarray(state["slot"])[0])
-    first = max(int(since // SLOT_S), newest - _SLOTS + 1)
+    slots, newest = memory.slots[b].copy(), int(memory.slot[b])
+    first = max(int(since // SLOT_S), newest - WEEK_SLOTS + 1)
     if first <= newest:
-        slots[np.arange(first, newest + 1) % _SLOTS] = np.nan
-    empty = np.zeros_like(np.asarray(state["slot_sum"]))
-    return {**state, "slots": slots, "slot_sum": empty, "slot_count": empty}
+        slots[np.arange(first, newest + 1) % WEEK_SLOTS] = np.nan
+    memory.slots[b] = slots
+    memory.slot_sum[b] = memory.slot_count[b] = 0.0
+    compare_anew(memory, np.array([b]))
 
 
-def offset_of(state: State, metrics: int) -> Rows:
-    """Give what is taken off every row (F,): how far the normal of now lies from that of training."""
-    return np.asarray(state.get("offset", np.zeros(metrics)), dtype=np.float32)
-
-
-def move_to_present(state: State, since: float) -> dict[str, NDArray[np.generic]]:
+def move_to_present(memory: Batch, b: int, since: float) -> None:
     """Take where the metrics have been since event time `since` for normal, keeping the daily course.
 
     The offset grows by what separates the last rows from this time of the days before; all that was seen
     since then is moved with it.
     """
-    slots, newest = np.array(state["slots"], dtype=np.float32), int(np.asarray(state["slot"])[0])
-    first = max(int(since // SLOT_S) + 1, newest - _SLOTS + 1)
-    fresh = np.zeros(_SLOTS, dtype=bool)
+    slots, newest = memory.slots[b].astype(np.float32), int(memory.slot[b])
+    first = max(int(since // SLOT_S) + 1, newest - WEEK_SLOTS + 1)
+    fresh = np.zeros(WEEK_SLOTS, dtype=bool)
     if first <= newest:
-        fresh[np.arange(first, newest + 1) % _SLOTS] = True
-    past = np.where(fresh[:, None], np.nan, slots)
-    same = (newest + np.arange(_DAYS)[:, None] * -_DAY + np.arange(-1, 2)).ravel() % _SLOTS
+        fresh[np.arange(first, newest + 1) % WEEK_SLOTS] = True
+    past = np.where(fresh[:, None], np.float32(np.nan), slots)
+    same = (newest + np.arange(_DAYS)[:, None] * -_DAY + np.arange(-1, 2)).ravel() % WEEK_SLOTS
     here = median(past[same].T)
     here = np.where(np.isnan(here), median(past.T), here)
-    step = np.nan_to_num(median(np.asarray(state["recent"]).T) - here).astype(np.float32)
+    step = np.nan_to_num(median(memory.recent[b].T) - here).astype(np.float32)
     slots[fresh] -= step
-    return {
-        **state,
-        "slots": slots.astype(np.float16),
-        "slot_sum": np.asarray(state["slot_sum"]) - np.asarray(state["slot_count"]) * step,
-        "recent": (np.asarray(state["recent"]) - step).astype(np.float32),
-        "offset": offset_of(state, len(step)) + step,
-    }
+    memory.slots[b] = slots.astype(np.float16)
+    memory.slot_sum[b] -= memory.slot_count[b] * step
+    memory.recent[b] -= step
+    memory.offset[b] += step
+    compare_anew(memory, np.array([b]))
 
 
-def move_back(state: State, before: State) -> dict[str, NDArray[np.generic]]:
+def move_back(memory: Batch, before: Batch, b: int) -> None:
     """Take for normal what was before: its offset and its quarter hours; the last rows stay remembered."""
-    recent = np.asarray(state["recent"])
-    metrics = recent.shape[1]
-    step = offset_of(state, metrics) - offset_of(before, metrics)
-    moved = {
-        **state,
-        "slots": before["slots"],
-        "recent": (recent + step).astype(np.float32),
-        "offset": offset_of(before, metrics),
-    }
-    return forget_since(moved, float(np.asarray(before["slot"])[0]) * SLOT_S)
+    memory.recent[b] += memory.offset[b] - before.offset[b]
+    memory.offset[b] = before.offset[b]
+    memory.slots[b] = before.slots[b]
+    forget_since(memory, b, float(before.slot[b]) * SLOT_S)
 
 
 def _else(rows: Rows, other: Rows) -> Rows:
-    return np.where(np.isnan(rows), other, rows).astype(np.float32)
+    missing = np.isnan(rows)
+    return np.where(missing, other, rows) if missing.any() else rows

@@ -12,7 +12,7 @@ the values are logarithms already).
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -21,6 +21,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from anomalyd.detectors.vectors.ensemble.memory import STEPS, Batch
 from anomalyd.detectors.vectors.ensemble.time_bins import runs_of
 
 EACH_S = 1800.0
@@ -30,7 +31,6 @@ KEPT = 60 * 48
 """Sixty days of them."""
 
 _BEYOND = 0.03
-_STEPS = 33
 _LEAST_TAIL = 0.05
 """The tail falls by e within a twentieth of a log at least: a view that never moved is not infinitely
 sure."""
@@ -45,8 +45,8 @@ Samples = NDArray[np.float16]
 
 @dataclass(frozen=True, slots=True)
 class Rarity:
-    """`steps` (33, C): values of C channels that lie evenly in nats, from none to 3.5; `tail` (C,): what a
-    value rises by beyond them for one nat more."""
+    """`steps` (..., C, 33): values of C channels that lie evenly in nats, from none to 3.5; `tail` (..., C):
+    what a value rises by beyond them for one nat more."""
 
     steps: Tensor
     tail: Tensor
@@ -55,27 +55,27 @@ class Rarity:
     def measure(cls, samples: NDArray[Any]) -> Rarity:
         """Measure samples (P, C) of what was usual, none of them NaN."""
         ordered = np.sort(samples.astype(np.float32), axis=0)
-        at = (1.0 - np.exp(-np.linspace(0.0, -math.log(_BEYOND), _STEPS))) * (len(ordered) - 1)
+        at = (1.0 - np.exp(-np.linspace(0.0, -math.log(_BEYOND), STEPS))) * (len(ordered) - 1)
         below = ordered[at.astype(int)]
         steps = below + (at % 1.0)[:, None] * (ordered[np.ceil(at).astype(int)] - below)
         over = ordered - steps[-1]
         above = over > 0
         tail = np.where(above, over, 0.0).sum(axis=0) / np.maximum(above.sum(axis=0), 1)
         return cls(
-            torch.from_numpy(steps.astype(np.float32)),
+            torch.from_numpy(np.ascontiguousarray(steps.T, dtype=np.float32)),
             torch.from_numpy(np.maximum(tail, _LEAST_TAIL).astype(np.float32)),
         )
 
     def nats(self, values: Tensor) -> Tensor:
-        """Give how rare values (N, C) are, (N, C); differentiable."""
-        steps = self.steps.T.contiguous()
-        turned = values.T.contiguous()
-        place = torch.searchsorted(steps, turned.detach()).clamp(1, _STEPS - 1)
-        below, above = steps.gather(1, place - 1), steps.gather(1, place)
+        """Give how rare values (..., N, C) are, (..., N, C); differentiable."""
+        steps = self.steps
+        turned = values.transpose(-1, -2).contiguous()
+        place = torch.searchsorted(steps, turned.detach()).clamp(1, STEPS - 1)
+        below, above = steps.gather(-1, place - 1), steps.gather(-1, place)
         share = ((turned - below) / (above - below).clamp(min=1e-6)).clamp(0.0, 1.0)
-        each = -math.log(_BEYOND) / (_STEPS - 1)
-        beyond = (turned - steps[:, -1:]).clamp(min=0.0) / self.tail[:, None]
-        nats: Tensor = ((place - 1 + share) * each + beyond).T
+        each = -math.log(_BEYOND) / (STEPS - 1)
+        beyond = (turned - steps[..., -1:]).clamp(min=0.0) / self.tail[..., None]
+        nats: Tensor = ((place - 1 + share) * each + beyond).transpose(-1, -2)
         return nats
 
 
@@ -87,48 +87,48 @@ def samples_of(times: NDArray[np.float64], values: NDArray[Any]) -> Samples:
     return values[first][-KEPT:].astype(np.float16)
 
 
-def follow(
-    times: NDArray[np.float64],
-    values: Tensor,
-    training: Samples,
-    trained_to: float,
-    begin: Rarity,
-    state: Mapping[str, NDArray[Any]],
-    *,
-    learn: bool,
-) -> tuple[Tensor, dict[str, NDArray[Any]]]:
-    """Give the nats (n, C) of values (n, C) at times (n,), by what came before each day, and the state after.
+def day_of(time: float) -> float:
+    """Give the number of the day of an event time."""
+    return time // _DAY_S
 
-    `begin` holds until the first midnight after `trained_to`, `training` (P, C) are the samples behind it;
-    later rows join them, unless they are not to `learn` from.
+
+@dataclass(frozen=True, slots=True)
+class Trained:
+    """What training showed of E entities: `samples` (P, C) of each, kept up to event times `until` (E,)."""
+
+    samples: Sequence[Samples]
+    until: NDArray[np.float64]
+
+
+def follow(times: NDArray[np.float64], values: Tensor, trained: Trained, memory: Batch) -> Tensor:
+    """Give the nats (E, n, C) of values (E, n, C) at times (E, n), by what came before each day.
+
+    What `memory` begins with holds until the first midnight after training; later rows join the samples,
+    unless an operator called what the entity does broken. `memory` moves on.
     """
-    kept = np.asarray(state.get("shown", np.empty((0, values.shape[1]), np.float16)))
-    now = (
-        Rarity(*(torch.from_numpy(np.asarray(state[n])) for n in ("steps", "tail")))
-        if "steps" in state
-        else begin
-    )
-    half, day = (float(x) for x in np.asarray(state.get("shown_at", (-1.0, trained_to // _DAY_S))))
-    days = np.maximum(times // _DAY_S, day)
+    days = np.maximum(times // _DAY_S, memory.rarity_day[:, None])
     halves = times // EACH_S
-    fresh = (times > trained_to) & (np.diff(halves, prepend=half) > 0) & learn
-    found = []
-    for run in runs_of(days):
-        if days[run.start] > day:
-            day = float(days[run.start])
-            if len(kept):
-                now = Rarity.measure(np.concatenate([training, kept])[-KEPT:])
-        part = values[run]
-        found.append(now.nats(part))
-        kept = np.concatenate([kept, part[torch.from_numpy(fresh[run])].numpy().astype(np.float16)])
-        kept = kept[-KEPT:]
-    if len(times):
-        half = max(half, float(halves[-1]))
-    # What was measured is remembered, too: it takes a millisecond, and a window may be a single row.
-    after: dict[str, NDArray[Any]] = {
-        "shown": kept,
-        "shown_at": np.array([half, day]),
-        "steps": now.steps.numpy(),
-        "tail": now.tail.numpy(),
-    }
-    return torch.cat(found) if found else values[:0], after
+    fresh = np.diff(halves, axis=1, prepend=memory.half_hour[:, None]) > 0
+    fresh &= (times > trained.until[:, None]) & ~memory.broken[:, None]
+    new_day = days[:, -1] > memory.rarity_day
+    # Measured a day before, and remembered: it takes a millisecond, and a window may be a single row.
+    now = Rarity(_tensor(memory.steps), _tensor(memory.tail))
+    nats = now.nats(values)
+    for b in np.flatnonzero(new_day | fresh.any(axis=1)).tolist():
+        for run in runs_of(days[b]) if new_day[b] else (slice(None),):
+            part = values[b, run]
+            if days[b, run][0] > memory.rarity_day[b]:
+                memory.rarity_day[b] = days[b, run][0]
+                if len(memory.shown[b]):
+                    measured = Rarity.measure(np.concatenate([trained.samples[b], memory.shown[b]])[-KEPT:])
+                    memory.steps[b], memory.tail[b] = measured.steps.numpy(), measured.tail.numpy()
+            if new_day[b]:
+                nats[b, run] = Rarity(_tensor(memory.steps[b]), _tensor(memory.tail[b])).nats(part)
+            kept = part.numpy()[fresh[b, run]].astype(np.float16)
+            memory.shown[b] = np.concatenate([memory.shown[b], kept])[-KEPT:]
+    memory.half_hour[:] = np.maximum(memory.half_hour, halves[:, -1])
+    return nats
+
+
+def _tensor(array: NDArray[np.float32]) -> Tensor:
+    return torch.from_numpy(np.ascontiguousarray(array))

@@ -1,8 +1,9 @@
 """Seven views of a row, each one number, and what is made of them: where views agree, and commotion.
 
 Each view is smoothed in time. Where they agree, what counts is how rare the log of each is on this entity
-(`rarity`), so that no unit, and no view's own scale, decides; the mean is taken twice: of slow views, which
-see what lasts, and of quick ones, which see when it is over. For commotion (`commotion`) logs are added.
+(`tail_probability`), so that no unit, and no view's own scale, decides; the mean is taken twice: of slow
+views, which see what lasts, and of quick ones, which see when it is over. For commotion
+(`sustained_activity`) logs are added.
 """
 
 from __future__ import annotations
@@ -77,7 +78,7 @@ class Usual:
 
 @dataclass(frozen=True, slots=True)
 class Around:
-    """What rows are compared with, (N, F) each: means and medians of the rows before, the row before."""
+    """What rows are compared with, (..., F) each: means and medians of the rows before, the row before."""
 
     mean5: Tensor
     median15: Tensor
@@ -98,16 +99,17 @@ def shares_of(weights: Mapping[str, float]) -> Tensor:
 
 
 def views(rows: Tensor, around: Around, observed: Tensor, surprise: Tensor, usual: Usual) -> Tensor:
-    """Give the views (N, 7) of rows (N, F).
+    """Give the views (..., 7) of rows (..., F).
 
-    `observed` (N, F): 1, or 0 where missing; `surprise` (N, F): of the network.
+    `observed` (..., F): 1, or 0 where missing; `surprise` (..., F): of the network; `usual`: of their entity,
+    or stacked so that it goes with them.
     """
 
     def away(other: Tensor) -> Tensor:
         return torch.minimum((rows - other).abs() * observed, usual.clip)
 
     def top(values: Tensor) -> Tensor:
-        return torch.topk(values, min(_TOP, rows.shape[1]), dim=1, sorted=False).values.mean(dim=1)
+        return torch.topk(values, min(_TOP, rows.shape[-1]), dim=-1, sorted=False).values.mean(dim=-1)
 
     turbulence = torch.minimum(away(around.mean5), away(around.median15)).clamp(min=1e-9) ** POWER
     past = away(around.profile)
@@ -118,18 +120,18 @@ def views(rows: Tensor, around: Around, observed: Tensor, surprise: Tensor, usua
     leapt = torch.maximum(torch.minimum(rows, leap), -leap) - torch.maximum(
         torch.minimum(around.last, leap), -leap
     )
-    whole = rows.shape[1] / observed.sum(dim=1).clamp(min=1.0)
+    whole = rows.shape[-1] / observed.sum(dim=-1).clamp(min=1.0)
     return torch.stack(
         [
-            turbulence.sum(dim=1) * whole,
+            turbulence.sum(dim=-1) * whole,
             top(displaced),
             top(past / usual.displacement),
-            surprised.sum(dim=1) * whole,
-            (leapt.abs() * observed).sum(dim=1),
+            surprised.sum(dim=-1) * whole,
+            (leapt.abs() * observed).sum(dim=-1),
             torch.log1p(top(moved)),
-            away(around.hours6).sum(dim=1) * whole,
+            away(around.hours6).sum(dim=-1) * whole,
         ],
-        dim=1,
+        dim=-1,
     )
 
 

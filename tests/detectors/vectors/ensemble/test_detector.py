@@ -13,7 +13,7 @@ from anomalyd.detectors.model import Model, load_model, save_model
 from anomalyd.detectors.training import train_model
 from anomalyd.detectors.vectors.ensemble.detector import VectorEnsemble
 from anomalyd.detectors.vectors.ensemble.ewma import ewma
-from anomalyd.detectors.vectors.ensemble.hysteresis import is_broken
+from anomalyd.detectors.vectors.ensemble.memory import Layout
 from anomalyd.detectors.vectors.ensemble.reference_windows import look_around
 from anomalyd.errors import ModelMismatch, TrainingError
 from anomalyd.verdict import Verdict
@@ -135,8 +135,8 @@ def test_the_word_normal_ends_an_alarm_and_broken_keeps_it(model: Model) -> None
     assert np.mean(alarmed > 1) > 0.9
     # What is broken is not learnt: back to normal it is quiet, and then no longer held.
     after, left = score(model, rows(2, 10), 12.0, held)
-    assert is_broken(held)
-    assert not is_broken(left)
+    assert held["broken"]
+    assert not left["broken"]
     # The slow views take a hundred rows to forget a jump.
     assert np.mean(after[DAY:] > 1) < 0.1
 
@@ -154,7 +154,8 @@ def test_a_lasting_alarm_becomes_the_new_normal_and_can_be_undone(training: Trai
     assert np.mean(scored.score[accepted + 36 :] > 1) < 0.1
     back = model.undo(scored.state, adapted.before)
     again, _ = score(model, step[-40:], 12.0, back)
-    assert np.mean(again[6:] > 1) > 0.8
+    # It is held until nothing but the word would hold it for an hour; then it is learnt from again.
+    assert np.mean(again[6:34] > 1) > 0.9
     # Undone, the patience does not run again: it is not assumed a second time.
     (once_more,) = model.score([SeriesWindow("a", times(400, 12.0), step[np.arange(400) % 100 + 400], back)])
     assert not once_more.adaptations
@@ -240,14 +241,14 @@ def test_ewma_is_what_its_formula_says() -> None:
 
 def test_what_a_row_is_compared_with() -> None:
     days = rows(9, 17)
-    around = look_around(times(len(days)), days, {})
+    around = look_around(times(len(days))[None], days[None], Layout(8, 1).blank())
     k = 8 * DAY + 140
-    np.testing.assert_allclose(around.mean5[k], days[k - 5 : k].mean(axis=0), rtol=1e-4)
-    np.testing.assert_allclose(around.median15[k], np.median(days[k - 15 : k], axis=0), rtol=1e-4)
+    np.testing.assert_allclose(around.mean5[0, k], days[k - 5 : k].mean(axis=0), rtol=1e-4)
+    np.testing.assert_allclose(around.median15[0, k], np.median(days[k - 15 : k], axis=0), rtol=1e-4)
     same = np.stack([days[k - d * DAY] for d in range(1, 8)]).mean(axis=0)
-    assert np.abs(around.profile[k] - same).max() < 0.25
+    assert np.abs(around.profile[0, k] - same).max() < 0.25
     # Half a day away the course is elsewhere: the profile knows the time of day, the day's median does not.
-    assert np.abs(around.day[k] - same).max() > 0.5
+    assert np.abs(around.day[0, k] - same).max() > 0.5
 
 
 def test_a_metric_that_is_stuck_alerts_is_blamed_and_may_be_accepted(model: Model) -> None:

@@ -1,21 +1,39 @@
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from anomalyd.detectors.vectors.ensemble import hysteresis
-from anomalyd.detectors.vectors.ensemble.hysteresis import Heights, Shown
+from anomalyd.detectors.vectors.ensemble.alarm import hysteresis
+from anomalyd.detectors.vectors.ensemble.alarm.hysteresis import Heights, Shown
+from anomalyd.detectors.vectors.ensemble.alarm.sustained_activity import Spans
+from anomalyd.detectors.vectors.ensemble.memory import Batch, Layout, Memory
 
 HEIGHTS = Heights(agree=2.0, hold=0.85, stir=6.0, settle=5.0, lasting=True, accept_s=43_200.0)
 MINUTE = 60.0
 DAYS = 3 * 86_400.0
 BULK = np.array([[0.2, 0.4], [0.0, 0.2], [0.0, 0.2], [0.0, 0.2], [0.0, 0.2]])
 
+LAYOUT = Layout(1, 60)
+SPANS = Spans.of(np.array([MINUTE]))
+
 Floats = NDArray[np.float64]
-State = dict[str, NDArray[Any]]
+
+
+def start() -> Memory:
+    """An entity of which nothing was seen since training."""
+    batch = LAYOUT.blank()
+    batch.bulk[0] = BULK
+    return LAYOUT.part(batch, [{}])[0]
+
+
+def told(state: Memory, *, broken: bool, since: float) -> Memory:
+    batch = LAYOUT.join([state])
+    hysteresis.apply_feedback(batch, 0, broken=broken, since=since)
+    return LAYOUT.part(batch, [{}])[0]
 
 
 def usual(count: int, seed: int = 0) -> Floats:
@@ -26,45 +44,85 @@ def noise(count: int, seed: int = 5) -> Floats:
     return np.random.default_rng(seed).normal(0.0, 0.3, size=(count, 4))
 
 
+@dataclass(frozen=True)
+class Stream:
+    """Rows of one entity, and how they come to an alarm."""
+
+    agreement: Floats
+    commotion: Floats
+    jolts: Floats
+    begin: float
+
+    @classmethod
+    def of(
+        cls,
+        agreement: Floats,
+        commotion: Floats | None = None,
+        jolts: Floats | None = None,
+        begin: float = 0.0,
+    ) -> Stream:
+        n = len(agreement)
+        return cls(
+            agreement,
+            noise(n) if commotion is None else commotion,
+            np.full(n, -np.inf) if jolts is None else jolts,
+            begin,
+        )
+
+
+def follow_all(
+    streams: Sequence[Stream], states: Sequence[Memory], heights: Heights = HEIGHTS
+) -> tuple[Floats, list[list[int]], list[Memory]]:
+    """Follow streams of one length together."""
+    n = len(streams[0].agreement)
+    shown = Shown(
+        np.stack([each.agreement for each in streams]),
+        np.stack([each.commotion for each in streams]),
+        np.stack([each.jolts for each in streams]),
+        np.zeros((len(streams), n), dtype=bool),
+    )
+    times = np.stack([each.begin + np.arange(n) * MINUTE for each in streams])
+    batch = LAYOUT.join(states)
+    spans = Spans.of(np.full(len(streams), MINUTE))
+    gone = hysteresis.follow(times, shown, batch, [heights] * len(streams), spans)
+    return gone.over, gone.accepted, LAYOUT.part(batch, [{}] * len(streams))
+
+
 def follow(
     agreement: Floats,
-    state: State | None = None,
+    state: Memory | None = None,
     *,
     commotion: Floats | None = None,
     jolts: Floats | None = None,
     heights: Heights = HEIGHTS,
     begin: float = 0.0,
-) -> tuple[Floats, list[int], State]:
-    n = len(agreement)
-    shown = Shown(
-        agreement,
-        noise(n) if commotion is None else commotion,
-        np.full(n, -np.inf) if jolts is None else jolts,
-        np.zeros(n, dtype=bool),
-    )
-    times = begin + np.arange(n) * MINUTE
-    return hysteresis.follow(times, shown, state or hysteresis.start(BULK), heights, MINUTE)
+) -> tuple[Floats, list[int], Memory]:
+    stream = Stream.of(agreement, commotion, jolts, begin)
+    (over,), (accepted,), (after,) = follow_all([stream], [state or start()], heights)
+    return over, accepted, after
+
+
+def believed(slow: Floats, quick: Floats, before: Batch) -> Floats:
+    return hysteresis.believed(slow[None], quick[None], before)[0]
 
 
 def test_a_slow_mean_is_believed_while_a_quick_one_was_near_it_of_late() -> None:
     slow = np.full(60, 4.0)
     quick = np.where(np.arange(60) < 10, 4.0, 0.5)
-    believed, _ = hysteresis.believed(slow, quick, None)
-    assert believed[:39] == pytest.approx(3.6)
-    assert believed[39:] == pytest.approx(0.1)
+    found = believed(slow, quick, LAYOUT.blank())
+    assert found[:39] == pytest.approx(3.6)
+    assert found[39:] == pytest.approx(0.1)
 
 
 def test_what_is_believed_does_not_depend_on_how_a_stream_is_cut() -> None:
     chance = np.random.default_rng(1)
     slow, quick = chance.exponential(1.0, size=(2, 200))
-    whole, after = hysteresis.believed(slow, quick, None)
-    found, lately = [], None
-    for begin, end in ((0, 3), (3, 4), (4, 150), (150, 200)):
-        part, lately = hysteresis.believed(slow[begin:end], quick[begin:end], lately)
-        found.append(part)
-    np.testing.assert_array_equal(np.concatenate(found), whole)
-    assert lately is not None
-    np.testing.assert_array_equal(lately, after)
+    after, memory = LAYOUT.blank(), LAYOUT.blank()
+    whole = believed(slow, quick, after)
+    cuts = ((0, 3), (3, 4), (4, 150), (150, 200))
+    found = [believed(slow[begin:end], quick[begin:end], memory) for begin, end in cuts]
+    np.testing.assert_allclose(np.concatenate(found), whole, rtol=1e-6)
+    np.testing.assert_array_equal(memory.quick_means, after.quick_means)
 
 
 def test_where_views_agree_an_alarm_begins_at_its_height_and_stays_on_a_little_below() -> None:
@@ -76,7 +134,7 @@ def test_where_views_agree_an_alarm_begins_at_its_height_and_stays_on_a_little_b
 
 
 def spread(
-    state: State, spreads: list[float], *, restless: float = 0.0, displaced: float = 0.0, unrest: float = 0.0
+    state: Memory, spreads: list[float], *, restless: float = 0.0, displaced: float = 0.0, unrest: float = 0.0
 ) -> Floats:
     """Give commotion of so many spreads, and what keeps it of so many all along."""
     # What is kept of the days before is measured anew when the stream goes on.
@@ -111,15 +169,15 @@ def test_told_broken_it_ends_an_hour_after_it_would_have_ended_by_itself() -> No
     _, _, state = follow(usual(3 * 1440))
     end = hysteresis.end_of(state["bulk"][0])
     _, _, state = follow(np.full(60, end + 4.0), state, begin=DAYS)
-    state = hysteresis.apply_feedback(state, broken=True, since=DAYS)
-    assert hysteresis.is_broken(state)
+    state = told(state, broken=True, since=DAYS)
+    assert state["broken"]
     # Restless, and above the bulk, but no alarm would stay on for it.
     after = np.concatenate([np.full(30, end + 3.0), np.full(200, end + 1.0)])
     over, accepted, after_it = follow(after, state, begin=DAYS + 3600.0)
     assert (over[: 30 + 60] > 0.0).all()
     assert not (over[30 + 61 :] > 0.0).any()
     assert not accepted
-    assert not hysteresis.is_broken(after_it)
+    assert not after_it["broken"]
 
 
 @pytest.mark.parametrize("by", ["agreement", "commotion"])
@@ -144,9 +202,7 @@ def test_told_normal_it_is_quiet_at_once() -> None:
     high = end + 4.0 + usual(1440, 3)
     over, _, state = follow(high[:180], state, begin=DAYS)
     assert (over > 0.0).all()
-    over, accepted, _ = follow(
-        high[180:], hysteresis.apply_feedback(state, broken=False, since=DAYS), begin=DAYS + 10_800.0
-    )
+    over, accepted, _ = follow(high[180:], told(state, broken=False, since=DAYS), begin=DAYS + 10_800.0)
     assert np.mean(over > 0.0) < 0.03
     assert not accepted
 
@@ -156,7 +212,7 @@ def test_an_earlier_alarm_is_not_part_of_what_is_accepted() -> None:
     end = hysteresis.end_of(state["bulk"][0])
     wave = np.concatenate([np.full(240, end + 9.0), usual(240, 4), np.full(10, end + 4.0)])
     _, _, state = follow(wave, state, begin=DAYS)
-    after = hysteresis.apply_feedback(state, broken=False, since=DAYS + 480 * MINUTE)
+    after = told(state, broken=False, since=DAYS + 480 * MINUTE)
     # One row in ten minutes of the newest alarm, and twice as many before it.
     assert len(after["week"]) == 3
     assert hysteresis.end_of(after["bulk"][0]) < end + 8.0
@@ -179,10 +235,29 @@ def test_alarms_do_not_depend_on_how_a_stream_is_cut() -> None:
     whole, accepted, last = follow(high, commotion=seen)
     assert accepted
     assert (whole > 0.0).sum() > 900
-    state, found = None, []
+    state: Memory | None = None
+    found = []
     for begin, end in ((0, 1), (1, 700), (700, 3400), (3400, 3401), (3401, 3725), (3725, n)):
         part, _, state = follow(high[begin:end], state, commotion=seen[begin:end], begin=begin * MINUTE)
         found.append(part)
     np.testing.assert_allclose(np.concatenate(found), whole, rtol=0, atol=1e-6)
     assert state is not None
-    np.testing.assert_array_equal(state["of"], last["of"])
+    np.testing.assert_array_equal(state["week_of"], last["week_of"])
+
+
+def test_streams_go_together_as_each_by_itself() -> None:
+    n = 3 * 1440
+    streams = []
+    for seed in range(4):
+        high, seen = usual(n, seed), noise(n, 10 + seed)
+        high[1000 * seed : 1000 * seed + 900] += 6.0
+        seen[2000:2200] += 2.0 * seed
+        streams.append(Stream.of(high, seen, begin=seed * 7000.0))
+    together, accepted, states = follow_all(streams, [start() for _ in streams])
+    assert any(accepted)
+    for stream, over, rows, state in zip(streams, together, accepted, states, strict=True):
+        (own,), (own_rows,), (own_state,) = follow_all([stream], [start()])
+        np.testing.assert_allclose(over, own, rtol=0, atol=1e-9)
+        assert rows == own_rows
+        for name, array in own_state.items():
+            np.testing.assert_array_equal(state[name], array, err_msg=name)

@@ -1,24 +1,23 @@
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from anomalyd.detectors.vectors.ensemble import spikes
+from anomalyd.detectors.vectors.ensemble.alarm import spikes
 from anomalyd.detectors.vectors.ensemble.feature_extraction import follow as follow_rows
+from anomalyd.detectors.vectors.ensemble.memory import Batch, Layout
 
 Floats = NDArray[np.float64]
 MINUTE = 60.0
 
 
-def follow(
-    leaps: Floats, share: float, state: dict[str, NDArray[Any]] | None = None, begin: int = 0
-) -> tuple[Floats, dict[str, NDArray[Any]]]:
-    return spikes.follow((begin + np.arange(len(leaps))) * MINUTE, leaps, state or {}, share)
+def follow(leaps: Floats, share: float, memory: Batch | None = None, begin: int = 0) -> tuple[Floats, Batch]:
+    memory = memory or Layout(1, 1).blank()
+    (over,) = spikes.follow((begin + np.arange(len(leaps)))[None] * MINUTE, leaps[None], memory, share)
+    return over, memory
 
 
 @pytest.mark.parametrize("share", [0.01, 0.0015, 0.0003])
@@ -47,7 +46,7 @@ def test_nothing_is_a_jolt_before_anything_is_known() -> None:
 def test_jolts_do_not_depend_on_how_a_stream_is_cut(pieces: list[int]) -> None:
     leaps = np.random.default_rng(4).exponential(size=5000)
     whole, last = follow(leaps, 0.002)
-    state: dict[str, NDArray[Any]] | None = None
+    state: Batch | None = None
     found, begin = [], 0
     for piece in [*pieces, len(leaps)]:
         part, state = follow(leaps[begin : begin + piece], 0.002, state, begin)
@@ -57,7 +56,7 @@ def test_jolts_do_not_depend_on_how_a_stream_is_cut(pieces: list[int]) -> None:
             break
     np.testing.assert_array_equal(np.concatenate(found), whole)
     assert state is not None
-    np.testing.assert_array_equal(state["leaps"], last["leaps"])
+    np.testing.assert_array_equal(state.leaps, last.leaps)
 
 
 def test_one_metric_that_leaps_far_counts_as_do_many_that_leap_a_little() -> None:
@@ -67,10 +66,26 @@ def test_one_metric_that_leaps_far_counts_as_do_many_that_leap_a_little() -> Non
     rows[1500] += np.where(np.arange(20) % 2, 4.0, -4.0)
     rows[1700, 7] = np.nan
     clip = np.full(20, 10.0, dtype=np.float32)
-    followed = follow_rows(np.arange(2000) * 60.0, rows, {}, clip)
-    own = np.full(20, 1.5, dtype=np.float32)
-    leaps = spikes.leaps_of(followed, clip, own)
+    followed = follow_rows(np.arange(2000)[None] * 60.0, rows[None], Layout(20, 1).blank(), clip[None])
+    own = np.full((1, 20), 1.5, dtype=np.float32)
+    (leaps,) = spikes.leaps_of(followed, clip[None], own)
     assert np.isfinite(leaps).all()
     # The leap, and the one back.
     assert set(np.argsort(leaps)[-4:]) == {1000, 1001, 1500, 1501}
     assert np.abs(leaps[1700:1702] - np.median(leaps)).max() < 1.0
+
+
+def test_jolts_of_many_entities_are_those_of_each() -> None:
+    layout, draw = Layout(1, 1), np.random.default_rng(6)
+    times = np.stack([(shift + np.arange(2000)) * MINUTE for shift in (0, 50, 1400)])
+    leaps = draw.exponential(size=times.shape)
+    batch = layout.join(layout.part(layout.blank(), [{}]) * 3)
+    parts = np.split(np.arange(2000), (1, 2, 700, 1999))
+    together = np.concatenate([spikes.follow(times[:, p], leaps[:, p], batch, 0.01) for p in parts], axis=1)
+    assert np.isfinite(together).any()
+    for b in range(3):
+        alone = layout.blank()
+        np.testing.assert_array_equal(
+            spikes.follow(times[b : b + 1], leaps[b : b + 1], alone, 0.01)[0], together[b]
+        )
+        np.testing.assert_array_equal(alone.leaps[0], batch.leaps[b])

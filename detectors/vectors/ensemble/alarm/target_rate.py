@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import math
 
+from anomalyd.detectors.vectors.ensemble.alarm.hysteresis import Heights
 from anomalyd.detectors.vectors.ensemble.ensemble_parameters import Parameters
-from anomalyd.detectors.vectors.ensemble.hysteresis import Heights
 
 RATE = 0.9e-3
 _PER_HEIGHT, _PER_SPREAD = 0.85, 0.45

@@ -1,0 +1,177 @@
+"""One step of a batch: rows of E entities through every stage, what is remembered of them moving on.
+
+rows in usual widths -> surroundings -> views, smoothed -> how rare they are -> alarm
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from anomalyd.detectors.vectors.ensemble import tail_probability
+from anomalyd.detectors.vectors.ensemble.alarm import hysteresis, spikes, sustained_activity, target_rate
+from anomalyd.detectors.vectors.ensemble.alarm.sustained_activity import Spans
+from anomalyd.detectors.vectors.ensemble.baseline_statistics import levels_of, pick, stacked, views_of
+from anomalyd.detectors.vectors.ensemble.ensemble_parameters import Parameters
+from anomalyd.detectors.vectors.ensemble.feature_extraction import Followed, follow
+from anomalyd.detectors.vectors.ensemble.memory import Batch, Layout, Memory
+from anomalyd.detectors.vectors.ensemble.predictive import Predictor
+from anomalyd.detectors.vectors.ensemble.tail_probability import Rarity, Trained
+from anomalyd.detectors.vectors.ensemble.views import LARGEST, VIEWS, Usual, logs, shares_of
+from anomalyd.detectors.vectors.standstill import repeats
+
+Rows = NDArray[np.float32]
+
+
+@dataclass(frozen=True, slots=True)
+class Learnt:
+    """What training says: the network, and of each entity what is usual, in the order of `places`.
+
+    An entity that training did not know is taken for the first. `usual` is stacked, (M, 1, F); `samples`:
+    what each showed; `heights`, `spans`: of its alarms; `beginnings`: what is remembered before its first
+    row.
+    """
+
+    parameters: Parameters
+    network: Predictor
+    places: Mapping[str, int]
+    usual: Usual
+    samples: Sequence[NDArray[np.float16]]
+    shares: Tensor
+    rate: float
+    heights: Sequence[hysteresis.Heights]
+    spans: Spans
+    layout: Layout
+    beginnings: Sequence[Memory]
+
+    @classmethod
+    def of(
+        cls, parameters: Parameters, network: Predictor, usual: Mapping[str, Usual], rate: float
+    ) -> Learnt:
+        """Put together what was fitted."""
+        each = list(usual.values())
+        together = stacked(each)
+        intervals = together.interval.numpy()[:, 0, 0]
+        spans = Spans.of(intervals)
+        layout = Layout(each[0].clip.shape[0], int(spans.hour.max()))
+        return cls(
+            parameters,
+            network,
+            {entity: place for place, entity in enumerate(usual)},
+            together,
+            [one.shown.numpy() for one in each],
+            shares_of({view: getattr(parameters, view) for view in VIEWS}),
+            rate,
+            [target_rate.heights_at(parameters, rate, interval) for interval in intervals.tolist()],
+            spans,
+            layout,
+            [_beginning(layout, one) for one in each],
+        )
+
+    def place(self, entity: str) -> int:
+        """Give the place of an entity."""
+        return self.places.get(entity, 0)
+
+
+def _beginning(layout: Layout, usual: Usual) -> Memory:
+    batch, rarity = layout.blank(), Rarity.measure(usual.shown.numpy())
+    batch.steps[0], batch.tail[0] = rarity.steps.numpy(), rarity.tail.numpy()
+    batch.rarity_day[0] = tail_probability.day_of(float(usual.trained_to))
+    batch.bulk[0] = usual.bulk.numpy()
+    return layout.part(batch, [{}])[0]
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """Rows of a batch as they are seen, and what is usual of their entities at `places` (E,).
+
+    `logged` (E, n, C): logs of the smoothed views; `means` (E, n, 2): the slow and the quick mean of how rare
+    they are, in nats.
+    """
+
+    places: NDArray[np.int64]
+    usual: Usual
+    followed: Followed
+    logged: Tensor
+    means: NDArray[np.float64]
+
+
+@dataclass(frozen=True, slots=True)
+class Advanced:
+    """What is said of rows, in usual widths: `raw` (E, n); `error`, `expectation`, `contribution` (E, n, F).
+
+    `accepted`: of each entity, the rows at which what goes on was taken for normal; `mended` (E,): the row at
+    which what an operator called broken was over, or -1.
+    """
+
+    raw: NDArray[np.float64]
+    error: Rows
+    expectation: Rows
+    contribution: Rows
+    accepted: list[list[int]]
+    mended: NDArray[np.int64]
+
+
+def look(
+    learnt: Learnt, memory: Batch, places: NDArray[np.int64], times: NDArray[np.float64], rows: Rows
+) -> Seen:
+    """See rows (E, n, F), less the offset of their entities, at times (E, n); `memory` moves on."""
+    usual = pick(learnt.usual, torch.from_numpy(places))
+    followed = follow(times, rows, memory, usual.clip.numpy()[:, 0])
+    levels = levels_of(views_of(learnt.network, followed, usual), memory.levels)
+    memory.levels[:] = levels[:, -1].numpy()
+    logged = logs(levels)
+    trained = Trained([learnt.samples[place] for place in places.tolist()], usual.trained_to.numpy()[:, 0, 0])
+    nats = tail_probability.follow(times, logged, trained, memory)
+    means = (nats @ learnt.shares[:, :2]).numpy().astype(np.float64)
+    return Seen(places, usual, followed, logged, means)
+
+
+def advance(
+    learnt: Learnt, memory: Batch, places: NDArray[np.int64], times: NDArray[np.float64], rows: Rows
+) -> Advanced:
+    """Score rows (E, n, F) in usual widths at times (E, n) of the entities at `places` (E,)."""
+    offset = memory.offset.copy()[:, None]
+    last = memory.recent[:, -1].copy()
+    rows = rows - offset
+    seen = look(learnt, memory, places, times, rows)
+    followed, usual = seen.followed, seen.usual
+    clip = usual.clip.numpy()[:, 0]
+    leapt = spikes.leaps_of(followed, clip, usual.leap.numpy()[:, 0])
+    leaps = spikes.follow(times, leapt, memory, target_rate.jolts_at(learnt.rate))
+    runs = repeats(rows, last, memory.runs)
+    memory.runs[:] = runs[:, -1]
+    stuck = runs > usual.still.numpy()
+    shown = hysteresis.Shown(
+        hysteresis.believed(seen.means[..., 0], seen.means[..., 1], memory),
+        sustained_activity.commotion_of(seen.logged, learnt.shares[:, 2]),
+        leaps if learnt.parameters.jolts else np.full(times.shape, -np.inf),
+        np.asarray(stuck.any(axis=2)),
+    )
+    heights = [learnt.heights[place] for place in places.tolist()]
+    gone = hysteresis.follow(times, shown, memory, heights, learnt.spans.at(places))
+    absent = np.isnan(rows)
+    raw = gone.over + target_rate.open_at(learnt.parameters, learnt.rate)
+    raw[absent.all(axis=2)] = np.nan
+    contribution = _blame(memory, seen, stuck)
+    error = followed.rows - followed.around.median15
+    contribution[absent], error[absent] = np.nan, np.nan
+    expectation = followed.around.median15 + offset
+    return Advanced(raw, error, expectation, contribution, gone.accepted, gone.mended)
+
+
+def _blame(memory: Batch, seen: Seen, stuck: NDArray[np.bool_]) -> Rows:
+    """Give who is to blame (E, n, F): with the row before, for who moves on is to blame rather than who leapt
+    once."""
+    followed = seen.followed
+    moved = np.abs(followed.rows - followed.around.mean10) * followed.observed / seen.usual.blame.numpy()
+    first = np.where(np.isnan(memory.moved), moved[:, 0], memory.moved)
+    blamed = (moved + np.concatenate([first[:, None], moved[:, :-1]], axis=1)) / np.float32(2)
+    memory.moved[:] = moved[:, -1]
+    found: Rows = np.where(stuck, np.maximum(blamed, np.float32(LARGEST)), blamed)
+    return found

@@ -1,0 +1,1 @@
+"""From what rows show to alarms."""

@@ -1,0 +1,94 @@
+"""Pieces of windows that are scored at once: so many rows of each of many entities."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+
+from anomalyd.detectors.detector import State
+from anomalyd.detectors.vectors.ensemble.advance import Learnt, advance
+from anomalyd.detectors.vectors.ensemble.memory import Memory
+
+_ROWS_AT_ONCE = 2048
+"""Rows of a batch: with 38 metrics the network's inputs are 2 MB then, and stay in the cache."""
+
+Rows = NDArray[np.float32]
+
+
+@dataclass(slots=True)
+class Piece:
+    """Rows `begin` to `end` of those of all windows, of one entity, to be scored up to `upto` next.
+
+    `memory`: what is remembered before them; `scale`: what its scaling remembers. `accepted`: the rows at
+    which what goes on was taken for normal, and what was remembered before them.
+    """
+
+    place: int
+    begin: int
+    end: int
+    memory: Memory
+    scale: State
+    upto: int = 0
+    accepted: list[tuple[int, Memory]] = field(default_factory=list)
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """What is said of all rows (N,) and (N, F), in usual widths, NaN where nothing is; as `Advanced`."""
+
+    raw: NDArray[np.float64]
+    error: Rows
+    expectation: Rows
+    contribution: Rows
+
+    @classmethod
+    def nothing(cls, rows: int, metrics: int) -> Found:
+        """Say nothing yet."""
+        unknown = (np.full((rows, metrics), np.nan, dtype=np.float32) for _ in range(3))
+        return cls(np.full(rows, np.nan), *unknown)
+
+
+def score(learnt: Learnt, pieces: Sequence[Piece], times: NDArray[np.float64], rows: Rows) -> Found:
+    """Score pieces of rows (N, F) at times (N,); what is remembered of them is that after them then.
+
+    A piece is cut where what an operator called broken is over: from there on it is learnt from.
+    """
+    found = Found.nothing(*rows.shape)
+    for piece in pieces:
+        piece.upto = piece.end
+    while left := [piece for piece in pieces if piece.begin < piece.end]:
+        for group in _groups(left):
+            _score(learnt, group, times, rows, found)
+    return found
+
+
+def _score(
+    learnt: Learnt, group: Sequence[Piece], times: NDArray[np.float64], rows: Rows, found: Found
+) -> None:
+    at = np.array([piece.begin for piece in group])[:, None] + np.arange(group[0].upto - group[0].begin)
+    batch = learnt.layout.join([piece.memory for piece in group])
+    done = advance(learnt, batch, np.array([piece.place for piece in group]), times[at], rows[at])
+    found.raw[at], found.error[at] = done.raw, done.error
+    found.expectation[at], found.contribution[at] = done.expectation, done.contribution
+    after = learnt.layout.part(batch, [piece.scale for piece in group])
+    each = zip(group, after, done.mended.tolist(), done.accepted, strict=True)
+    for piece, memory, mended, accepted in each:
+        if 0 <= mended < piece.upto - piece.begin - 1:
+            piece.upto = piece.begin + mended + 1
+            continue
+        piece.accepted += [(piece.begin + row, piece.memory) for row in accepted]
+        piece.memory, piece.begin, piece.upto = memory, piece.upto, piece.end
+
+
+def _groups(pieces: Sequence[Piece]) -> Iterator[Sequence[Piece]]:
+    """Give pieces of one length together, not too many at once."""
+    alike: dict[int, list[Piece]] = {}
+    for piece in pieces:
+        alike.setdefault(piece.upto - piece.begin, []).append(piece)
+    for length, some in alike.items():
+        count = max(1, _ROWS_AT_ONCE // length)
+        for begin in range(0, len(some), count):
+            yield some[begin : begin + count]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 import re
 import sqlite3
@@ -30,15 +31,12 @@ class Gold:
         self._connection = connection
         self.plan = plan
         self.slots = dict(plan.slots)
-        full = {
-            v: next((n for n in plan.entities if n == v or n.endswith(f"/{v}")), v)
-            for v in plan.slots.values()
-        }
-        self._full = {name: full[value] for name, value in plan.slots.items()}
+        self._full = plan.named
         rows = self.rows(
-            "select run from reports where run is not null group by run order by count(*) desc, run limit 1"
+            "select run from reports where run is not null group by run order by count(*) desc, run limit 2"
         )
-        self.slots["run1"] = self._full["run1"] = str(rows[0][0])
+        self.slots |= {"run1": str(rows[0][0]), "run2": str(rows[1][0])}
+        self._full |= {"run1": str(rows[0][0]), "run2": str(rows[1][0])}
         self.slots["id1"] = self._full["id1"] = self.rows(
             "select id from reports order by id limit 1 offset 7"
         )[0][0]
@@ -69,7 +67,10 @@ class Gold:
             r"DURING\((.+?), (.+?)\)", r"(onset < \2 and (status='open' or coalesce(closed,last) >= \1))", sql
         )
         listed = {name: ",".join(f"'{n}'" for n in names) for name, names in self.plan.sets.items()}
-        return re.sub(r"IN_GROUP\((\w+)\)", lambda m: f"entity in ({listed[m[1]]})", sql)
+        sql = sql.replace("ENTITIES", json.dumps(self.plan.entities))
+        return re.sub(
+            r"IN_GROUP\((\w+)(?:, (\w+))?\)", lambda m: f"{m[2] or 'entity'} in ({listed[m[1]]})", sql
+        )
 
     def grade(self, item: dict[str, Any], answer: Answer) -> Grade:
         """Grade one answer."""
@@ -110,8 +111,15 @@ class Gold:
                 if set(r.names) == names
                 else f"{len(r.names)} names, gold {len(names)}: {sorted(set(r.names) ^ names)[:4]}"
             )
+        if want == "says":
+            return self._unsaid({"says": f"time:{item['time']}" if "time" in item else f"sql:{item['sql']}"}, a)
         if want == "first":
-            gold_id = self.rows(item["sql"])[0][0]
+            golds = [self.rows(item["sql"])[0][0]]
+            if "or_worst" in item:
+                golds.append(
+                    self.rows(f"select id from reports where {item['or_worst']} order by peak desc limit 1")[0][0]
+                )
+            gold_id = next((g for g in golds if r.reports[:1] == (g,)), golds[0])
             if r.reports[:1] != (gold_id,):
                 return f"report {r.reports[:1]}, gold {gold_id}"
             return self._unsaid(item, a)
@@ -140,7 +148,7 @@ class Gold:
         if kind == "time":
             at = datetime.fromtimestamp(gold, UTC)
             gold = f"{at.day} {at:%b} {at:%H:%M}"
-        return None if str(gold) in answer.text else f"does not say {gold}"
+        return None if str(gold).lower() in answer.text.lower() else f"does not say {gold}"
 
 
 def _cited_wrongly(answer: Answer, ids: set[str]) -> str | None:

@@ -18,35 +18,43 @@ from anomalyd.assistant.evaluation.grade import Gold, Grade
 from anomalyd.assistant.evaluation.stores import Plan, generate, plans
 from anomalyd.reports.queries import Queries
 
-KINDS = ("store", "case", "follow", "documents", "unanswerable")
+KINDS = ("store", "case", "follow", "ledger", "documents", "unanswerable")
+PARTS = ("tuned on", "held out", "blind 1")
+"""Phrasings that the grammar was tuned on, those held out from it, and the later sets that were written before
+their answers were seen."""
 
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """One question and its grade. `held_out`: its phrasing was not looked at when the grammar was tuned."""
+    """One question and its grade. `part`: which part of the evaluation it is of, one of PARTS."""
 
     store: str
     kind: str
     question: str
     grade: Grade
-    held_out: bool
+    part: str
     two: bool
     seconds: float
 
 
-def questions() -> Iterator[tuple[str, dict[str, Any], str, bool]]:
-    """Give (kind, item, phrasing, held out) of every question."""
+def questions() -> Iterator[tuple[str, dict[str, Any], str, str]]:
+    """Give (kind, item, phrasing, part) of every question."""
     folder = resources.files("anomalyd.assistant.evaluation") / "questions"
-    for kind in KINDS:
-        for item in yaml.safe_load((folder / f"{kind}.yaml").read_text(encoding="utf-8")):
+    for path in sorted(folder.iterdir(), key=lambda each: each.name):
+        name = path.name.removesuffix(".yaml")
+        for item in yaml.safe_load(path.read_text(encoding="utf-8")):
             for k, phrasing in enumerate(item["ask"]):
-                yield kind, item, phrasing, k % 3 == 2
+                if name in KINDS:
+                    yield name, item, phrasing, PARTS[k % 3 == 2]
+                else:
+                    yield item["kind"], item, phrasing, f"{name[:-1]} {name[-1]}"
 
 
 def evaluate(
     folder: Path,
     make: Callable[[Queries, Plan], Assistant],
     kinds: tuple[str, ...] = KINDS,
+    parts: tuple[str, ...] = PARTS,
     only: Callable[[Plan], bool] = lambda plan: True,
 ) -> list[Outcome]:
     """Ask everything; the stores are generated into `folder` where they are not there yet."""
@@ -59,8 +67,8 @@ def evaluate(
         connection = sqlite3.connect(path)
         gold = Gold(connection, plan)
         assistant = make(queries, plan)
-        for kind, item, phrasing, held_out in questions():
-            if kind not in kinds:
+        for kind, item, phrasing, part in questions():
+            if kind not in kinds or part not in parts:
                 continue
             assistant.session.reset()
             for before in item.get("before", ()):
@@ -71,7 +79,7 @@ def evaluate(
             seconds = time.process_time() - start
             grade = gold.grade(item, answer)
             outcomes.append(
-                Outcome(plan.name, kind, question, grade, held_out, bool(item.get("two")), seconds)
+                Outcome(plan.name, kind, question, grade, part, bool(item.get("two")), seconds)
             )
         connection.close()
         queries.close()
@@ -79,7 +87,7 @@ def evaluate(
 
 
 def table(outcomes: list[Outcome]) -> str:
-    """Say the outcomes by kind, tuned and held out apart."""
+    """Say the outcomes by kind, each part for itself."""
     lines = [
         "| kind | phrasings | questions | exact | wrong and sure | abstained |",
         "|---|---|---|---|---|---|",
@@ -90,8 +98,8 @@ def table(outcomes: list[Outcome]) -> str:
     groups.append(("two conditions", [o for o in outcomes if o.two]))
     groups.append(("all", outcomes))
     for name, some in groups:
-        for held_out, words in ((False, "tuned on"), (True, "held out")):
-            those = [o for o in some if o.held_out is held_out]
+        for words in PARTS:
+            those = [o for o in some if o.part == words]
             if those:
                 n = Counter(o.grade.verdict for o in those)
                 share = [f"{100 * n[v] / len(those):.1f} %" for v in ("exact", "wrong", "abstained")]

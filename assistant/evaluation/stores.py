@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 
+from anomalyd.assistant.evaluation.ledger import write_ledger
 from anomalyd.reports.narrative import narrate
 from anomalyd.reports.report import Incident, SeenBy, Severity, Status
 from anomalyd.reports.step import Activity, Step, StoredChange
@@ -47,6 +48,14 @@ class Plan:
         """All names."""
         return (*self.hosts, *self.maps, *self.other_maps)
 
+    @property
+    def named(self) -> dict[str, str]:
+        """Slot -> what it says, with a name as it is in the store: `gpu2` is `rack4/gpu2`."""
+        return {
+            slot: next((n for n in self.entities if n == said or n.endswith(f"/{said}")), said)
+            for slot, said in self.slots.items()
+        }
+
 
 def _utc(*when: int) -> float:
     year, month, day, hour, minute = (*when, 0)[:5]
@@ -54,10 +63,10 @@ def _utc(*when: int) -> float:
 
 
 def plans() -> tuple[Plan, ...]:
-    """Give the three stores: an afternoon at a muon detector, a night at a farm, a small laboratory on a
-    Sunday.
+    """Give the four stores: an afternoon at a muon detector, a night at a farm, a small laboratory on a
+    Sunday, and an early morning at a computing centre.
     """
-    return (_muons(), _farm(), _laboratory())
+    return (_muons(), _farm(), _laboratory(), _centre())
 
 
 def _muons() -> Plan:
@@ -198,11 +207,52 @@ def _laboratory() -> Plan:
     )
 
 
+def _centre() -> Plan:
+    workers = tuple(f"batch/lxb{k}" for k in range(1101, 1131))
+    hosts = (*workers, *(f"disk/dss{k:02}" for k in range(1, 13)), "gw-a", "gw-b")
+    chambers = tuple(f"RPC/W{w}/RB{s}/S{k:02}" for w in ("-1", "0", "+1") for s in (1, 2) for k in (1, 7, 12))
+    return Plan(
+        "centre",
+        _utc(2026, 11, 28, 6, 20),
+        hosts,
+        chambers,
+        ("HCAL/HF+", "HCAL/HF-", "L1T/muons"),
+        1500,
+        21,
+        4,
+        {
+            "host1": "lxb1107",
+            "host2": "dss04",
+            "open_host": "lxb1119",
+            "closed_host": "gw-b",
+            "quiet_host": "lxb1130",
+            "typo_host": "lxb9119",
+            "chamber1": "RPC/W+1/RB2/S07",
+            "maps": "chambers",
+            "group": "disk servers",
+            "part": "wheel +1",
+            "range_first": "lxb1103",
+            "range_last": "lxb1110",
+            "cause": "load",
+            "often": "10",
+            "often2": "20",
+        },
+        {
+            "hosts": hosts,
+            "maps": chambers,
+            "group": hosts[30:42],
+            "part": tuple(c for c in chambers if "/W+1/" in c),
+            "range": workers[2:10],
+        },
+        groups={"disk-server": ["disk/*"], "batch-worker": ["batch/*"]},
+        quiet=("batch/lxb1130", "RPC/W0/RB1/S12"),
+    )
+
+
 def incidents_of(plan: Plan) -> list[Incident]:
     """Draw the incidents of a store: a few entities have most of them, some are open, maps have runs."""
     draw = random.Random(plan.seed)
-    full = {name: name for name in plan.entities}
-    by_slot = {k: next((n for n in full if n == v or n.endswith(v)), v) for k, v in plan.slots.items()}
+    by_slot = plan.named
     often = [by_slot["host1"], by_slot["host2"], by_slot["chamber1"], by_slot["closed_host"]]
     alarming = [n for n in plan.entities if n not in plan.quiet]
     opens = {by_slot["open_host"], plan.other_maps[0]}
@@ -266,6 +316,7 @@ def generate(plan: Plan, folder: Path) -> str:
     for k in range(0, len(found), 500):
         changes = tuple(StoredChange(i, narrate(i, None)) for i in found[k : k + 500])
         store.commit(Step("evaluation", stored_changes=changes))
+    write_ledger(store, found, plan.named, plan.sets["range"], plan.now)
     kinds = {i.entity: i.sample_kind for i in found}
     first_hour = (plan.now - plan.days * DAY) // HOUR * HOUR
     hour = first_hour

@@ -90,9 +90,18 @@ class Explained:
 
 @dataclass(frozen=True, slots=True)
 class Acknowledged:
-    """Somebody said that it is known."""
+    """Somebody said that it is known; `who`: this person did, "" anybody."""
 
     words: str = field(default="", compare=False)
+    who: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Commented:
+    """Somebody commented on it; `who`: this person did, "" anybody."""
+
+    words: str = field(default="", compare=False)
+    who: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,7 +125,7 @@ class Not:
     part: Condition
 
 
-Leaf = Among | Within | Causes | During | Lumisections | Explained | Acknowledged
+Leaf = Among | Within | Causes | During | Lumisections | Explained | Acknowledged | Commented
 Condition = Leaf | AllOf | AnyOf | Not
 
 
@@ -139,9 +148,12 @@ def to_sql(condition: Condition) -> ColumnElement[bool]:
             return and_(_r.first_lumisection <= last, end >= first)
         case Explained():
             return _r.id.in_(select(t.explanations.c.report))
-        case Acknowledged():
+        case Acknowledged() | Commented():
             r = t.remarks.c
-            return _r.id.in_(select(r.report).where(r.kind == RemarkKind.ACKNOWLEDGED))
+            acknowledged = isinstance(condition, Acknowledged)
+            kind = RemarkKind.ACKNOWLEDGED if acknowledged else RemarkKind.COMMENT
+            of_kind = select(r.report).where(r.kind == kind)
+            return _r.id.in_(of_kind.where(r.who == condition.who) if condition.who else of_kind)
         case During(since, until):
             bounds: list[ColumnElement[bool]] = [true()]
             if since is not None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from difflib import get_close_matches
 from typing import Any, Self
@@ -16,7 +17,7 @@ from anomalyd.reports.conditions import MEASURES
 from anomalyd.reports.evidence import decode
 from anomalyd.reports.feedback import OperatorFeedback
 from anomalyd.reports.quality import FlagRange, Override
-from anomalyd.reports.remark import AnswerFeedback, Remark
+from anomalyd.reports.remark import AnswerFeedback, Remark, RemarkKind
 from anomalyd.reports.report import Evidence, Explanation, Report
 from anomalyd.reports.run_summary import RunSummary, summarise
 from anomalyd.reports.selection import ORDERS, conditions, of_entities
@@ -220,6 +221,16 @@ class Queries:
         with self._database.reading() as connection:
             return list(connection.execute(query).scalars())
 
+    def models(self) -> dict[str, list[str]]:
+        """Give detector -> the model versions for which it remembers entities, the newest first."""
+        s = t.entity_states.c
+        query = select(s.detector, s.model).distinct().order_by(s.detector, s.model.desc())
+        found: dict[str, list[str]] = {}
+        with self._database.reading() as connection:
+            for detector, model in connection.execute(query):
+                found.setdefault(detector, []).append(model)
+        return found
+
     def words(self, selection: Selection, limit: int = 100) -> list[OperatorFeedback]:
         """Give what operators said, the latest first.
 
@@ -285,6 +296,21 @@ class Queries:
         """Give what people wrote on a report, in that order."""
         with self._database.reading() as connection:
             return read_remarks(connection, report_id)
+
+    def all_remarks(self, report_ids: Sequence[str] | None = None) -> list[Remark]:
+        """Give what people wrote on these reports, or on all, in that order."""
+        r = t.remarks.c
+        query = select(r.report, r.kind, r.who, r.text, r.recorded, r.id).order_by(r.id)
+        if report_ids is not None:
+            query = query.where(r.report.in_(report_ids))
+        with self._database.reading() as connection:
+            return [Remark(row[0], RemarkKind(row[1]), *row[2:]) for row in connection.execute(query)]
+
+    def people(self) -> list[str]:
+        """Name everybody who wrote a remark, said something of an entity, or set a flag."""
+        written = select(t.remarks.c.who).union(select(t.words.c.who), select(t.flags.c.who))
+        with self._database.reading() as connection:
+            return sorted(name for name in connection.execute(written).scalars() if name)
 
     def answer_feedback(self) -> list[AnswerFeedback]:
         """Give what users said of the assistant's answers, in that order."""

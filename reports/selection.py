@@ -14,7 +14,7 @@ from anomalyd.reports.conditions import Condition, to_sql
 from anomalyd.reports.report import SeenBy, Severity, Status
 from anomalyd.reports.storage import tables as t
 
-Group = Literal["entity", "detector", "severity", "status", "seen_by", "run", "day", "hour"]
+Group = Literal["entity", "detector", "severity", "status", "seen_by", "run", "model", "day", "hour"]
 
 _r = t.reports.c
 

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from anomalyd.assistant.answers.context import Context, data_sentence, none_recorded
+from anomalyd.assistant.answers.context import Context, data_sentence, interval_of, none_recorded
 from anomalyd.assistant.answers.sentence import (
     SEEN_WORDS,
     Result,
@@ -29,6 +29,7 @@ from anomalyd.reports.queries import Order
 from anomalyd.reports.remark import RemarkKind
 from anomalyd.reports.report import Evidence, Explanation, Incident, Report, Status
 
+OPEN = Among("status", (Status.OPEN,), "open")
 _TOP = 3
 _OTHERS = 3
 
@@ -37,11 +38,14 @@ def about_one(q: Question, context: Context) -> Told:
     """Tell one aspect of one incident: the one asked for, else the worst or the latest of those that fit."""
     if q.aspect is Aspect.SINCE:
         return _since(q, context)
+    if q.now and context.count(q.where, OPEN):
+        q = replace(q, where=AllOf((*q.where.parts, OPEN)))
     total = context.count(q.where)
     if total == 0:
         # There is nothing of which this could be told.
         return replace(none_recorded(q.where, context, "I know of no such incident."), known=False)
-    order = q.order or Order.LATEST
+    of_a_time = q.aspect is Aspect.SUMMARY and interval_of(q.where) != (None, None)
+    order = q.order or (Order.WORST if of_a_time else Order.LATEST)
     place = (q.nth or 1) - 1
     if place >= total:
         text = (
@@ -122,7 +126,7 @@ def _told(report: Report, aspect: Aspect, context: Context) -> tuple[Sentence, .
                 if known
                 else f"{i.entity}: the report names no run and no lumisection."
             )
-        case Aspect.SINCE:
+        case Aspect.SINCE | Aspect.WHO:
             text = f"{i.entity}: {span(i, context.calendar)}."
     return (Sentence(text, source),)
 

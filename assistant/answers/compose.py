@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from anomalyd.assistant.answers import case, health, lists, numbers, quality
+from anomalyd.assistant.answers import case, health, ledger, lists, numbers, quality
 from anomalyd.assistant.answers.context import Context, query_source
 from anomalyd.assistant.answers.sentence import Sentence, Told
 from anomalyd.assistant.understanding.question import Ask, Question, Target
@@ -54,5 +54,9 @@ _TELLERS: dict[Ask, Callable[[Question, Context], Told]] = {
     Ask.KNOWN: lists.known,
     Ask.QUIET: lists.without_incident,
     Ask.FLAGS: quality.flags,
+    Ask.MAINTENANCE: ledger.maintenance,
+    Ask.FEEDBACK: ledger.feedback,
+    Ask.ADAPTATIONS: ledger.adaptations,
+    Ask.REMARKS: ledger.remarks,
     Ask.HELP: _help,
 }

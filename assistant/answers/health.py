@@ -2,7 +2,14 @@
 
 from __future__ import annotations
 
-from anomalyd.assistant.answers.context import Context, data_sentence, interval_of, nearest_of, none_recorded
+from anomalyd.assistant.answers.context import (
+    Context,
+    data_sentence,
+    interval_of,
+    nearest_of,
+    none_recorded,
+    select,
+)
 from anomalyd.assistant.answers.sentence import Result, Sentence, Told, cites, line
 from anomalyd.assistant.language.phrasing import counted, duration, listed
 from anomalyd.assistant.understanding.question import Question
@@ -35,7 +42,12 @@ def is_fine(q: Question, context: Context) -> Told:
         told += [Sentence(f"Also, {_silence(silence, context)}.")] if silence else []
         return Told(
             tuple(told),
-            result=Result(value=total, verdict=q.negated, reports=context.ids(going_on, Order.WORST)),
+            result=Result(
+                value=total,
+                verdict=q.negated,
+                reports=context.ids(going_on, Order.WORST),
+                names=tuple(name for name, _ in context.queries.tally(select(going_on), "entity")),
+            ),
         )
     past = context.reports(q.where, Order.LATEST, 1)
     if silence:
@@ -53,7 +65,8 @@ def is_fine(q: Question, context: Context) -> Told:
             f"{duration(context.calendar.now - i.last)} ago."
         )
         told.append(Sentence(text, cites(past, context.calendar)))
-    return Told(tuple(told), result=Result(verdict=not q.negated))
+    latest = tuple(r.incident.id for r in past)
+    return Told(tuple(told), result=Result(verdict=not q.negated, reports=latest))
 
 
 def _was_fine(q: Question, context: Context) -> Told:

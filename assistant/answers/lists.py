@@ -105,6 +105,8 @@ def known(q: Question, context: Context) -> Told:
         names = context.names.detectors
         text = f"{counted(len(names), 'detector')}: {listed(names, limit=20)}."
         return Told((Sentence(text),), result=Result(value=len(names), names=names))
+    if q.statistic == "models":
+        return _models(context)
     if not entities:
         return Told((Sentence("Nothing was received yet."),))
     sentences = [Sentence(f"{counted(len(entities), 'entity', 'entities')}: {listed(entities, limit=20)}.")]
@@ -112,3 +114,17 @@ def known(q: Question, context: Context) -> Told:
         detectors = context.names.detectors
         sentences.append(Sentence(f"{counted(len(detectors), 'detector')}: {listed(detectors, limit=20)}."))
     return Told(tuple(sentences), result=Result(value=len(entities), names=entities))
+
+
+def _models(context: Context) -> Told:
+    """Tell which models the detectors remember entities for; where none does, which saw the reports."""
+    at_work = context.queries.models()
+    if not at_work:
+        seen = [name for name, _ in context.queries.tally(select(), "model")]
+        text = (
+            f"No detector remembers anything now; the reports are of {listed(seen, limit=8) or 'no model'}."
+        )
+        return Told((Sentence(text),), known=bool(seen), result=Result(names=tuple(seen)))
+    words = [f"{detector}: {listed(versions, limit=4)}" for detector, versions in at_work.items()]
+    names = tuple(version for versions in at_work.values() for version in versions)
+    return Told((Sentence(f"At work are {'; '.join(words)}."),), result=Result(value=len(names), names=names))

@@ -12,7 +12,7 @@ from anomalyd.assistant.language.interval import Interval
 from anomalyd.assistant.language.spelling import plain
 from anomalyd.assistant.language.systems import INCIDENTS
 from anomalyd.assistant.understanding.interpretation import condition_words
-from anomalyd.assistant.understanding.question import Ask, Aspect, Question, Side, Target
+from anomalyd.assistant.understanding.question import LEDGER, Ask, Aspect, Question, Side, Target
 from anomalyd.assistant.understanding.reading import onset_within
 from anomalyd.assistant.understanding.understand import Understood, understand
 from anomalyd.errors import QuestionError
@@ -22,6 +22,7 @@ from anomalyd.reports.conditions import (
     Among,
     AnyOf,
     Causes,
+    Commented,
     Condition,
     During,
     Explained,
@@ -95,7 +96,9 @@ def follow_up(question: str, session: Session, context: Context) -> tuple[Questi
     if before is None:
         # "Those that lasted", "the ones of yesterday" stand for themselves.
         points_on = re.sub(
-            r"\b(?:those|these|the ones|(?:both|all|any|one|which|neither|none) of them)(?= |$)", " ", text
+            r"\b(?:(?:those|these|the ones)(?: that)?|(?:both|all|any|one|which|neither|none) of them)(?= |$)",
+            " ",
+            text,
         )
         if (narrow or them) and re.search(
             rf"(?<![\w-])(?:it|its|{_ONE}|{_THEM})(?![\w-])", points_on
@@ -215,6 +218,13 @@ def _joined(
         else _replaced(before.where, parts)
     )
     where = AllOf(tuple(map(onset_within, where.parts))) if before.began and not narrowing else where
+    if new.ask in LEDGER:
+        if not parts and session.result.reports and before.ask in (Ask.CASE, Ask.ONGOING):
+            chosen = session.result.reports[0]
+            told = context.queries.report(chosen).incident
+            one_of: Condition = Among("entity", (told.entity,), told.entity)
+            where = AllOf((Among("id", (chosen,), f"report {chosen}"), one_of))
+        return replace(new, where=where)
     asks_case = new.ask is Ask.CASE or read.cues & {
         "WHY",
         "SEENBY",
@@ -246,6 +256,13 @@ def _joined(
         if not parts and before.ask is Ask.CASE and session.result.reports:
             where = AllOf((Among("id", session.result.reports[:1], f"report {session.result.reports[0]}"),))
         return replace(new, where=where)
+    if (
+        before.target is not Target.INCIDENTS
+        and narrowing
+        and new.ask in (Ask.LIST, Ask.FINE)
+        and new.order is None
+    ):
+        return replace(before, where=where)
     listing = re.match(r"(?:and )?(?:show|list|which|what(?! about)|give|tell)\b", text) is not None
     if new.ask is Ask.LIST and (listing or (before.ask in (Ask.FINE, Ask.ONGOING, Ask.EXISTS) and narrowing)):
         return replace(new, where=where, order=new.order or before.order)
@@ -321,7 +338,7 @@ def _about(condition: Condition) -> str:
             return "cause"
         case Lumisections():
             return "lumisection"
-        case Explained() | Acknowledged():
+        case Explained() | Acknowledged() | Commented():
             return type(condition).__name__
         case Not(part):
             return _about(part)

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field, replace
 
 from anomalyd.assistant.answers.sentence import Result
 from anomalyd.assistant.understanding.interpretation import chips
-from anomalyd.assistant.understanding.question import Ask, Question
+from anomalyd.assistant.understanding.question import LEDGER, Ask, Question
 from anomalyd.reports.conditions import Among
 
 
@@ -24,6 +24,8 @@ class Session:
     def remember(self, question: Question, result: Result) -> None:
         """Keep a question and its result for what follows."""
         before = self.question
+        if before is not None and question.ask in LEDGER and _names_report(question):
+            return  # what was done about the incident told last leaves it the one told last
         if before is not None and question.ask in (Ask.CASE, Ask.ONGOING) and _of_one(question):
             # What was told of one incident leaves what had been asked as it was: "and the night before?"
             question = replace(question, where=before.where, order=before.order)
@@ -43,6 +45,10 @@ class Session:
     def chips(self) -> tuple[str, ...]:
         """Say what is remembered."""
         return chips(self.question) if self.question else ()
+
+
+def _names_report(question: Question) -> bool:
+    return any(isinstance(part, Among) and part.column == "id" for part in question.where.parts)
 
 
 def _of_one(question: Question) -> bool:

@@ -112,12 +112,16 @@ class Gold:
                 else f"{len(r.names)} names, gold {len(names)}: {sorted(set(r.names) ^ names)[:4]}"
             )
         if want == "says":
-            return self._unsaid({"says": f"time:{item['time']}" if "time" in item else f"sql:{item['sql']}"}, a)
+            return self._unsaid(
+                {"says": f"time:{item['time']}" if "time" in item else f"sql:{item['sql']}"}, a
+            )
         if want == "first":
             golds = [self.rows(item["sql"])[0][0]]
             if "or_worst" in item:
                 golds.append(
-                    self.rows(f"select id from reports where {item['or_worst']} order by peak desc limit 1")[0][0]
+                    self.rows(f"select id from reports where {item['or_worst']} order by peak desc limit 1")[
+                        0
+                    ][0]
                 )
             gold_id = next((g for g in golds if r.reports[:1] == (g,)), golds[0])
             if r.reports[:1] != (gold_id,):

@@ -19,7 +19,7 @@ from anomalyd.assistant.evaluation.stores import Plan, generate, plans
 from anomalyd.reports.queries import Queries
 
 KINDS = ("store", "case", "follow", "ledger", "documents", "unanswerable")
-PARTS = ("tuned on", "held out", "blind 1")
+PARTS = ("tuned on", "held out", "blind 1", "blind 2")
 """Phrasings that the grammar was tuned on, those held out from it, and the later sets that were written before
 their answers were seen."""
 
@@ -78,9 +78,7 @@ def evaluate(
             answer = assistant.ask(question)
             seconds = time.process_time() - start
             grade = gold.grade(item, answer)
-            outcomes.append(
-                Outcome(plan.name, kind, question, grade, part, bool(item.get("two")), seconds)
-            )
+            outcomes.append(Outcome(plan.name, kind, question, grade, part, bool(item.get("two")), seconds))
         connection.close()
         queries.close()
     return outcomes

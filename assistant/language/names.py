@@ -41,12 +41,14 @@ class Names:
     """Every name that can be recognised.
 
     `kinds`: entity -> sample kind ("vector", "map"). `groups`: name -> shell patterns, of the configuration.
+    `people`: who wrote or said something.
     """
 
     kinds: Mapping[str, str]
     detectors: tuple[str, ...] = ()
     runs: tuple[int, ...] = ()
     groups: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    people: tuple[str, ...] = ()
 
     @classmethod
     def of(cls, queries: Queries, groups: Mapping[str, Sequence[str]] | None = None) -> Names:
@@ -56,6 +58,7 @@ class Names:
             detectors=tuple(queries.detectors()),
             runs=tuple(sorted(int(run) for run, _ in queries.tally(Selection(), "run"))),
             groups=groups or {},
+            people=tuple(queries.people()),
         )
 
     @property
@@ -93,7 +96,7 @@ class Names:
     @cached_property
     def systems(self) -> Mapping[str, tuple[str, ...]]:
         """Pattern of nouns -> entities."""
-        found = dict(systems.members(self.kinds))
+        found = dict(systems.members(self.kinds, self.groups))
         nodes = self.by_part.get("node")
         found[systems.NODES] = tuple(sorted(nodes)) if nodes else found[systems.HOSTS]
         return found

@@ -13,6 +13,12 @@ _QUOTES = str.maketrans(
 )
 
 _CONTRACTIONS = (
+    # "Hasn't it recovered?" asks what "has it recovered?" asks.
+    (r"^(is|are|was|were|has|have|had|did|does|do)n'?t\b(?= )", r"\1"),
+    (r"^(.+?),? (list|show|name|count) (?:them|those|it)(?: all)?$", r"\2 \1"),
+    (r"\bas well as\b", "and also"),
+    (r"\bbreak (.+?) down by\b", r"\1 by"),
+    (r"\b(?:was|is) it (?:when|that|where)\b", "when"),
     (r"\b(what|who|how|where|when|there|it|that|which)'?s\b(?<!its)", r"\1 is"),
     (r"\b(can)'?t\b", r"\1 not"),
     (r"\b(do|does|did|is|are|was|were|has|have|had|would|should|could)n'?t\b", r"\1 not"),
@@ -57,6 +63,7 @@ _CONTRACTIONS = (
 )
 _CONTRACTIONS_RE = tuple((re.compile(pattern), by) for pattern, by in _CONTRACTIONS)
 
+_HOUR = r"([01]?[0-9]|2[0-4])"
 _ORDINALS = {
     "second": 2,
     "third": 3,
@@ -81,6 +88,9 @@ def plain(question: str) -> str:
     # "how long did it last": here "last" is no order.
     text = re.sub(r"^(.*\bhow long (?:did|do|does|has|have|had)\b.*) last\b(?!ed)", r"\1 lasted", text)
     text = re.sub(rf"\b({'|'.join(_CARDINALS)})\b", lambda m: str(_CARDINALS.index(m[1]) + 2), text)
+    if not re.search(r"\b(?:lasted|lasting|took|long|longer|durations?|length)\b", text):
+        text = re.sub(rf"\b(from|between|at|till|until|since|after|before) {_HOUR}h\b", r"\1 \2:00", text)
+        text = re.sub(rf"(?<=:00) (to|and|-|till|until) {_HOUR}h\b", r" \1 \2:00", text)
     text = re.sub(r"\bbefore and after (.+)$", r"before \1 and after \1", text)
     return " ".join(text.split()).strip(" ?!.,;:")
 

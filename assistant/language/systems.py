@@ -5,7 +5,8 @@ for.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
+from fnmatch import fnmatchcase
 
 INCIDENTS = (
     r"(?:incidents?|anomal(?:y|ies)|alerts?|alarms?|reports?|problems?|faults?|issues?|events? of anomaly"
@@ -80,6 +81,9 @@ def numbered(part: str) -> tuple[str, int] | None:
     return stem, -number if stem in _SIGNED and between == "-" else number
 
 
+_MACHINE_GROUP = re.compile(r"(?i)host|machine|node|server|computer|worker|gateway")
+
+
 def is_machine(entity: str, all_vectors: Iterable[str]) -> bool:
     """Say whether an entity that sends metric vectors is a host: named so, or else not named otherwise."""
     if any(re.match(_MACHINES, name, re.I) for name in all_vectors):
@@ -87,9 +91,13 @@ def is_machine(entity: str, all_vectors: Iterable[str]) -> bool:
     return re.match(_NO_MACHINES, entity, re.I) is None
 
 
-def members(kinds: Mapping[str, str]) -> dict[str, tuple[str, ...]]:
+def members(
+    kinds: Mapping[str, str], groups: Mapping[str, Sequence[str]] | None = None
+) -> dict[str, tuple[str, ...]]:
     """Give pattern of nouns -> the entities meant, of those known (entity -> sample kind), longest noun
     first.
+
+    `groups`: name -> shell patterns of the configuration; what it calls servers, nodes ... are machines.
     """
     maps = [name for name, kind in kinds.items() if kind == "map"]
     vectors = [name for name, kind in kinds.items() if kind == "vector"]
@@ -97,7 +105,12 @@ def members(kinds: Mapping[str, str]) -> dict[str, tuple[str, ...]]:
     found = {nouns: names for nouns, names in found.items() if names}
     chambers = tuple(n for n in maps if re.match(_CHAMBER_SYSTEMS, n))
     machines_there = any(re.match(_MACHINES, name, re.I) for name in vectors)
-    hosts = tuple(n for n in vectors if is_machine(n, vectors if machines_there else ()))
+    called = [p for name, patterns in (groups or {}).items() if _MACHINE_GROUP.search(name) for p in patterns]
+    hosts = tuple(
+        n
+        for n in vectors
+        if is_machine(n, vectors if machines_there else ()) or any(fnmatchcase(n, p) for p in called)
+    )
     found[CHAMBERS] = chambers or tuple(maps)
     found[MAPS] = tuple(maps)
     found[HOSTS] = hosts

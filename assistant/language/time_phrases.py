@@ -55,7 +55,20 @@ def _beside(match: re.Match[str]) -> str:
     """Write "quarter to 3" as "2:45"."""
     minutes = {"half": 30, "quarter": 15}[match[1]]
     hour = int(match[3])
-    return f"{hour}:{minutes}" if match[2] == "past" else f"{(hour - 1) % 24}:{60 - minutes}"
+    return f"{hour}:{minutes:02}" if match[2] == "past" else f"{(hour - 1) % 24}:{60 - minutes}"
+
+
+def _clock_of_night(match: re.Match[str]) -> str:
+    """Write "11 last night" as "11:00 pm yesterday", "2 last night" as "2:00 am today"."""
+    hour, minute, when = int(match[1]), match[2] or "00", match[3]
+    if hour > 12 or (hour == 0 and when not in ("last night", "tonight")):
+        return f"{hour}:{minute} {'today' if when == 'tonight' else 'yesterday'}"
+    if when.startswith("yesterday"):
+        late = "morning" not in when
+        return f"{hour}:{minute} {'pm' if late and hour < 12 else 'am'} yesterday"
+    if hour <= 6 or hour == 12:
+        return f"{0 if hour == 12 else hour}:{minute} today"
+    return f"{hour}:{minute} pm {'today' if when == 'tonight' else 'yesterday'}"
 
 
 def _digits(match: re.Match[str]) -> str:
@@ -81,14 +94,20 @@ _REWRITES: tuple[tuple[str, Rewrite], ...] = (
     (rf"\b(?:an? )?(couple|few)(?: of)? ({_span})\b", _digits),
     (rf"\b({_count}) ({_span})\b(?!')", _digits),
     (r"\b([0-9]{1,2})h([0-9]{2})\b", r"\1:\2"),
+    (r"\b(half|quarter) (past|to) midnight\b", r"\1 \2 0"),
+    (r"\b(half|quarter) (past|to) (?:noon|midday)\b", r"\1 \2 12"),
+    (r"\b(half|quarter) (past|to) ([0-9]{1,2})\b", _beside),
     (
         r"\b([0-9]{1,2})(?::([0-9]{2}))?(?: o'?clock)? "
         r"(in the morning|this morning|in the afternoon|this afternoon|in the evening|this evening"
         r"|at night)\b",
         _clock_in,
     ),
+    (
+        r"\b([0-9]{1,2})(?::([0-9]{2}))?(?: o'?clock)? (last night|tonight|yesterday (?:morning|afternoon|evening|night))\b",
+        _clock_of_night,
+    ),
     (r"\b([0-9]{1,2}) ?o'?clock\b", r"\1:00"),
-    (r"\b(half|quarter) (past|to) ([0-9]{1,2})\b", _beside),
     (r"\b([0-9]{1,2}) ?([ap])\.m\.?", r"\1 \2m"),
     (
         r"\b(?:between|from) ([0-9]{1,2}) (?:and|to|until|till|-) ([0-9]{1,2}) ?([ap]m)\b",
@@ -121,7 +140,7 @@ def _rules() -> Iterator[tuple[re.Pattern[str], str]]:
     edge, stop = r"(?<![\w:./-])", r"(?![\w:/-]|\.[0-9])"
     for pattern, read in (
         (rf"(?:between|from|since) ({MOMENT}),? (?:and|to|until|till|through) ({MOMENT})", "between"),
-        (rf"({CLOCK}) ?(?:-|–|to|until|till) ?({CLOCK})", "between"),
+        (rf"({CLOCK}) ?(?:-|–|to|until|till) ?({CLOCK}(?:,? (?:on )?{DAY})?)", "between"),
         (rf"({DAY}) ?(?:-|–|to|until|till|through) ?({DAY})", "between"),
         (rf"{IN}(?P<day>this|{DAY}) (?:in the |at |during the )?(?P<part>{PART})", "part_of_day"),
         (rf"{IN}(?P<part>{PART})(?: of| on|,)? (?P<day>{DAY})", "part_of_day"),

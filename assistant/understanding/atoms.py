@@ -19,6 +19,7 @@ from anomalyd.assistant.language.systems import INCIDENTS
 from anomalyd.reports.conditions import (
     Acknowledged,
     Among,
+    Commented,
     Condition,
     During,
     Explained,
@@ -108,7 +109,7 @@ class Atoms:
 
         def run(match: re.Match[str]) -> str:
             numbers = tuple(int(n) for n in re.findall(r"[0-9]+", match[0]))
-            if re.search(r" to | - |[0-9]-[0-9]|between|through", match[0]) and len(numbers) == 2:
+            if re.search(r" to | - |[0-9]-[0-9]|between|through|from", match[0]) and len(numbers) == 2:
                 low, high = sorted(numbers)
                 return self.put("RUN", Within("run", low, high, words=f"runs {low} to {high}"))
             said = ", ".join(str(n) for n in numbers)
@@ -116,7 +117,18 @@ class Atoms:
 
         ranged = rf"{number} ?(?:-|to|through|and|until) ?{number}"
         in_ = r"(?:(?:in|of|during|for|from|within) )?(?:the )?"
+        to = r" ?(?:-|to|through|until) ?"
+        self.sub(
+            rf"{in_}(?:between|from) runs? {number} ?(?:and|-|to|through|until) ?(?:runs? )?{number}"
+            rf"|{in_}(?:from )?runs? {number}{to}runs? {number}",
+            run,
+        )
         self.sub(rf"{in_}runs? (?:numbers? )?(?:between |from )?(?:{ranged}|{number}(?: ?, ?{number})*)", run)
+        known = {str(each) for each in self.names.runs}
+        self.sub(
+            rf"{in_}([0-9]{{5,10}})",
+            lambda m: run(m) if m[1] in known else m[0],
+        )
 
         def sections(match: re.Match[str]) -> str:
             numbers = sorted(int(n) for n in re.findall(r"[0-9]+", match[0]))
@@ -158,6 +170,10 @@ class Atoms:
             )
         self.sub(rf"{span}({LENGTH}) or (?:more|longer)", lambda m: self._span(m, True, False))
         self.sub(rf"{span}({LENGTH}) or (?:less|shorter)", lambda m: self._span(m, False, False))
+        if any(atom.dimension == "SPAN" for atom in self.found.values()):
+            self.sub(
+                rf"(?:short|brief|long)(?= (?:ones|{INCIDENTS}|SPAN))", lambda m: " "
+            )  # "short ones below 5 minutes"
         self.sub(rf"{score}(?:between|from) ({REAL}) (?:and|to|-) ({REAL})", self._score_between)
         score_after = r"(?: (?:in|of|as) (?:the )?(?:peak )?score)"
         for compare, low, strict in (
@@ -206,8 +222,8 @@ class Atoms:
         self._severities()
         self._seen_by()
         still = (
-            r"(?:still |currently |right now )*(?:open|on-?going|active|unresolved|unclosed|going "
-            r"on|running|pending"
+            r"(?:still |currently |right now )*(?:open|on-?going|active|unresolved|unclosed|going on|(?<=still )going"
+            r"|running|pending"
             r"|in progress|not over|live)(?: (?:right now|now|at the moment|currently|still|at present))?"
         )
         self.sub(still, lambda m: self.put("STAT", Among("status", (Status.OPEN,), "open")))
@@ -220,11 +236,7 @@ class Atoms:
             r"(?:have|has|with|had) no explanations?",
             lambda m: self.put("EXPL", Not(Explained()), "not explained"),
         )
-        self.sub(
-            r"un-?acknowledged|not yet acknowledged",
-            lambda m: self.put("ACK", Not(Acknowledged()), "not acknowledged"),
-        )
-        self.sub(r"(?:been )?(?:acknowledged|acked)", lambda m: self.put("ACK", Acknowledged("acknowledged")))
+        self._remarked()
         explained = (
             r"(?:have |has |with |been )*(?:an? )?(?:explained|explanations?)(?= |$)(?! (?:of|for|the|why))"
         )
@@ -246,6 +258,42 @@ class Atoms:
             lambda m: " ",
         )
         return self.text != before
+
+    def _remarked(self) -> None:
+        """Take "acknowledged", "acknowledged by anna", "which anna acked", "with a comment"."""
+        who = {name.lower(): name for name in self.names.people}
+        names = "|".join(map(re.escape, sorted(who, key=len, reverse=True))) or "(?!)"
+        acked = r"(?:acknowledged?|acked?)"
+        be = r"(?:(?:that|which|has|have|had|been|were|was|are|is|did|already|got) )*"
+        nobody = rf"(?:un-?acknowledged|{be}not (?:yet )?(?:been )?{acked}(?: yet)?|(?:that )?(?:nobody|no one) (?:has |yet )*{acked}"
+        nobody += rf"(?: yet)?|{be}(?:never|not) (?:been )?{acked})"
+        self.sub(nobody, lambda m: self.put("ACK", Not(Acknowledged("acknowledged"))))
+        for noun, make in ((acked, Acknowledged), (r"comment(?:ed)?(?: on)?", Commented)):
+            said = "acknowledged" if make is Acknowledged else "commented"
+            self.sub(
+                rf"{be}{noun} by (?P<a>{names})|{be}(?P<b>{names}) (?:has |have |had )?{noun}",
+                lambda m, make=make, said=said: self.put(  # type: ignore[misc]
+                    "ACK", make(f"{said} by {m['a'] or m['b']}", who[m["a"] or m["b"]])
+                ),
+            )
+        self.sub(
+            rf"{be}{acked}(?: by (?:someone|somebody|anyone|anybody))?",
+            lambda m: self.put("ACK", Acknowledged("acknowledged")),
+        )
+        self.sub(
+            r"(?:without|with no|(?:have|has|had) no|not) (?:any |a )?(?:comments?|commented|remarks?)",
+            lambda m: self.put("ACK", Not(Commented("commented"))),
+        )
+        self.sub(
+            rf"{be}(?:(?:with|have|has|had|having) (?:an? |any )?(?:comments?|remarks?)|commented(?: on)?(?: by (?:someone|anyone))?)"
+            rf"(?: (?:by|of|from) (?P<who>{names}))?",
+            lambda m: self.put(
+                "ACK",
+                Commented(
+                    f"commented by {m['who']}" if m["who"] else "commented", who.get(m["who"] or "", "")
+                ),
+            ),
+        )
 
     # -- one kind each ---------------------------------------------------------------------------
 
@@ -349,7 +397,9 @@ class Atoms:
         )
         neither = (
             rf"(?:{did}{{x}} (?:did |has |have |had )?(?:not|never) {_SAW}|(?:which |that "
-            rf")?{did}{{x}} miss(?:ed)?|missed by {{x}})"
+            rf")?{did}{{x}} (?:miss(?:ed)?|overlook(?:ed)?|fail(?:ed)? to {_SAW})|(?:missed|overlooked|unnoticed"
+            rf"|unseen|undetected) by {{x}}|(?:slip(?:ped)?|got|get|went|go|pass(?:ed)?|sneak(?:ed)?) (?:past|by|through"
+            rf"|unnoticed by|unseen by) {{x}}|(?:escap(?:e|ed)|evad(?:e|ed)) {{x}}|not {_SAW} by {{x}})"
         )
         for patterns, seen, words in (
             (

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 
+from anomalyd.assistant.language.systems import INCIDENTS
 from anomalyd.assistant.understanding.atoms import Atom
 from anomalyd.assistant.understanding.interpretation import condition_words
 from anomalyd.assistant.understanding.question import Ask, Question, Side, Target
@@ -45,7 +46,7 @@ def split(text: str) -> tuple[list[str], str, float, str] | None:
     if match := re.search(rf"^(.*?)\b{_SAME}\b(.*?)\b(?:as)\b(.+)$", text):
         return [f"{match[1]} {match[3]}", match[4]], "=", 1.0, ""
     if match := re.search(
-        rf"^(?:which|what|who|where)(.*?)\b(?:{_MORE}|{_FEWER}|most|worse)\b(.*?)[,:](.+)\bor\b(.+)$", text
+        rf"^(?:which|what|who|where)(.*?)\b(?:{_MORE}|{_FEWER}|most)\b(.*?)[,:](.+)\bor\b(.+)$", text
     ):
         return [f"{match[4]} {match[1]}", match[5]], "", 1.0, ""
     if match := re.search(
@@ -54,6 +55,12 @@ def split(text: str) -> tuple[list[str], str, float, str] | None:
         text,
     ):
         return [f"{match[1]} {match[2]} {match[3]} {match[5]}", match[4]], "", 1.0, ""
+    if match := re.search(
+        rf"^(?!.*\bthan\b)(?!how many|.*\b(?:twice|double|half|times)\b)(?P<lead>.*?)\b(?:{_MORE}|{_FEWER})\b"
+        r"(?P<one>.*?\b[A-Z]+[0-9]+.*?)\bor\b(?P<other>.*?\b[A-Z]+[0-9]+.*)$",
+        text,
+    ):
+        return [f"{match['lead']} {match['one']}", match["other"]], "", 1.0, ""
     if match := re.search(r"^(.*\bhow many\b.*)\band\b(.*\bhow many\b.*)$", text):
         return [match[1], match[2]], "", 1.0, ""
     return None
@@ -132,6 +139,14 @@ def share(text: str, atoms: Mapping[str, Atom]) -> tuple[Question, str] | None:
         if len(part.parts) > len(times):
             part = Scoped(tuple(p for p in part.parts if p not in times))
             whole = Scoped((*whole.parts, *times))
+    elif len(sides := re.split(rf"\b{INCIDENTS}\b", after, maxsplit=1)) == 2 and all(
+        re.search(r"[A-Z]+[0-9]", side) for side in sides
+    ):
+        whole, part = scoped(sides[0], atoms), scoped(sides[1], atoms)
+        times = [p for p in part.parts if p[0] in ("TIME", "RUN")]
+        if len(part.parts) > len(times):
+            part = Scoped(tuple(p for p in part.parts if p not in times))
+        whole = Scoped((*whole.parts, *(p for p in times if p not in part.parts)))
     else:
         every = scoped(after, atoms)
         whole = Scoped(tuple(p for p in every.parts if p[0] in ("TIME", "RUN")))

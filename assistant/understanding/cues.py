@@ -29,6 +29,7 @@ _BY = (
     (r"hour", "hour"),
     (r"detector", "detector"),
     (r"run", "run"),
+    (r"model", "model"),
     (r"system", "system"),
     (r"host|machine|node|chamber|entit|ENT", "entity"),
 )
@@ -179,7 +180,7 @@ def collective(text: str, atoms: Mapping[str, Atom]) -> str | None:
     match = re.search(rf"{lead} {the}(ENT[0-9]+)(?:'s)?{noun}", text)
     if match is None:
         match = re.match(
-            rf"^ *(?:{the})(ENT[0-9]+) (?:with|that|which|having|who|where|had|alarming|affected"
+            rf"^ *(?:(?:TIME[0-9]+|RUN[0-9]+|,) )*(?:{the})(ENT[0-9]+) (?:with|that|which|having|who|where|had|alarming|affected"
             rf"|_NEVER_|_MOSTOFTEN_|without|_RECUR_)",
             text,
         )

@@ -4,17 +4,20 @@ from __future__ import annotations
 
 import re
 
+from anomalyd.assistant.language.systems import INCIDENTS
 from anomalyd.assistant.understanding.cues import by_of, collective, recurrence
 from anomalyd.assistant.understanding.question import Ask, Aspect, Question, Target
 from anomalyd.assistant.understanding.reading import Reading, onset_within, order_of
 from anomalyd.assistant.understanding.scope import Scoped
-from anomalyd.reports.conditions import AnyOf, Condition, Not
+from anomalyd.reports.conditions import Among, AnyOf, Condition, Not
 from anomalyd.reports.queries import Order
+from anomalyd.reports.report import Status
 
 
 def quiet(r: Reading) -> Question | None:
     """Which entities had none."""
-    if r.none is not None and not isinstance(r.none, Not) and not _others(r):
+    alarmed = re.search(rf"\b(?:alarm(?:ed)?|flagged|{INCIDENTS}) (?:and|but|, )", r.asked)
+    if r.none is not None and not isinstance(r.none, Not) and not _others(r) and not alarmed:
         r.cues.take("NEVER", "SHOW", "HOWMANY", "ENTITIES", "EXISTS")
         r.scope = Scoped((*r.scope.parts, ("NONE", r.none)), r.scope.unused)
         return r.question(Ask.QUIET, target=Target.ENTITIES)
@@ -58,6 +61,28 @@ def known(r: Reading) -> Question | None:
     counting = r.cues.take("HOWMANY")
     r.cues.take("SHOW", "ENTITIES", "EXISTS", "RUNS", "HELP", "GOINGON")
     return r.question(Ask.KNOWN, target=Target.ENTITIES, statistic="count" if counting else "list")
+
+
+def models(r: Reading) -> Question | None:
+    """Which models there are: those at work, or those that saw the incidents meant."""
+    if (
+        not re.search(r"models|versions", r.cues.words("MODEL"))
+        or r.dimension("ID")
+        or r.cues.found.keys() & {"LATEST", "WORST", "LONGEST", "EARLIEST", "BY"}
+    ):
+        return None
+    r.cues.take("MODEL")
+    at_work = re.search(
+        r"\b(?:at work|in use|in production|deployed|live|active|running|loaded|used|use|there)\b", r.asked
+    )
+    r.cues.text = re.sub(
+        r"\b(?:at work|in use|in production|deployed|loaded|behind|versions?)\b", " ", r.cues.text
+    )
+    r.cues.take("SHOW", "HOWMANY", "EXISTS", "ENTITIES", "GOINGON")
+    if at_work and not (r.dimension("ENT") or r.dimension("TIME")):
+        r.scope = r.without("STAT")
+        return r.question(Ask.KNOWN, statistic="models")
+    return r.question(Ask.GROUPS, by="model")
 
 
 def grouped(r: Reading) -> Question | None:
@@ -121,6 +146,8 @@ def ranked_entities(r: Reading) -> Question | None:
     worst = worst or re.search(r"ENT[0-9]+ (?:is|was|got|went|did) (?:the )?_WORST_", r.text)
     if (single or worst) and "MOSTOFTEN" not in r.cues:
         return place_of(r) if which or "ENTITIES" in r.cues else None
+    if r.cues.take("ILL", "GOINGON") or r.now:
+        _only_open(r)
     r.cues.take("ENTITIES", "SHOW", "EXISTS")
     target = Target.RUNS if r.cues.take("RUNS") else Target.ENTITIES
     fewest, most = recurrence(r.cues.words("RECUR")) if r.cues.take("RECUR") else (1, None)
@@ -131,15 +158,13 @@ def ranked_entities(r: Reading) -> Question | None:
     if limit is None and number:
         limit = int(number[1])
         r.cues.text = r.text.replace(number[0], " ", 1)
-    if (
-        ranked
-        and limit is None
-        and re.search(r"\b(?:which|what) (?:is|was|ENT[0-9]+ (?:is|was|has|had) _MOST)", r.text)
-        and least
-    ):
+    if ranked and limit is None and _one_asked(r, which):
         limit = 1
     each: tuple[Condition, ...] = ()
-    if r.cues.take("BOTHDAYS") or re.search(r"TIME[0-9]+ and also TIME", r.text):
+    if r.cues.take("BOTHDAYS") or re.search(
+        rf"(?:TIME|SEV|SEEN|CAUSE)[0-9]+(?: {INCIDENTS})? and also (?:with |had |_[A-Z]+_ )*(?:TIME|SEV|SEEN|CAUSE)",
+        r.text,
+    ):
         each = next((c.parts for _, c in r.scope.parts if isinstance(c, AnyOf) and len(c.parts) == 2), ())
         if not each:
             return None
@@ -158,6 +183,24 @@ def ranked_entities(r: Reading) -> Question | None:
         each=each,
         none=r.none,
     )
+
+
+def _one_asked(r: Reading, which: str | None) -> bool:
+    """Say whether one is asked for: "which host", "who", "what alarms most often"."""
+    words = r.cues.words("ENTITIES") or (r.atoms[which].words if which else r.cues.words("RUNS"))
+    if re.search(r"\b(?:top|most affected|noisiest)\b", r.cues.words("MOSTOFTEN")) and "which" not in r.asked:
+        return False
+    one = re.fullmatch(r"(?:who|what|which one|our .*[^s])", words) is not None or (
+        bool(words) and not words.rstrip().endswith(("s", "ies", "all", "boxes"))
+    )
+    return one and re.search(r"\b(?:which|what|who|where|our)\b", f"{r.asked} {words}") is not None
+
+
+def _only_open(r: Reading) -> None:
+    """Where what is bad now is asked for, and no time is named, take what is open."""
+    if not r.dimension("TIME") and not r.dimension("STAT"):
+        opened = Among("status", (Status.OPEN,), "open")
+        r.scope = Scoped((*r.scope.parts, ("STAT", opened)), r.scope.unused)
 
 
 def place_of(r: Reading) -> Question | None:

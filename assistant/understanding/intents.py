@@ -8,7 +8,14 @@ from dataclasses import replace
 
 from anomalyd.assistant.language.systems import INCIDENTS
 from anomalyd.assistant.understanding.cues import by_of, collective, recurrence
-from anomalyd.assistant.understanding.entity_intents import data, grouped, known, quiet, ranked_entities
+from anomalyd.assistant.understanding.entity_intents import (
+    data,
+    grouped,
+    known,
+    models,
+    quiet,
+    ranked_entities,
+)
 from anomalyd.assistant.understanding.question import Ask, Aspect, Question
 from anomalyd.assistant.understanding.reading import Reading, onset_within, order_of, several
 from anomalyd.assistant.understanding.scope import Scoped
@@ -113,7 +120,10 @@ def _aggregate(r: Reading) -> Question | None:
     if "BY" in r.cues:
         r.cues.take("BY", "HOWMANY")
         return r.question(Ask.AGGREGATE, measure="count", by=by_of(r.cues.words("BY")), statistic=statistic)
-    if r.cues.take("SCORE"):
+    if statistic == "sum" and re.search("time|duration|length", r.cues.words("SUM")):
+        r.cues.take("DURATION")
+        measure = "duration"
+    elif r.cues.take("SCORE"):
         measure = "peak"
     elif r.cues.take("SAMPLES"):
         measure = "samples"
@@ -198,7 +208,11 @@ def _case(r: Reading) -> Question | None:
         r.cues.take(aspects[0][0])  # "in which lumisection did it start"
         aspects = aspects[1:]
     if aspects and aspects[0][0] == "START" and "BEGAN" in r.cues:
-        r.cues.take("BEGAN")
+        first = "first" in r.cues.words("BEGAN")
+        r.cues.take("BEGAN", "ILL")
+        if first:
+            r.cues.take("START", "EXISTS", "SHOW")
+            return r.question(Ask.CASE, aspect=Aspect.START, order=Order.EARLIEST)
     if len(aspects) > 1 and {a[0] for a in aspects} == {"START", "ENDED"}:
         return None
     if aspects:
@@ -209,7 +223,21 @@ def _case(r: Reading) -> Question | None:
         if order is None and nth is None and not r.scope.parts:
             # Of what was told last, or of nothing that is known.
             return r.question(Ask.CASE, aspect=aspect, also=also)
-        return r.question(Ask.CASE, aspect=aspect, order=order or _BY_ITSELF.get(aspect), nth=nth, also=also)
+        now = order is None and nth is None and re.search(r"\b(?:is|are)\b", r.asked) is not None
+        if (
+            aspect is Aspect.WHY
+            and re.search(r"what (?:was|went|had)", r.cues.words("WHY"))
+            and not r.dimension("ENT")
+        ):
+            return r.question(Ask.LIST, order=order)  # "what was wrong yesterday"
+        return r.question(
+            Ask.CASE,
+            aspect=aspect,
+            order=order or _BY_ITSELF.get(aspect),
+            nth=nth,
+            also=also,
+            now=now or r.now,
+        )
     return None
 
 
@@ -242,15 +270,26 @@ def _exists(r: Reading) -> Question | None:
 def _count(r: Reading) -> Question | None:
     if not r.cues.take("HOWMANY"):
         return None
-    r.cues.take("SHOW", "EXISTS", "GOINGON")
+    r.cues.take("SHOW", "EXISTS")
+    _still(r)
     if "GONE" in r.cues:
         return None
     return r.question(Ask.COUNT)
 
 
+def _still(r: Reading) -> None:
+    """ "Still", "ongoing" select what is open; "there" and the like change nothing."""
+    words = r.cues.words("GOINGON")
+    says_open = re.search(r"still|persist|continu|ongoing|happening|lasting", words)
+    if r.cues.take("GOINGON") and says_open and not r.dimension("STAT"):
+        opened = Among("status", (Status.OPEN,), "open")
+        r.scope = Scoped((*r.scope.parts, ("STAT", opened)), r.scope.unused)
+
+
 def _listed(r: Reading) -> Question | None:
     """Incidents, or the one of an order."""
-    r.cues.take("SHOW", "GOINGON")
+    r.cues.take("SHOW")
+    _still(r)
     order, limit, nth = order_of(r)
     if r.dimension("ID") or nth is not None:
         return r.question(Ask.CASE, aspect=Aspect.SUMMARY, order=order, nth=nth)
@@ -281,6 +320,7 @@ _RULES: tuple[Callable[[Reading], Question | None], ...] = (
     quiet,
     data,
     known,
+    models,
     grouped,
     ranked_entities,
     _since,

@@ -5,9 +5,9 @@ part.
 from __future__ import annotations
 
 from anomalyd.assistant.language.phrasing import listed
-from anomalyd.assistant.understanding.question import Ask, Question, Target
+from anomalyd.assistant.understanding.question import LEDGER, Ask, Aspect, Question, Target
 from anomalyd.assistant.understanding.scope import as_set
-from anomalyd.reports.conditions import Acknowledged, AllOf, Among, AnyOf, Condition, Explained, Not
+from anomalyd.reports.conditions import AllOf, Among, AnyOf, Condition, Explained, Not
 from anomalyd.reports.queries import Order
 
 ORDER_WORDS = {
@@ -30,8 +30,8 @@ def condition_words(condition: Condition) -> str:
             if said is not None:
                 return said.words
             return " or ".join(_grouped(each) for each in parts)
-        case Not(Explained() | Acknowledged()):
-            return "not explained" if isinstance(condition.part, Explained) else "not acknowledged"
+        case Not(Explained()):
+            return "not explained"
         case Not(part):
             return f"not {_grouped(part)}"
         case Among() if condition.column == "status":
@@ -87,7 +87,9 @@ def _asked(q: Question) -> str:
             nth = f" (number {q.nth})" if q.nth else ""
             return f"{q.aspect}{': ' if which else ''}{which}{nth}"
         case _:
-            return str(q.ask)
+            more = [*q.people, q.word, "planned" if q.coming else "", q.aspect if q.ask in LEDGER else ""]
+            said = ", ".join(str(each) for each in more if each and each is not Aspect.SUMMARY)
+            return f"{q.ask}{f' ({said})' if said else ''}"
 
 
 def by_words(by: str | None) -> str:

@@ -28,6 +28,9 @@ class Ask(StrEnum):
     WHY_NOT = "why not flagged"
     FLAGS = "quality flags"
     MAINTENANCE = "maintenance"
+    FEEDBACK = "what operators said"
+    ADAPTATIONS = "what detectors adapted to"
+    REMARKS = "what people wrote on incidents"
     HELP = "what can be asked"
 
 
@@ -58,6 +61,7 @@ class Aspect(StrEnum):
     SAMPLES = "its anomalous samples"
     ENTITY = "where it was"
     STATUS = "whether it is over"
+    WHO = "who did it"
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +73,8 @@ class Side:
 
 
 ALL = AllOf()
+LEDGER = frozenset({Ask.MAINTENANCE, Ask.FEEDBACK, Ask.ADAPTATIONS, Ask.REMARKS})
+"""What people and detectors did, rather than what was found."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,7 +85,9 @@ class Question:
     seen_by, detector, run, day, hour, entity, or a level of names such as wheel. `fewest`, `most`: bounds
     of the number of incidents of an entity (or a run). `each`: conditions of which an entity must have an
     incident each. `none`: one of which it must have none. `also`: further aspects. `whole`: of a share,
-    what is divided by. `factor`, `sign` (">", "<", "="): the comparison asked for; "" is none.
+    what is divided by. `now`: what goes on now comes first. `people`: whose words,
+    remarks or flags. `word`: what was said (broken, normal), the kind of remark, or the flag. `coming`: what is
+    planned, within `span` if that is given. `factor`, `sign` (">", "<", "="): the comparison asked for; "" is none.
     """
 
     ask: Ask
@@ -105,4 +113,8 @@ class Question:
     whole: AllOf | None = None
     began: bool = False
     negated: bool = False
-    verb: str = ""
+    now: bool = False
+    people: tuple[str, ...] = ()
+    word: str = ""
+    coming: bool = False
+    span: tuple[float, float] | None = None

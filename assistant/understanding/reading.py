@@ -25,6 +25,8 @@ class Reading:
     atoms: dict[str, Atom]
     now: bool = False
     none: Condition | None = None
+    asked: str = ""
+    """The text before cues were taken out of it."""
 
     @property
     def text(self) -> str:
@@ -98,7 +100,7 @@ _OF_INCIDENTS = re.compile(rf"{INCIDENTS} (?:that |which )?(?:were |are |was |is
 def lacking(text: str, atoms: Mapping[str, Atom]) -> tuple[str, Condition | None]:
     """Read "hosts without criticals", "with only warnings": what an entity must have none of."""
     match = _LACKS.search(text)
-    if match and not _OF_INCIDENTS.search(text[: match.start()]):
+    if match and (re.match(r"and|but", match[0]) or not _OF_INCIDENTS.search(text[: match.start()])):
         rest = re.sub(rf"^ {INCIDENTS}", " ", text[match.end() :])
         return f"{text[: match.start()]} {rest}", atoms[match[1]].condition
     match = _ONLY.search(text)

@@ -89,7 +89,10 @@ def scoped(text: str, atoms: Mapping[str, Atom]) -> Scoped:
 
 
 def but_resolved(text: str) -> str:
-    """Write "all but X" as "all except X", and any other "but" as "and"."""
+    """Write "all but X" as "all except X", any other "but" as "and", "neither X nor Y" as "not X and not Y"."""
+    while match := re.search(r"\bneither\b(.*?)\bnor\b", text):
+        again = " neither" if re.search(r"\bnor\b", text[match.end() :]) else " not"
+        text = f"{text[: match.start()]}not{match[1]}and{again}{text[match.end() :]}"
     while match := re.search(r"(?<!\w)but(?!\w)(?! one\b)", text):
         before, after = text[: match.start()], text[match.end() :]
         narrowing = re.match(

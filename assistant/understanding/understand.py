@@ -21,6 +21,7 @@ from anomalyd.assistant.understanding.atoms import Atoms
 from anomalyd.assistant.understanding.comparison import compare, share
 from anomalyd.assistant.understanding.cues import Cues, collective, left_over, read_aspects, read_cues
 from anomalyd.assistant.understanding.intents import decide
+from anomalyd.assistant.understanding.ledger import is_planned, read_ledger
 from anomalyd.assistant.understanding.question import Question
 from anomalyd.assistant.understanding.reading import Reading, lacking
 from anomalyd.assistant.understanding.scope import Scoped, but_resolved, scoped
@@ -59,6 +60,11 @@ _CAUSE_LEAD = (
     r"|related to|owing to)|(?:where |in which )(?=\S+ (?:is|was) to blame)|blaming|(?<!which "
     r")(?<!what )(?:on )?(?:the )?metric(?= \S*[._0-9]))"
 )
+_PART = re.compile(
+    r"channels?|regions?|wires?|cells?|towers?|spots?|areas?|metrics?|pressure|usage|load|rises?|rose|increases?"
+    r"|increased|spikes?|jumps?|growth|troubles?"
+)
+"""Nouns after a cause that say no more: "hot channels", "disk trouble"."""
 _ID = re.compile(
     r"(?<![\w/.-])(?:(?:report|incident|id|alert|case|number|no) "
     r"#?((?=[\w-]*[0-9])[0-9a-f][\w-]{3,64})"
@@ -107,8 +113,10 @@ def understand(question: str, queries: Queries, names: Names, calendar: Calendar
     text, corrections = corrected(text, reserved() | {d.lower() for d in names.detectors}, skip)
     if _DEFINITION.search(text):
         return Understood(None, unused=("how or what in general",), corrections=corrections, definition=True)
+    text, tomorrow = _planned(text, calendar)
     atoms = _conditions(but_resolved(text), queries, names, calendar)
-    read = _typed(atoms)
+    ledger = read_ledger(" ".join(atoms.text.split()), atoms.found, names.people, tomorrow)
+    read = _typed(atoms) if ledger is None or ledger.unused else Understood(ledger.question, text=atoms.text)
     if read.unused:
         again = _as_causes(atoms, read.unused, queries)
         if again:
@@ -117,6 +125,18 @@ def understand(question: str, queries: Queries, names: Names, calendar: Calendar
         _refuse_unknown_names(read.unused, names)
     intervals = tuple(atoms.intervals.values())
     return Understood(read.question, read.parts, read.unused, corrections, read.text, read.cues, intervals)
+
+
+def _planned(text: str, calendar: Calendar) -> tuple[str, tuple[float, float] | None]:
+    """Where planned maintenance is asked for, read "tomorrow": of it alone the future is known."""
+    if not is_planned(text) or not re.search(r"\btomorrow\b", text):
+        return (re.sub(r"\bnext (?=week|month)", "upcoming ", text) if is_planned(text) else text), None
+    today = calendar.find("today")[0][0]
+    begin = (today.since or 0.0) + 86_400.0
+    return re.sub(r"\btomorrow(?:'s| (?:morning|afternoon|evening))?", "upcoming", text), (
+        begin,
+        begin + 86_400.0,
+    )
 
 
 def _conditions(text: str, queries: Queries, names: Names, calendar: Calendar) -> Atoms:
@@ -151,7 +171,7 @@ def _typed(atoms: Atoms) -> Understood:
             question, around = found
             cues = Cues(around)
             read_cues(cues)
-            cues.take("EXISTS", "SHOW", "HOWMANY", "BEGAN", "ENTITIES", "ILL", "WELL", "GOINGON")
+            cues.take("EXISTS", "SHOW", "HOWMANY", "BEGAN", "ENTITIES", "ILL", "WELL", "GOINGON", "MOSTOFTEN")
             unused = (*left_over(cues.text), *cues.unused)
             if not unused:
                 return Understood(question, (), (), {}, atoms.text)
@@ -161,13 +181,16 @@ def _typed(atoms: Atoms) -> Understood:
     atoms.text = f" {cues.text} "
     atoms.read_properties()
     now = atoms.read_now()
-    cues.text = " ".join(atoms.text.split())
+    cues.text = asked = " ".join(atoms.text.split())
     read_cues(cues)
     none = None
     if collective(cues.text, atoms.found) or "ENTITIES" in cues:
         cues.text, none = lacking(cues.text, atoms.found)
-    scope = scoped(_without_marks(cues.text), atoms.found)
-    reading = Reading(cues, scope, atoms.found, now, none)
+    text = _without_marks(cues.text)
+    if _was_open(asked, atoms):
+        text = re.sub(r"\bSTAT[0-9]+\b", " ", text)  # what was open then went on then
+    scope = scoped(text, atoms.found)
+    reading = Reading(cues, scope, atoms.found, now, none, asked)
     question_or_none = decide(reading)
     unused = (*left_over(cues.text), *(cues.unused if question_or_none else ()))
     if "not" in scope.unused and not cues.found.keys() & {"NEVER", "WHYNOT"}:
@@ -175,6 +198,13 @@ def _typed(atoms: Atoms) -> Understood:
     result = None if unused else question_or_none
     atoms.text = held
     return Understood(result, reading.scope.parts, unused, {}, cues.text, frozenset(cues.found))
+
+
+def _was_open(text: str, atoms: Atoms) -> bool:
+    """Say whether what was open at a time that is over is asked for."""
+    past = any(interval.until is not None for interval in atoms.intervals.values())
+    opened = re.search(r"\b(?:was|were|had been)\b.*\bSTAT[0-9]+", text) is not None
+    return past and opened and re.search(r"\b(?:still|now|currently|closed)\b", atoms.text) is None
 
 
 def _without_marks(text: str) -> str:
@@ -195,7 +225,9 @@ def _read_causes(atoms: Atoms, queries: Queries) -> None:
         for count in range(len(words), 0, -1):
             part = " ".join(words[:count])
             if (found := _cause(part, queries)) is not None:
-                return atoms.put("CAUSE", found) + " ".join(words[count:])
+                rest = words[count:]
+                rest = rest[1:] if rest and _PART.fullmatch(rest[0]) else rest
+                return atoms.put("CAUSE", found) + " ".join(rest)
         if words[0].isupper():
             return match[0]
         raise QuestionError(f"No report names a cause with “{words[0]}” in it.")
@@ -210,7 +242,7 @@ def _read_causes(atoms: Atoms, queries: Queries) -> None:
 
 def _cause(part: str, queries: Queries) -> Condition | None:
     """Give the condition on causes that a word or two stand for, None if no report has such a cause."""
-    for word in (part, part.removesuffix("s"), _SYNONYMS.get(part, "")):
+    for word in (part.removesuffix("s"), part, _SYNONYMS.get(part, "")):
         if len(word) > 1 and queries.ids(Selection(where=Causes(word)), limit=1):
             return Causes(word, f"cause “{word}”")
     return None
@@ -228,12 +260,23 @@ def _as_causes(atoms: Atoms, words: tuple[str, ...], queries: Queries) -> bool:
             or plain_english
         ):
             continue
+        counted = rf"\bhow (?:many|much) {re.escape(word)}(?! {systems.INCIDENTS})(?![\w-])"
+        if re.search(counted, atoms.text) and not re.search(
+            rf"{re.escape(word)} (?:{_PART.pattern})\b", atoms.text
+        ):
+            continue  # "how many users were logged in": users are counted, they are no cause
         negated = re.search(rf"(?<![\w.-])no {re.escape(word)}(?![\w-])", atoms.text)
         found = _cause(f"no {word}" if negated else word, queries)
         place = negated or re.search(rf"(?<![\w.-]){re.escape(word)}(?![\w-])", atoms.text)
         if found is not None and place is not None:
-            atoms.text = atoms.text[: place.start()] + atoms.put("CAUSE", found) + atoms.text[place.end() :]
+            rest = re.sub(rf"^ (?:{_PART.pattern})(?![\w-])", "", atoms.text[place.end() :])
+            before = re.sub(r"(?<![\w-])(?:too much|high|bad|an?) $", "", atoms.text[: place.start()])
+            atoms.text = before + atoms.put("CAUSE", found) + rest
             taken = True
+    if taken or any(atom.dimension == "CAUSE" for atom in atoms.found.values()):
+        held = atoms.text
+        atoms.sub(r"(?:(?:is|was|were|are) )?(?:(?:as|among|to be) )?(?:the |a )?causes?", lambda m: " ")
+        taken = taken or held != atoms.text
     return taken
 
 

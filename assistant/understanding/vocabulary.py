@@ -76,9 +76,9 @@ ASPECTS: tuple[tuple[str, str], ...] = (
     ),
     (
         "MODEL",
-        r"(?:(?:which|what)(?: version of the)? models?(?: version)?|models?(?: version)?(?: of)?)"
+        r"(?:(?:which|what)(?: version of the)? models?(?: versions?)?|models?(?: versions?)?(?: of)?)"
         rf"(?: (?:has )?{_saw})?"
-        r"|version of the model",
+        r"|(?:which |what )?(?:model )?versions?(?: of the models?)?",
     ),
     (
         "LUMISECTION",
@@ -141,7 +141,7 @@ CUES: tuple[tuple[str, str], ...] = (
     ("MEDIAN", r"(?:the )?median"),
     (
         "SUM",
-        r"(?:the )?(?:sum|total)(?: (?:of|up))?(?= (?:the |all |of |incident |incidents |alert "
+        r"(?:the )?(?:total|overall|accumulated|summed) (?:time|duration|downtime|length)(?: of)?|(?:the )?(?:sum|total)(?: (?:of|up))?(?= (?:the |all |of |incident |incidents |alert "
         r"|their )*(?:_?DURATION"
         r"|duration|time|length))|accumulated|cumulative|summed(?: up)?",
     ),
@@ -159,11 +159,11 @@ CUES: tuple[tuple[str, str], ...] = (
         rf"|divided) (?:down |up )?(?:by|per)|(?:a )?break ?down (?:by|per|of)|as a function of"
         rf"|against|in each|on each|over the|each|every) (?:the )?(?:severity(?: level)?|severities"
         rf"|status|days?|dates?|hours?|hosts?|machines?|nodes?|chambers?|entit(?:y|ies)|detectors?"
-        rf"|runs?|systems?|{systems.LEVEL_WORDS}|{ENT}))|daily|hourly|per diem",
+        rf"|runs?|systems?|models?|{systems.LEVEL_WORDS}|{ENT}))|daily|hourly|per diem",
     ),
     (
         "MOSTOFTEN",
-        rf"(?:the )?most(?= (?:[A-Z]+[0-9]+ )+{INC})|(?:with )?(?:the )?(?:most|highest number of"
+        rf"(?:the )?most(?= (?:[A-Z]+[0-9]+ )+{INC})|(?:the )?most(?= *$)|(?<=alarmed )(?:the )?most(?! {INC})|(?:with )?(?:the )?(?:most|highest number of"
         rf"|largest number of|greatest number of) "
         rf"(?:{INC}|often|frequent(?:ly)?|alarms?|affected)|most (?:affected|hit|frequent(?:ly)?"
         rf"|troubled|problematic|often)|noisiest|busiest|most (?:trouble|incident-prone)|by (?:the "
@@ -245,7 +245,7 @@ CUES: tuple[tuple[str, str], ...] = (
     ("RUNS", r"(?:(?:in |during )?(?:which|what) |in |the )?runs?(?: numbers?)?(?= |$)"),
     (
         "ENTITIES",
-        rf"(?:(?:the |all |different |distinct |unique |various )*{systems.ENTITIES})|who(?: all)?"
+        rf"(?:(?:the |all |our |different |distinct |unique |various )*{systems.ENTITIES})|which one|who(?: all)?"
         rf"|what(?= (?:_NEVER_|_RECUR_|alarm|had|has|have|was affected|were affected|is affected"
         rf"|went off|failed|misbehaved|never|got|broke|goes|are affected))|where(?: exactly)?",
     ),
@@ -258,8 +258,8 @@ CUES: tuple[tuple[str, str], ...] = (
     ),
     (
         "EXISTS",
-        r"^(?:is|are|was|were|did|do|does|has|have|had|any)(?= |$)(?: (?:there|any|anything"
-        r"|something|someone|anybody))*",
+        r"^(?:is|are|was|were|did|do|does|has|have|had|any|anything|something|anyone)(?= |$)(?: (?:there"
+        r"|any|anything|something|someone|anybody))*",
     ),
 )
 
@@ -273,7 +273,7 @@ ORDERS = {
 }
 
 _FILLER_LINES = """
-a about above-mentioned id ids actually again ago all also altogether am among an and any anyhow anyone
+a about above-mentioned offender offenders culprit culprits troublemaker troublemakers id ids actually again ago all also altogether am among an and any anyhow anyone
 anything are around as ask at be because been before being belong between but by can case come could current
 currently did different distinct do does doing during each either else ever every everybody everyone
 everything exactly far for from gave get give given go goes going got had happen happened happening happens
@@ -329,6 +329,6 @@ september october november december night morning afternoon evening midnight noo
 second seconds day days week weeks month months weekend except excluding without besides compare compared
 versus twice double difference lumisection lumisections severity severities incidents because caused due
 hosts machines chambers detectors between percentage quality flag flags maintenance adaptation adaptations
-acknowledged comment warnings errors resolved unresolved unexplained explained worse
+acknowledged comment comments commented ack acked adapted adapt upcoming planned marked declared warnings errors resolved unresolved unexplained explained worse
 """
 _PLURALS = frozenset({"incidents", "alerts", "alarms", "problems", "faults", "issues", "nodes", "servers"})

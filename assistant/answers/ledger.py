@@ -67,7 +67,8 @@ def _window(window: Window, now: float, context: Context) -> Sentence:
     reason = f"; reason: {window.reason}" if window.reason else "; no reason was given"
     say = context.calendar.say
     return Sentence(
-        f"Maintenance of {listed(window.entities, limit=4)} {state}: {say(window.since)} to {say(window.until)}"
+        f"Maintenance of {listed(window.entities, limit=4)} {state}: {say(window.since)} to "
+        f"{say(window.until)}"
         f"{left}{reason}.",
         (Source("maintenance", str(window.id), f"maintenance window of {listed(window.entities, limit=2)}"),),
     )
@@ -89,7 +90,10 @@ def feedback(q: Question, context: Context) -> Told:
 def _word(w: OperatorFeedback, context: Context) -> Sentence:
     outcome = f"; {w.outcome}" if w.outcome else "; no daemon has applied it yet"
     reason = f" ({w.reason})" if w.reason else ""
-    text = f"{w.who or 'Somebody'} said at {context.calendar.say(w.recorded)} that {w.entity} is {w.word}{reason}{outcome}."
+    text = (
+        f"{w.who or 'Somebody'} said at {context.calendar.say(w.recorded)} that {w.entity} is "
+        f"{w.word}{reason}{outcome}."
+    )
     return Sentence(text, (Source("word", str(w.id), f"what {w.who or 'somebody'} said of {w.entity}"),))
 
 
@@ -138,7 +142,7 @@ def _ledger(
 
 
 def remarks(q: Question, context: Context) -> Told:
-    """Tell who acknowledged an incident, or what was written on it: of those meant, the latest with a remark."""
+    """Tell who acknowledged an incident, or what was written on it: of those meant, the latest one."""
     kind = RemarkKind.ACKNOWLEDGED if q.word == RemarkKind.ACKNOWLEDGED else RemarkKind.COMMENT
     wheres = (AllOf((*q.where.parts, Among("status", (Status.OPEN,)))), q.where)
     reports = {r.incident.id: r for where in wheres for r in context.reports(where, Order.LATEST, 200)}
@@ -155,7 +159,10 @@ def remarks(q: Question, context: Context) -> Told:
         if not reports:
             return Told((Sentence("I know of no such incident."),), known=False)
         latest = next(iter(reports.values()))
-        text = f"Nobody {done} {'it' if len(reports) == 1 else f'any of these {len(reports)}'}; the latest is {_named(latest, context)}."
+        text = (
+            f"Nobody {done} {'it' if len(reports) == 1 else f'any of these {len(reports)}'}; the latest "
+            f"is {_named(latest, context)}."
+        )
         return Told(
             (Sentence(text, (cite(latest, context.calendar),)),), result=Result(value=0.0, verdict=False)
         )
@@ -179,7 +186,8 @@ def _remark(report: Report, remark: Remark, context: Context) -> Sentence:
 
 def _named(report: Report, context: Context) -> str:
     i = report.incident
-    return f"the {'open ' if i.status is Status.OPEN else ''}incident of {i.entity} since {context.calendar.say(i.onset)}"
+    state = "open " if i.status is Status.OPEN else ""
+    return f"the {state}incident of {i.entity} since {context.calendar.say(i.onset)}"
 
 
 def _selection(q: Question, context: Context) -> Selection:

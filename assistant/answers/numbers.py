@@ -10,7 +10,7 @@ from anomalyd.assistant.answers.sentence import Result, Sentence, Told, score
 from anomalyd.assistant.language.phrasing import counted, duration, listed
 from anomalyd.assistant.understanding.interpretation import condition_words
 from anomalyd.assistant.understanding.question import Question
-from anomalyd.reports.conditions import AllOf, Among, Condition, During, Within
+from anomalyd.reports.conditions import AllOf, Among, Condition, During, Not, Within
 from anomalyd.reports.quality import system_of
 from anomalyd.reports.report import Severity
 
@@ -69,7 +69,9 @@ def per_group(q: Question, context: Context) -> Told:
     text = f"{words}{more}; {counted(total, 'incident')} in all{began}."
     return Told(
         (context.cited(text, q.where, total),),
-        result=Result(groups=tuple(shown), names=tuple(n for n, _ in shown)),
+        result=Result(
+            groups=tuple(shown if q.limit or q.ranked else tally), names=tuple(n for n, _ in shown)
+        ),
     )
 
 
@@ -207,7 +209,10 @@ def entity_tally(q: Question, context: Context) -> list[tuple[str, int]]:
     tallies = [dict(context.queries.tally(select(where), by)) for where in wheres]  # type: ignore[arg-type]
     common = set.intersection(*(set(t) for t in tallies))
     if q.none is not None:
-        base = tuple(p for p in q.where.parts if entities_or_time(p))
+        of_time = isinstance(q.none, Not) and isinstance(q.none.part, During)
+        base = tuple(
+            p for p in q.where.parts if entities_or_time(p) and not (of_time and isinstance(p, During))
+        )
         common -= set(dict(context.queries.tally(select(*base, q.none), by)))  # type: ignore[arg-type]
     sums = [(name, sum(t[name] for t in tallies)) for name in common]
     kept = [(name, n) for name, n in sums if n >= q.fewest and (q.most is None or n <= q.most)]

@@ -86,7 +86,8 @@ def follow_up(question: str, session: Session, context: Context) -> tuple[Questi
         r"|what were they"
         r"|where|on (?:which|what) (?:hosts?|machines?|nodes?|chambers?|runs?|entities|days?)(?: "
         r"were they| was it)?|which (?:hosts?|machines?|nodes?|chambers?|runs?|entities"
-        r"|detectors?|days?)|how many|and how many|the day (?:before|after)"
+        r"|detectors?|days?)|how many|and how many|how many (?:are|were) (?:left|remaining|there)|the day "
+        r"(?:before|after)"
         r"|show (?:me )?(?:them|it|those|more|all)|list (?:them|those)|tell me more|more|explain"
         r"|details|still|is it over|what was the (?:cause|reason|score)|the (?:cause|reason|score))",
         text,
@@ -96,7 +97,8 @@ def follow_up(question: str, session: Session, context: Context) -> tuple[Questi
     if before is None:
         # "Those that lasted", "the ones of yesterday" stand for themselves.
         points_on = re.sub(
-            r"\b(?:(?:those|these|the ones)(?: that)?|(?:both|all|any|one|which|neither|none) of them)(?= |$)",
+            r"\b(?:(?:those|these|the ones)(?: that)?|(?:both|all|any|one|which|neither|none) of them)(?= "
+            r"|$)",
             " ",
             text,
         )
@@ -158,7 +160,7 @@ def _built(
         read = understand(against[1], context.queries, context.names, context.calendar)
         other = _replaced(before.where, read.question.where.parts) if read.question else None
         return (_compared((before.where, other)) if other else None), read
-    stripped = _LEAD.sub("", text)
+    stripped = re.sub(r"\bhow many (?:are|were) (?:left|remaining|there)$", "how many", _LEAD.sub("", text))
     stripped = re.sub(
         r"\b(?:of|on|in|by|for|with|from|among) (?:it|this|that|them|those|these|the (?:ones"
         r"|incident|one))(?= |$)",

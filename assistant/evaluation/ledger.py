@@ -42,15 +42,21 @@ def write_ledger(
         store.maintenance.add(Window(entities, since, until, reason))
     adapted = tuple(
         Adapted(
-            adaptation_id("host-metrics", entity, time, what, ("a",)), "host-metrics", entity, "a", time,
-            what, text, b"",
+            adaptation_id("host-metrics", named[slot], time, what, ("a",)),
+            "host-metrics",
+            named[slot],
+            "a",
+            time,
+            what,
+            text,
+            b"",
         )
-        for entity, time, what, text in (
-            (named["host1"], now - 3 * _DAY, "rebase", "load.1 was taken for a new level: 2.1 to 3.4"),
-            (named["closed_host"], today - 6 * _HOUR, "rebase", "swap.used was taken for a new level: 0.1 to 0.4"),
-            (named["host2"], today - 5 * _HOUR, "relearn", "the daily course of cpu.user was learnt anew"),
+        for slot, time, what, text in (
+            ("host1", now - 3 * _DAY, "rebase", "load.1 was taken for a new level: 2.1 to 3.4"),
+            ("closed_host", today - 6 * _HOUR, "rebase", "swap.used was taken for a new level: 0.1 to 0.4"),
+            ("host2", today - 5 * _HOUR, "relearn", "the daily course of cpu.user was learnt anew"),
         )
-    )  # fmt: skip
+    )
     _quality(store, found, adapted)
 
 

@@ -20,8 +20,8 @@ from anomalyd.reports.queries import Queries
 
 KINDS = ("store", "case", "follow", "ledger", "documents", "unanswerable")
 PARTS = ("tuned on", "held out", "blind 1", "blind 2")
-"""Phrasings that the grammar was tuned on, those held out from it, and the later sets that were written before
-their answers were seen."""
+"""Phrasings that the grammar was tuned on, those held out from it, and the later sets,
+written before their answers were seen."""
 
 
 @dataclass(frozen=True, slots=True)

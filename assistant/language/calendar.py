@@ -303,6 +303,15 @@ class Calendar:
         early = part == "night" and day == self._today() and self._hour() < 8
         return self._hours(day - timedelta(days=1) if early else day, first, last)
 
+    def _edge_of_day(self, match: re.Match[str]) -> Interval:
+        """Read "the first 3 hours of today", "the last hour of yesterday"."""
+        unit = "month" if match[3].startswith("mo") else match[3][0]
+        day, length = self._read(match[4]), float(match[2] or 1) * _SECONDS[unit]
+        if match[1] == "first":
+            return Interval(day.start, day.start + length)
+        end = min(day.end, self.now)
+        return Interval(end - length, end)
+
     def _last_night(self, match: re.Match[str]) -> Interval:
         return self._hours(self._today() - timedelta(days=1), *_NIGHT)
 

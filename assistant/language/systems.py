@@ -43,7 +43,7 @@ _SYSTEMS: tuple[tuple[str, str], ...] = (
         r"hcal|hadron(?:ic)? calorimeter|hcal (?:towers?|elements?|maps?|parts?|depths?)",
         r"(?:HCAL|HB|HE|HF|HO)(?:/|[+-])",
     ),
-    (r"calorimeters?", r"(?:EB|EE|ES|ECAL|HCAL|HB|HE|HF|HO)(?:/|[+-])"),
+    (r"calorimeters?|(?:calorimeter )?towers?", r"(?:EB|EE|ES|ECAL|HCAL|HB|HE|HF|HO)(?:/|[+-])"),
     (r"pixels?|pixel detector", r"(?i:pixel|bpix|fpix)[/+-]?"),
 )
 

@@ -104,7 +104,8 @@ _REWRITES: tuple[tuple[str, Rewrite], ...] = (
         _clock_in,
     ),
     (
-        r"\b([0-9]{1,2})(?::([0-9]{2}))?(?: o'?clock)? (last night|tonight|yesterday (?:morning|afternoon|evening|night))\b",
+        r"\b([0-9]{1,2})(?::([0-9]{2}))?(?: o'?clock)? (last night|tonight|yesterday (?:morning|afternoon"
+        r"|evening|night))\b",
         _clock_of_night,
     ),
     (r"\b([0-9]{1,2}) ?o'?clock\b", r"\1:00"),
@@ -112,6 +113,11 @@ _REWRITES: tuple[tuple[str, Rewrite], ...] = (
     (
         r"\b(?:between|from) ([0-9]{1,2}) (?:and|to|until|till|-) ([0-9]{1,2}) ?([ap]m)\b",
         r"between \1 \3 and \2 \3",
+    ),
+    (
+        r"\b(between|from|since) (midnight|noon|midday|[0-9]{1,2}:[0-9]{2}) (and|to|until|till) ([0-9]{1,2})"
+        r"(?= ?(?:$|[?,]|today|yesterday|last night|this|on |in the (?:morning|afternoon|evening)))",
+        r"\1 \2 \3 \4:00",
     ),
     (r"\bbetween ([0-9]{1,2}) and ([0-9]{1,2}:[0-9]{2}) ([ap]m)", r"between \1 \3 and \2 \3"),
     (
@@ -154,6 +160,7 @@ def _rules() -> Iterator[tuple[re.Pattern[str], str]]:
             rf"(?<!day )(before|prior to|earlier than|older than|until|till|up to|by) ({MOMENT})",
             "before",
         ),
+        (rf"{IN}(first|last) ([0-9]{{1,3}} )?({UNIT}) (?:of|on) ({DAY})", "edge_of_day"),
         (rf"{IN}last night", "last_night"),
         (rf"{IN}([0-9]{{1,2}}) nights? ago", "nights_ago"),
         (rf"{IN}tonight", "tonight"),

@@ -17,17 +17,12 @@ from anomalyd.assistant.language.lengths import LENGTH, UNIT, seconds_of
 from anomalyd.assistant.language.names import Names, shown
 from anomalyd.assistant.language.systems import INCIDENTS
 from anomalyd.reports.conditions import (
-    Acknowledged,
     Among,
-    Commented,
     Condition,
     During,
-    Explained,
     Lumisections,
-    Not,
     Within,
 )
-from anomalyd.reports.report import SeenBy, Severity, Status
 
 PLACEHOLDER = re.compile(
     r"\b(ENT|TIME|SEV|STAT|SEEN|RUN|LS|SCORE|SPAN|CAUSE|DET|ID|EXPL|MODEL|ENDED|ACK)([0-9]+)\b"
@@ -41,17 +36,6 @@ OVER = (
 UNDER = r"(?:strictly )?(?:below|under|less than|lower than|smaller than|fewer than|not more than|<)"
 AT_LEAST = r"(?:at least|no less than|not below|>=|≥|from)"
 AT_MOST = r"(?:at most|up to|no more than|not above|not over|<=|≤)"
-
-_AE = r"(?:the )?(?:autoencoders?|network|neural net(?:work)?)(?: (?:detector|test|method|one|side|model))?"
-_CL = (
-    r"(?:the )?(?:classical|classic|conventional|statistical)(?: (?:detector|tests?|method|one|side"
-    r"|baseline|scan))?"
-)
-_SAW = (
-    r"(?:seen|found|flagged|detected|noticed|caught|spotted|saw|see|sees|reported|raised|picked up"
-    r"|catch|find|notice|detect|flag|spot)"
-)
-_ONLY = r"(?:only|just|solely|exclusively|alone)"
 
 
 @dataclass(slots=True)
@@ -217,39 +201,6 @@ class Atoms:
             rf"(?:(?:that|which|have|has|had|did|were|was|got|been) )*{over}(?: again)? (TIME[0-9]+)", ended
         )
 
-    def read_properties(self) -> None:
-        """Take severity, who saw it, status, and whether it was explained."""
-        self._severities()
-        self._seen_by()
-        still = (
-            r"(?:still |currently |right now )*(?:open|on-?going|active|unresolved|unclosed|going on|(?<=still )going"
-            r"|running|pending"
-            r"|in progress|not over|live)(?: (?:right now|now|at the moment|currently|still|at present))?"
-        )
-        self.sub(still, lambda m: self.put("STAT", Among("status", (Status.OPEN,), "open")))
-        over = (
-            r"(?:already )?(?:closed|resolved|finished|over(?! (?:the|a))|past(?= )|recovered from"
-            r"|no longer open)(?: (?:already|by now))?"
-        )
-        self.sub(over, lambda m: self.put("STAT", Among("status", (Status.CLOSED,), "closed")))
-        self.sub(
-            r"(?:have|has|with|had) no explanations?",
-            lambda m: self.put("EXPL", Not(Explained()), "not explained"),
-        )
-        self._remarked()
-        explained = (
-            r"(?:have |has |with |been )*(?:an? )?(?:explained|explanations?)(?= |$)(?! (?:of|for|the|why))"
-        )
-        self.sub(
-            r"(?:un-?explained|without (?:an? )?explanations?)",
-            lambda m: self.put("EXPL", Not(Explained()), "not explained"),
-        )
-        if re.search(
-            r"\b(?:which|how many|incidents?|not|been|are|were|have)\b.* (?:explained|an explanation)\b",
-            self.text,
-        ):
-            self.sub(explained, lambda m: self.put("EXPL", Explained("explained")))
-
     def read_now(self) -> bool:
         """Take "now", which means what is open; say whether it was there."""
         before = self.text
@@ -258,42 +209,6 @@ class Atoms:
             lambda m: " ",
         )
         return self.text != before
-
-    def _remarked(self) -> None:
-        """Take "acknowledged", "acknowledged by anna", "which anna acked", "with a comment"."""
-        who = {name.lower(): name for name in self.names.people}
-        names = "|".join(map(re.escape, sorted(who, key=len, reverse=True))) or "(?!)"
-        acked = r"(?:acknowledged?|acked?)"
-        be = r"(?:(?:that|which|has|have|had|been|were|was|are|is|did|already|got) )*"
-        nobody = rf"(?:un-?acknowledged|{be}not (?:yet )?(?:been )?{acked}(?: yet)?|(?:that )?(?:nobody|no one) (?:has |yet )*{acked}"
-        nobody += rf"(?: yet)?|{be}(?:never|not) (?:been )?{acked})"
-        self.sub(nobody, lambda m: self.put("ACK", Not(Acknowledged("acknowledged"))))
-        for noun, make in ((acked, Acknowledged), (r"comment(?:ed)?(?: on)?", Commented)):
-            said = "acknowledged" if make is Acknowledged else "commented"
-            self.sub(
-                rf"{be}{noun} by (?P<a>{names})|{be}(?P<b>{names}) (?:has |have |had )?{noun}",
-                lambda m, make=make, said=said: self.put(  # type: ignore[misc]
-                    "ACK", make(f"{said} by {m['a'] or m['b']}", who[m["a"] or m["b"]])
-                ),
-            )
-        self.sub(
-            rf"{be}{acked}(?: by (?:someone|somebody|anyone|anybody))?",
-            lambda m: self.put("ACK", Acknowledged("acknowledged")),
-        )
-        self.sub(
-            r"(?:without|with no|(?:have|has|had) no|not) (?:any |a )?(?:comments?|commented|remarks?)",
-            lambda m: self.put("ACK", Not(Commented("commented"))),
-        )
-        self.sub(
-            rf"{be}(?:(?:with|have|has|had|having) (?:an? |any )?(?:comments?|remarks?)|commented(?: on)?(?: by (?:someone|anyone))?)"
-            rf"(?: (?:by|of|from) (?P<who>{names}))?",
-            lambda m: self.put(
-                "ACK",
-                Commented(
-                    f"commented by {m['who']}" if m["who"] else "commented", who.get(m["who"] or "", "")
-                ),
-            ),
-        )
 
     # -- one kind each ---------------------------------------------------------------------------
 
@@ -333,113 +248,3 @@ class Atoms:
         first = seconds_of(match[1] if not match[1].isdigit() else unit)
         low, high = sorted((first, seconds_of(match[2])))
         return self.put("SPAN", Within("duration", low, high, words=f"lasting {match[1]} to {match[2]}"))
-
-    def _severities(self) -> None:
-        rising = list(Severity)
-        worse = r"(?: (?:or|and) (?:worse|above|higher|more|up|more severe))"
-
-        def severity(match: re.Match[str]) -> str:
-            stem = next(s for s in rising if match["s"].startswith(s.value[:4]))
-            at, lead = rising.index(stem), (match["lead"] or "").strip()
-            if match["worse"] or lead == "at least":
-                wanted = rising[at:]
-            elif lead in (
-                "worse than",
-                "more severe than",
-                "above",
-                "higher than",
-                "more than",
-                "worse than a",
-                "worse than an",
-            ):
-                wanted = rising[at + 1 :]
-            elif lead in ("below", "less than", "milder than", "less severe than", "under"):
-                wanted = rising[:at]
-            elif lead in ("non", "non-", "not"):
-                wanted = [s for s in rising if s != stem]
-            else:
-                wanted = [stem]
-            words = " or ".join(wanted) or "no severity"
-            return self.put("SEV", Among("severity", tuple(wanted), f"severity {words}"))
-
-        lead = (
-            r"at least|(?:worse|more severe|higher|milder|less severe) than(?: an?)?|above|below|under|non-?"
-        )
-        self.sub(
-            rf"(?:(?:of |with )?(?:the )?(?:severity|level) (?:of |is |was |= "
-            rf"?)?)?(?:(?P<lead>{lead}) ?)?(?:severity )?"
-            rf"(?P<s>warnings?|errors?|critical(?:s)?)(?: (?:severity|level|ones?"
-            rf"|grade))?(?P<worse>{worse})?",
-            severity,
-        )
-        # "critical errors" are critical ones.
-        self.text = re.sub(
-            r"(SEV[0-9]+) +(SEV[0-9]+)",
-            lambda m: m[1] if self.found[m[1]].words == self.found[m[2]].words == "" else m[0],
-            self.text,
-        )
-
-    def _seen_by(self) -> None:
-        ae, classical, both = SeenBy.AUTOENCODER, SeenBy.CLASSICAL, SeenBy.BOTH
-        of_both = (
-            r"both(?: of (?:them|the detectors)| detectors| methods| tests| the (?:detectors|two)| sides)?"
-        )
-        lead = rf"(?:{_SAW} )?(?:(?:only |just )?by )?"
-        did = r"(?:did |has |have |had )?"
-        pair = rf"(?:both )?(?:{_AE} and (?:by )?{_CL}|{_CL} and (?:by )?{_AE})"
-        one = (
-            r"(?:only|exactly|just) (?:one|1|a single)(?: of the(?: 2| two)?)? (?:detectors?"
-            r"|methods?|of them)"
-        )
-        self.sub(
-            rf"(?:{_SAW} )?(?:by )?{one}(?: {_SAW})?",
-            lambda m: self.put("SEEN", Among("seen_by", (ae, classical), "seen by one detector only")),
-        )
-        neither = (
-            rf"(?:{did}{{x}} (?:did |has |have |had )?(?:not|never) {_SAW}|(?:which |that "
-            rf")?{did}{{x}} (?:miss(?:ed)?|overlook(?:ed)?|fail(?:ed)? to {_SAW})|(?:missed|overlooked|unnoticed"
-            rf"|unseen|undetected) by {{x}}|(?:slip(?:ped)?|got|get|went|go|pass(?:ed)?|sneak(?:ed)?) (?:past|by|through"
-            rf"|unnoticed by|unseen by) {{x}}|(?:escap(?:e|ed)|evad(?:e|ed)) {{x}}|not {_SAW} by {{x}})"
-        )
-        for patterns, seen, words in (
-            (
-                (
-                    rf"{lead}{pair}(?: {_SAW})?",
-                    rf"{_SAW} by {of_both}",
-                    rf"{did}{of_both} {_SAW}",
-                    r"on which both agreed?|both agreed?(?: on)?",
-                ),
-                (both,),
-                "seen by both detectors",
-            ),
-            (_alone(_AE), (ae,), "seen only by the autoencoder"),
-            (_alone(_CL), (classical,), "seen only by the classical detector"),
-            ((neither.replace("{x}", _CL),), (ae,), "not seen by the classical detector"),
-            ((neither.replace("{x}", _AE),), (classical,), "not seen by the autoencoder"),
-            (
-                (rf"{_SAW} by {_AE}", rf"{did}{_AE} {_SAW}", rf"autoencoder (?={INCIDENTS})", rf"by {_AE}"),
-                (both, ae),
-                "seen by the autoencoder (alone or with the other)",
-            ),
-            (
-                (rf"{_SAW} by {_CL}", rf"{did}{_CL} {_SAW}", rf"classical (?={INCIDENTS})", rf"by {_CL}"),
-                (both, classical),
-                "seen by the classical detector (alone or with the other)",
-            ),
-        ):
-            condition = Among("seen_by", seen, words)
-            for pattern in patterns:
-                self.sub(pattern, lambda m, c=condition: self.put("SEEN", c))  # type: ignore[misc]
-
-
-def _alone(one: str) -> tuple[str, ...]:
-    did = r"(?:did |has |have )?"
-    return (
-        rf"{did}{_ONLY} {one}(?: (?:ever )?{_SAW})?",
-        rf"{_ONLY} {_SAW} by {one}",
-        rf"{_SAW} {_ONLY} by {one}",
-        rf"{_SAW} by {_ONLY} {one}",
-        rf"{_SAW} by {one} (?:only|alone)",
-        rf"(?:by )?{one} (?:only|alone)(?: {_SAW})?",
-        rf"{did}{one} (?:only|alone) {_SAW}",
-    )

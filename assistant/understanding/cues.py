@@ -30,6 +30,7 @@ _BY = (
     (r"detector", "detector"),
     (r"run", "run"),
     (r"model", "model"),
+    (r"witness", "seen_by"),
     (r"system", "system"),
     (r"host|machine|node|chamber|entit|ENT", "entity"),
 )
@@ -180,7 +181,8 @@ def collective(text: str, atoms: Mapping[str, Atom]) -> str | None:
     match = re.search(rf"{lead} {the}(ENT[0-9]+)(?:'s)?{noun}", text)
     if match is None:
         match = re.match(
-            rf"^ *(?:(?:TIME[0-9]+|RUN[0-9]+|,) )*(?:{the})(ENT[0-9]+) (?:with|that|which|having|who|where|had|alarming|affected"
+            rf"^ *(?:(?:TIME[0-9]+|RUN[0-9]+|,) )*(?:{the})(ENT[0-9]+) (?:with|that|which|having|who|where"
+            rf"|had|alarming|affected"
             rf"|_NEVER_|_MOSTOFTEN_|without|_RECUR_)",
             text,
         )

@@ -162,7 +162,8 @@ def ranked_entities(r: Reading) -> Question | None:
         limit = 1
     each: tuple[Condition, ...] = ()
     if r.cues.take("BOTHDAYS") or re.search(
-        rf"(?:TIME|SEV|SEEN|CAUSE)[0-9]+(?: {INCIDENTS})? and also (?:with |had |_[A-Z]+_ )*(?:TIME|SEV|SEEN|CAUSE)",
+        rf"(?:TIME|SEV|SEEN|CAUSE)[0-9]+(?: {INCIDENTS})? and also (?:with |had |_[A-Z]+_ )*(?:TIME|SEV"
+        rf"|SEEN|CAUSE)",
         r.text,
     ):
         each = next((c.parts for _, c in r.scope.parts if isinstance(c, AnyOf) and len(c.parts) == 2), ())

@@ -220,6 +220,9 @@ def _case(r: Reading) -> Question | None:
         r.cues.take(*(a[0] for a in aspects[:1]))
         r.cues.take("SHOW", "EXISTS", "GOINGON", "ILL", "ENTITIES")
         order, _, nth = order_of(r)
+        when = (Aspect.START, Aspect.END, Aspect.DURATION)
+        if aspect in when and not _of_incident(r):
+            return None  # "when does my shift end"
         if order is None and nth is None and not r.scope.parts:
             # Of what was told last, or of nothing that is known.
             return r.question(Ask.CASE, aspect=aspect, also=also)
@@ -239,6 +242,15 @@ def _case(r: Reading) -> Question | None:
             now=now or r.now,
         )
     return None
+
+
+def _of_incident(r: Reading) -> bool:
+    """Say whether what is asked is asked of incidents, and not of a time alone."""
+    return (
+        not r.scope.parts
+        or any(d != "TIME" for d, _ in r.scope.parts)
+        or re.search(INCIDENTS, r.asked) is not None
+    )
 
 
 def _exists(r: Reading) -> Question | None:

@@ -27,12 +27,13 @@ _JUDGED = (
 _WORD = r"(?P<word>normal|fine|ok|okay|healthy|broken|bad|faulty|defective)"
 _PEOPLE = r"(?:people|operators?|users?|someone|somebody|anyone|anybody|experts?|shifters?|humans?|persons?)"
 _FEEDBACK = (
-    rf"(?:operators? |human |user |your )?feed ?backs?|(?:what|anything) (?:did|do|have|has) {_PEOPLE} (?:say|said|tell|told)"
+    rf"(?:operators? |human |user |your )?feed ?backs?|(?:what|anything) (?:did|do|have|has) {_PEOPLE} "
+    rf"(?:say|said|tell|told)"
     rf"(?: about| of| on)?|(?:who|what|which|why|when|was|were|is|has|have|did|how many)\b.*\b{_JUDGED}\b.*\b"
     rf"{_WORD.replace('?P<word>', '?:')}\b"
 )
 _ADAPTATION = r"adaptations?|adapt(?:ed|s|ing)?|re-?learn(?:ed|t|ing)?|re-?based?"
-_REMARK = r"comment(?:s|ed)?|remarks?|remarked|notes?|annotations?"
+_REMARK = r"comment(?:s|ed)?|(?:wrote|writes?|write|written)(?: down)?|remarks?|remarked|notes?|annotations?"
 _WHO_ACK = (
     r"(?:who|by whom|whom)\b.*\b(?:acknowledged?|acked?|taken|took over|takes care|is looking after|owns)"
     r"|(?:when|was|were|is|has|have)\b.*\b(?:acknowledged|acked)"
@@ -51,7 +52,8 @@ _ASPECTS = (
     ),
     (
         Aspect.END,
-        r"until when|till when|when(?= .*\b(?:ends?|finish(?:es|ed)?|done)\b)|how long(?= .*\b(?:still|is|will)\b)"
+        r"until when|till when|when(?= .*\b(?:ends?|finish(?:es|ed)?|done)\b)|how long(?= .*\b(?:still|is"
+        r"|will)\b)"
         r"|(?:the )?end of",
     ),
     (Aspect.START, r"since when|when|(?:the )?(?:start|beginning) of"),
@@ -64,18 +66,19 @@ _ORDERED = (
     (Order.LATEST, r"(?:the )?(?:very )?(?:last|latest|most recent|newest)"),
     (Order.EARLIEST, r"(?:the )?(?:very )?(?:first|earliest|oldest)"),
 )
-_REST = frozenset(
-    """
-a about all an and any anything are as at be been being by currently current detector detectors did do does doing done
-else ended ending ends entities entity ever for from get given gave got had happened happen has have how i in incident
-incidents alert alerts alarm alarms report reports is it its last lasts list me moment much now of on one ones open
-operator operators or our people present recently right say see set show since so far some someone somebody something
-start started starts still tell than that the their there these they things this those time times to total under until
-up us was we were what when where which who whom whose why will with window windows work working written wrote write
-your you going active say said overall in-place place there's also between persons user users everything end ends ended finish finishes finished done start
-machines machine hosts host chambers chamber nodes node care latest
-""".split()
-)
+_REST_LINES = """
+a about all an and any anything are as at be been being by currently current detector detectors did do
+does doing done else end ended ending ends entities entity ever everything finish finished finishes for
+from get given gave got had happen happened has have how i in incident incidents alert alerts alarm
+alarms report reports is it its last lasts list me moment much now of on one ones open operator operators
+or our people present recently right see set show since so far some someone somebody something start
+started starts still than that the their there these they things this those time times to total under
+until up us was we were what when where which who whom whose why will with window windows work working
+your you going active overall between person persons user users machines machine hosts host chambers
+chamber nodes node care latest
+"""
+_REST = frozenset(_REST_LINES.split())
+"""Words that change nothing here; a negation is none of them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -177,7 +180,7 @@ def _of_quality(text: str, atoms: Mapping[str, Atom], people: tuple[str, ...]) -
 
 
 def _of_incidents(text: str, people: tuple[str, ...]) -> bool:
-    """Say whether incidents are asked for, of which the remark is a condition: "which incidents have comments"."""
+    """Say whether incidents are asked for, the remark a condition: "which incidents have comments"."""
     if re.search(r"\b(?:who|whom|whose)\b", text):
         return False
     listing = rf"(?:which|what|list|show|how many|number of|any)\b.*\b{INCIDENTS}\b"

@@ -93,7 +93,9 @@ _LACKS = re.compile(
     r"(?: (?:any|an?|had|have|has|went|go|been|seen|saw|raised|reached|got|became|show|showed|single))*"
     r" ((?:SEV|SEEN|SCORE|SPAN|CAUSE|STAT)[0-9]+)"
 )
-_ONLY = re.compile(r"\b(?:only|nothing but|just)(?: (?:had|have|with|ever))* ((?:SEV|SEEN|STAT)[0-9]+)")
+_ONLY = re.compile(
+    r"\b(?:only|nothing but|just)(?: (?:had|have|with|ever))* ((?:SEV|SEEN|STAT|TIME|RUN)[0-9]+)"
+)
 _OF_INCIDENTS = re.compile(rf"{INCIDENTS} (?:that |which )?(?:were |are |was |is |had |have )*$")
 
 

@@ -89,7 +89,7 @@ def scoped(text: str, atoms: Mapping[str, Atom]) -> Scoped:
 
 
 def but_resolved(text: str) -> str:
-    """Write "all but X" as "all except X", any other "but" as "and", "neither X nor Y" as "not X and not Y"."""
+    """Write "all but X" as "all except X", any other "but" as "and", "neither X nor Y" as two negations."""
     while match := re.search(r"\bneither\b(.*?)\bnor\b", text):
         again = " neither" if re.search(r"\bnor\b", text[match.end() :]) else " not"
         text = f"{text[: match.start()]}not{match[1]}and{again}{text[match.end() :]}"

@@ -22,6 +22,7 @@ from anomalyd.assistant.understanding.comparison import compare, share
 from anomalyd.assistant.understanding.cues import Cues, collective, left_over, read_aspects, read_cues
 from anomalyd.assistant.understanding.intents import decide
 from anomalyd.assistant.understanding.ledger import is_planned, read_ledger
+from anomalyd.assistant.understanding.properties import read_properties
 from anomalyd.assistant.understanding.question import Question
 from anomalyd.assistant.understanding.reading import Reading, lacking
 from anomalyd.assistant.understanding.scope import Scoped, but_resolved, scoped
@@ -59,6 +60,10 @@ _CAUSE_LEAD = (
     r"|blamed on|with (?:the )?cause|attributed to"
     r"|related to|owing to)|(?:where |in which )(?=\S+ (?:is|was) to blame)|blaming|(?<!which "
     r")(?<!what )(?:on )?(?:the )?metric(?= \S*[._0-9]))"
+)
+_POSTPOSED = re.compile(
+    rf"((?<![\w-])(?:warnings?|errors?|critical incidents|criticals?|ENT[0-9]+)(?: {systems.INCIDENTS})?) "
+    r"(?:left (?:out|aside)|excluded|excepted|not (?:counted|included)|aside|apart)(?![\w-])"
 )
 _PART = re.compile(
     r"channels?|regions?|wires?|cells?|towers?|spots?|areas?|metrics?|pressure|usage|load|rises?|rose|increases?"
@@ -165,7 +170,7 @@ def _typed(atoms: Atoms) -> Understood:
     held = atoms.text
     for read in (share, compare):
         atoms.text = held
-        atoms.read_properties()
+        read_properties(atoms)
         now = atoms.read_now()
         if (found := read(atoms.text, atoms.found)) is not None:
             question, around = found
@@ -175,11 +180,11 @@ def _typed(atoms: Atoms) -> Understood:
             unused = (*left_over(cues.text), *cues.unused)
             if not unused:
                 return Understood(question, (), (), {}, atoms.text)
-    atoms.text = held
+    atoms.text = held = _POSTPOSED.sub(r"except \1", held)
     cues = Cues(" ".join(atoms.text.split()))
     read_aspects(cues)
     atoms.text = f" {cues.text} "
-    atoms.read_properties()
+    read_properties(atoms)
     now = atoms.read_now()
     cues.text = asked = " ".join(atoms.text.split())
     read_cues(cues)
@@ -195,6 +200,8 @@ def _typed(atoms: Atoms) -> Understood:
     unused = (*left_over(cues.text), *(cues.unused if question_or_none else ()))
     if "not" in scope.unused and not cues.found.keys() & {"NEVER", "WHYNOT"}:
         unused = (*unused, "not")
+    if "except" in scope.unused and "NEVER" not in cues:
+        unused = (*unused, "except")
     result = None if unused else question_or_none
     atoms.text = held
     return Understood(result, reading.scope.parts, unused, {}, cues.text, frozenset(cues.found))

@@ -131,7 +131,8 @@ CUES: tuple[tuple[str, str], ...] = (
     (
         "NTHLAST",
         rf"(?:the )?(?:(?:last|latest) but (?:one|[0-9])|(?:second|2nd|third|3rd|next|{ORDINAL})[ "
-        rf"-](?:to|from)?[ -]?(?:the )?(?:last|latest)|penultimate|(?:the )?one before (?:the "
+        rf"-](?:to|from)?[ -]?(?:the )?(?:last|latest)|penultimate|(?:the )?(?:one|{systems.INCIDENTS}) "
+        rf"before (?:the "
         rf")?last|previous to last)(?: one)?",
     ),
     (
@@ -141,7 +142,8 @@ CUES: tuple[tuple[str, str], ...] = (
     ("MEDIAN", r"(?:the )?median"),
     (
         "SUM",
-        r"(?:the )?(?:total|overall|accumulated|summed) (?:time|duration|downtime|length)(?: of)?|(?:the )?(?:sum|total)(?: (?:of|up))?(?= (?:the |all |of |incident |incidents |alert "
+        r"(?:the )?(?:total|overall|accumulated|summed) (?:time|duration|downtime|length)(?: of)?|(?:the )?"
+        r"(?:sum|total)(?: (?:of|up))?(?= (?:the |all |of |incident |incidents |alert "
         r"|their )*(?:_?DURATION"
         r"|duration|time|length))|accumulated|cumulative|summed(?: up)?",
     ),
@@ -159,11 +161,12 @@ CUES: tuple[tuple[str, str], ...] = (
         rf"|divided) (?:down |up )?(?:by|per)|(?:a )?break ?down (?:by|per|of)|as a function of"
         rf"|against|in each|on each|over the|each|every) (?:the )?(?:severity(?: level)?|severities"
         rf"|status|days?|dates?|hours?|hosts?|machines?|nodes?|chambers?|entit(?:y|ies)|detectors?"
-        rf"|runs?|systems?|models?|{systems.LEVEL_WORDS}|{ENT}))|daily|hourly|per diem",
+        rf"|runs?|systems?|models?|witness(?:es)?|{systems.LEVEL_WORDS}|{ENT}))|daily|hourly|per diem",
     ),
     (
         "MOSTOFTEN",
-        rf"(?:the )?most(?= (?:[A-Z]+[0-9]+ )+{INC})|(?:the )?most(?= *$)|(?<=alarmed )(?:the )?most(?! {INC})|(?:with )?(?:the )?(?:most|highest number of"
+        rf"(?:the )?most(?= (?:[A-Z]+[0-9]+ )+{INC})|(?:the )?most(?= *$)|(?<=alarmed )(?:the )?most(?! "
+        rf"{INC})|(?:with )?(?:the )?(?:most|highest number of"
         rf"|largest number of|greatest number of) "
         rf"(?:{INC}|often|frequent(?:ly)?|alarms?|affected)|most (?:affected|hit|frequent(?:ly)?"
         rf"|troubled|problematic|often)|noisiest|busiest|most (?:trouble|incident-prone)|by (?:the "
@@ -245,7 +248,9 @@ CUES: tuple[tuple[str, str], ...] = (
     ("RUNS", r"(?:(?:in |during )?(?:which|what) |in |the )?runs?(?: numbers?)?(?= |$)"),
     (
         "ENTITIES",
-        rf"(?:(?:the |all |our |different |distinct |unique |various )*{systems.ENTITIES})|which one|who(?: all)?"
+        rf"(?:(?:the |all |our |different |distinct |unique |various )*{systems.ENTITIES})|(?:different"
+        rf"|distinct|unique) "
+        rf"(?:things|ones|places|parts|names)|which one|who(?: all)?"
         rf"|what(?= (?:_NEVER_|_RECUR_|alarm|had|has|have|was affected|were affected|is affected"
         rf"|went off|failed|misbehaved|never|got|broke|goes|are affected))|where(?: exactly)?",
     ),
@@ -273,7 +278,7 @@ ORDERS = {
 }
 
 _FILLER_LINES = """
-a about above-mentioned offender offenders culprit culprits troublemaker troublemakers id ids actually again ago all also altogether am among an and any anyhow anyone
+a about above-mentioned id ids actually again ago all also altogether am among an and any anyhow anyone
 anything are around as ask at be because been before being belong between but by can case come could current
 currently did different distinct do does doing during each either else ever every everybody everyone
 everything exactly far for from gave get give given go goes going got had happen happened happening happens
@@ -288,7 +293,8 @@ whether which while who whole whose with within would x yes yet you your affecte
 anomalous detected flagged found noticed observed off reported triggered alerted triggering hit experienced
 suffered showed shows show misbehaved misbehave acted recorded registered logged listed appeared present
 exist existed exists count counted number numbers entry entries data-quality dqm store database reports
-report summary wrong trouble troubles went last lasted lasts lasting took take takes long longer run running
+report summary wrong trouble troubles offender offenders culprit culprits troublemaker troublemakers
+went last lasted lasts lasting took take takes long longer run running
 """
 FILLERS = frozenset(_FILLER_LINES.split()) - {
     "before",
@@ -301,6 +307,18 @@ FILLERS = frozenset(_FILLER_LINES.split()) - {
     "so",
     "should",
     "shall",
+    "would",
+    "could",
+    "may",
+    "likely",
+    "between",
+    "than",
+    "more",
+    "most",
+    "each",
+    "either",
+    "over",
+    "through",
 }
 """Words that change nothing once everything else was taken; no negation but what scope has read is among
 them.
@@ -329,6 +347,7 @@ september october november december night morning afternoon evening midnight noo
 second seconds day days week weeks month months weekend except excluding without besides compare compared
 versus twice double difference lumisection lumisections severity severities incidents because caused due
 hosts machines chambers detectors between percentage quality flag flags maintenance adaptation adaptations
-acknowledged comment comments commented ack acked adapted adapt upcoming planned marked declared warnings errors resolved unresolved unexplained explained worse
+acknowledged comment comments commented ack acked adapted adapt upcoming planned marked declared
+warnings errors resolved unresolved unexplained explained worse
 """
 _PLURALS = frozenset({"incidents", "alerts", "alarms", "problems", "faults", "issues", "nodes", "servers"})

@@ -87,11 +87,11 @@ def test_an_order_is_shown_and_done_only_once_confirmed(assistant: Assistant, ur
     report = assistant.ask("what is the worst incident?").result.reports[0]
     shown = assistant.ask("acknowledge it")
     assert f"Acknowledge report {report}, as ada. Shall I?" in shown.text
-    assert not assistant.ask("which incidents are acknowledged?").result.reports
+    assert "ada acknowledged it" not in assistant.ask(f"show report {report}").text
     assistant.ask("what is the worst incident?")
     assistant.ask("ack it")
     assert "is acknowledged by ada" in assistant.ask("yes").text
-    assert assistant.ask("which incidents are acknowledged?").result.reports == (report,)
+    assert report in assistant.ask("which incidents are acknowledged?").result.reports
     assistant.ask(f"ack {report}")
     assert "Nothing was done" in assistant.ask("no").text
     assert "ada acknowledged it" in assistant.ask(f"show report {report}").text
@@ -105,7 +105,7 @@ def test_other_orders(assistant: Assistant, url: str) -> None:
     assistant.ask("mark daq-ru-03 as normal")
     assert "daq-ru-03 is normal, by ada" in assistant.ask("yes").text
     with closing(Queries.open(url)) as queries:
-        assert queries.maintenance()[0].entities == ("daq-ru-03",)
+        assert ("daq-ru-03",) in [window.entities for window in queries.maintenance()]
 
 
 def test_without_a_writer_nothing_is_done(plan: Plan, url: str) -> None:

@@ -17,13 +17,14 @@ def outcomes(tmp_path_factory: pytest.TempPathFactory) -> list[Outcome]:
     return evaluate(
         tmp_path_factory.mktemp("stores"),
         lambda queries, plan: Assistant(queries, clock=lambda: plan.now, groups=plan.groups),
-        kinds=("store", "case", "follow", "unanswerable"),
+        kinds=("store", "case", "follow", "ledger", "unanswerable"),
         only=lambda plan: plan.name == "laboratory",
     )
 
 
 @pytest.mark.parametrize(
-    ("kind", "exact"), [("store", 0.92), ("case", 0.90), ("follow", 0.88), ("unanswerable", 0.97)]
+    ("kind", "exact"),
+    [("store", 0.92), ("case", 0.90), ("follow", 0.88), ("ledger", 0.92), ("unanswerable", 0.97)],
 )
 def test_bars(kind: str, exact: float, outcomes: list[Outcome]) -> None:
     those = [o for o in outcomes if o.kind == kind]

@@ -158,7 +158,7 @@ def _seen_by(atoms: Atoms) -> None:
         rf")?{did}{{x}} (?:miss(?:ed)?|overlook(?:ed)?|fail(?:ed)? to {_SAW})|(?:missed|overlooked|unnoticed"
         rf"|unseen|undetected) by {{x}}|(?:slip(?:ped)?|got|get|went|go|pass(?:ed)?|sneak(?:ed)?) (?:past"
         rf"|by|through"
-        rf"|unnoticed by|unseen by) {{x}}|(?:escap(?:e|ed)|evad(?:e|ed)) {{x}}|not {_SAW} by {{x}})"
+        rf"|unnoticed by|unseen by) {{x}}|(?:escap(?:e|ed)|evad(?:e|ed)) {{x}})"
     )
     for patterns, seen, words in (
         (

@@ -33,7 +33,7 @@ UNDERSTOOD = (
     ("critical but not on node17", "incidents, severity critical, not host/node17"),
     ("is everything but node17 fine?", "health, not host/node17"),
     ("how many were not seen by the classical test", f"number of incidents, {_BY_CLASSICAL}"),
-    ("incidents neither on node17 nor on pc1", "incidents, not host/node17 or host/pc1"),
+    ("incidents neither on node17 nor on pc1", "incidents, not host/node17, not host/pc1"),
     ("the last but one incident", "what it was: the latest (number 2)"),
     ("how many incidents on node01 to node02", "number of incidents, host/node0*"),
     ("how many incidents longer than an hour", "number of incidents, longer than an hour"),

@@ -72,6 +72,7 @@ class Daemon:
         )
         self._heartbeat = Heartbeat(_STILL_S)
         self._watchdog = Watchdog()
+        self._begins_anew = False
         self._service = Service(
             config,
             self._source,
@@ -150,12 +151,19 @@ class Daemon:
         """Count a changed configuration that cannot be used."""
         self._telemetry.config_refused()
 
-    def stop(self) -> None:
-        """Ask `run` to return; may be called from a signal handler and from any thread."""
+    def stop(self, *, reload: bool = False) -> None:
+        """Ask `run` to return; may be called from a signal handler and from any thread.
+
+        `reload`: the process goes on with another configuration.
+        """
+        self._begins_anew = reload
         self._service.stop()
 
     def _end(self) -> bool:
-        self._watchdog.stopping()
+        if self._begins_anew:
+            self._watchdog.reloading()  # after STOPPING=1 systemd would wait for the end, and then kill
+        else:
+            self._watchdog.stopping()
         self._store_check.stop()
         self._broker_check.stop()
         self._access_check.stop()

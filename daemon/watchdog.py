@@ -41,6 +41,10 @@ class Watchdog:
             self._next = now + self._every_s
             self._say("WATCHDOG=1")
 
+    def reloading(self) -> None:
+        """Say that the process begins anew with another configuration, and will be ready again."""
+        self._say(f"RELOADING=1\nMONOTONIC_USEC={time.monotonic_ns() // 1000}")
+
     def stopping(self) -> None:
         """Say that the daemon ends."""
         self._say("STOPPING=1")

@@ -55,7 +55,7 @@ def run(config: ConfigFile = DEFAULT_CONFIG) -> None:
 
     def take_anew() -> None:
         changed.set()
-        daemon.stop()
+        daemon.stop(reload=True)
 
     watch = ConfigWatch(config, loaded, on_changed=take_anew, on_refused=daemon.config_refused)
     for number in stops:

@@ -44,6 +44,8 @@ docs: .venv/installed  ## pages that are made from the code
 	$(BIN)/python -m anomalyd.daemon.telemetry.reference > docs/metrics.md
 	$(BIN)/python -m typer anomalyd.daemon.cli.app utils docs --name anomalyd --title 'Commands' --output docs/cli.md
 	KAFKA_PASSWORD=x $(BIN)/anomalyd deploy prometheus -c anomalyd.yaml > deploy/prometheus/anomalyd.rules.yml
+	KAFKA_USERNAME=x KAFKA_PASSWORD=x POD_NAME=x DATABASE_URL=postgresql://a/b $(BIN)/anomalyd deploy prometheus \
+		--kubernetes -c deploy/kubernetes/anomalyd.yaml > deploy/kubernetes/prometheus-rule.yaml
 	$(BIN)/anomalyd deploy alertmanager > deploy/prometheus/alertmanager.yml
 	$(BIN)/anomalyd deploy grafana > deploy/grafana/anomalyd.json
 

@@ -31,11 +31,15 @@ def prometheus(
     runbooks: Annotated[
         str, typer.Option(help="Where the runbooks are read: a folder or an address.")
     ] = "docs/runbooks",
+    kubernetes: Annotated[
+        bool, typer.Option("--kubernetes", help="As a PrometheusRule of the Prometheus operator.")
+    ] = False,
 ) -> None:
     """Print the alert rules for Prometheus; their thresholds follow from the configuration."""
-    from anomalyd.daemon.deployment.alert_rules import alert_rules, rules_file
+    from anomalyd.daemon.deployment.alert_rules import alert_rules, rules_file, rules_resource
 
-    typer.echo(rules_file(alert_rules(load_config(config), dashboard=dashboard), runbooks=runbooks), nl=False)
+    written = rules_resource if kubernetes else rules_file
+    typer.echo(written(alert_rules(load_config(config), dashboard=dashboard), runbooks=runbooks), nl=False)
 
 
 @deploy.command("alertmanager")

@@ -268,21 +268,41 @@ def _anomalies(config: Config, dashboard: str) -> Iterable[AlertRule]:
 
 def rules_file(rules: Iterable[AlertRule], *, runbooks: str = RUNBOOKS) -> str:
     """Give the rules as a Prometheus rules file (YAML)."""
-    group: list[dict[str, Any]] = [
+    return _yaml({"groups": [_group(rules, runbooks)]})
+
+
+def rules_resource(rules: Iterable[AlertRule], *, runbooks: str = RUNBOOKS) -> str:
+    """Give the rules as a PrometheusRule (YAML), which the Prometheus operator reads from Kubernetes."""
+    return _yaml(
         {
-            "alert": rule.name,
-            "expr": rule.expr,
-            **({"for": rule.hold} if rule.hold != "0m" else {}),
-            **({"keep_firing_for": rule.keep} if rule.keep != "0m" else {}),
-            "labels": {"component": rule.component, "severity": rule.severity},
-            "annotations": {
-                "summary": rule.summary,
-                "description": rule.description,
-                "runbook_url": f"{runbooks}/{rule.runbook}.md",
-            },
+            "apiVersion": "monitoring.coreos.com/v1",
+            "kind": "PrometheusRule",
+            "metadata": {"name": "anomalyd"},
+            "spec": {"groups": [_group(rules, runbooks)]},
         }
-        for rule in rules
-    ]
-    return yaml.safe_dump(
-        {"groups": [{"name": "anomalyd", "rules": group}]}, sort_keys=False, width=110, allow_unicode=True
     )
+
+
+def _group(rules: Iterable[AlertRule], runbooks: str) -> dict[str, Any]:
+    return {
+        "name": "anomalyd",
+        "rules": [
+            {
+                "alert": rule.name,
+                "expr": rule.expr,
+                **({"for": rule.hold} if rule.hold != "0m" else {}),
+                **({"keep_firing_for": rule.keep} if rule.keep != "0m" else {}),
+                "labels": {"component": rule.component, "severity": rule.severity},
+                "annotations": {
+                    "summary": rule.summary,
+                    "description": rule.description,
+                    "runbook_url": f"{runbooks}/{rule.runbook}.md",
+                },
+            }
+            for rule in rules
+        ],
+    }
+
+
+def _yaml(document: dict[str, Any]) -> str:
+    return yaml.safe_dump(document, sort_keys=False, width=110, allow_unicode=True)

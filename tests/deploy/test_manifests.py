@@ -2,24 +2,34 @@
 
 from __future__ import annotations
 
+import json
 import re
 import shutil
 import subprocess
 from pathlib import Path
 from typing import Any
 
+import jsonschema
 import kubernetes_validate
 import pytest
 import yaml
 
 from anomalyd import __version__
 from anomalyd.daemon.config.config import load_config
+from anomalyd.daemon.deployment.alert_rules import alert_rules, rules_resource
 from anomalyd.daemon.deployment.alertmanager import alertmanager_file
 
 DEPLOY = Path(__file__).parents[2] / "deploy"
 KUBERNETES = DEPLOY / "kubernetes"
-CUSTOM = {"ServiceMonitor", "ScaledObject"}
-"""Kinds of operators, whose schemas do not come with Kubernetes."""
+SCHEMAS = Path(__file__).parent / "schemas"
+"""Of kinds of operators, whose schemas do not come with Kubernetes."""
+
+GIVEN = {
+    "POD_NAME": "anomalyd-0",
+    "KAFKA_USERNAME": "x",
+    "KAFKA_PASSWORD": "x",
+    "DATABASE_URL": "postgresql://a@b/c",
+}
 
 
 def manifests() -> list[Path]:
@@ -41,9 +51,37 @@ def test_kustomize_finds_its_files() -> None:
 def test_a_manifest_fits_the_schema(path: Path) -> None:
     manifest = yaml.safe_load(path.read_text())
     assert manifest["metadata"]["name"] == "anomalyd"
-    if manifest["kind"] not in CUSTOM:
-        newest = kubernetes_validate.latest_version()
-        kubernetes_validate.validate(manifest, newest, strict=True)
+    if manifest["apiVersion"].split("/")[0] in ("monitoring.coreos.com", "keda.sh"):
+        jsonschema.validate(manifest, json.loads((SCHEMAS / f"{manifest['kind']}.json").read_text()))
+    else:
+        kubernetes_validate.validate(manifest, kubernetes_validate.latest_version(), strict=True)
+
+
+def test_every_file_is_applied() -> None:
+    meant = {*kustomization()["resources"], "kustomization.yaml", "anomalyd.yaml"}
+    assert {path.name for path in KUBERNETES.iterdir()} == meant
+
+
+def test_the_scaler_asks_for_what_the_daemon_reads() -> None:
+    config = load_config(KUBERNETES / "anomalyd.yaml", GIVEN)
+    scaled = yaml.safe_load((KUBERNETES / "scaled-object.yaml").read_text())["spec"]
+    (trigger,) = scaled["triggers"]
+    asked = trigger["metadata"]
+    assert asked["bootstrapServers"].split(",") == config.kafka.bootstrap_servers
+    assert asked["consumerGroup"] == config.kafka.group
+    assert asked["topic"] in {i.topic for i in config.inputs}
+    assert int(asked["lagThreshold"]) == config.kafka.queue_records
+    assert asked["allowIdleConsumers"] == "false"  # KEDA then stops at the number of partitions
+    assert asked["sasl"] == config.kafka.security.sasl_mechanism.lower().replace("sha-", "sha").replace(
+        "-", "_"
+    )
+
+
+def test_the_rules_are_those_of_its_configuration() -> None:
+    config = load_config(KUBERNETES / "anomalyd.yaml", GIVEN)
+    shipped = (KUBERNETES / "prometheus-rule.yaml").read_text()
+    assert shipped == rules_resource(alert_rules(config)), "run `make docs`"
+    assert f"> {2 * config.kafka.queue_records}" in shipped
 
 
 def test_the_pod_may_do_little() -> None:
@@ -57,8 +95,7 @@ def test_the_pod_may_do_little() -> None:
 
 @pytest.mark.parametrize("path", ["kubernetes/anomalyd.yaml", "compose/anomalyd.yaml"])
 def test_the_configuration_is_one(path: str) -> None:
-    given = {"POD_NAME": "anomalyd-0", "KAFKA_PASSWORD": "x", "DATABASE_URL": "postgresql://a@b/c"}
-    assert load_config(DEPLOY / path, given).inputs
+    assert load_config(DEPLOY / path, GIVEN).inputs
 
 
 def test_the_compose_file_pins_images_and_mounts_what_is_there() -> None:

@@ -53,6 +53,20 @@ def detector_class(kind: str) -> type[Detector]:
     return found
 
 
+def sample_kind_of(kind: str) -> SampleKind:
+    """Say what a kind takes, by its folder, without importing it.
+
+    A configuration is checked by commands that have no use for PyTorch, which takes seconds to import.
+
+    Raises:
+        TrainingError: there is no such kind.
+
+    """
+    if kind not in _KINDS:
+        raise TrainingError(f"unknown kind of detector {kind!r}; known: {', '.join(_KINDS)}")
+    return "map" if _KINDS[kind].startswith("anomalyd.detectors.maps.") else "vector"
+
+
 def recommended_kind(sample_kind: SampleKind) -> str:
     """Name the kind to take for metric vectors or for maps: the one that measurements recommend."""
     return _RECOMMENDED[sample_kind]

@@ -10,11 +10,11 @@ def main() -> None:
     """Run the command; an error made on purpose is one clear line and exit status 2."""
     # Small models are up to 170 times slower on two threads; read by torch when it is first imported.
     os.environ.setdefault("OMP_NUM_THREADS", "1")
-    from anomalyd.daemon.cli.app import app
+    from anomalyd.daemon.cli.app import application
     from anomalyd.errors import AnomalydError
 
     try:
-        app()
+        application(sys.argv[1:])()
     except AnomalydError as error:
         print(f"anomalyd: {error}", file=sys.stderr)
         raise SystemExit(2) from None

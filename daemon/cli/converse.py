@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import getpass
-import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import asdict, replace
@@ -12,20 +11,16 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from anomalyd.daemon.cli.learning.evaluate import evaluate
-from anomalyd.daemon.cli.options import DEFAULT_CONFIG, MaybeConfig, StoreUrl, store_url
-from anomalyd.daemon.cli.read import Json, print_json
-from anomalyd.daemon.config.assistant_config import AssistantConfig
-from anomalyd.daemon.config.config import load_config
+from anomalyd.daemon.cli.options import DEFAULT_CONFIG, Json, MaybeConfig, StoreUrl, print_json, store_url
 from anomalyd.daemon.terminal import answer_lines
 from anomalyd.reports.queries import Queries
 from anomalyd.reports.remark import AnswerFeedback, AnswerVerdict
-from anomalyd.reports.storage.store import Store
 
 if TYPE_CHECKING:
     from anomalyd.assistant.answer import Answer, Assistant
     from anomalyd.assistant.answers.library import Library
     from anomalyd.assistant.files import AssistantFiles
+    from anomalyd.reports.storage.store import Store
 
 _VERDICTS = {f"/{verdict}": verdict for verdict in AnswerVerdict}
 _CHAT_HELP = (
@@ -74,6 +69,8 @@ def chat(
     user = who or getpass.getuser()
 
     def act(do: Callable[[Store], str]) -> str:
+        from anomalyd.reports.storage.store import Store
+
         with closing(Store.open(url)) as writer:
             return do(writer)
 
@@ -105,45 +102,6 @@ def export(config: MaybeConfig = DEFAULT_CONFIG, store: StoreUrl = None) -> None
         print_json([asdict(each) for each in queries.answer_feedback()])
 
 
-@evaluate.command("assistant")
-def evaluate_assistant(
-    stores: Annotated[
-        Path | None, typer.Option(help="Keep the generated stores here.", file_okay=False)
-    ] = None,
-    index: Annotated[Path | None, typer.Option(help="Search documents with an index in this folder.")] = None,
-    failures: Annotated[
-        bool, typer.Option("--failures", help="Print every question not answered exactly.")
-    ] = False,
-) -> None:
-    """Ask the committed questions over generated stores, grade the answers, and print the figures by kind."""
-    from anomalyd.assistant.answer import Assistant
-    from anomalyd.assistant.evaluation.run import KINDS, evaluate, table
-
-    kinds = tuple(kind for kind in KINDS if index is not None or kind != "documents")
-    with tempfile.TemporaryDirectory() as scratch:
-        folder = stores or Path(scratch)
-        folder.mkdir(parents=True, exist_ok=True)
-        outcomes = evaluate(
-            folder,
-            lambda queries, plan: Assistant(
-                queries,
-                clock=lambda: plan.now,
-                groups=plan.groups,
-                library=None
-                if index is None
-                else _library(queries, replace(AssistantConfig().files(), index=index)),
-            ),
-            kinds,
-        )
-    for outcome in outcomes:
-        if failures and outcome.grade.verdict != "exact":
-            typer.echo(
-                f"{outcome.store} {outcome.kind} {outcome.grade.verdict}: {outcome.question}: "
-                f"{outcome.grade.why}"
-            )
-    typer.echo(table(outcomes))
-
-
 @contextmanager
 def _assistant(
     config: Path,
@@ -154,24 +112,37 @@ def _assistant(
 ) -> Iterator[Assistant]:
     from anomalyd.assistant.answer import Assistant
 
-    found = load_config(config) if store is None else None
-    groups: Mapping[str, Sequence[str]] = {} if found is None else found.groups
-    files = AssistantConfig().files() if found is None else found.assistant.files(found.store.models)
-    if index != DEFAULT_INDEX:
-        files = replace(files, index=index)
-    with closing(Queries.open(store_url(config, store))) as queries:
-        yield Assistant(queries, groups=groups, library=_library(queries, files), user=user, act=act)
+    groups: Mapping[str, Sequence[str]] = {}
+
+    def files() -> AssistantFiles:
+        from anomalyd.assistant.files import AssistantFiles
+
+        return AssistantFiles(index)
+
+    url = store
+    if url is None:
+        from anomalyd.daemon.config.config import load_config
+
+        found = load_config(config)
+        groups, url = found.groups, found.store.url.get_secret_value()
+
+        def files() -> AssistantFiles:
+            configured = found.assistant.files(found.store.models)
+            return configured if index == DEFAULT_INDEX else replace(configured, index=index)
+
+    with closing(Queries.open(url)) as queries:
+        yield Assistant(queries, groups=groups, library=library(queries, files), user=user, act=act)
 
 
-def _library(queries: Queries, files: AssistantFiles) -> Library:
+def library(queries: Queries, files: Callable[[], AssistantFiles]) -> Library:
     """Give what is written; nothing of it is loaded before a question needs it."""
     from anomalyd.assistant.answers.library import Library, Reads, Searches
 
     def retriever() -> Searches:
-        return files.open_retriever(queries, reports=False)
+        return files().open_retriever(queries, reports=False)
 
     def reader() -> Reads:
-        return files.open_reader()
+        return files().open_reader()
 
     return Library(retriever, reader)
 

@@ -7,8 +7,7 @@ from typing import Annotated
 
 import typer
 
-from anomalyd.daemon.cli.options import DEFAULT_CONFIG, ConfigFile
-from anomalyd.daemon.cli.read import Json, print_json
+from anomalyd.daemon.cli.options import DEFAULT_CONFIG, ConfigFile, Json, print_json
 from anomalyd.daemon.config.config import Config, load_config
 from anomalyd.daemon.kafka.dead_letters import StoredLetter, read_letters, replay
 from anomalyd.errors import AnomalydError, ConfigError

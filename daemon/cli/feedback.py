@@ -13,8 +13,7 @@ from typing import Annotated
 
 import typer
 
-from anomalyd.daemon.cli.options import DEFAULT_CONFIG, MaybeConfig, StoreUrl, store_url
-from anomalyd.daemon.cli.read import Json, print_json
+from anomalyd.daemon.cli.options import DEFAULT_CONFIG, Json, MaybeConfig, StoreUrl, print_json, store_url
 from anomalyd.errors import AnomalydError, QuestionError
 from anomalyd.reports.adaptation import Adaptation
 from anomalyd.reports.feedback import OperatorFeedback

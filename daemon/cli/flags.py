@@ -10,8 +10,7 @@ from typing import Annotated, Any
 import typer
 
 from anomalyd.daemon.cli.learning import compare
-from anomalyd.daemon.cli.options import DEFAULT_CONFIG, MaybeConfig, StoreUrl, store_url
-from anomalyd.daemon.cli.read import Json, print_json
+from anomalyd.daemon.cli.options import DEFAULT_CONFIG, Json, MaybeConfig, StoreUrl, print_json, store_url
 from anomalyd.errors import QuestionError
 from anomalyd.reports.quality import Flag, FlagRange, Override, golden
 from anomalyd.reports.queries import Queries

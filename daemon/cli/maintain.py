@@ -11,8 +11,7 @@ from typing import Annotated
 
 import typer
 
-from anomalyd.daemon.cli.options import DEFAULT_CONFIG, MaybeConfig, StoreUrl, store_url
-from anomalyd.daemon.cli.read import Json, print_json
+from anomalyd.daemon.cli.options import DEFAULT_CONFIG, Json, MaybeConfig, StoreUrl, print_json, store_url
 from anomalyd.daemon.config.alert_config import moment
 from anomalyd.reports.queries import Queries
 from anomalyd.reports.storage.repositories.maintenance import Window

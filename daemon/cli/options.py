@@ -4,15 +4,13 @@ from __future__ import annotations
 
 import json
 import logging
+import math
 import sys
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
-
-from anomalyd.daemon.config.config import load_config
-from anomalyd.daemon.kafka.connection.folded_log import FoldedLog
 
 ConfigFile = Annotated[
     Path, typer.Option("--config", "-c", help="The configuration file.", show_default=True, dir_okay=False)
@@ -24,6 +22,7 @@ StoreUrl = Annotated[
     str | None,
     typer.Option("--store", help="The report store's URL, instead of a configuration (sqlite:///file.db)."),
 ]
+Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 DEFAULT_CONFIG = Path("anomalyd.yaml")
 
 
@@ -44,11 +43,17 @@ class _JsonLines(logging.Formatter):
 
 def store_url(config: Path, store: str | None) -> str:
     """Give the URL of the report store: as said, or as the configuration says."""
-    return store if store is not None else load_config(config).store.url.get_secret_value()
+    if store is not None:
+        return store
+    from anomalyd.daemon.config.config import load_config  # takes longer than many a command
+
+    return load_config(config).store.url.get_secret_value()
 
 
 def log_to_stderr(level: int = logging.INFO, *, as_json: bool = False) -> None:
     """Log to standard error: plain lines, or a JSON object a line."""
+    from anomalyd.daemon.kafka.connection.folded_log import FoldedLog
+
     handler = logging.StreamHandler(sys.stderr)
     plain = logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s")
     handler.setFormatter(_JsonLines() if as_json else plain)
@@ -57,3 +62,17 @@ def log_to_stderr(level: int = logging.INFO, *, as_json: bool = False) -> None:
     # kafka-python tells of every connection and every metadata answer.
     logging.getLogger("kafka").setLevel(max(level, logging.WARNING))
     logging.getLogger("alembic").setLevel(max(level, logging.WARNING))
+
+
+def print_json(about: Any) -> None:
+    """Print JSON, with null for every NaN and infinity."""
+    typer.echo(json.dumps(_plain(about), indent=2, allow_nan=False))
+
+
+def _plain(value: Any) -> Any:
+    """Make null of every NaN and infinity: JSON has neither."""
+    if isinstance(value, dict):
+        return {name: _plain(each) for name, each in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(each) for each in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value

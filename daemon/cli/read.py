@@ -2,23 +2,19 @@
 
 from __future__ import annotations
 
-import json
-import math
 from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
-from anomalyd.daemon.cli.options import DEFAULT_CONFIG, MaybeConfig, StoreUrl, store_url
+from anomalyd.daemon.cli.options import DEFAULT_CONFIG, Json, MaybeConfig, StoreUrl, print_json, store_url
 from anomalyd.daemon.config.config import load_config
 from anomalyd.daemon.terminal import incident_line
 from anomalyd.errors import AnomalydError
 from anomalyd.extras import extra
 from anomalyd.reports.queries import Order, Queries, Selection
 from anomalyd.reports.report import Report, Severity, Status
-
-Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
 reports = typer.Typer(help="List reports, or show one.", no_args_is_help=True)
 
@@ -154,20 +150,6 @@ def as_dict(report: Report) -> dict[str, Any]:
         "explain_error": report.explain_error,
         "adaptations": list(report.adaptations),
     }
-
-
-def print_json(about: Any) -> None:
-    """Print JSON, with null for every NaN and infinity."""
-    typer.echo(json.dumps(_plain(about), indent=2, allow_nan=False))
-
-
-def _plain(value: Any) -> Any:
-    """Make null of every NaN and infinity: JSON has neither."""
-    if isinstance(value, dict):
-        return {name: _plain(each) for name, each in value.items()}
-    if isinstance(value, list | tuple):
-        return [_plain(each) for each in value]
-    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 class _queries:  # noqa: N801 - reads as a function

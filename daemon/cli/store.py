@@ -8,8 +8,7 @@ from typing import Annotated
 
 import typer
 
-from anomalyd.daemon.cli.options import DEFAULT_CONFIG, ConfigFile
-from anomalyd.daemon.cli.read import Json, print_json
+from anomalyd.daemon.cli.options import DEFAULT_CONFIG, ConfigFile, Json, print_json
 from anomalyd.daemon.config.config import load_config
 from anomalyd.reports.storage.repositories.retention import Pruned
 from anomalyd.reports.storage.store import Store

@@ -19,9 +19,9 @@ from anomalyd.daemon.config.section import STRICT, Count, Name, Seconds
 from anomalyd.detectors.registry import (
     autoencoder_kinds,
     classical_baseline,
-    detector_class,
     kinds,
     recommended_kind,
+    sample_kind_of,
 )
 from anomalyd.errors import ConfigError
 from anomalyd.reports.report import Severity
@@ -131,7 +131,7 @@ class DetectorConfig(_Section):
             raise ValueError(f"kind {self.kind!r} is unknown; known: {', '.join(autoencoder_kinds())}")
         if self.classical is not None and self.classical not in kinds():
             raise ValueError(f"classical {self.classical!r} is unknown; known: {', '.join(kinds())}")
-        ours, theirs = (detector_class(k).sample_kind for k in (self.kind, self.classical_kind))
+        ours, theirs = (sample_kind_of(k) for k in (self.kind, self.classical_kind))
         if ours != theirs:
             raise ValueError(f"kind {self.kind!r} takes a {ours}, classical {self.classical!r} a {theirs}")
         if self.samples is not None and self.samples != ("maps" if ours == "map" else "metrics"):

@@ -10,8 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from anomalyd.daemon.cli.learning.evaluate import evaluate
-from anomalyd.daemon.cli.options import log_to_stderr
-from anomalyd.daemon.cli.read import Json
+from anomalyd.daemon.cli.options import Json, log_to_stderr
 
 if TYPE_CHECKING:
     from anomalyd.assistant.reader.evaluation import ReaderFigures

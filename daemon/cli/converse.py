@@ -123,7 +123,7 @@ def _assistant(
     if url is None:
         from anomalyd.daemon.config.config import load_config
 
-        found = load_config(config)
+        found = load_config(config, parameters=False)
         groups, url = found.groups, found.store.url.get_secret_value()
 
         def files() -> AssistantFiles:

@@ -47,7 +47,7 @@ def store_url(config: Path, store: str | None) -> str:
         return store
     from anomalyd.daemon.config.config import load_config  # takes longer than many a command
 
-    return load_config(config).store.url.get_secret_value()
+    return load_config(config, parameters=False).store.url.get_secret_value()
 
 
 def log_to_stderr(level: int = logging.INFO, *, as_json: bool = False) -> None:

@@ -284,8 +284,13 @@ class Config(_Section):
         return self
 
 
-def load_config(path: Path, environment: Mapping[str, str] = os.environ) -> Config:
+def load_config(
+    path: Path, environment: Mapping[str, str] = os.environ, *, parameters: bool = True
+) -> Config:
     """Read and check a configuration file.
+
+    Without `parameters` those of detectors are not checked: a command that only reads the store need not wait
+    for PyTorch.
 
     Raises:
         ConfigError: names the file, the path in it, what is wrong and what is allowed.
@@ -295,10 +300,10 @@ def load_config(path: Path, environment: Mapping[str, str] = os.environ) -> Conf
         text = path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
         raise ConfigError(f"{path}: cannot be read: {error}") from error
-    return parse_config(text, str(path), environment)
+    return parse_config(text, str(path), environment, parameters=parameters)
 
 
-def parse_config(text: str, name: str, environment: Mapping[str, str]) -> Config:
+def parse_config(text: str, name: str, environment: Mapping[str, str], *, parameters: bool = True) -> Config:
     """Check the text of a configuration file called `name`.
 
     Raises:
@@ -323,7 +328,8 @@ def parse_config(text: str, name: str, environment: Mapping[str, str]) -> Config
         mistakes += _described(error)
     # What the sections have said of themselves is not said twice.
     said = "\n".join(mistakes)
-    mistakes += [each for each in further_mistakes(filled) if each.partition(": ")[2] not in said]
+    further = further_mistakes(filled, parameters=parameters)
+    mistakes += [each for each in further if each.partition(": ")[2] not in said]
     if mistakes or found is None:
         raise ConfigError(f"{name}: " + f"\n{name}: ".join(mistakes))
     return found

@@ -23,15 +23,18 @@ FORMATS = (
 _STORES = ("sqlite", "postgresql", "postgres")
 
 
-def further_mistakes(raw: Mapping[str, Any]) -> list[str]:
-    """Look at a configuration as it was written; each mistake with its path, the misshapen passed over."""
+def further_mistakes(raw: Mapping[str, Any], *, parameters: bool = True) -> list[str]:
+    """Look at a configuration as it was written; each mistake with its path, the misshapen passed over.
+
+    Without `parameters` those of detectors are not looked at, for which PyTorch has to be imported.
+    """
     inputs, detectors = _sections(raw, "inputs"), _sections(raw, "detectors")
     return [
         *_formats(inputs),
         *_unique("inputs", "topic", inputs),
         *_outputs(raw, inputs),
         *_kinds(detectors),
-        *_parameters(detectors),
+        *(_parameters(detectors) if parameters else ()),
         *_unique("detectors", "name", detectors),
         *_store(raw),
         *_login(raw),

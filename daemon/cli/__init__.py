@@ -1,7 +1,8 @@
 """The command `anomalyd`: what a person starts.
 
-Each group of commands has a module of its own, and only that of the command given is imported: what the others
-import (Kafka's client, the models, the configuration) takes a second that `anomalyd ask` has no use for.
+Each group of commands has a module of its own, and only that of the command given is imported: what the
+others import (Kafka's client, the models, the configuration) takes a second, and `anomalyd ask` has no use
+for it.
 """
 
 from __future__ import annotations

@@ -379,7 +379,7 @@ class Service:
             if sample.time > self._newest.get(place, -np.inf):
                 self._newest[place] = sample.time
         for some in scored:
-            self._realised[some.detector].scored(some.entity, some.window.times, some.scores.either)
+            self._realised[some.detector].scored(some.entity, some.window.times, some.scores.score)
         for change in changes:
             if "opened" in change.events:
                 self._realised[change.incident.detector].opened(change.incident.onset)

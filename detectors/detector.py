@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, Protocol, Self, runtime_checkable
 
 import numpy as np
@@ -64,6 +64,13 @@ class SeriesWindow:
     exposure: NDArray[np.float64] | None = None
 
 
+AlertOn = Literal["autoencoder", "either", "both"]
+"""Whose score above 1 is an alert of a pair: the autoencoder's, that of either, or of both together."""
+
+NEW_NORMAL = "new-normal"
+"""The word for an adaptation by which what an entity does now is taken for normal."""
+
+
 @dataclass(frozen=True, slots=True)
 class Adaptation:
     """A change of what a detector holds for normal of one entity.
@@ -76,6 +83,12 @@ class Adaptation:
     what: str
     text: str
     before: State
+
+
+def cut(window: SeriesWindow, begin: int, end: int) -> SeriesWindow:
+    """Give the samples from `begin` to `end` of a window, with what was remembered before the whole."""
+    exposure = None if window.exposure is None else window.exposure[begin:end]
+    return replace(window, times=window.times[begin:end], values=window.values[begin:end], exposure=exposure)
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,4 +1,9 @@
-"""An autoencoder and its classical baseline, trained on the same data: the unit that the daemon loads."""
+"""An autoencoder and its classical baseline, trained on the same data: the unit that the daemon loads.
+
+The pair's score is the autoencoder's. The baseline is a witness: a report says whether it saw the same, and
+it takes a new level for normal when the autoencoder does, or an operator. Only where the policy alerts on
+either is the pair's score the higher of both.
+"""
 
 from __future__ import annotations
 
@@ -10,17 +15,20 @@ import numpy as np
 from numpy.typing import NDArray
 
 from anomalyd.detectors.detector import (
+    NEW_NORMAL,
     Adaptation,
+    AlertOn,
     Graded,
     Progress,
     SampleKind,
     SeriesWindow,
     State,
     TrainingSet,
+    cut,
     silent,
 )
 from anomalyd.detectors.false_alarm_target import DEFAULT, FalseAlarmTarget
-from anomalyd.detectors.model import Model, Scores
+from anomalyd.detectors.model import Model, Scores, joined
 from anomalyd.detectors.registry import classical_baseline, detector_class
 from anomalyd.detectors.training import train_model
 from anomalyd.verdict import Verdict
@@ -35,16 +43,22 @@ class PairScores:
     autoencoder: Scores
     classical: Scores
     state: State
+    alert_on: AlertOn = "autoencoder"
 
     @property
-    def either(self) -> NDArray[np.float64]:
-        """The higher of both scores (n,), NaN where neither can tell: above 1 if either alerts."""
-        return np.fmax(self.autoencoder.score, self.classical.score)
+    def score(self) -> NDArray[np.float64]:
+        """The pair's score (n,), above 1 an alert: the autoencoder's, or the higher or the lower of both, as
+        `alert_on` says; NaN where it cannot tell."""
+        if self.alert_on == "either":
+            return np.fmax(self.autoencoder.score, self.classical.score)
+        if self.alert_on == "both":
+            return np.minimum(self.autoencoder.score, self.classical.score)
+        return self.autoencoder.score
 
     def forgetting(self, state: State) -> PairScores:
         """Give the same scores as if nothing had been learnt: `state` is what is remembered."""
         own, baseline = (replace(scores, adaptations=()) for scores in (self.autoencoder, self.classical))
-        return PairScores(own, baseline, state)
+        return PairScores(own, baseline, state, self.alert_on)
 
     @property
     def adaptations(self) -> tuple[Adaptation, ...]:
@@ -59,10 +73,11 @@ class PairScores:
 
 @dataclass(frozen=True, slots=True)
 class DetectorPair:
-    """Two models that look at the same samples side by side."""
+    """Two models that look at the same samples side by side; `alert_on`: whose alerts count."""
 
     autoencoder: Model
     classical: Model
+    alert_on: AlertOn = "autoencoder"
 
     @property
     def sample_kind(self) -> SampleKind:
@@ -76,14 +91,15 @@ class DetectorPair:
 
     @property
     def false_alarm_rate(self) -> float:
-        """The wanted share of normal samples that score above 1 by either."""
-        return self.autoencoder.calibration.false_alarm_rate + self.classical.calibration.false_alarm_rate
+        """The wanted share of normal samples that score above 1."""
+        own = self.autoencoder.calibration.false_alarm_rate
+        return own + self.classical.calibration.false_alarm_rate if self.alert_on == "either" else own
 
     @property
     def alarms_per_day(self) -> float | None:
-        """The wanted false alarms per entity and day by either; None if it was trained for a rate."""
-        both = self.autoencoder.card.alarms_per_day, self.classical.card.alarms_per_day
-        return None if both[0] is None or both[1] is None else both[0] + both[1]
+        """The wanted false alarms per entity and day; None if it was trained for a rate."""
+        own, other = self.autoencoder.card.alarms_per_day, self.classical.card.alarms_per_day
+        return own + other if self.alert_on == "either" and own is not None and other is not None else own
 
     def check(self, *, features: Sequence[str] = (), sample_kind: SampleKind = "vector") -> None:
         """See that samples of this kind, with these metrics in this order, fit both models.
@@ -105,11 +121,31 @@ class DetectorPair:
 
         """
         autoencoder = self.autoencoder.score([_with_state_of(s, "autoencoder") for s in windows])
-        classical = self.classical.score([_with_state_of(s, "classical") for s in windows])
+        classical = self._witness([_with_state_of(s, "classical") for s in windows], autoencoder)
         return [
-            PairScores(a, c, {**_prefixed("autoencoder", a.state), **_prefixed("classical", c.state)})
+            PairScores(
+                a, c, {**_prefixed("autoencoder", a.state), **_prefixed("classical", c.state)}, self.alert_on
+            )
             for a, c in zip(autoencoder, classical, strict=True)
         ]
+
+    def _witness(self, windows: Sequence[SeriesWindow], autoencoder: Sequence[Scores]) -> list[Scores]:
+        """Score windows by the baseline, which takes a new level for normal where the autoencoder did."""
+        accepted = [[a.time for a in s.adaptations if a.what == NEW_NORMAL] for s in autoencoder]
+        if not self.classical.adaptive or not any(accepted):
+            return self.classical.score(windows)
+        return [self._follow(*each) for each in zip(windows, accepted, strict=True)]
+
+    def _follow(self, window: SeriesWindow, accepted: Sequence[float]) -> Scores:
+        parts, state, begin = list[Scores](), window.state, 0
+        for time in (*accepted, np.inf):
+            end = int(np.searchsorted(window.times, time, side="right"))
+            (scores,) = self.classical.score([replace(cut(window, begin, end), state=state)])
+            parts.append(scores)
+            state, begin = scores.state, end
+            if end < len(window.times) or np.isfinite(time):
+                state = self.classical.apply_feedback(state, Verdict.NORMAL, time, time)
+        return joined(parts, state)
 
     @property
     def adaptive(self) -> bool:
@@ -121,11 +157,13 @@ class DetectorPair:
         return self._each(state, lambda model, own, _: model.apply_feedback(own, word, since, now))
 
     def undo(self, state: State, before: State) -> State:
-        """Put back what was held for normal before an adaptation, in the model whose adaptation it was."""
+        """Put back what was held for normal before an adaptation, in the model whose adaptation it was; the
+        baseline goes with the autoencoder."""
+        followed = bool(member_state(before, "autoencoder"))
 
         def put_back(model: Model, own: State, member: str) -> State:
             held = member_state(before, member)
-            return model.undo(own, held) if held else own
+            return model.undo(own, held) if held or (followed and own and member == "classical") else own
 
         return self._each(state, put_back)
 
@@ -150,6 +188,7 @@ def train_pair(
     classical: str | None = None,
     classical_parameters: Mapping[str, Any] | None = None,
     false_alarms: FalseAlarmTarget = DEFAULT,
+    alert_on: AlertOn = "autoencoder",
     seed: int = 0,
     code_version: str = "",
     created: float = 0.0,
@@ -157,9 +196,9 @@ def train_pair(
 ) -> DetectorPair:
     """Train an autoencoder and its baseline (the default one of the kind unless `classical` is given).
 
-    `false_alarms` is for "either of both alerts": each gets its part of it (Bonferroni), which holds however
-    much the two agree; where they do, there are fewer false alarms than asked for. The parts are halves;
-    beside a `Graded` detector, which has classical views of its own, the peer gets a tenth.
+    `false_alarms` is for the pair. Where it alerts on either, each gets its part of it (Bonferroni), which
+    holds however much the two agree; where they do, there are fewer false alarms than asked for. The parts
+    are halves; beside a `Graded` detector, which has classical views of its own, the peer gets a tenth.
 
     Raises:
         TrainingError: as `train_model`; also if `kind` is not an autoencoder's.
@@ -167,6 +206,7 @@ def train_pair(
     """
     baseline = classical if classical is not None else classical_baseline(kind)
     own = 0.9 if issubclass(detector_class(kind), Graded) else 0.5
+    parts = (own, 1.0 - own) if alert_on == "either" else (1.0, 1.0)
 
     def train(kind: str, parameters: Mapping[str, Any] | None, part: float) -> Model:
         return train_model(
@@ -180,7 +220,9 @@ def train_pair(
             progress=progress,
         )
 
-    return DetectorPair(train(kind, parameters, own), train(baseline, classical_parameters, 1.0 - own))
+    return DetectorPair(
+        train(kind, parameters, parts[0]), train(baseline, classical_parameters, parts[1]), alert_on
+    )
 
 
 def _with_state_of(window: SeriesWindow, member: str) -> SeriesWindow:

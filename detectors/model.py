@@ -189,6 +189,20 @@ def _own(window: SeriesWindow) -> SeriesWindow:
     return replace(window, state=threshold.parted(window.state)[0])
 
 
+def joined(parts: Sequence[Scores], state: State) -> Scores:
+    """Put the scores of consecutive parts of a window together; `state` is remembered after them."""
+    return Scores(
+        np.concatenate([part.score for part in parts]),
+        np.concatenate([part.raw for part in parts]),
+        np.concatenate([part.error for part in parts]),
+        np.concatenate([part.expectation for part in parts]),
+        np.concatenate([part.contribution for part in parts]),
+        state,
+        tuple(each for part in parts for each in part.adaptations),
+        np.concatenate([part.signed for part in parts]),
+    )
+
+
 def save_model(model: Model, folder: Path) -> None:
     """Write a model into a folder (made if needed); both files are on the disk when this returns."""
     folder.mkdir(parents=True, exist_ok=True)

@@ -10,6 +10,7 @@ from zoneinfo import ZoneInfo
 from pydantic import BaseModel, BeforeValidator, Field, field_validator, model_validator
 
 from anomalyd.daemon.config.section import STRICT, Count, Fraction, Seconds
+from anomalyd.detectors.detector import AlertOn
 from anomalyd.detectors.false_alarm_target import AlarmsPerDay, AlertRate, FalseAlarmTarget
 from anomalyd.reports.report import Severity
 
@@ -151,7 +152,7 @@ class AlertPolicy(_Section):
 
     false_alarm_rate: Fraction | None = 1e-3
     alarms_per_day: Annotated[float, Field(gt=0)] | None = None
-    alert_on: Literal["either", "autoencoder", "both"] = "either"
+    alert_on: AlertOn = "autoencoder"
     open_after: Count = 3
     close_after: Count = 10
     direction: dict[str, Literal["up", "down", "both"]] = {}

@@ -121,13 +121,23 @@ class Stage:
                     "name": HOSTS,
                     "kind": "vector-autoencoder",
                     "entities": ["host/*"],
-                    "alert": {"open_after": 4, "close_after": 16, "false_alarm_rate": _HOST_RATE},
+                    "alert": {
+                        "open_after": 4,
+                        "close_after": 16,
+                        "false_alarm_rate": _HOST_RATE,
+                        "alert_on": "either",
+                    },
                 },
                 {
                     "name": CHAMBERS,
                     "kind": "map-autoencoder",
                     "entities": ["DT/*"],
-                    "alert": {"open_after": 2, "close_after": 3, "false_alarm_rate": 0.0005},
+                    "alert": {
+                        "open_after": 2,
+                        "close_after": 3,
+                        "false_alarm_rate": 0.0005,
+                        "alert_on": "either",
+                    },
                 },
             ],
             "store": {

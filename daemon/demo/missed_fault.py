@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -74,6 +74,7 @@ def look_again(config: Config, missed: Injected, tolerance_s: float) -> str:
         detector = next(d for d in config.detectors if d.watches(missed.entity))
         history = read_history(config, [detector])[detector.name]
         pair = ModelLibrary(Path(config.store.models)).load(detector.name).pair
+        pair = replace(pair, alert_on=detector.alert.alert_on)
         return reached(pair, history, missed, tolerance_s).text(detector.alert.open_after)
     except AnomalydError as error:
         return f"why is not known: {error}"
@@ -93,7 +94,7 @@ def reached(pair: DetectorPair, history: TrainingSet, missed: Injected, toleranc
     if not under.any():
         return nothing
     (scores,) = pair.score([SeriesWindow(missed.entity, times, series.values[since])])
-    above = np.nan_to_num(scores.either[under]) > ALERT
+    above = np.nan_to_num(scores.score[under]) > ALERT
     busy = None
     if BUSY in history.features and learnt.any():
         column = series.values[:, history.features.index(BUSY)]

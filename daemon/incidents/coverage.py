@@ -25,7 +25,7 @@ def coverage(
         if (place := _place(sample)) is not None:
             seen.setdefault(place, {})[sample.entity] = Look(judged=False, alerting=False)
     for scored, anomalous in judged:
-        known = np.isfinite(scored.scores.either)
+        known = np.isfinite(scored.scores.score)
         for k, sample in enumerate(scored.samples):
             if (place := _place(sample)) is None or place not in seen:
                 continue

@@ -122,9 +122,10 @@ class Witness:
         return (region,) if region else ()
 
     def _whose(self, k: int) -> tuple[str, Scores]:
-        """Give the detector whose score the k-th sample's is: the higher one."""
+        """Give the detector whose score the k-th sample's is: of either the higher one."""
         scores = self._scored.scores
-        if np.nan_to_num(scores.classical.score[k]) > np.nan_to_num(scores.autoencoder.score[k]):
+        own, other = (float(np.nan_to_num(s.score[k])) for s in (scores.autoencoder, scores.classical))
+        if scores.alert_on == "either" and other > own:
             return "classical", scores.classical
         return "autoencoder", scores.autoencoder
 

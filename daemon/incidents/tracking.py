@@ -103,12 +103,11 @@ class IncidentTracker:
         """
         if scored.late:
             return track, []
-        autoencoder, classical = scored.scores.autoencoder.score, scored.scores.classical.score
         newest = float(scored.window.times[-1])
         if track.incident is None and not judgement.opens.any():
             return replace(track, newest=newest), []
         course = _Course(self._policy, track, scored, witness)
-        judged = np.isfinite(autoencoder) | np.isfinite(classical)
+        judged = np.isfinite(scored.scores.score)
         told = _by_row(notes, scored.window.times)
         for k in range(len(judged)):
             # Before the sample that may close it, else with the one that may begin it.
@@ -178,10 +177,10 @@ class _Course:
         self._quiet = 0
         sample = self._scored.samples[k]
         autoencoder, classical = self._scores(k)
-        peak = max(autoencoder, classical)
+        peak = float(np.nan_to_num(self._scored.scores.score[k]))
         before = self._incident
         if before is None:
-            self._incident = self._begin(sample, autoencoder, classical)
+            self._incident = self._begin(sample, peak, autoencoder, classical)
             # What was expected is frozen now.
             self._evidence = self._witness.testify(k, None)
             self._fresh = True
@@ -247,7 +246,7 @@ class _Course:
         )
         return track, self._changes
 
-    def _begin(self, sample: Sample, autoencoder: float, classical: float) -> Incident:
+    def _begin(self, sample: Sample, peak: float, autoencoder: float, classical: float) -> Incident:
         detector = self._scored.detector
         return Incident(
             id=report_id(detector, sample.entity, sample.time),
@@ -260,7 +259,7 @@ class _Course:
             last=sample.time,
             closed=None,
             samples=1,
-            peak=max(autoencoder, classical),
+            peak=peak,
             peak_time=sample.time,
             autoencoder=autoencoder,
             classical=classical,

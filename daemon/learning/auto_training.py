@@ -14,7 +14,7 @@ import threading
 import time
 from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -140,7 +140,7 @@ def _train(config: Config, name: str, clock: Callable[[], float]) -> Outcome:
     if not gated:
         return Outcome(version := library.publish(name, pair), f"model {version} was trained by itself")
     try:
-        old = library.load(name).pair
+        old = replace(library.load(name).pair, alert_on=detector.alert.alert_on)
     except ModelError:
         old = None
     decision = decide(pair, old, training)

@@ -108,7 +108,7 @@ def _scores(
     pair: DetectorPair, entity: str, times: NDArray[np.float64], values: NDArray[np.float32]
 ) -> NDArray[np.float64]:
     (scored,) = pair.score([SeriesWindow(entity, times, values)])
-    return np.nan_to_num(np.asarray(scored.either, dtype=np.float64))
+    return np.nan_to_num(np.asarray(scored.score, dtype=np.float64))
 
 
 def _columns(

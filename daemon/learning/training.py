@@ -169,6 +169,7 @@ def train_detector_pair(
         classical=detector.classical,
         classical_parameters=detector.classical_parameters,
         false_alarms=detector.alert.wanted,
+        alert_on=detector.alert.alert_on,
         seed=detector.training.seed,
         code_version=__version__,
         created=created,

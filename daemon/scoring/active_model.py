@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 
 from anomalyd.daemon.config.config import DetectorConfig
 from anomalyd.daemon.scoring.alert_policy import Policy
@@ -54,7 +55,7 @@ class ActiveModel:
             return False
         if before is not None and before.version == found.version:
             return False
-        self.loaded = found
+        self.loaded = replace(found, pair=replace(found.pair, alert_on=self.config.alert.alert_on))
         _log.info("detector %s: model %s is at work", self.config.name, found.version)
         return True
 

@@ -1,13 +1,18 @@
-"""Distance from the training median in robust sigmas: the classical baseline of the vector autoencoder."""
+"""Distance from the training median in robust sigmas: the classical baseline of the vector autoencoders.
+
+It learns nothing by itself. Told that what an entity does now is normal, by an operator or by the detector
+that it stands beside, it counts from the level of the last rows, and in their spread where that is wider.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any, ClassVar, Self
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from anomalyd.detectors.detector import (
@@ -17,6 +22,7 @@ from anomalyd.detectors.detector import (
     RawScores,
     SampleKind,
     SeriesWindow,
+    State,
     TrainingSet,
     silent,
 )
@@ -24,6 +30,7 @@ from anomalyd.detectors.parameters import number, read_parameters
 from anomalyd.detectors.vectors.energy import energy
 from anomalyd.detectors.vectors.scaling import Scaling
 from anomalyd.errors import ModelDamaged
+from anomalyd.verdict import Verdict
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,8 +48,15 @@ class Parameters:
     floor: float = number(0.01, 0.0, 1.0, tune=(0.001, 0.1), log=True)
 
 
+_KEEPS = 0.98
+"""Of what was seen a row before: the level of now is that of some fifty rows."""
+
+_TOLD = ("level", "spread")
+"""What was told to be normal, (F,) each in robust sigmas of training; absent before a word."""
+
+
 class MedianDistance(Detector):
-    """How far each metric is from its own median, in its own robust sigmas; it remembers nothing."""
+    """How far each metric is from its own median, in its own robust sigmas."""
 
     kind: ClassVar[str] = "median-distance"
     sample_kind: ClassVar[SampleKind] = "vector"
@@ -72,15 +86,39 @@ class MedianDistance(Detector):
         if not windows:
             return []
         batch = self._scaling.join(windows, 0)
-        error = batch.observed()
-        error[~batch.ready] = np.nan
+        deviations = batch.observed()
+        deviations[~batch.ready] = np.nan
+        level, spread = (each[batch.window] for each in _told(windows, deviations.shape[1]))
+        error = (deviations - level) / spread
         missing = np.isnan(error)
         cap = np.minimum(batch.scale.cap, self._parameters.clip)[batch.window]
         squared = np.where(missing, np.float32(0), np.minimum(np.abs(error), cap) ** 2)
         raw = energy(torch.from_numpy(squared), torch.from_numpy(~missing), self._parameters.top)
         contribution = np.where(missing, np.float32(np.nan), squared)
-        expectation = batch.scale.centre[batch.window]
-        return batch.results(raw.double().numpy(), error, expectation, contribution)
+        expectation = batch.scale.centre[batch.window] + level * batch.scale.width[batch.window]
+        found = batch.results(raw.double().numpy(), error, expectation, contribution)
+        lately = _lately(windows, deviations, batch.counts)
+        return [
+            replace(each, state={**each.state, "lately": own, **_only(window.state, _TOLD)})
+            for each, own, window in zip(found, lately, windows, strict=True)
+        ]
+
+    def apply_feedback(self, state: State, word: Verdict, since: float, now: float) -> State:
+        """Take an operator's word; as `Adaptive.apply_feedback`: what is normal is that of the last rows."""
+        if word is Verdict.BROKEN or "lately" not in state:
+            return state
+        weight, mean, square = np.asarray(state["lately"], dtype=np.float64)
+        known = weight > 0
+        level = np.divide(mean, weight, out=np.zeros_like(mean), where=known)
+        spread = np.sqrt(
+            np.maximum(np.divide(square, weight, out=np.ones_like(mean), where=known) - level**2, 1.0)
+        )
+        return {**state, "level": level.astype(np.float32), "spread": spread.astype(np.float32)}
+
+    def undo(self, state: State, before: State) -> State:
+        """Put back what was normal before; as `Adaptive.undo`."""
+        kept = {name: array for name, array in state.items() if name not in _TOLD}
+        return {**kept, **_only(before, _TOLD)}
 
     def encode(self, window: SeriesWindow) -> Encoded:
         """Encode the last sample of a window: inputs (1, F) in sigmas, 0 where missing; the baseline is 0.
@@ -88,7 +126,8 @@ class MedianDistance(Detector):
         Context: what is missing and the most that each metric counts for, (1, F) both.
         """
         batch = self._scaling.join([window], 0)
-        error = batch.observed()[-1:]
+        level, spread = _told([window], batch.deviations.shape[1])
+        error = (batch.observed()[-1:] - level) / spread
         error[~batch.ready[-1:]] = np.nan
         missing = torch.from_numpy(np.isnan(error))
         cap = np.minimum(batch.scale.cap, self._parameters.clip)[batch.window][-1:]
@@ -119,3 +158,35 @@ class MedianDistance(Detector):
             return cls(parameters, Scaling.restore(tensors, config["scaling"]))
         except (KeyError, TypeError) as error:
             raise ModelDamaged(f"{cls.kind}: its configuration lacks {error}; train it again") from error
+
+
+def _only(state: State, names: Sequence[str]) -> dict[str, NDArray[Any]]:
+    return {name: np.asarray(state[name]) for name in names if name in state}
+
+
+def _told(windows: Sequence[SeriesWindow], metrics: int) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """Give the level and the spread (S, F) that count as normal of each window."""
+    nothing, one = np.zeros(metrics, dtype=np.float32), np.ones(metrics, dtype=np.float32)
+    return (
+        np.stack([np.asarray(w.state.get("level", nothing)) for w in windows]),
+        np.stack([np.asarray(w.state.get("spread", one)) for w in windows]),
+    )
+
+
+def _lately(
+    windows: Sequence[SeriesWindow], deviations: NDArray[np.float32], counts: Sequence[int]
+) -> list[NDArray[np.float32]]:
+    """Give weight, sum and sum of squares (3, F) of the last deviations of each window, older ones fading."""
+    metrics = deviations.shape[1]
+    nothing = np.zeros((3, metrics), dtype=np.float32)
+    before = np.stack([np.asarray(w.state.get("lately", nothing)) for w in windows]).astype(np.float64)
+    ends = np.cumsum(counts)
+    age = np.repeat(ends, counts) - 1 - np.arange(len(deviations))
+    fades = (_KEEPS**age)[:, None]
+    seen = np.nan_to_num(deviations.astype(np.float64))
+    each = np.stack([fades * ~np.isnan(deviations), fades * seen, fades * seen**2], axis=1)
+    after = before * (_KEEPS ** np.asarray(counts, dtype=np.float64))[:, None, None]
+    filled = [s for s, count in enumerate(counts) if count]
+    if filled:
+        after[filled] += np.add.reduceat(each, [int(ends[s] - counts[s]) for s in filled], axis=0)
+    return list(after.astype(np.float32))

@@ -308,7 +308,7 @@ def train(name: str, library: Path, series: Mapping[str, Any], features: Sequenc
     training = TrainingSet(
         {e: Series(times, values) for e, (times, values) in series.items()}, tuple(features)
     )
-    pair = train_pair(training, code_version="golden", created=1_795_200_000.0, **how)
+    pair = train_pair(training, alert_on="either", code_version="golden", created=1_795_200_000.0, **how)
     timeless = [
         replace(m, card=replace(m.card, figures={k: v for k, v in m.card.figures.items() if k != "seconds"}))
         for m in (pair.autoencoder, pair.classical)

@@ -9,6 +9,8 @@ import numpy as np
 from golden_driver import train
 from golden_scene import BEGIN, CHAMBERS, HOSTS, METRICS, STEP_S, occupancy, row
 
+from anomalyd.detectors.false_alarm_target import AlertRate
+
 TELEGRAF = (
     "cpu.usage_user{cpu=cpu-total}",
     "mem.used_percent",
@@ -30,7 +32,7 @@ COLLECTD = (
 
 
 SMALL = {"epochs": 10, "window": 4, "hidden": 8, "warmup": 10}
-CALM = {"false_alarm_rate": 1e-3}
+CALM = {"false_alarms": AlertRate(1e-3)}
 
 HOST_MODELS: dict[str, dict[str, Any]] = {
     "hosts": {"kind": "vector-autoencoder", "parameters": SMALL, "classical_parameters": {"warmup": 10}},

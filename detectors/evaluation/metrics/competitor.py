@@ -10,7 +10,6 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from anomalyd.detectors.calibration import ALERT
 from anomalyd.detectors.detector import Progress, SeriesWindow, State, TrainingSet, silent
 from anomalyd.detectors.detector_pair import DetectorPair, PairScores, train_pair
 from anomalyd.detectors.false_alarm_target import DEFAULT, FalseAlarmTarget
@@ -20,8 +19,8 @@ from anomalyd.detectors.training import train_model
 from anomalyd.errors import TrainingError
 from anomalyd.verdict import Verdict
 
-OF_A_PAIR = ("autoencoder", "classical", "either")
-"""What a pair is measured as: each of its models, and the higher score of both."""
+OF_A_PAIR = ("autoencoder", "classical")
+"""What a pair is measured as: each of its models; the first one's score is the pair's."""
 
 Trained = DetectorPair | Model
 
@@ -35,8 +34,7 @@ _CHUNK_ROWS = 512
 class Competitor:
     """A kind of detector and its settings: an autoencoder beside its baseline, or any other kind alone.
 
-    `false_alarms` are those wanted, of a pair by either of both. `alone`: an autoencoder, too, without its
-    peer.
+    `false_alarms` are those wanted of each. `alone`: an autoencoder, too, without its peer.
     """
 
     kind: str = "vector-autoencoder"
@@ -91,10 +89,6 @@ class Competitor:
             progress=progress,
         )
 
-    def share_of(self, detector: str) -> float:
-        """Give the share of the wanted false alarms that one of its `detectors` may have: half of a pair."""
-        return 0.5 if detector in OF_A_PAIR[:2] else 1.0
-
 
 @dataclass(frozen=True, slots=True)
 class Feedback:
@@ -134,15 +128,11 @@ def stream(
 def _views(
     trained: Trained, scored: PairScores | Scores
 ) -> dict[str, tuple[NDArray[np.float64], NDArray[np.float32]]]:
-    """Take apart what was said; "either" blames as the autoencoder, unless the other alerts higher."""
+    """Take apart what was said."""
     if isinstance(scored, Scores):
         assert isinstance(trained, Model)
         return {trained.card.kind: (np.nan_to_num(scored.score), scored.contribution)}
-    neural, classical = (np.nan_to_num(s.score) for s in (scored.autoencoder, scored.classical))
-    alone = ((classical > ALERT) & (classical > neural))[:, None]
-    blamed = np.where(alone, scored.classical.contribution, scored.autoencoder.contribution)
     return {
-        "autoencoder": (neural, scored.autoencoder.contribution),
-        "classical": (classical, scored.classical.contribution),
-        "either": (np.maximum(neural, classical), blamed),
+        name: (np.nan_to_num(each.score), each.contribution)
+        for name, each in zip(OF_A_PAIR, (scored.autoencoder, scored.classical), strict=True)
     }

@@ -58,8 +58,8 @@ def evaluate_metrics(
 ) -> Measured:
     """Train on each series of a folder, stream its test half causally, write and return the figures.
 
-    OUT/NAME.npz holds `score` (U,), of a pair the higher of both detectors' (0 where none can tell), and
-    `contribution` (U, F), each row's from the autoencoder unless the classical test alerts higher.
+    OUT/NAME.npz holds `score` (U,), 0 where none can be told, and `contribution` (U, F), of a pair those of
+    the autoencoder.
     OUT/results.json holds the rows that are returned: for each series, and last for their macro mean, a row
     for each of the competitor's `detectors`. OUT/failed.json says of each series that could not be read or
     trained on why; the others are measured. The test half begins as the daemon begins with a new model.
@@ -181,7 +181,7 @@ def _measure_file(
     except TrainingError as error:
         return reason_of(file, error)
     found = stream(trained, series.name, series.times, series.test)
-    score, contribution = found[competitor.detectors[-1]]
+    score, contribution = found[competitor.detectors[0]]
     np.savez_compressed(kept, score=score, contribution=contribution)
     return [Row(series.name, name, measure(series, *found[name])) for name in competitor.detectors]
 

@@ -78,7 +78,7 @@ def measure_rates(
     """Train and stream every series at each wanted number of false alarms a day; write OUT/rates.json.
 
     What is realised are runs of alerts outside events, those with fewer than ten rows between them being one.
-    Of a pair, "either" is asked for the wanted number and each of the two for half of it.
+    Of a pair each is asked for the wanted number.
 
     Raises:
         TrainingError: as `evaluate_metrics`.
@@ -133,7 +133,7 @@ def _measure(
         RealisedRate(
             series.name,
             detector,
-            per_day * asked.share_of(detector),
+            per_day,
             false_alarms_per_day(found[detector][0], series.label, interval_s),
             series.days,
         )

@@ -12,7 +12,7 @@ import numpy as np
 
 from anomalyd.detectors.calibration import ALERT
 from anomalyd.detectors.detector import Progress, silent
-from anomalyd.detectors.evaluation.metrics.competitor import OF_A_PAIR, Competitor, Streamed, Trained, stream
+from anomalyd.detectors.evaluation.metrics.competitor import Competitor, Streamed, Trained, stream
 from anomalyd.detectors.evaluation.metrics.evaluate import (
     FIGURES,
     LESS_IS_BETTER,
@@ -112,7 +112,7 @@ def measure_systematics(
         failed |= partly
     rows = _summed_up([figures for figures, _, _ in measured], competitor.detectors)
     events = [event for _, of_file, _ in measured for event in of_file]
-    judges = _judges(competitor.detectors)
+    judges = competitor.detectors
     found_by = dict.fromkeys(("both", *judges, "neither") if len(judges) > 1 else (*judges, "neither"), 0)
     for event in events:
         found_by[event.found_by] += 1
@@ -185,15 +185,10 @@ def _stream(trained: Trained, series: Labelled) -> Streamed:
 def _who_found(series: Labelled, found: Streamed, detectors: tuple[str, ...]) -> list[FoundEvent]:
     events = []
     for start, end in series.events:
-        alerted = [name for name in _judges(detectors) if bool((found[name][0][start:end] > ALERT).any())]
+        alerted = [name for name in detectors if bool((found[name][0][start:end] > ALERT).any())]
         who = "neither" if not alerted else "both" if len(alerted) == 2 else alerted[0]
         events.append(FoundEvent(series.name, start, end, who))
     return events
-
-
-def _judges(detectors: tuple[str, ...]) -> tuple[str, ...]:
-    """Name those who find events by themselves: "either" does not."""
-    return tuple(name for name in detectors if name != OF_A_PAIR[2])
 
 
 def _summed_up(

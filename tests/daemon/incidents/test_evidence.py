@@ -11,7 +11,7 @@ import pytest
 from anomalyd.daemon.incidents.evidence import Witness
 from anomalyd.daemon.scoring.recent_rows import MOST_ROWS
 from anomalyd.daemon.stages import Sample, Scored
-from anomalyd.detectors.detector import SeriesWindow
+from anomalyd.detectors.detector import AlertOn, SeriesWindow
 from anomalyd.detectors.detector_pair import DetectorPair, PairScores
 from anomalyd.detectors.model import Scores
 from anomalyd.reports.report import Direction, Evidence
@@ -38,7 +38,7 @@ def again(pair: DetectorPair, found: Scored, k: int) -> float:
     times = np.append(evidence.lead_times, evidence.time)
     values = np.concatenate([evidence.lead, evidence.values[None]])
     window = SeriesWindow(found.entity, times, values, evidence.state)
-    return float(pair.score([window])[0].either[-1])
+    return float(pair.score([window])[0].score[-1])
 
 
 def look(pair: DetectorPair, found: Scored, k: int) -> tuple[Evidence, tuple[str, ...]]:
@@ -62,9 +62,9 @@ def test_the_evidence_scores_what_the_sample_scored(
     pair = experiment.host_pair
     earlier = scored(pair, [row(s, 0) for s in range(12)]).window if after_others else None
     found = scored(pair, [row(20 + s, 15.0 if s == k else 0.3 * s) for s in range(15)], earlier)
-    np.testing.assert_allclose(again(pair, found, k), found.scores.either[k], rtol=1e-5)
+    np.testing.assert_allclose(again(pair, found, k), found.scores.score[k], rtol=1e-5)
     if entity == "host/a":
-        assert found.scores.either[k] > 1
+        assert found.scores.score[k] > 1
 
 
 def test_the_worst_metrics_are_the_causes_three_at_most(experiment: Any) -> None:
@@ -87,7 +87,7 @@ def _judged(found: Scored, contribution: list[float]) -> Scored:
     of_all = found.scores.autoencoder.contribution.copy()
     of_all[-1] = contribution
     autoencoder = replace(found.scores.autoencoder, contribution=of_all)
-    return replace(found, scores=replace(found.scores, autoencoder=autoencoder))
+    return replace(found, scores=replace(found.scores, autoencoder=autoencoder, alert_on="either"))
 
 
 @pytest.mark.parametrize(
@@ -108,11 +108,19 @@ def test_the_departure_and_the_detector_have_to_agree(
 
 
 @pytest.mark.parametrize(
-    ("autoencoder", "classical", "whose"),
-    [(2.0, 3.0, 2.0), (2.0, 0.5, 1.0), (0.5, 3.0, 2.0), (np.nan, 3.0, 2.0), (0.5, 0.5, 1.0)],
+    ("autoencoder", "classical", "alert_on", "whose"),
+    [
+        (2.0, 3.0, "either", 2.0),
+        (2.0, 0.5, "either", 1.0),
+        (0.5, 3.0, "either", 2.0),
+        (np.nan, 3.0, "either", 2.0),
+        (0.5, 0.5, "either", 1.0),
+        (2.0, 3.0, "autoencoder", 1.0),
+        (2.0, 3.0, "both", 1.0),
+    ],
 )
 def test_the_detector_is_shown_whose_score_it_is(
-    experiment: Any, autoencoder: float, classical: float, whose: float
+    experiment: Any, autoencoder: float, classical: float, alert_on: AlertOn, whose: float
 ) -> None:
     found = scored(experiment.host_pair, [experiment.sample("host/a", 0)])
 
@@ -120,7 +128,7 @@ def test_the_detector_is_shown_whose_score_it_is(
         marked = np.full((1, 4), mark, dtype=np.float32)
         return Scores(np.array([score]), np.array([score]), marked, marked, marked, {})
 
-    found = replace(found, scores=PairScores(view(autoencoder, 1.0), view(classical, 2.0), {}))
+    found = replace(found, scores=PairScores(view(autoencoder, 1.0), view(classical, 2.0), {}, alert_on))
     evidence, _ = look(experiment.host_pair, found, 0)
     assert evidence.detector == ("autoencoder" if whose == 1.0 else "classical")
     assert (evidence.contribution == whose).all()
@@ -193,8 +201,8 @@ def test_a_map_names_its_region_and_keeps_no_past(experiment: Any, k: int) -> No
     assert cause.endswith(": no hits")
     assert evidence.history.shape == (0, 12, 57)
     assert evidence.history_times.shape == (0,)
-    np.testing.assert_allclose(again(experiment.chamber_pair, found, k), found.scores.either[k], rtol=1e-5)
-    assert found.scores.either[k] > 1
+    np.testing.assert_allclose(again(experiment.chamber_pair, found, k), found.scores.score[k], rtol=1e-5)
+    assert found.scores.score[k] > 1
 
 
 def test_a_map_nobody_can_blame_has_no_cause(experiment: Any) -> None:

@@ -112,7 +112,7 @@ def report(
         last=evidence.time,
         closed=evidence.time + 3,
         samples=1,
-        peak=float(scores.either[-1]),
+        peak=float(scores.score[-1]),
         peak_time=evidence.time,
         autoencoder=float(scores.autoencoder.score[-1]),
         classical=float(scores.classical.score[-1]),

@@ -219,11 +219,13 @@ def told_of(kind: str, faults: Sequence[Fault], folder: Path) -> list[Told]:
         {e: Series(times[:TRAINED], v[:TRAINED].astype(np.float32)) for e, (v, _) in hosts.items()}, NAMES
     )
     library = ModelLibrary(folder / "models")
-    library.publish("hosts", train_pair(training, kind=kind))
+    library.publish("hosts", train_pair(training, kind=kind, alert_on="either"))
     config = Config.model_validate(
         {
             "inputs": [{"topic": "metrics"}],
-            "detectors": [{"name": "hosts", "kind": kind, "entities": ["host/*"]}],
+            "detectors": [
+                {"name": "hosts", "kind": kind, "entities": ["host/*"], "alert": {"alert_on": "either"}}
+            ],
         }
     )
     found = []

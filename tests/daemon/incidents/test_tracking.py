@@ -23,7 +23,7 @@ from anomalyd.daemon.incidents.tracking import (
 from anomalyd.daemon.scoring.alert_policy import Policy
 from anomalyd.daemon.scoring.entity_state import Track, decode_track, encode_track
 from anomalyd.daemon.stages import Sample, Scored
-from anomalyd.detectors.detector import SeriesWindow
+from anomalyd.detectors.detector import AlertOn, SeriesWindow
 from anomalyd.detectors.detector_pair import PairScores
 from anomalyd.detectors.model import Scores
 from anomalyd.reports.report import Evidence, SeenBy, Severity, Status
@@ -32,7 +32,12 @@ POLICY = AlertPolicy(open_after=2, close_after=2)
 NAN = float("nan")
 
 
-def scored(autoencoder: Sequence[float], classical: Sequence[float] | None = None, start: int = 0) -> Scored:
+def scored(
+    autoencoder: Sequence[float],
+    classical: Sequence[float] | None = None,
+    start: int = 0,
+    alert_on: AlertOn = "autoencoder",
+) -> Scored:
     """A window with these scores, a sample a second from `start` on."""
     n = len(autoencoder)
     classical = [0.0] * n if classical is None else classical
@@ -47,7 +52,7 @@ def scored(autoencoder: Sequence[float], classical: Sequence[float] | None = Non
         "v1",
         tuple(Sample("pc1", t, "metrics", 0, int(t), values={"cpu": 0.0}) for t in times.tolist()),
         SeriesWindow("pc1", times, values),
-        PairScores(one(autoencoder), one(classical), {}),
+        PairScores(one(autoencoder), one(classical), {}, alert_on),
         np.empty(0),
         np.empty((0, 1), dtype=np.float32),
     )
@@ -77,7 +82,7 @@ class Witness:
     def testify(self, k: int, held: Evidence | None) -> Evidence:
         time = self.window.samples[k].time
         onset = time if held is None else held.onset
-        return replace(evidence(time), onset=onset, score=float(self.window.scores.either[k]))
+        return replace(evidence(time), onset=onset, score=float(self.window.scores.score[k]))
 
     def shows_more(self, k: int, held: Evidence) -> bool:
         return self.in_fault(self.window.samples[k].time)
@@ -220,8 +225,16 @@ def test_a_late_stretch_changes_nothing() -> None:
     ],
 )
 def test_it_says_who_saw_it(autoencoder: list[float], classical: list[float], seen_by: SeenBy) -> None:
-    _, changes = follow(Track(), scored(autoencoder, classical))
+    either = POLICY.model_copy(update={"alert_on": "either"})
+    _, changes = follow(Track(), scored(autoencoder, classical, alert_on="either"), either)
     assert changes[0].incident.seen_by is seen_by
+
+
+def test_a_witness_opens_no_incident_and_its_height_is_not_the_peak() -> None:
+    assert follow(Track(), scored([0, NAN], [3, 3]))[1] == []
+    _, changes = follow(Track(), scored([2, 2], [9, 9]))
+    assert (changes[0].incident.seen_by, changes[0].incident.peak) == (SeenBy.BOTH, 2)
+    assert changes[0].incident.classical == 9
 
 
 def test_severity_rises_with_the_peak_and_is_told() -> None:

@@ -123,10 +123,10 @@ def test_each_of_the_pair_is_judged_by_its_own_blame() -> None:
         classical=[0.0, 3.0],
         classical_contribution=[(0, 1, 0)] * 2,
     )
-    assert judged(both, **UP).anomalous.tolist() == [False, True]
+    assert judged(both, **UP, alert_on="either").anomalous.tolist() == [False, True]
     assert judged(both, **UP, alert_on="both").anomalous.tolist() == [False, False]
     assert judged(both, **UP, alert_on="both").suppressed == {Suppression.DIRECTION: 1}
-    assert judged(both, **UP, alert_on="autoencoder").suppressed == {Suppression.DIRECTION: 2}
+    assert judged(both, **UP).suppressed == {Suppression.DIRECTION: 2}
 
 
 def test_only_what_is_above_one_is_counted_as_kept_back() -> None:

@@ -137,7 +137,7 @@ def course(found: list[Scored], entity: str) -> dict[float, float]:
     scored = [s for s in found if s.entity == entity and not s.late]
     times = [float(t) for s in scored for t in s.window.times]
     assert times == sorted(set(times))
-    return dict(zip(times, (float(v) for s in scored for v in s.scores.either), strict=True))
+    return dict(zip(times, (float(v) for s in scored for v in s.scores.score), strict=True))
 
 
 def test_each_entity_is_a_stretch_in_event_time_order_whatever_the_order_of_arrival(
@@ -152,7 +152,7 @@ def test_each_entity_is_a_stretch_in_event_time_order_whatever_the_order_of_arri
     for scored in found:
         assert scored.window.times.tolist() == [experiment.begin + s for s in range(10)]
         assert [s.time for s in scored.samples] == scored.window.times.tolist()
-        assert scored.scores.either.argmax() == 5
+        assert scored.scores.score.argmax() == 5
         assert (scored.detector, scored.model, scored.late) == ("hosts", "v1", False)
     assert hosts.counted("scored", detector="hosts") == 30
     assert hosts.counted("late", topic="metrics") == 0
@@ -193,7 +193,7 @@ def test_late_and_doubled_samples_are_scored_on_their_own_and_not_remembered(
     late = [experiment.sample("host/a", s, 15.0) for s in (4, 9)]
     found = hosts.score(late)
     assert [(s.late, len(s.samples)) for s in found] == [(True, 1), (True, 1)]
-    assert all(s.scores.either[0] > 1 for s in found)
+    assert all(s.scores.score[0] > 1 for s in found)
     assert hosts.entity_states.get("hosts", "host/a") is before
     assert hosts.counted("late", topic="metrics") == 2
     assert hosts.counted("scored", detector="hosts") == 12
@@ -332,7 +332,7 @@ def test_ragged_maps_are_scored_with_nan_behind_the_ends(chambers: Bench, experi
     ragged = experiment.sample(chamber, 0)
     assert np.isnan(ragged.map).any()
     (scored,) = chambers.score([ragged])
-    assert np.isfinite(scored.scores.either).all()
+    assert np.isfinite(scored.scores.score).all()
     np.testing.assert_array_equal(np.isnan(scored.scores.autoencoder.error[0]), np.isnan(ragged.map))
 
 

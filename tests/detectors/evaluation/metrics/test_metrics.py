@@ -62,12 +62,12 @@ def test_a_folder_gives_scores_blame_and_a_table(labelled: dict[str, Any], tmp_p
         (s, d) for s in ("one", "two", "mean") for d in OF_A_PAIR
     ]
     assert all(tuple(row.figures) == FIGURES for row in rows)
-    either = rows[2].figures
-    assert either["auprc"] > 0.8
-    assert either["events_found"] == 1.0
-    assert either["hr150"] > 0.6
-    assert math.isnan(rows[5].figures["hr100"])  # nobody said what to blame there
-    assert rows[8].figures["hr100"] == either["hr100"]
+    found = rows[0].figures
+    assert found["auprc"] > 0.8
+    assert found["events_found"] == 1.0
+    assert found["hr150"] > 0.6
+    assert math.isnan(rows[2].figures["hr100"])  # nobody said what to blame there
+    assert rows[4].figures["hr100"] == found["hr100"]
     assert [(step, total) for what, step, total in steps if what == "evaluate"] == [(1, 2), (2, 2)]
     with np.load(tmp_path / "out" / "one.npz") as kept:
         assert kept["score"].shape == (700,)
@@ -75,9 +75,9 @@ def test_a_folder_gives_scores_blame_and_a_table(labelled: dict[str, Any], tmp_p
         assert np.isfinite(kept["score"]).all()
         assert set(np.argsort(-kept["contribution"][200:230].max(axis=0))[:2]) == {1, 3}
     written = json.loads((tmp_path / "out" / "results.json").read_text())
-    assert len(written) == 9
-    assert written[2]["auprc"] == either["auprc"]
-    assert written[5]["hr100"] is None
+    assert len(written) == 6
+    assert written[0]["auprc"] == found["auprc"]
+    assert written[2]["hr100"] is None
 
 
 def test_a_score_uses_nothing_later_than_its_row(labelled: dict[str, Any], tmp_path: Path) -> None:
@@ -96,22 +96,15 @@ def test_it_scores_as_the_daemon_does(pair: DetectorPair, make_metrics: Make) ->
     values, times = make_metrics(1200, 4), np.arange(1200.0)
     (at_once,) = pair.score([SeriesWindow("a", times, values)])
     found = stream(pair, "a", times, values)
-    np.testing.assert_allclose(found["either"][0], at_once.either, rtol=1e-4)
     np.testing.assert_allclose(found["autoencoder"][0], at_once.autoencoder.score, rtol=1e-4)
     np.testing.assert_array_equal(found["classical"][1], at_once.classical.contribution)
-    neural, classical = found["autoencoder"], found["classical"]
-    alone = (classical[0] > 1) & (classical[0] > neural[0])
-    assert alone.any()
-    assert (classical[0] > neural[0])[~alone].any()
-    np.testing.assert_array_equal(found["either"][1][alone], classical[1][alone])
-    np.testing.assert_array_equal(found["either"][1][~alone], neural[1][~alone])
 
 
 def test_a_single_kind_is_streamed_as_its_place_in_a_pair(
     training: TrainingSet, pair: DetectorPair, make_metrics: Make
 ) -> None:
     values, times = make_metrics(600, 4), np.arange(600.0)
-    alone = Competitor("median-distance", {"warmup": 12}, false_alarms=AlertRate(0.005)).train(training)
+    alone = Competitor("median-distance", {"warmup": 12}, false_alarms=AlertRate(0.01)).train(training)
     ((name, (score, _)),) = stream(alone, "a", times, values).items()
     assert name == "median-distance"
     np.testing.assert_array_equal(score, stream(pair, "a", times, values)["classical"][0])
@@ -126,16 +119,9 @@ def test_where_nothing_can_be_told_the_score_is_zero(pair: DetectorPair, make_me
         assert (np.delete(score[12:], 8) > 0).all()
 
 
-_UNFIT = pytest.mark.xfail(reason="vector-patch alarms where metrics are missing: docs/validation.md")
-
-
 @pytest.mark.parametrize(
     "kind",
-    [
-        pytest.param(kind, marks=[_UNFIT] if kind == "vector-patch" else [])
-        for kind in kinds()
-        if detector_class(kind).sample_kind == "vector"
-    ],
+    [kind for kind in kinds() if detector_class(kind).sample_kind == "vector"],
 )
 def test_any_units_constant_and_missing_columns(kind: str, make_metrics: Make, tmp_path: Path) -> None:
     units = np.array([1e-9, 1e9, 1.0, 1e3, 1e-3, 1.0], dtype=np.float32)

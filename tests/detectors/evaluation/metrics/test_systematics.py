@@ -149,7 +149,7 @@ def test_what_is_too_little_for_a_part_of_the_data_is_said(
         ({"autoencoder"}, "autoencoder"),
         ({"classical"}, "classical"),
         ({"autoencoder", "classical"}, "both"),
-        ({"either"}, "neither"),  # what nobody sees by itself
+        (set(), "neither"),
     ],
 )
 def test_who_found_an_event(series: Labelled, alerting: set[str], who: str) -> None:

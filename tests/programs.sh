@@ -6,6 +6,7 @@ set -euo pipefail
 wanted=()
 command -v promtool >/dev/null || wanted+=(prometheus)
 command -v amtool >/dev/null || wanted+=(prometheus-alertmanager)
+command -v chromium >/dev/null || wanted+=(chromium fonts-dejavu-core)
 compgen -G "/usr/lib/postgresql/*/bin/initdb" >/dev/null || wanted+=(postgresql)
 
 if [ ${#wanted[@]} -gt 0 ]; then

@@ -128,15 +128,18 @@ def dashboard(
     host: Annotated[str, typer.Option(help="The address to listen on.")] = "127.0.0.1",
     port: Annotated[int, typer.Option(min=0, max=65535, help="The port to listen on.")] = 8501,
 ) -> None:
-    """Show the dashboard in a browser; it reads the store and the folder of models only."""
+    """Show the dashboard in a browser: it reads the store and the models, and writes what people say."""
     with extra("dashboard", "the dashboard"):
         import streamlit  # noqa: F401
 
     from anomalyd.dashboard.serve import serve
 
-    if models is None and store is None:
-        models = Path(load_config(config).store.models)
-    raise SystemExit(serve(store_url(config, store), host=host, port=port, models=models))
+    settings = None
+    if store is None:
+        found = load_config(config)
+        models = models or Path(found.store.models)
+        settings = found.dashboard.settings(found.groups, found.assistant)
+    raise SystemExit(serve(store_url(config, store), host=host, port=port, models=models, settings=settings))
 
 
 def as_dict(report: Report) -> dict[str, Any]:

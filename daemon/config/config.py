@@ -14,6 +14,7 @@ from pydantic import BaseModel, Field, SecretStr, ValidationError, model_validat
 
 from anomalyd.daemon.config.alert_config import AlertPolicy
 from anomalyd.daemon.config.assistant_config import AssistantConfig
+from anomalyd.daemon.config.dashboard_config import DashboardConfig
 from anomalyd.daemon.config.further_mistakes import further_mistakes
 from anomalyd.daemon.config.section import STRICT, Count, Name, Seconds
 from anomalyd.detectors.registry import (
@@ -248,6 +249,7 @@ class Config(_Section):
     explain: ExplainConfig = ExplainConfig()
     adaptation: AdaptationConfig = AdaptationConfig()
     assistant: AssistantConfig = AssistantConfig()
+    dashboard: DashboardConfig = DashboardConfig()
     output: OutputConfig = OutputConfig()
     groups: dict[Name, Annotated[list[str], Field(min_length=1)]] = {}
     log: LogConfig = LogConfig()

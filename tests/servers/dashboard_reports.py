@@ -22,8 +22,10 @@ from anomalyd.reports.report import (
     Severity,
     Status,
 )
+from anomalyd.reports.storage import tables
 from anomalyd.reports.storage.repositories.entity_states import StateChanges, StateSnapshot
 from anomalyd.reports.storage.repositories.maintenance import Window
+from anomalyd.reports.storage.rows import INCIDENT
 from anomalyd.reports.storage.store import Activity, Point, Step, Store, StoredChange
 
 NOW = time.time()
@@ -236,3 +238,31 @@ def told(store, i, what, rng):
         for method in ("occlusion", "integrated-gradients")
     ]
     store.explain(i.id, evidence.until, made)
+
+
+def many(url, reports, open_):
+    """Fill a store with `reports` incidents of 400 hosts over thirty days, `open_` of them open: plain rows."""
+    rng = np.random.default_rng(1)
+    store = Store.open(url)
+    hosts = [f"host/pc{k:03d}" for k in range(400)]
+    activity = {host: Activity("vector", NOW - 3500, NOW - 4, 3500) for host in hosts}
+    states = tuple(StateSnapshot("hosts", host, "v1", NOW - 4, b"") for host in hosts)
+    store.commit(Step("many", activity=activity, states=StateChanges(states)))
+    severities = [str(severity) for severity in Severity]
+    first = incident("0" * 16)
+    onsets = NOW - 30 * 86_400 * rng.random(reports)
+    rows = []
+    for k, onset in enumerate(onsets.tolist()):
+        is_open = k < open_
+        rows.append(
+            {
+                **{name: getattr(first, name) for name in INCIDENT},
+                **{"id": f"{k:016x}", "entity": hosts[k % 400], "severity": severities[k % 3]},
+                **{"onset": onset, "last": onset + 60, "peak_time": onset + 30, "peak": 1.0 + k % 50},
+                **{"status": "open" if is_open else "closed", "closed": None if is_open else onset + 70},
+                **{"narrative": "It was so.", "revision": 0, "recorded": NOW, "explain_error": ""},
+            }
+        )
+    with store._database.writing() as connection:
+        connection.execute(tables.reports.insert(), rows)
+    store.close()

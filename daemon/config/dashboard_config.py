@@ -1,0 +1,38 @@
+"""The section `dashboard`: who may see it, and who may write."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from pydantic import BaseModel
+
+from anomalyd.daemon.config.section import STRICT
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from anomalyd.daemon.config.assistant_config import AssistantConfig
+    from anomalyd.dashboard.settings import Settings
+
+
+class DashboardConfig(BaseModel):
+    """How people are known, and who of them may acknowledge, comment, tell, silence, flag and undo."""
+
+    model_config = STRICT
+
+    user_header: str | None = None
+    sign_in: bool = False
+    annotate: list[str] = ["*"]
+
+    def settings(self, groups: Mapping[str, Sequence[str]], assistant: AssistantConfig) -> Settings:
+        """Give what the dashboard is started with."""
+        from anomalyd.dashboard.settings import Settings
+
+        return Settings(
+            user_header=self.user_header or "",
+            sign_in=self.sign_in,
+            annotate=tuple(self.annotate),
+            groups={name: tuple(patterns) for name, patterns in groups.items()},
+            index=assistant.index,
+            documents=tuple(assistant.documents),
+        )

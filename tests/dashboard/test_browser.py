@@ -1,0 +1,297 @@
+"""The dashboard in a real browser: every page and state, what a click does, and how long one waits.
+
+With SCREENSHOTS=FOLDER the pictures of the README are written there.
+"""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+import time
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+from dashboard_reports import HOSTILE, NOW, a_night, incident, keep, many, still_open, vector
+from dashboard_server import CHROMIUM, dashboard
+
+from anomalyd.dashboard.settings import Settings
+from anomalyd.reports.queries import Queries
+from anomalyd.reports.remark import RemarkKind
+from anomalyd.reports.report import Severity
+from anomalyd.reports.storage.store import Store
+
+playwright = pytest.importorskip("playwright.sync_api", reason="no playwright: pip install playwright")
+pytestmark = [
+    pytest.mark.skipif(CHROMIUM is None, reason="no chromium: apt-get install chromium"),
+    pytest.mark.timeout(600),
+]
+
+WAIT_MS = 120_000  # a machine that does other things, too
+ADDRESSES = {
+    "now": "/",
+    "incidents": "/incidents",
+    "incident": "/incident?report=bb000001",
+    "explore": "/explore?entity=host/daq-01&back=1+h",
+    "runs": "/runs",
+    "models": "/models",
+    "assistant": "/assistant?q=what+is+open?",
+}
+DONE = """() => {
+    const app = document.querySelector('.stApp');
+    return app && app.getAttribute('data-test-script-state') === 'notRunning'
+        && document.querySelector('.stMain .stVerticalBlock .stElementContainer')
+        && !document.querySelector('[data-testid=stSkeleton]');
+}"""
+
+
+@pytest.fixture(scope="module")
+def stores(tmp_path_factory):
+    """Stores of every kind, by name."""
+    folder = tmp_path_factory.mktemp("stores")
+    places = {name: folder / f"{name}.db" for name in ("night", "empty", "crowded", "hostile")}
+    a_night(f"sqlite:///{places['night']}")
+    Store.open(f"sqlite:///{places['empty']}").close()
+    many(f"sqlite:///{places['crowded']}", 100_000, 10_000)
+    with closing(Store.open(f"sqlite:///{places['hostile']}")) as store:
+        for k, entity in enumerate((HOSTILE, "host/<img src=x onerror='window.hit=1'>", "[a](javascript:1)")):
+            case = incident(f"dead{k}", entity=entity, causes=("<img src=x onerror='window.hit=1'>",))
+            keep(store, case, vector(case.peak_time))
+        case = incident("beef", entity=HOSTILE, **still_open(Severity.CRITICAL, 700))
+        keep(store, case, vector(case.peak_time))
+    return places
+
+
+@pytest.fixture(scope="module")
+def site(tmp_path_factory):
+    with dashboard(tmp_path_factory.mktemp("site")) as found:
+        yield found
+
+
+@pytest.fixture(scope="module")
+def browser():
+    with playwright.sync_playwright() as running:
+        chromium = running.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
+        yield chromium
+        chromium.close()
+
+
+@pytest.fixture
+def visit(browser, site):
+    """Open pages of the dashboard: visit("/", scheme="light", size=(1400, 1000)); nothing may fail there."""
+    contexts, failures = [], []
+
+    def open_page(path, *, scheme="dark", size=(1400, 1000), page=None, base=site.address):
+        if page is None:
+            width, height = size
+            context = browser.new_context(
+                color_scheme=scheme, viewport={"width": width, "height": height}, accept_downloads=True
+            )
+            contexts.append(context)
+            page = context.new_page()
+            page.set_default_timeout(WAIT_MS)
+            page.on("pageerror", lambda error: failures.append(str(error)))
+        page.goto(base + path)
+        settled(page)
+        return page
+
+    yield open_page
+    for context in contexts:
+        context.close()
+    assert failures == []
+
+
+def settled(page):
+    """Wait until the page is drawn; there must be no box of an error on it."""
+    page.wait_for_function(DONE)
+    for box in ("stException", "stAlertContentError"):
+        found = page.get_by_test_id(box)
+        assert found.count() == 0, found.first.inner_text()
+
+
+def said(page):
+    return page.locator(".stMain").inner_text()
+
+
+def picture(page, name):
+    """Keep a picture of the page where SCREENSHOTS says so; charts and images are given time to appear."""
+    if folder := os.environ.get("SCREENSHOTS"):
+        page.wait_for_timeout(1500)
+        page.screenshot(path=Path(folder) / f"{name}.png")
+
+
+@pytest.mark.parametrize(
+    ("scheme", "background"), [("dark", "rgb(16, 20, 24)"), ("light", "rgb(255, 255, 255)")]
+)
+def test_every_page_in_the_colours_the_browser_asks_for(visit, site, stores, scheme, background):
+    site.show(stores["night"])
+    page = None
+    for name, path in ADDRESSES.items():
+        page = visit(path, scheme=scheme, size=(1400, 1100), page=page)
+        found = page.evaluate("getComputedStyle(document.querySelector('.stApp')).backgroundColor")
+        assert found == background, name
+        picture(page, f"{name}-{scheme}")
+
+
+def test_what_the_pages_say_of_a_night(visit, site, stores):
+    site.show(stores["night"])
+    page = visit("/")
+    assert "2 critical" in said(page)
+    assert page.locator(".ad-group").count() == 2
+    assert page.locator(".ad-wheel").count() == 5
+    # A click on the chamber leads to its report, which names the hosts that failed just then.
+    page.locator('.ad-wheel a[href*="bb000001"]').click()
+    page.wait_for_url("**/incident?report=bb000001")
+    settled(page)
+    text = said(page)
+    assert "DT/W+1/MB2/S07" in text
+    assert "At the same time elsewhere" in text
+    assert "host/daq-01" in text
+    assert "by chance" in text
+    page.keyboard.press("ArrowRight")
+    page.wait_for_url("**/incident?report=aa*")
+    page = visit("/incidents?status=open", page=page)
+    assert "15 incidents of 39" in said(page)
+    assert "host/daq-02" in said(visit("/explore?entity=host/daq-01&other=host/daq-02&back=1+h", page=page))
+
+
+def test_a_phone(visit, site, stores):
+    site.show(stores["night"])
+    page = None
+    for name, path in ADDRESSES.items():
+        page = visit(path, size=(390, 844), page=page)
+        overflow = page.evaluate("document.querySelector('.stMain').scrollWidth - innerWidth")
+        assert overflow <= 0, name
+        if name == "now":
+            badge = page.locator(".ad-badge").first.bounding_box()
+            assert badge["x"] + badge["width"] <= 390
+            assert badge["y"] + badge["height"] <= 844
+            picture(page, "phone")
+
+
+def test_an_empty_store_no_store_and_one_that_comes(visit, site, stores):
+    site.show(stores["empty"])
+    page = None
+    for path in ADDRESSES.values():
+        page = visit(path.partition("?")[0], page=page)
+    assert "Nothing was received yet" in said(visit("/", page=page))
+    assert "There is no trained model yet" in said(visit("/models", page=page))
+    site.show(None)
+    page.goto(site.address)
+    page.get_by_text("there is no report store").wait_for()
+    site.show(stores["night"])  # the page looks again by itself
+    page.locator(".ad-wheel").first.wait_for()
+    settled(page)
+
+
+def test_old_data_are_told(visit, site, stores, tmp_path):
+    """The daemon is down: the page goes on showing what there is, and says how old it is."""
+    site.show(stores["hostile"])
+    page = visit("/")
+    assert "no data for" in said(page)
+    assert "1 critical" in said(page)
+
+
+def test_names_stay_text(visit, site, stores):
+    site.show(stores["hostile"])
+    page = None
+    for path in ("/", "/incidents", "/incident?report=dead1", "/explore", "/assistant?q=what+is+open?"):
+        page = visit(path, page=page)
+        assert page.evaluate("window.hit") is None, path
+        assert page.locator(".stMain a[href^='javascript']").count() == 0
+        assert page.locator(".stMain img[src='x']").count() == 0
+    assert "<img src=x" in said(visit("/incident?report=dead1", page=page))
+
+
+def test_the_page_looks_again_by_itself(visit, site, stores):
+    site.show(stores["night"])
+    page = visit("/")
+    page.evaluate("window.same = 1")
+    with closing(Store.open(site.url)) as store:
+        keep(store, incident("fresh", entity="host/daq-60", **still_open(Severity.CRITICAL, 5)))
+    page.get_by_text("3 critical").first.wait_for()
+    assert page.evaluate("window.same") == 1
+
+
+def test_something_is_done_about_an_incident(visit, site, stores):
+    site.show(stores["night"])
+    page = visit("/incident?report=bb000001")
+    page.get_by_role("radio", name="False alarm").or_(
+        page.get_by_role("button", name="False alarm")
+    ).first.click()
+    page.get_by_label("Your name").fill("Ada")
+    page.get_by_label("Your name").press("Tab")
+    page.get_by_label("Reason or text").fill("high voltage was ramped")
+    page.get_by_label("Reason or text").press("Tab")
+    page.get_by_text("Say that this was a false alarm").wait_for()
+    page.get_by_role("button", name="Do it").click()
+    page.get_by_text("✓ false alarm").wait_for()
+    with closing(Queries.open(site.url)) as queries:
+        (remark,) = queries.remarks("bb000001")
+    assert (remark.kind, remark.who, remark.text) == (
+        RemarkKind.FALSE_ALARM,
+        "Ada",
+        "high voltage was ramped",
+    )
+
+
+def test_the_exported_page_needs_nothing_else(visit, site, stores, tmp_path):
+    site.show(stores["night"])
+    page = visit("/incident?report=bb000001")
+    page.get_by_role("button", name="Share").click()
+    with page.expect_download() as download:
+        page.get_by_role("button", name="HTML that stands alone").click()
+    file = tmp_path / "report.html"
+    download.value.save_as(file)
+    asked = []
+    page.on("request", lambda request: asked.append(request.url))
+    page.goto(file.as_uri())
+    assert [url for url in asked if not url.startswith(("file:", "data:"))] == []
+    assert page.evaluate("[...document.images].every(i => i.naturalWidth > 100)")
+    assert page.locator("img").count() == 2
+    assert "DT/W+1/MB2/S07" in page.locator("body").inner_text()
+
+
+def test_ten_thousand_open_incidents_and_how_long_one_waits(visit, site, stores, capsys):
+    """Measured and printed: how quick it is depends on the machine."""
+    site.show(stores["crowded"])
+    page = visit("/models")  # the browser has loaded the page's own code
+    took = {}
+    for name, path, seen in (
+        ("now", "/", ".ad-group"),
+        ("incidents", "/incidents", "[data-testid=stDataFrame]"),
+        ("incident", f"/incident?report={7:016x}", ".ad-facts"),
+    ):
+        began = time.perf_counter()
+        page.goto(site.address + path)
+        page.locator(seen).first.wait_for()
+        took[name] = time.perf_counter() - began
+        settled(page)
+    with capsys.disabled():
+        print("  100,000 reports:", ", ".join(f"{name} {s:.1f} s" for name, s in took.items()), end=" ")
+    assert "10,000 open incidents" in said(visit("/", page=page))
+    visit("/incidents?p=2", page=page)
+    assert "100,000 incidents" in said(page)
+    with sqlite3.connect(stores["crowded"]) as connection:
+        assert connection.execute("select count(*) from reports").fetchone() == (100_000,)
+    connection.close()
+
+
+def test_who_may_only_read(browser, stores, tmp_path):
+    """A proxy names people; those that may not write are offered nothing to do."""
+    with dashboard(tmp_path, Settings(user_header="X-Forwarded-User", annotate=("ada*",))) as site:
+        site.show(stores["night"])
+        for who, allowed in (("ada@example.org", True), ("bob", False), (None, None)):
+            headers = {"X-Forwarded-User": who} if who else {}
+            with closing(browser.new_context(extra_http_headers=headers)) as context:
+                page = context.new_page()
+                page.goto(f"{site.address}/incident?report=bb000001")
+                if who is None:
+                    page.get_by_text("Nobody is named in the header").wait_for(timeout=WAIT_MS)
+                    assert "MB2" not in said(page)
+                    continue
+                page.get_by_text("Why it was flagged").wait_for(timeout=WAIT_MS)
+                settled(page)
+                assert ("You may read here" in said(page)) is not allowed
+                assert ("Acknowledge" in said(page)) is allowed
+    assert NOW

@@ -12,7 +12,7 @@ from contextlib import closing
 from pathlib import Path
 
 import pytest
-from dashboard_reports import HOSTILE, NOW, a_night, incident, keep, many, still_open, vector
+from dashboard_reports import HOSTILE, a_night, incident, keep, many, still_open, vector
 from dashboard_server import CHROMIUM, dashboard
 
 from anomalyd.dashboard.settings import Settings
@@ -37,6 +37,7 @@ ADDRESSES = {
     "models": "/models",
     "assistant": "/assistant?q=what+is+open?",
 }
+BACKGROUND = "getComputedStyle(document.querySelector('.stApp')).backgroundColor"
 DONE = """() => {
     const app = document.querySelector('.stApp');
     return app && app.getAttribute('data-test-script-state') === 'notRunning'
@@ -120,17 +121,27 @@ def picture(page, name):
         page.screenshot(path=Path(folder) / f"{name}.png")
 
 
-@pytest.mark.parametrize(
-    ("scheme", "background"), [("dark", "rgb(16, 20, 24)"), ("light", "rgb(255, 255, 255)")]
-)
-def test_every_page_in_the_colours_the_browser_asks_for(visit, site, stores, scheme, background):
+def test_every_page_dark_light_and_on_a_phone(visit, site, stores):
     site.show(stores["night"])
     page = None
     for name, path in ADDRESSES.items():
-        page = visit(path, scheme=scheme, size=(1400, 1100), page=page)
-        found = page.evaluate("getComputedStyle(document.querySelector('.stApp')).backgroundColor")
-        assert found == background, name
-        picture(page, f"{name}-{scheme}")
+        page = visit(path, page=page)
+        assert page.evaluate(BACKGROUND) == "rgb(16, 20, 24)", name
+        picture(page, f"{name}-dark")
+        page.emulate_media(color_scheme="light")
+        page.wait_for_function(f"{BACKGROUND} === 'rgb(255, 255, 255)'")
+        settled(page)
+        picture(page, f"{name}-light")
+        page.emulate_media(color_scheme="dark")
+        page.set_viewport_size({"width": 390, "height": 844})
+        settled(page)
+        assert page.evaluate("document.querySelector('.stMain').scrollWidth - innerWidth") <= 0, name
+        if name == "now":
+            badge = page.locator(".ad-badge").first.bounding_box()
+            assert badge["x"] + badge["width"] <= 390
+            assert badge["y"] + badge["height"] <= 844
+        picture(page, f"{name}-phone")
+        page.set_viewport_size({"width": 1400, "height": 1000})
 
 
 def test_what_the_pages_say_of_a_night(visit, site, stores):
@@ -146,8 +157,7 @@ def test_what_the_pages_say_of_a_night(visit, site, stores):
     text = said(page)
     assert "DT/W+1/MB2/S07" in text
     assert "At the same time elsewhere" in text
-    assert "host/daq-01" in text
-    assert "by chance" in text
+    assert "by chance · elsewhere: host" in text
     page.keyboard.press("ArrowRight")
     page.wait_for_url("**/incident?report=aa*")
     page = visit("/incidents?status=open", page=page)
@@ -155,27 +165,16 @@ def test_what_the_pages_say_of_a_night(visit, site, stores):
     assert "host/daq-02" in said(visit("/explore?entity=host/daq-01&other=host/daq-02&back=1+h", page=page))
 
 
-def test_a_phone(visit, site, stores):
-    site.show(stores["night"])
-    page = None
-    for name, path in ADDRESSES.items():
-        page = visit(path, size=(390, 844), page=page)
-        overflow = page.evaluate("document.querySelector('.stMain').scrollWidth - innerWidth")
-        assert overflow <= 0, name
-        if name == "now":
-            badge = page.locator(".ad-badge").first.bounding_box()
-            assert badge["x"] + badge["width"] <= 390
-            assert badge["y"] + badge["height"] <= 844
-            picture(page, "phone")
-
-
 def test_an_empty_store_no_store_and_one_that_comes(visit, site, stores):
     site.show(stores["empty"])
-    page = None
-    for path in ADDRESSES.values():
-        page = visit(path.partition("?")[0], page=page)
-    assert "Nothing was received yet" in said(visit("/", page=page))
-    assert "There is no trained model yet" in said(visit("/models", page=page))
+    page = visit("/")
+    assert "Nothing was received yet" in said(page)
+    for name in list(ADDRESSES)[1:]:
+        page.locator(f"[data-testid=stSidebarNav] a[href$='/{name}']").click()
+        page.wait_for_url(f"**/{name}")
+        settled(page)
+        if name == "models":
+            page.get_by_text("There is no trained model yet").wait_for()
     site.show(None)
     page.goto(site.address)
     page.get_by_text("there is no report store").wait_for()
@@ -195,12 +194,12 @@ def test_old_data_are_told(visit, site, stores, tmp_path):
 def test_names_stay_text(visit, site, stores):
     site.show(stores["hostile"])
     page = None
-    for path in ("/", "/incidents", "/incident?report=dead1", "/explore", "/assistant?q=what+is+open?"):
+    for path in ("/", "/incidents", "/assistant?q=what+is+open?", "/incident?report=dead1"):
         page = visit(path, page=page)
         assert page.evaluate("window.hit") is None, path
         assert page.locator(".stMain a[href^='javascript']").count() == 0
         assert page.locator(".stMain img[src='x']").count() == 0
-    assert "<img src=x" in said(visit("/incident?report=dead1", page=page))
+    assert "<img src=x" in said(page)
 
 
 def test_the_page_looks_again_by_itself(visit, site, stores):
@@ -216,9 +215,7 @@ def test_the_page_looks_again_by_itself(visit, site, stores):
 def test_something_is_done_about_an_incident(visit, site, stores):
     site.show(stores["night"])
     page = visit("/incident?report=bb000001")
-    page.get_by_role("radio", name="False alarm").or_(
-        page.get_by_role("button", name="False alarm")
-    ).first.click()
+    page.get_by_test_id("stButtonGroup").get_by_text("False alarm").click()
     page.get_by_label("Your name").fill("Ada")
     page.get_by_label("Your name").press("Tab")
     page.get_by_label("Reason or text").fill("high voltage was ramped")
@@ -228,11 +225,8 @@ def test_something_is_done_about_an_incident(visit, site, stores):
     page.get_by_text("✓ false alarm").wait_for()
     with closing(Queries.open(site.url)) as queries:
         (remark,) = queries.remarks("bb000001")
-    assert (remark.kind, remark.who, remark.text) == (
-        RemarkKind.FALSE_ALARM,
-        "Ada",
-        "high voltage was ramped",
-    )
+    assert (remark.kind, remark.who) == (RemarkKind.FALSE_ALARM, "Ada")
+    assert remark.text == "high voltage was ramped"
 
 
 def test_the_exported_page_needs_nothing_else(visit, site, stores, tmp_path):
@@ -294,4 +288,3 @@ def test_who_may_only_read(browser, stores, tmp_path):
                 settled(page)
                 assert ("You may read here" in said(page)) is not allowed
                 assert ("Acknowledge" in said(page)) is allowed
-    assert NOW

@@ -241,7 +241,7 @@ def told(store, i, what, rng):
 
 
 def many(url, reports, open_):
-    """Fill a store with `reports` incidents of 400 hosts over thirty days, `open_` of them open: plain rows."""
+    """Fill a store with `reports` incidents of 400 hosts over thirty days, `open_` of them open."""
     rng = np.random.default_rng(1)
     store = Store.open(url)
     hosts = [f"host/pc{k:03d}" for k in range(400)]

@@ -1,4 +1,4 @@
-"""The dashboard in a process of its own, on one address whose store can be exchanged, and a browser for it."""
+"""The dashboard in a process of its own, on an address whose store can be exchanged."""
 
 from __future__ import annotations
 
@@ -48,8 +48,8 @@ def dashboard(folder: Path, settings: Settings | None = None) -> Iterator[Dashbo
     code = (
         "import sys; from pathlib import Path; from anomalyd.dashboard.serve import serve;"
         "from anomalyd.dashboard.settings import Settings;"
-        f"sys.exit(serve({found.url!r}, host='127.0.0.1', port={port}, models=Path({str(folder / 'models')!r}),"
-        f"settings={settings or Settings()!r}))"
+        f"sys.exit(serve({found.url!r}, host='127.0.0.1', port={port},"
+        f"models=Path({str(folder / 'models')!r}), settings={settings or Settings()!r}))"
     )
     with (folder / "log").open("wb") as log:
         process = subprocess.Popen([sys.executable, "-c", code], stdout=log, stderr=log, cwd=folder)

@@ -27,8 +27,9 @@ from anomalyd.detectors.detector import Series, SeriesWindow, TrainingSet
 from anomalyd.detectors.detector_pair import MEMBERS, DetectorPair, train_pair
 from anomalyd.detectors.library import ModelLibrary
 from anomalyd.detectors.registry import autoencoder_kinds, detector_class
+from anomalyd.interpret import metric_gradients, metric_occlusion
 from anomalyd.interpret.attribution import Attribution
-from anomalyd.interpret.explain import METRIC_METHODS, explain_metrics
+from anomalyd.interpret.explain import explain_metrics
 from anomalyd.interpret.pictures.drawing import drawn_metrics
 from anomalyd.interpret.rescoring import Rescoring
 from anomalyd.reports.queries import Order, Queries, Selection
@@ -311,7 +312,11 @@ def seen_by(member: str, pair: DetectorPair, sent: Rows, fault: Fault, truth: Ro
     sample = window_of(fault.entity, evidence)
     rescoring = Rescoring(getattr(pair, member).detector, sample, expected_rows(evidence, len(sample.times)))
     attributions = explain_metrics(
-        rescoring, strangeness(evidence), [*METRIC_METHODS], budget_s=60.0, clock=lambda: 0.0
+        rescoring,
+        strangeness(evidence),
+        [metric_occlusion.METHOD, metric_gradients.METHOD],
+        budget_s=60.0,
+        clock=lambda: 0.0,
     )
     causes = witness.name_causes(evidence)
     return Told(fault, causes, evidence, attributions, truth, float(times[BEFORE]))

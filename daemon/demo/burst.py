@@ -1,4 +1,8 @@
-"""A load on this machine, for some seconds: CPU, then memory, then disk."""
+"""A job that runs away on this machine, for some seconds: CPU, memory, disk, and what it never gives back.
+
+On a machine whose cores are filled by other work, more work is nothing to see. Threads and sockets are: how
+many there are does not depend on how busy they are.
+"""
 
 from __future__ import annotations
 
@@ -29,6 +33,18 @@ _DISK = (
 )
 
 
+_LEAK = (
+    "import socket, threading, time\nend = time.monotonic() + {s}\nheld = []\n"
+    "try:\n"
+    "    for _ in range({threads}): threading.Thread(target=time.sleep, args=({s},), daemon=True).start()\n"
+    "    while len(held) < {sockets}: held.append(socket.socket())\n"
+    "except (OSError, RuntimeError): pass\n"  # as many as may be
+    "time.sleep(max(0.0, end - time.monotonic()))"
+)
+
+MEMORY_BLOCKS, THREADS, SOCKETS = 32, 400, 800
+"""Blocks of 32 MiB; threads and sockets within what a process may have by default."""
+
 _PER_CORE = 4
 """Processes for each core: on a machine that is busy anyway, one more each would hardly be seen."""
 
@@ -43,10 +59,11 @@ class Burst:
 
 
 def load(seconds: float, folder: Path, *, clock: Callable[[], float] = time.time) -> Burst:
-    """Burn every core, take a GiB of memory, and write to the disk, all at once for some seconds."""
+    """Burn every core, take memory, threads and sockets, write to the disk: all at once for some seconds."""
     first = clock()
     programs = [_CPU.format(s=seconds)] * (_PER_CORE * (os.cpu_count() or 1))
-    programs.append(_MEMORY.format(s=seconds, blocks=32))
+    programs.append(_MEMORY.format(s=seconds, blocks=MEMORY_BLOCKS))
+    programs.append(_LEAK.format(s=seconds, threads=THREADS, sockets=SOCKETS))
     programs.append(_DISK.format(s=seconds, path=str(folder / "burst.tmp")))
     running = [subprocess.Popen([sys.executable, "-I", "-S", "-c", program]) for program in programs]
     try:

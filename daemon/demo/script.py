@@ -18,7 +18,7 @@ from urllib.request import urlopen
 
 from anomalyd.assistant.answer import Assistant
 from anomalyd.daemon.config.config import DetectorConfig
-from anomalyd.daemon.demo.burst import load
+from anomalyd.daemon.demo.burst import SOCKETS, THREADS, load
 from anomalyd.daemon.demo.comparison import Comparison, Injected, judge
 from anomalyd.daemon.demo.environment import CHAMBERS, HOSTS, LUMISECTION_S, Stage, wait_until
 from anomalyd.daemon.demo.missed_fault import look_again
@@ -117,7 +117,10 @@ def _disturb(stage: Stage, progress: Progress) -> list[Injected]:
         injected.append(Injected(injection.entity, injection.kind, begin + from_s, begin + to_s))
         span = f"lumisections {injection.first}-{injection.last}"
         _say(f"injecting  {injection.entity}  {injection.kind}, {span}")
-    _say(f"loading    {stage.agent.entity}  every core, 1 GiB of memory and the disk, for {_LOAD_S:.0f} s")
+    _say(
+        f"loading    {stage.agent.entity}  every core, 1 GiB of memory, the disk, {THREADS} threads and "
+        f"{SOCKETS} sockets, for {_LOAD_S:.0f} s"
+    )
     burst = load(_LOAD_S, stage.folder)
     injected.append(Injected(stage.agent.entity, burst.kind, burst.first, burst.last))
     over = max(each.last for each in injected)

@@ -57,6 +57,15 @@ def test_a_manifest_fits_the_schema(path: Path) -> None:
         kubernetes_validate.validate(manifest, kubernetes_validate.latest_version(), strict=True)
 
 
+@pytest.mark.parametrize("kind", sorted(path.stem for path in SCHEMAS.iterdir()))
+def test_a_field_that_is_not_known_is_refused(kind: str) -> None:
+    found = [yaml.safe_load(path.read_text()) for path in manifests()]
+    (manifest,) = [each for each in found if each["kind"] == kind]
+    manifest["spec"]["replicaz"] = 1
+    with pytest.raises(jsonschema.ValidationError, match="replicaz"):
+        jsonschema.validate(manifest, json.loads((SCHEMAS / f"{kind}.json").read_text()))
+
+
 def test_every_file_is_applied() -> None:
     meant = {*kustomization()["resources"], "kustomization.yaml", "anomalyd.yaml"}
     assert {path.name for path in KUBERNETES.iterdir()} == meant
@@ -105,6 +114,32 @@ def test_the_compose_file_pins_images_and_mounts_what_is_there() -> None:
         assert re.search(r":v?\d+[\w.-]*$", service["image"]), f"{name} names no version"
         mounts = [volume.split(":")[0] for volume in service.get("volumes", []) if volume.startswith(".")]
         assert [m for m in mounts if not (folder / m).exists()] == []
+
+
+def test_the_compose_file_holds_together() -> None:
+    compose = yaml.safe_load((DEPLOY / "compose" / "compose.yaml").read_text())
+    services = compose["services"]
+    for name, service in services.items():
+        assert set(service.get("depends_on", ())) <= services.keys(), name
+        waited = service["depends_on"] if isinstance(service.get("depends_on"), dict) else {}
+        assert all("healthcheck" in services[other] for other in waited), name
+        kept = [v.split(":")[0] for v in service.get("volumes", ()) if not v.startswith(".")]
+        assert set(kept) <= compose["volumes"].keys(), name
+        assert all(port.startswith("127.0.0.1:") for port in service.get("ports", ())), name
+    scraped = yaml.safe_load((DEPLOY / "compose" / "prometheus.yml").read_text())
+    hosts = {
+        target.split(":")[0]
+        for part in (*scraped["scrape_configs"], *scraped["alerting"]["alertmanagers"])
+        for target in part["static_configs"][0]["targets"]
+    }
+    assert hosts <= services.keys()
+
+
+def test_the_image_is_of_a_version_and_has_no_root() -> None:
+    lines = (DEPLOY / "Dockerfile").read_text().splitlines()
+    bases = [line.split()[1] for line in lines if line.startswith("FROM ")]
+    assert all(re.search(r":\d+\.\d+-slim$", base) for base in bases)
+    assert [line for line in lines if line.startswith("USER ")] == ["USER 10001"]
 
 
 def test_alertmanager_takes_its_configuration() -> None:

@@ -101,9 +101,12 @@ class Daemon:
         self._lost: Counter[str] = Counter()
         self._anew: Counter[str] = Counter()
         self._published: Counter[str] = Counter()
-        self._health = HealthServer(
-            config.metrics.host,
-            config.metrics.port,
+        self._health = self._health_server()
+
+    def _health_server(self) -> HealthServer:
+        return HealthServer(
+            self._config.metrics.host,
+            self._config.metrics.port,
             self._telemetry.registry,
             alive={"service": self._heartbeat.missing},
             ready={

@@ -76,20 +76,11 @@ def train_model(
     begun, course = stopwatch(), TrainingLog(progress)
     fitted = _fit(detector_class(kind), training, parameters, false_alarms, seed, course)
     calibration = _calibrate(fitted, training, false_alarms)
-    graded = isinstance(fitted.detector, Graded)
-    judged = np.concatenate(fitted.held_out)
-    alerting = float(np.mean(calibration(judged[~np.isnan(judged)]) > ALERT))
-    figures = {
-        **course.figures(),
-        ("training_rate" if graded else "held_out_rate"): alerting,
-        "seconds": stopwatch() - begun,
-    }
-    detector = fitted.detector
-    if isinstance(detector, Primed):
-        detector = detector.prime(fitted.left)
+    rate = "training_rate" if isinstance(fitted.detector, Graded) else "held_out_rate"
+    figures = course.figures() | {rate: _alerting(calibration, fitted), "seconds": stopwatch() - begun}
     card = Card(
         kind=kind,
-        sample_kind=detector.sample_kind,
+        sample_kind=fitted.detector.sample_kind,
         features=training.features,
         shapes={entity: series.values.shape[1:] for entity, series in training.series.items()},
         trained_from=min(float(series.times[0]) for series in training.series.values()),
@@ -103,7 +94,8 @@ def train_model(
         alarms_per_day=false_alarms.alarms_per_day,
         figures={name: value for name, value in figures.items() if math.isfinite(value)},
     )
-    return Model(card, detector, calibration)
+    detector = fitted.detector
+    return Model(card, detector.prime(fitted.left) if isinstance(detector, Primed) else detector, calibration)
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,6 +128,12 @@ def _fit(
     if few:
         held_out = _scores_by_others(chosen, training, parameters, seed)
     return _Fitted(detector, held_out, left)
+
+
+def _alerting(calibration: Calibration, fitted: _Fitted) -> float:
+    """Give the share of the held-out samples that alert."""
+    judged = np.concatenate(fitted.held_out)
+    return float(np.mean(calibration(judged[~np.isnan(judged)]) > ALERT))
 
 
 def _calibrate(fitted: _Fitted, training: TrainingSet, false_alarms: FalseAlarmTarget) -> Calibration:

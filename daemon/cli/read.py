@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated, Any
@@ -14,7 +15,7 @@ from anomalyd.daemon.terminal import incident_line
 from anomalyd.errors import AnomalydError
 from anomalyd.extras import extra
 from anomalyd.reports.queries import Order, Queries, Selection
-from anomalyd.reports.report import Report, Severity, Status
+from anomalyd.reports.report import Evidence, Explanation, Incident, Report, Severity, Status
 
 reports = typer.Typer(help="List reports, or show one.", no_args_is_help=True)
 
@@ -73,40 +74,9 @@ def show_report(
         explanations = queries.explanations(report.incident.id)
         evidence = queries.evidence(report.incident.id)
     if plot is not None:
-        from anomalyd.interpret.pictures.picture import (  # matplotlib, which nothing else here needs
-            explains,
-            picture,
-        )
-
-        chosen = [e for e in explanations if method in (None, e.method)]
-        if not chosen:
-            have = ", ".join(e.method for e in explanations) or "none yet"
-            raise AnomalydError(f"report {report.incident.id}: no such explanation to draw; there is: {have}")
-        if evidence is None or not explains(chosen[0], evidence):
-            raise AnomalydError(
-                f"report {report.incident.id}: what {chosen[0].method} explains is no longer kept; "
-                "there is nothing to draw"
-            )
-        title = f"{report.incident.entity}  score {report.incident.peak:.1f}"
-        try:
-            plot.write_bytes(picture(report.incident.entity, evidence, chosen[0], title))
-        except OSError as error:
-            raise AnomalydError(f"the picture cannot be written: {error}; name another file") from error
+        _draw(plot, report.incident, evidence, explanations, method)
     if as_json:
-        about = as_dict(report)
-        about["explanations"] = [
-            {"method": e.method, "seconds": e.seconds, "complete": e.complete, "values": e.values.tolist()}
-            for e in explanations
-        ]
-        if evidence is not None:
-            about["evidence"] = {
-                "time": evidence.time,
-                "features": list(evidence.features),
-                "values": evidence.values.tolist(),
-                "expectation": evidence.expectation.tolist(),
-                "error": evidence.error.tolist(),
-            }
-        print_json(about)
+        print_json(as_dict(report) | _why(evidence, explanations))
         return
     typer.echo(incident_line(report.incident))
     typer.echo(report.narrative)
@@ -116,6 +86,52 @@ def show_report(
         typer.echo(f"not explained: {report.explain_error or 'not yet'}")
     if plot is not None:
         typer.echo(f"picture: {plot}")
+
+
+def _draw(
+    file: Path,
+    incident: Incident,
+    evidence: Evidence | None,
+    explanations: Sequence[Explanation],
+    method: str | None,
+) -> None:
+    """Write the picture of one explanation."""
+    # matplotlib, which nothing else here needs
+    from anomalyd.interpret.pictures.picture import explains, picture
+
+    chosen = [e for e in explanations if method in (None, e.method)]
+    if not chosen:
+        have = ", ".join(e.method for e in explanations) or "none yet"
+        raise AnomalydError(f"report {incident.id}: no such explanation to draw; there is: {have}")
+    if evidence is None or not explains(chosen[0], evidence):
+        raise AnomalydError(
+            f"report {incident.id}: what {chosen[0].method} explains is no longer kept; "
+            "there is nothing to draw"
+        )
+    title = f"{incident.entity}  score {incident.peak:.1f}"
+    try:
+        file.write_bytes(picture(incident.entity, evidence, chosen[0], title))
+    except OSError as error:
+        raise AnomalydError(f"the picture cannot be written: {error}; name another file") from error
+
+
+def _why(evidence: Evidence | None, explanations: Sequence[Explanation]) -> dict[str, Any]:
+    """Give the evidence and the explanations of a report for JSON."""
+    about: dict[str, Any] = {
+        "explanations": [
+            {"method": e.method, "seconds": e.seconds, "complete": e.complete, "values": e.values.tolist()}
+            for e in explanations
+        ]
+    }
+    if evidence is not None:
+        about["evidence"] = {
+            "time": evidence.time,
+            "features": list(evidence.features),
+            "values": evidence.values.tolist(),
+            "expectation": evidence.expectation.tolist(),
+            "error": evidence.error.tolist(),
+        }
+    return about
 
 
 def dashboard(

@@ -53,6 +53,7 @@ def alert_rules(config: Config, *, dashboard: str = DASHBOARD) -> tuple[AlertRul
     return (
         *_service(config),
         *_data(config),
+        *_broken_data(),
         *_store(),
         *_models(),
         *_anomalies(config, dashboard),
@@ -134,6 +135,9 @@ def _data(config: Config) -> Iterable[AlertRule]:
         "{{ $value | humanize }} records are gone from Kafka unread: its retention is shorter than the time "
         "anomalyd was behind or away.",
     )
+
+
+def _broken_data() -> Iterable[AlertRule]:
     yield AlertRule(
         "data",
         "AnomalydDeadLetters",

@@ -12,6 +12,7 @@ import typer
 from anomalyd.daemon.cli.options import log_to_stderr
 
 if TYPE_CHECKING:
+    from anomalyd.detectors.evaluation.maps.faults import MapTask
     from anomalyd.detectors.evaluation.metrics.competitor import Competitor
 
 Kind = Annotated[
@@ -79,35 +80,45 @@ def metrics(
     """
     log_to_stderr()
     from anomalyd.daemon.progress import showing
-    from anomalyd.detectors.evaluation.metrics.ablation import measure_ablation
     from anomalyd.detectors.evaluation.metrics.evaluate import evaluate_metrics
-    from anomalyd.detectors.evaluation.metrics.rates import measure_rates
-    from anomalyd.detectors.evaluation.metrics.systematics import measure_systematics
-    from anomalyd.detectors.evaluation.metrics.systematics_plot import draw_systematics
-    from anomalyd.detectors.evaluation.tables import (
-        ablation_table,
-        figures_table,
-        rates_table,
-        systematics_table,
-    )
+    from anomalyd.detectors.evaluation.tables import figures_table
 
     competitor = _competitor(kind, parameters, seed)
     with showing() as progress:
-        measured = evaluate_metrics(data, out, competitor, interval_s=interval, jobs=jobs, progress=progress)
+        how: dict[str, Any] = {"interval_s": interval, "jobs": jobs, "progress": progress}
+        measured = evaluate_metrics(data, out, competitor, **how)
         _show(out / "results.md", figures_table(measured.rows))
         if systematics:
-            strained = measure_systematics(
-                data, out, competitor, interval_s=interval, jobs=jobs, progress=progress
-            )
-            draw_systematics(strained, out / "systematics.png")
-            _show(out / "systematics.md", systematics_table(strained))
+            _systematics(data, out, competitor, how)
         if rates:
-            realised = measure_rates(data, out, competitor, interval_s=interval, jobs=jobs, progress=progress)
-            _show(out / "rates.md", rates_table(realised))
+            _rates(data, out, competitor, how)
         if ablate:
-            found = measure_ablation(data, out, competitor, interval_s=interval, jobs=jobs, progress=progress)
-            _show(out / "ablation.md", ablation_table(found))
+            _ablation(data, out, competitor, how)
     _end(measured.failed)
+
+
+def _systematics(data: Path, out: Path, competitor: Competitor, how: dict[str, Any]) -> None:
+    from anomalyd.detectors.evaluation.metrics.systematics import measure_systematics
+    from anomalyd.detectors.evaluation.metrics.systematics_plot import draw_systematics
+    from anomalyd.detectors.evaluation.tables import systematics_table
+
+    strained = measure_systematics(data, out, competitor, **how)
+    draw_systematics(strained, out / "systematics.png")
+    _show(out / "systematics.md", systematics_table(strained))
+
+
+def _rates(data: Path, out: Path, competitor: Competitor, how: dict[str, Any]) -> None:
+    from anomalyd.detectors.evaluation.metrics.rates import measure_rates
+    from anomalyd.detectors.evaluation.tables import rates_table
+
+    _show(out / "rates.md", rates_table(measure_rates(data, out, competitor, **how)))
+
+
+def _ablation(data: Path, out: Path, competitor: Competitor, how: dict[str, Any]) -> None:
+    from anomalyd.detectors.evaluation.metrics.ablation import measure_ablation
+    from anomalyd.detectors.evaluation.tables import ablation_table
+
+    _show(out / "ablation.md", ablation_table(measure_ablation(data, out, competitor, **how)))
 
 
 @evaluate.command("cases")
@@ -161,18 +172,7 @@ def maps(
 ) -> None:
     """Measure map detectors beside the classical tests and, simulated, beside the statistical limit."""
     log_to_stderr()
-    from anomalyd.daemon.progress import showing
-    from anomalyd.detectors.evaluation.maps.faults import MapTask, measure_maps
-    from anomalyd.detectors.evaluation.maps.normal_maps import normal_figures
-    from anomalyd.detectors.evaluation.maps.sequences import measure_sequences
-    from anomalyd.detectors.evaluation.maps.tables import (
-        alarms_table,
-        faults_table,
-        normal_table,
-        sequences_table,
-        write_rows,
-    )
-    from anomalyd.detectors.maps.geometries.known import load_type
+    from anomalyd.detectors.evaluation.maps.faults import MapTask
 
     if (geometry is None) == (data is None):
         raise typer.BadParameter("give either --geometry or --data", param_hint="--geometry")
@@ -181,20 +181,43 @@ def maps(
     if data is not None:
         return _labelled_maps(data, out, chosen, rate, seed)
     if normal:
-        return _show(out / "normal.md", normal_table(normal_figures(load_type(geometry or ""), seed)))
+        return _normal_maps(geometry or "", out, seed)
     tasks = [
         MapTask(geometry or "", level, seed + s, number, history, drift, chosen, _listed(faults))
         for s in range(seeds)
         for level in _levels(counts)
     ]
+    _simulated_maps(tasks, out, rate, jobs)
+    if sequences:
+        _sequences([task for task in tasks if task.seed == seed], out, rate)
+
+
+def _normal_maps(geometry: str, out: Path, seed: int) -> None:
+    from anomalyd.detectors.evaluation.maps.normal_maps import normal_figures
+    from anomalyd.detectors.evaluation.maps.tables import normal_table
+    from anomalyd.detectors.maps.geometries.known import load_type
+
+    _show(out / "normal.md", normal_table(normal_figures(load_type(geometry), seed)))
+
+
+def _simulated_maps(tasks: list[MapTask], out: Path, rate: float, jobs: int) -> None:
+    from anomalyd.daemon.progress import showing
+    from anomalyd.detectors.evaluation.maps.faults import measure_maps
+    from anomalyd.detectors.evaluation.maps.tables import alarms_table, faults_table, write_rows
+
     with showing() as progress:
         measured = measure_maps(tasks, false_alarm_rate=rate, jobs=jobs, progress=progress)
-        write_rows(measured.rows, out / "results.json")
-        _show(out / "results.md", faults_table(measured.rows))
-        _show(out / "alarms.md", alarms_table(measured.alarms))
-        if sequences:
-            found = [row for task in tasks if task.seed == seed for row in measure_sequences(task, rate)]
-            _show(out / "sequences.md", sequences_table(found))
+    write_rows(measured.rows, out / "results.json")
+    _show(out / "results.md", faults_table(measured.rows))
+    _show(out / "alarms.md", alarms_table(measured.alarms))
+
+
+def _sequences(tasks: list[MapTask], out: Path, rate: float) -> None:
+    from anomalyd.detectors.evaluation.maps.sequences import measure_sequences
+    from anomalyd.detectors.evaluation.maps.tables import sequences_table
+
+    found = [row for task in tasks for row in measure_sequences(task, rate)]
+    _show(out / "sequences.md", sequences_table(found))
 
 
 def _labelled_maps(data: Path, out: Path, kinds: tuple[str, ...], rate: float, seed: int) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 from zipfile import BadZipFile
 
 import numpy as np
@@ -98,25 +99,7 @@ def read_maps(file: Path) -> LabelledMaps:
     def refuse(what: str) -> TrainingError:
         return TrainingError(f"{file}: {what}")
 
-    try:
-        with file.open("rb") as content:
-            held = np.load(content, allow_pickle=False)
-            if isinstance(held, np.ndarray):
-                raise refuse("is one array; maps and labels are needed: np.savez(file, maps=..., labels=...)")
-            arrays = {name: held[name] for name in held.files}
-    except (OSError, ValueError, EOFError, TypeError, BadZipFile) as error:
-        hint = "; pad maps of several shapes with NaN to one" if "Object arrays" in str(error) else ""
-        raise refuse(f"cannot be read as an .npz of plain arrays ({error}){hint}") from error
-    for name in ("maps", "labels"):
-        if name not in arrays:
-            raise refuse(f"has no array {name!r}; it needs maps (N, R, C) and labels (N,)")
-    for name in ("maps", "labels", "train", "mask"):
-        kind = arrays[name].dtype if name in arrays else np.dtype(np.float32)
-        if not np.issubdtype(kind, np.number) and kind != np.bool_:
-            raise refuse(f"{name} is of type {kind}; numbers are needed")
-    for name in ("maps", "train"):
-        if name in arrays:
-            arrays[name] = _counts(name, arrays[name], refuse)
+    arrays = _arrays(file, refuse)
     maps, labels = arrays["maps"], arrays["labels"]
     if maps.ndim != 3 or not maps.size:
         raise refuse(f"maps {maps.shape} must be (N, R, C), at least one")
@@ -144,6 +127,30 @@ def read_maps(file: Path) -> LabelledMaps:
         shipped,
         tuple(run.tolist()),
     )
+
+
+def _arrays(file: Path, refuse: Callable[[str], TrainingError]) -> dict[str, NDArray[Any]]:
+    """Read the arrays of a file by name; maps and labels are there, and what must be numbers is."""
+    try:
+        with file.open("rb") as content:
+            held = np.load(content, allow_pickle=False)
+            if isinstance(held, np.ndarray):
+                raise refuse("is one array; maps and labels are needed: np.savez(file, maps=..., labels=...)")
+            arrays = {name: held[name] for name in held.files}
+    except (OSError, ValueError, EOFError, TypeError, BadZipFile) as error:
+        hint = "; pad maps of several shapes with NaN to one" if "Object arrays" in str(error) else ""
+        raise refuse(f"cannot be read as an .npz of plain arrays ({error}){hint}") from error
+    for name in ("maps", "labels"):
+        if name not in arrays:
+            raise refuse(f"has no array {name!r}; it needs maps (N, R, C) and labels (N,)")
+    for name in ("maps", "labels", "train", "mask"):
+        kind = arrays[name].dtype if name in arrays else np.dtype(np.float32)
+        if not np.issubdtype(kind, np.number) and kind != np.bool_:
+            raise refuse(f"{name} is of type {kind}; numbers are needed")
+    for name in ("maps", "train"):
+        if name in arrays:
+            arrays[name] = _counts(name, arrays[name], refuse)
+    return arrays
 
 
 def _counts(

@@ -171,18 +171,7 @@ def compile_places(
             each = prior - float(np.log(len(c.cells)))
             listed.append(Listed(kind, c.names, cells, against, each, squares))
             continue
-        # What does not fit is a whole row.
-        widths = tuple(dict.fromkeys(w if w < shape[1] else 0 for w in c.widths))
-        starts = {w: 1 if w == 0 else shape[1] if wrap else shape[1] - w + 1 for w in widths}
-        share = _octaves(widths)
-        group = np.array([groups.setdefault(r, len(groups)) for r in c.rows])
-        others = None
-        if c.against is not None:
-            others = np.array([groups.setdefault(r, len(groups)) for r in c.against])
-        families += [
-            Family(kind, group, others, w, prior + float(np.log(share[w] / (len(c.rows) * starts[w]))))
-            for w in widths
-        ]
+        families += _families(kind, c, prior, shape[1], groups, wrap=wrap)
     # The same places compared in two ways one after the other: their sums are made once.
     families.sort(key=lambda f: (tuple(f.group), f.width))
     matrix = np.zeros((len(groups), shape[0]), dtype=np.float32)
@@ -200,6 +189,24 @@ def compile_places(
         tall,
         benign,
     )
+
+
+def _families(
+    kind: int, runs: Runs, prior: float, columns: int, groups: dict[tuple[int, ...], int], *, wrap: bool
+) -> list[Family]:
+    """Lay out runs of one class, a family for each width; new groups of rows get the next numbers."""
+    # What does not fit is a whole row.
+    widths = tuple(dict.fromkeys(w if w < columns else 0 for w in runs.widths))
+    starts = {w: 1 if w == 0 else columns if wrap else columns - w + 1 for w in widths}
+    share = _octaves(widths)
+    group = np.array([groups.setdefault(r, len(groups)) for r in runs.rows])
+    others = None
+    if runs.against is not None:
+        others = np.array([groups.setdefault(r, len(groups)) for r in runs.against])
+    return [
+        Family(kind, group, others, w, prior + float(np.log(share[w] / (len(runs.rows) * starts[w]))))
+        for w in widths
+    ]
 
 
 def _octaves(widths: tuple[int, ...]) -> dict[int, float]:

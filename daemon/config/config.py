@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import os
-import re
-from collections.abc import Hashable, Mapping
+from collections.abc import Mapping
 from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -17,6 +16,7 @@ from anomalyd.daemon.config.assistant_config import AssistantConfig
 from anomalyd.daemon.config.dashboard_config import DashboardConfig
 from anomalyd.daemon.config.further_mistakes import further_mistakes
 from anomalyd.daemon.config.section import STRICT, Count, Name, Seconds
+from anomalyd.daemon.config.yaml_text import fill_in, read_yaml
 from anomalyd.detectors.registry import (
     autoencoder_kinds,
     classical_baseline,
@@ -313,8 +313,7 @@ def parse_config(text: str, name: str, environment: Mapping[str, str], *, parame
 
     """
     try:
-        # _StrictLoader is a SafeLoader that also refuses a key that stands twice.
-        raw = yaml.load(text, Loader=_StrictLoader)
+        raw = read_yaml(text)
     except yaml.YAMLError as error:
         raise ConfigError(f"{name}: not valid YAML: {error}") from error
     if not isinstance(raw, dict):
@@ -322,7 +321,7 @@ def parse_config(text: str, name: str, environment: Mapping[str, str], *, parame
             f"{name}: expected sections ({', '.join(Config.model_fields)}), found {type(raw).__name__}"
         )
     mistakes: list[str] = []
-    filled = _fill_in(raw, "", environment, mistakes)
+    filled = fill_in(raw, "", environment, mistakes)
     found = None
     try:
         found = Config.model_validate(filled)
@@ -335,44 +334,6 @@ def parse_config(text: str, name: str, environment: Mapping[str, str], *, parame
     if mistakes or found is None:
         raise ConfigError(f"{name}: " + f"\n{name}: ".join(mistakes))
     return found
-
-
-class _StrictLoader(yaml.SafeLoader):
-    """YAML without a key that stands twice: the second would silently win."""
-
-    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Hashable, Any]:
-        seen: set[Any] = set()
-        for key_node, _ in node.value:
-            key = self.construct_object(key_node, deep=True)
-            if key in seen:
-                raise yaml.constructor.ConstructorError(
-                    None, None, f"key {key!r} stands twice", key_node.start_mark
-                )
-            seen.add(key)
-        return super().construct_mapping(node, deep)
-
-
-_PLACEHOLDER = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)\}")
-
-
-def _fill_in(value: Any, path: str, environment: Mapping[str, str], mistakes: list[str]) -> Any:
-    """Replace `${ENV}` in every string below `value`; what is not set is added to the mistakes."""
-    if isinstance(value, dict):
-        return {
-            k: _fill_in(v, f"{path}.{k}" if path else str(k), environment, mistakes) for k, v in value.items()
-        }
-    if isinstance(value, list):
-        return [_fill_in(v, f"{path}[{i}]", environment, mistakes) for i, v in enumerate(value)]
-    if not isinstance(value, str):
-        return value
-
-    def known(match: re.Match[str]) -> str:
-        if match[1] not in environment:
-            mistakes.append(f"{path}: environment variable {match[1]} is not set; export it first")
-            return match[0]
-        return environment[match[1]]
-
-    return _PLACEHOLDER.sub(known, value)
 
 
 def _described(error: ValidationError) -> list[str]:

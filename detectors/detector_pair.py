@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from anomalyd.detectors.combined_state import CombinedState
 from anomalyd.detectors.detector import (
     NEW_NORMAL,
     Adaptation,
@@ -32,6 +33,8 @@ from anomalyd.detectors.model import Model, Scores, joined
 from anomalyd.detectors.registry import classical_baseline, detector_class
 from anomalyd.detectors.training import train_model
 from anomalyd.verdict import Verdict
+
+_NOTHING: State = {}
 
 MEMBERS = ("autoencoder", "classical")
 
@@ -64,7 +67,7 @@ class PairScores:
     def adaptations(self) -> tuple[Adaptation, ...]:
         """What either model changed of what it holds for normal; `before` is a state of the pair."""
         found = [
-            replace(adaptation, before=_prefixed(member, adaptation.before))
+            replace(adaptation, before=CombinedState(((f"{member}.", adaptation.before),)))
             for member, scores in zip(MEMBERS, (self.autoencoder, self.classical), strict=True)
             for adaptation in scores.adaptations
         ]
@@ -123,9 +126,7 @@ class DetectorPair:
         autoencoder = self.autoencoder.score([_with_state_of(s, "autoencoder") for s in windows])
         classical = self._witness([_with_state_of(s, "classical") for s in windows], autoencoder)
         return [
-            PairScores(
-                a, c, {**_prefixed("autoencoder", a.state), **_prefixed("classical", c.state)}, self.alert_on
-            )
+            PairScores(a, c, _of_pair(a.state, c.state), self.alert_on)
             for a, c in zip(autoencoder, classical, strict=True)
         ]
 
@@ -134,7 +135,12 @@ class DetectorPair:
         accepted = [[a.time for a in s.adaptations if a.what == NEW_NORMAL] for s in autoencoder]
         if not self.classical.adaptive or not any(accepted):
             return self.classical.score(windows)
-        return [self._follow(*each) for each in zip(windows, accepted, strict=True)]
+        others = [window for window, times in zip(windows, accepted, strict=True) if not times]
+        scored = iter(self.classical.score(others))
+        return [
+            self._follow(window, times) if times else next(scored)
+            for window, times in zip(windows, accepted, strict=True)
+        ]
 
     def _follow(self, window: SeriesWindow, accepted: Sequence[float]) -> Scores:
         parts, state, begin = list[Scores](), window.state, 0
@@ -168,15 +174,15 @@ class DetectorPair:
         return self._each(state, put_back)
 
     def _each(self, state: State, change: Callable[[Model, State, str], State]) -> State:
-        changed: dict[str, Any] = {}
-        for member, model in zip(MEMBERS, (self.autoencoder, self.classical), strict=True):
-            changed |= _prefixed(member, change(model, member_state(state, member), member))
-        return changed
+        models = zip(MEMBERS, (self.autoencoder, self.classical), strict=True)
+        return _of_pair(*(change(model, member_state(state, member), member) for member, model in models))
 
 
 def member_state(state: State, member: str) -> State:
     """Give one member's part ("autoencoder" or "classical") of a pair's state."""
     prefix = f"{member}."
+    if isinstance(state, CombinedState):
+        return next((own for of, own in state.parts if of == prefix), _NOTHING)
     return {name.removeprefix(prefix): array for name, array in state.items() if name.startswith(prefix)}
 
 
@@ -226,8 +232,9 @@ def train_pair(
 
 
 def _with_state_of(window: SeriesWindow, member: str) -> SeriesWindow:
-    return replace(window, state=member_state(window.state, member))
+    own = member_state(window.state, member)
+    return SeriesWindow(window.entity, window.times, window.values, own, window.exposure)
 
 
-def _prefixed(member: str, state: State) -> dict[str, Any]:
-    return {f"{member}.{name}": array for name, array in state.items()}
+def _of_pair(autoencoder: State, classical: State) -> State:
+    return CombinedState((("autoencoder.", autoencoder), ("classical.", classical)))

@@ -12,7 +12,7 @@ import hashlib
 import json
 import os
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +27,7 @@ from anomalyd.detectors.detector import (
     Adaptation,
     Adaptive,
     Detector,
+    RawScores,
     SampleKind,
     SeriesWindow,
     State,
@@ -39,6 +40,8 @@ FORMAT = 1
 """Version of the folder's layout; another one is refused."""
 
 WEIGHTS, CARD = "model.safetensors", "model.json"
+
+_NOTHING: State = {}
 
 _RETRAIN = "train it again, or restore the folder from a copy"
 
@@ -109,26 +112,43 @@ class Model:
             ModelMismatch: values of a shape this model was not trained for.
 
         """
-        found = []
-        own = [_own(window) for window in windows] if self.calibration.follows else windows
-        for window, raw in zip(windows, self.detector.score(own), strict=True):
-            level: NDArray[np.float64] | float = 1.0
-            followed: State = {}
-            if self.calibration.follows:
-                level, followed = threshold.follow(self.calibration, window.times, raw.raw, window.state)
-            found.append(
-                Scores(
-                    self.calibration(raw.raw, level),
-                    raw.raw,
-                    raw.error,
-                    raw.expectation,
-                    raw.contribution,
-                    {**raw.state, **followed},
-                    raw.adaptations,
-                    np.copysign(raw.contribution, raw.error) if raw.signed is None else raw.signed,
+        follows = self.calibration.follows
+        parts = [
+            threshold.parted(window.state) if follows else (window.state, _NOTHING) for window in windows
+        ]
+        own = [
+            SeriesWindow(window.entity, window.times, window.values, state, window.exposure)
+            for window, (state, _) in zip(windows, parts, strict=True)
+        ]
+        raws = self.detector.score(own)
+        if not raws:
+            return []
+        # All rows at once: a window may be a single row, of each of a thousand entities.
+        raw = np.concatenate([each.raw for each in raws])
+        heights = self.calibration.heights(raw)
+        ends = np.cumsum([len(each.raw) for each in raws]).tolist()
+        rows = [slice(end - len(each.raw), end) for each, end in zip(raws, ends, strict=True)]
+        states, levels = [each.state for each in raws], np.ones(len(raw))
+        if follows:
+            for w, (part, window, (_, before)) in enumerate(zip(rows, windows, parts, strict=True)):
+                levels[part], course = threshold.follow_heights(
+                    self.calibration, window.times, heights[part], before
                 )
+                states[w] = threshold.combined(states[w], course)
+        calibrated = self.calibration.at(heights, levels)
+        return [
+            Scores(
+                calibrated[part],
+                each.raw,
+                each.error,
+                each.expectation,
+                each.contribution,
+                state,
+                each.adaptations,
+                signed,
             )
-        return found
+            for part, each, state, signed in zip(rows, raws, states, _signed(raws), strict=True)
+        ]
 
     @property
     def adaptive(self) -> bool:
@@ -184,9 +204,17 @@ class Model:
             )
 
 
-def _own(window: SeriesWindow) -> SeriesWindow:
-    """Give a window as its detector knows it: with nothing remembered but what the detector itself does."""
-    return replace(window, state=threshold.parted(window.state)[0])
+def _signed(raws: Sequence[RawScores]) -> list[NDArray[np.float32]]:
+    """Give the contributions of windows, signed; of vectors of all windows at once."""
+    if raws[0].contribution.ndim != 2 or any(each.signed is not None for each in raws):
+        return [
+            np.copysign(each.contribution, each.error) if each.signed is None else each.signed
+            for each in raws
+        ]
+    whole = np.copysign(
+        np.concatenate([each.contribution for each in raws]), np.concatenate([each.error for each in raws])
+    )
+    return np.split(whole, np.cumsum([len(each.raw) for each in raws])[:-1])
 
 
 def joined(parts: Sequence[Scores], state: State) -> Scores:

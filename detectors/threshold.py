@@ -16,13 +16,15 @@ does, so that a long anomaly hides itself no more than a short one.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, fields, replace
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from anomalyd.detectors.calibration import Calibration, exceeded_by
+from anomalyd.detectors.combined_state import CombinedState
 from anomalyd.detectors.detector import State
 from anomalyd.verdict import Verdict
 
@@ -66,9 +68,9 @@ _SCALES = np.geomspace(0.25, 4.0, 33)[:, None]
 Heights = NDArray[np.float16]
 
 
-@dataclass(slots=True)
-class _Course:
-    """What is remembered of one entity.
+@dataclass(slots=True, eq=False)
+class Course(Mapping[str, NDArray[Any]]):
+    """What is remembered of one entity; named arrays for a store, each name after "threshold.".
 
     `kept` (k,): heights of the slots, oldest first; below 0: that it was higher. `aside` (m,): those of the
     alarm that goes on. `factor`: the threshold. `base`: what it is held near to, 1, or more where an operator
@@ -87,38 +89,59 @@ class _Course:
     broken: float = 0.0
 
     @classmethod
-    def of(cls, state: State) -> _Course:
-        if _PREFIX + "now" not in state:
+    def of(cls, state: State) -> Course:
+        """Give what is remembered, to go on with: the one that was given stays as it is."""
+        if isinstance(state, Course):
+            return replace(state, aside=state.aside.copy())
+        if _PREFIX + "kept" not in state:
             return cls(np.empty(0, dtype=np.float16), [])
-        kept, aside, now = (np.asarray(state[_PREFIX + name]) for name in ("kept", "aside", "now"))
-        return cls(kept, aside.tolist(), *now.tolist())
+        kept, aside = (np.asarray(state[_PREFIX + name]) for name in ("kept", "aside"))
+        if (former := _PREFIX + "now") in state:  # of a version that wrote them as one array
+            return cls(kept, aside.tolist(), *np.asarray(state[former]).tolist())
+        return cls(kept, aside.tolist(), *(float(state[_PREFIX + name]) for name in _NUMBERS))
 
-    def state(self) -> dict[str, NDArray[Any]]:
-        now = self.factor, self.base, self.slot, self.due, self.alerted, self.counted, self.broken
-        return {
-            _PREFIX + "kept": self.kept,
-            _PREFIX + "aside": np.array(self.aside, dtype=np.float16),
-            _PREFIX + "now": np.array(now),
-        }
+    def __getitem__(self, name: str) -> NDArray[Any]:
+        own = name.removeprefix(_PREFIX)
+        if own == name or own not in _NAMES:
+            raise KeyError(name)
+        if own == "kept":
+            return self.kept
+        return np.array(getattr(self, own), dtype=np.float16 if own == "aside" else np.float64)
+
+    def __iter__(self) -> Iterator[str]:
+        return (_PREFIX + name for name in _NAMES)
+
+    def __len__(self) -> int:
+        return len(_NAMES)
+
+
+_NAMES = tuple(each.name for each in fields(Course))
+_NUMBERS = _NAMES[2:]
 
 
 def follow(
     calibration: Calibration, times: NDArray[np.float64], raw: NDArray[np.float64], state: State
-) -> tuple[NDArray[np.float64], dict[str, NDArray[Any]]]:
+) -> tuple[NDArray[np.float64], Course]:
     """Follow raw scores (n,) at event times (n,), NaN where there is none.
 
     Gives the threshold (n,) that held at each, as a multiple of the calibration's (for `Calibration`), and
     what is remembered after them. What comes of it does not depend on how a stream is cut.
     """
-    course = _Course.of(state)
-    factors = np.empty(len(raw))
-    new: list[float] = []
-    for k, (time, height) in enumerate(zip(times.tolist(), calibration.heights(raw).tolist(), strict=True)):
+    return follow_heights(calibration, times, calibration.heights(raw), state)
+
+
+def follow_heights(
+    calibration: Calibration, times: NDArray[np.float64], raw: NDArray[np.float64], state: State
+) -> tuple[NDArray[np.float64], Course]:
+    """Follow the heights (n,) of raw scores; as `follow`."""
+    course = Course.of(state)
+    factors, new = list[float](), list[float]()
+    for time, height in zip(times.tolist(), raw.tolist(), strict=True):
         if time >= course.due:
             course.kept, new = _joined(course.kept, new), []
             course.due = (time // _EVERY_S + 1.0) * _EVERY_S
             course.factor = _threshold(calibration, course.kept, course.base)
-        factors[k] = course.factor
+        factors.append(course.factor)
         if math.isnan(height):
             continue
         if time - course.alerted >= _ALARM_OVER_S:
@@ -139,16 +162,16 @@ def follow(
         elif not course.broken:
             new.append(max(height, 0.0))
     course.kept = _joined(course.kept, new)
-    return factors, course.state()
+    return np.array(factors), course
 
 
-def apply_feedback(calibration: Calibration, state: State, word: Verdict) -> dict[str, NDArray[Any]]:
+def apply_feedback(calibration: Calibration, state: State, word: Verdict) -> Course:
     """Take an operator's word on the alarm that goes on: the new state of the threshold.
 
     Normal: what it showed is learnt after all, and the threshold is fitted at once; of the days before so few
     are kept that it makes a fifth. Broken: none of it counts, until an hour has passed without an alert.
     """
-    course = _Course.of(state)
+    course = Course.of(state)
     own = int(course.counted)
     before = np.delete(course.kept, np.flatnonzero(course.kept < 0)[-own:]) if own else course.kept
     if word is Verdict.BROKEN:
@@ -158,11 +181,18 @@ def apply_feedback(calibration: Calibration, state: State, word: Verdict) -> dic
         course.base = max(_fitted(calibration, course.kept), 1.0)
         course.factor = _threshold(calibration, course.kept, course.base)
         course.aside, course.counted, course.broken, course.alerted = [], 0.0, 0.0, -math.inf
-    return course.state()
+    return course
 
 
-def parted(state: State) -> tuple[dict[str, NDArray[Any]], dict[str, NDArray[Any]]]:
+def combined(own: State, course: Course) -> State:
+    """Put the state of a detector and that of its threshold together."""
+    return CombinedState((("", own), ("", course)))
+
+
+def parted(state: State) -> tuple[State, State]:
     """Part a state into what the detector remembers and what belongs to its threshold."""
+    if isinstance(state, CombinedState) and isinstance(state.parts[-1][1], Course):
+        return state.parts[0][1], state.parts[-1][1]
     parts: tuple[dict[str, NDArray[Any]], dict[str, NDArray[Any]]] = {}, {}
     for name, array in state.items():
         parts[name.startswith(_PREFIX)][name] = array

@@ -70,7 +70,7 @@ def test_it_does_not_matter_where_a_stream_is_cut(
     edges = sorted({0, *cuts, 300})
     for start, end in itertools.pairwise(edges):
         factors, kept = follow(calibration, at[start:end], raw[start:end], state)
-        state = load(save(kept))  # as the daemon keeps it over a restart
+        state = load(save(dict(kept)))  # as the daemon keeps it over a restart
         parts.append(factors)
     assert np.array_equal(np.concatenate(parts), whole)
     assert all(np.array_equal(state[name], array) for name, array in after.items())

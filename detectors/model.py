@@ -147,7 +147,7 @@ class Model:
                 each.adaptations,
                 signed,
             )
-            for part, each, state, signed in zip(rows, raws, states, _signed(raws), strict=True)
+            for part, each, state, signed in zip(rows, raws, states, _signed(raws, rows), strict=True)
         ]
 
     @property
@@ -204,8 +204,8 @@ class Model:
             )
 
 
-def _signed(raws: Sequence[RawScores]) -> list[NDArray[np.float32]]:
-    """Give the contributions of windows, signed; of vectors of all windows at once."""
+def _signed(raws: Sequence[RawScores], rows: Sequence[slice]) -> list[NDArray[np.float32]]:
+    """Give the contributions of windows, signed; of vectors of all `rows` at once."""
     if raws[0].contribution.ndim != 2 or any(each.signed is not None for each in raws):
         return [
             np.copysign(each.contribution, each.error) if each.signed is None else each.signed
@@ -214,7 +214,7 @@ def _signed(raws: Sequence[RawScores]) -> list[NDArray[np.float32]]:
     whole = np.copysign(
         np.concatenate([each.contribution for each in raws]), np.concatenate([each.error for each in raws])
     )
-    return np.split(whole, np.cumsum([len(each.raw) for each in raws])[:-1])
+    return [whole[part] for part in rows]
 
 
 def joined(parts: Sequence[Scores], state: State) -> Scores:

@@ -17,7 +17,8 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, fields
+from operator import attrgetter
 from typing import Any
 
 import numpy as np
@@ -92,7 +93,8 @@ class Course(Mapping[str, NDArray[Any]]):
     def of(cls, state: State) -> Course:
         """Give what is remembered, to go on with: the one that was given stays as it is."""
         if isinstance(state, Course):
-            return replace(state, aside=state.aside.copy())
+            aside = state.aside.copy() if state.aside else []
+            return cls(state.kept, aside, *(_numbers_of(state)))
         if _PREFIX + "kept" not in state:
             return cls(np.empty(0, dtype=np.float16), [])
         kept, aside = (np.asarray(state[_PREFIX + name]) for name in ("kept", "aside"))
@@ -117,6 +119,7 @@ class Course(Mapping[str, NDArray[Any]]):
 
 _NAMES = tuple(each.name for each in fields(Course))
 _NUMBERS = _NAMES[2:]
+_numbers_of = attrgetter(*_NUMBERS)
 
 
 def follow(

@@ -177,31 +177,40 @@ class Scaling:
         """
         F = self.metrics
         blocks: list[Array] = []
-        scales: list[Scale] = []
-        ready: list[NDArray[np.bool_]] = []
         states: list[dict[str, Array]] = []
-        for window in windows:
+        places = [self._entities.get(window.entity) for window in windows]
+        # Most entities were measured in training: their scales are taken all at once.
+        stacked = _pick(self._scales, np.array([place or 0 for place in places], dtype=np.int64))
+        counts = tuple(len(s.times) for s in windows)
+        ready = np.ones(sum(counts), dtype=bool)
+        end = 0
+        for w, (window, place) in enumerate(zip(windows, places, strict=True)):
             values = np.asarray(window.values, dtype=np.float32)
+            begin, end = end, end + len(values)
             if values.ndim != 2 or values.shape[1] != F:
                 raise ModelMismatch(
                     f"entity {window.entity!r}: samples of {values.shape[1:]} values, the model was "
                     f"trained on {F} metrics; train it again for them"
                 )
-            if any(array.shape[-1] != F for array in window.state.values()):
+            if window.state and any(array.shape[-1] != F for array in window.state.values()):
                 raise ModelMismatch(
                     f"entity {window.entity!r}: its remembered state is of another model; start it without"
                 )
-            scale, past, is_ready, state = self._remember(window.entity, values, window.state, history)
+            if place is not None and not history:
+                blocks.append(values)
+                states.append({})
+                continue
+            scale, past, ready[begin:end], state = self._remember(
+                window.entity, values, window.state, history
+            )
+            if place is None:
+                stacked.centre[w], stacked.width[w], stacked.cap[w] = scale.centre, scale.width, scale.cap
             before = np.full((history, F), np.nan, dtype=np.float32)
             if history and len(past):
                 before[-min(len(past), history) :] = past[-history:]
-            blocks += [before, values]
-            scales.append(scale)
-            ready.append(is_ready)
+            blocks += [before, values] if history else [values]
             states.append(state)
-        counts = tuple(len(s.times) for s in windows)
         stretch_of = np.repeat(np.arange(len(counts)), counts)
-        stacked = _stack(scales)
         of_all = np.repeat(np.arange(len(counts)), np.asarray(counts, dtype=np.int64) + history)
         with np.errstate(over="ignore"):  # what overflows is infinite, and clipped with the rest
             deviations = (np.concatenate(blocks) - stacked.centre[of_all]) / stacked.width[of_all]
@@ -211,7 +220,7 @@ class Scaling:
             # find all else of the row strange.
             deviations[~known[of_all]] = np.nan
         rows = np.arange(len(stretch_of)) + history * (stretch_of + 1)
-        return Joined(deviations, rows, stretch_of, counts, stacked, np.concatenate(ready), tuple(states))
+        return Joined(deviations, rows, stretch_of, counts, stacked, ready, tuple(states))
 
     def _remember(
         self, entity: str, values: Array, state: State, history: int
@@ -281,7 +290,7 @@ def _stack(scales: Sequence[Scale]) -> Scale:
     )
 
 
-def _pick(scales: Scale, e: int) -> Scale:
+def _pick(scales: Scale, e: int | NDArray[np.int64]) -> Scale:
     return Scale(scales.centre[e], scales.width[e], scales.cap[e])
 
 

@@ -40,7 +40,7 @@ from anomalyd.detectors.vectors.ensemble.baseline_statistics import measure_usua
 from anomalyd.detectors.vectors.ensemble.ensemble_parameters import Parameters
 from anomalyd.detectors.vectors.ensemble.explaining import context_of, score_in
 from anomalyd.detectors.vectors.ensemble.feature_extraction import KNOWN, Followed, follow
-from anomalyd.detectors.vectors.ensemble.memory import SCALE, Layout, Memory
+from anomalyd.detectors.vectors.ensemble.memory import SCALE, Layout, Memory, scale_of
 from anomalyd.detectors.vectors.ensemble.pieces import Piece, score
 from anomalyd.detectors.vectors.ensemble.predictive import Predictor, fit_predictor
 from anomalyd.detectors.vectors.ensemble.reference_windows import (
@@ -161,43 +161,43 @@ class VectorEnsemble(Detector):
         if not windows:
             return []
         begun = [self._begin(window) for window in windows]
-        scaled = self._scaling.join(
-            [_scaled(w, scale) for w, (_, scale) in zip(windows, begun, strict=True)], 0
-        )
+        own = [
+            SeriesWindow(window.entity, window.times, window.values, scale)
+            for window, (_, scale) in zip(windows, begun, strict=True)
+        ]
+        scaled = self._scaling.join(own, 0)
         times = np.concatenate([window.times for window in windows])
-        pieces, end = list[Piece](), 0
-        for window, (memory, _), left in zip(windows, begun, scaled.states, strict=True):
-            begin, end = end, end + len(window.times)
-            scale = {SCALE + name: array for name, array in left.items()} if left else _NOTHING
-            if not scaled.ready[begin:end].all():
-                # In the warm-up of an entity that training did not know.
-                begin += (
-                    int(np.argmax(scaled.ready[begin:end])) if scaled.ready[begin:end].any() else end - begin
-                )
-            place = self._learnt.place(window.entity)
-            pieces.append(Piece(place, begin, end, memory or self._learnt.beginnings[place], scale))
-        begins = [piece.begin for piece in pieces]
-        found = score(self._learnt, pieces, times, scaled.observed())
-        expectation = (
-            found.expectation * scaled.scale.width[scaled.window] + scaled.scale.centre[scaled.window]
-        )
-        results, end = [], 0
-        for window, (memory, _), piece, begin in zip(windows, begun, pieces, begins, strict=True):
-            part, end = slice(end, end + len(window.times)), end + len(window.times)
-            known = memory is not None or begin < end
-            state = piece.memory if known else piece.scale
-            changed = tuple(self._accepted(float(times[row]), before) for row, before in piece.accepted)
-            results.append(
-                RawScores(
-                    found.raw[part],
-                    found.error[part],
-                    expectation[part],
-                    found.contribution[part],
-                    state,
-                    changed,
-                )
+        ends = np.cumsum(scaled.counts).tolist()
+        bounds = [(end - count, end) for end, count in zip(ends, scaled.counts, strict=True)]
+        cold = not scaled.ready.all()
+        pieces = [
+            Piece(
+                place := self._learnt.place(window.entity),
+                # From where on an entity that training did not know is out of its warm-up.
+                begin + int(np.argmin(np.append(~scaled.ready[begin:end], False))) if cold else begin,
+                end,
+                self._learnt.beginnings[place] if memory is None else memory,
+                scale,
             )
-        return results
+            for window, (begin, end), (memory, _), scale in zip(
+                windows, bounds, begun, scaled.states, strict=True
+            )
+        ]
+        known = [memory is not None or p.begin < p.end for (memory, _), p in zip(begun, pieces, strict=True)]
+        found = score(self._learnt, pieces, times, scaled.observed())
+        scale = scaled.scale
+        expectation = found.expectation * scale.width[scaled.window] + scale.centre[scaled.window]
+        return [
+            RawScores(
+                found.raw[begin:end],
+                found.error[begin:end],
+                expectation[begin:end],
+                found.contribution[begin:end],
+                piece.memory if has else {SCALE + name: array for name, array in piece.scale.items()},
+                tuple(self._accepted(float(times[row]), before) for row, before in piece.accepted),
+            )
+            for (begin, end), piece, has in zip(bounds, pieces, known, strict=True)
+        ]
 
     def apply_feedback(self, state: State, word: Verdict, since: float, now: float) -> State:
         """Take an operator's word; as `Adaptive.apply_feedback`.
@@ -264,7 +264,7 @@ class VectorEnsemble(Detector):
         if isinstance(state, Memory) and state.layout is self._learnt.layout:
             return state, state.scale
         if all(name.startswith(SCALE) for name in state):
-            return None, state
+            return None, scale_of(state)
         memory = self._learnt.layout.pack(entity, state)
         return memory, memory.scale
 
@@ -276,8 +276,13 @@ class VectorEnsemble(Detector):
             window = SeriesWindow(window.entity, window.times[-1:], window.values[-1:], before.state)
         memory, scale = self._begin(window)
         place = self._learnt.place(window.entity)
-        batch = self._learnt.layout.join([memory or self._learnt.beginnings[place]])
-        rows = self._scaling.join([_scaled(window, scale)], 0).observed() - batch.offset
+        batch = self._learnt.layout.join([self._learnt.beginnings[place] if memory is None else memory])
+        rows = (
+            self._scaling.join(
+                [SeriesWindow(window.entity, window.times, window.values, scale)], 0
+            ).observed()
+            - batch.offset
+        )
         levels = batch.levels[0].copy()
         seen = look(self._learnt, batch, np.array([place]), window.times[None], rows[None])
         levels = np.where(np.isnan(levels), batch.levels[0], levels)
@@ -344,10 +349,3 @@ class VectorEnsemble(Detector):
 
 def _below(tensors: Mapping[str, Tensor], prefix: str) -> dict[str, Tensor]:
     return {name.removeprefix(prefix): t for name, t in tensors.items() if name.startswith(prefix)}
-
-
-def _scaled(window: SeriesWindow, scale: State) -> SeriesWindow:
-    own = (
-        {name.removeprefix(SCALE): np.asarray(array) for name, array in scale.items()} if scale else _NOTHING
-    )
-    return SeriesWindow(window.entity, window.times, window.values, own)

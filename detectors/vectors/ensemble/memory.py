@@ -214,8 +214,8 @@ class Layout:
             ModelMismatch: they are of another model.
 
         """
-        scale = {name: array for name, array in state.items() if name.startswith(SCALE)}
-        if state.keys() - scale.keys() != set(self.names):
+        scale = scale_of(state)
+        if {name for name in state if not name.startswith(SCALE)} != set(self.names):
             raise ModelMismatch(_mismatch(entity))
         record = np.zeros(1, dtype=self.dtype)
         for name in self.dtype.names or ():
@@ -247,17 +247,22 @@ class Memory(Mapping[str, NDArray[Any]]):
         if name in LARGE:
             found: NDArray[Any] = getattr(self, name)
         elif name.startswith(SCALE):
-            found = self.scale[name]
+            found = self.scale[name.removeprefix(SCALE)]
         else:
             found = np.asarray(np.frombuffer(self.record, dtype=self.layout.dtype)[name][0])
         return found
 
     def __iter__(self) -> Iterator[str]:
         yield from self.layout.names
-        yield from self.scale
+        yield from (SCALE + name for name in self.scale)
 
     def __len__(self) -> int:
         return len(self.layout.names) + len(self.scale)
+
+
+def scale_of(state: State) -> dict[str, NDArray[Any]]:
+    """Give what the scaling remembers, of a state of named arrays."""
+    return {name.removeprefix(SCALE): each for name, each in state.items() if name.startswith(SCALE)}
 
 
 def _mismatch(entity: str) -> str:

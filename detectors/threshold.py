@@ -93,8 +93,7 @@ class Course(Mapping[str, NDArray[Any]]):
     def of(cls, state: State) -> Course:
         """Give what is remembered, to go on with: the one that was given stays as it is."""
         if isinstance(state, Course):
-            aside = state.aside.copy() if state.aside else []
-            return cls(state.kept, aside, *(_numbers_of(state)))
+            return cls(state.kept, state.aside.copy(), *_numbers_of(state))
         if _PREFIX + "kept" not in state:
             return cls(np.empty(0, dtype=np.float16), [])
         kept, aside = (np.asarray(state[_PREFIX + name]) for name in ("kept", "aside"))

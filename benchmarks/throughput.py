@@ -1,10 +1,11 @@
 """Messages a second: a bare kafka-python loop against the daemon without explanation, and their ratio.
 
-    python benchmarks/throughput.py [--vectors N] [--maps N] [--rounds N] [--apache]
+    python benchmarks/throughput.py [--vectors N] [--maps N] [--rounds N] [--only STREAM] [--apache]
 
-Two streams are put into a broker first: JSON vectors of 38 metrics (815 bytes, 50 entities) and JSON maps of
-12 x 60 cells (20 chambers), both in lz4 batches over four partitions. Then each is read to its end, in turn
-by both contestants; the median of the rounds counts. The daemon does all it does in production (decoding,
+Streams are put into a broker first, in lz4 batches over four partitions: JSON vectors of 38 metrics (815
+bytes, 50 entities), maps of 12 x 60 cells (20 chambers) as JSON and as `npy`, and maps of 34 x 72 cells (8
+ECAL barrels) as `npy`. Then each is read to its end, in turn by a bare loop and by the daemon with each kind
+of detector; the median of the rounds counts. The daemon does all it does in production (decoding,
 alignment, both detectors of a pair, incidents, one transaction a step) but for explanations and publishing.
 The clock starts with the first records, so that joining the group is not counted.
 """
@@ -12,12 +13,13 @@ The clock starts with the first records, so that joining the group is not counte
 from __future__ import annotations
 
 import argparse
+import io
 import os
 import statistics
 import tempfile
 import time
-from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import msgspec
@@ -31,8 +33,6 @@ from anomalyd.daemon.config.config import Config, DetectorConfig, InputConfig, K
 from anomalyd.daemon.intake.decode import Decoder
 from anomalyd.daemon.kafka.source import KafkaSource, PollResult
 from anomalyd.daemon.learning.history import training_set
-from anomalyd.daemon.producers.chambers import ChamberStream
-from anomalyd.daemon.producers.sender import Message, Sender
 from anomalyd.daemon.scoring.active_model import ActiveModel
 from anomalyd.daemon.service import Service
 from anomalyd.daemon.stages import Record
@@ -40,30 +40,45 @@ from anomalyd.daemon.telemetry.telemetry import Telemetry
 from anomalyd.detectors.detector_pair import train_pair
 from anomalyd.detectors.library import ModelLibrary
 from anomalyd.detectors.maps.geometries.drift_tubes import dt_chambers
+from anomalyd.detectors.maps.geometries.known import shipped
+from anomalyd.detectors.maps.geometry import Geometry
+from anomalyd.detectors.maps.simulate.simulation import LUMISECTION_S, ElementSimulator
 from anomalyd.reports.storage.store import Store
 
 PARTITIONS = 4
 ENTITIES = 50
 METRICS = 38
-CHAMBERS = 20
+CHAMBERS, BARRELS = 20, 8
+DRAWN = 100
+"""Maps that are drawn of an element, and sent over and over: only the first count what they cost to draw."""
+
 BYTES = 815
-LUMISECTION_S = 23.3
 TRAINED_ON = 200  # samples of an entity, the first of the stream
 GIVE_UP_S = 300.0
 
 
 @dataclass(frozen=True, slots=True)
+class Sent:
+    """One record to send."""
+
+    key: bytes
+    value: bytes
+    headers: tuple[tuple[str, bytes], ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class Stream:
-    """What is in a topic: `count` messages of `entities` entities, and the detector that watches them."""
+    """What is in a topic: `count` records of `entities` entities in a format, and what watches them."""
 
     name: str
+    format: str
     count: int
     entities: int
-    messages: Callable[[], Iterable[Message]]
-    detector: DetectorConfig
+    records: Callable[[], Iterator[Sent]]
+    kinds: tuple[str, ...]
 
 
-def vector_messages(count: int, newest: float) -> Iterator[Message]:
+def vectors(count: int, newest: float) -> Iterator[Sent]:
     """Give vectors of slowly wandering metrics, one a second from every entity, the last at `newest`."""
     rng = np.random.default_rng(0)
     names = [f"metric{i:02d}" for i in range(METRICS)]
@@ -77,18 +92,37 @@ def vector_messages(count: int, newest: float) -> Iterator[Message]:
         name, at = f"host/node{entity:02d}", newest - (steps - 1 - step)
         row = dict(zip(names, values[entity].round(6).tolist(), strict=True))
         text = msgspec.json.encode({"entity": name, "time": at, "values": row})
-        yield Message(name.encode(), text.ljust(BYTES), time.time())
+        yield Sent(name.encode(), text.ljust(BYTES))
 
 
-def map_messages(count: int, newest: float) -> Iterator[Message]:
-    """Give maps of chambers of the second station, 12 layers of up to 60 wires, the last at `newest`."""
-    chambers = [c.entity for c in dt_chambers() if c.shape == (12, 60)][:CHAMBERS]
-    stream = ChamberStream(Sender("unused", lambda: None), chambers)
-    steps = -(-count // CHAMBERS)
-    for step in range(steps):
+def chambers() -> list[Geometry]:
+    """Give chambers of the second station, 12 layers of up to 60 wires."""
+    return [c for c in dt_chambers() if c.shape == (12, 60)][:CHAMBERS]
+
+
+def barrels() -> list[Geometry]:
+    """Give ECAL barrels, 34 x 72 towers each."""
+    return [replace(shipped("ecal-barrel").elements[0], entity=f"EB/part{n}") for n in range(BARRELS)]
+
+
+def maps(elements: list[Geometry], count: int, newest: float, format_: str) -> Iterator[Sent]:
+    """Give maps of elements, one of each a lumisection, the last at `newest`."""
+    simulators = [ElementSimulator(g, 0) for g in elements]
+    steps = -(-count // len(elements))
+    drawn = [s.maps(range(1, min(steps, DRAWN) + 1)) for s in simulators]
+    for number in range(count):
+        step, k = divmod(number, len(elements))
         at = newest - (steps - 1 - step) * LUMISECTION_S
-        for message in stream.messages(step + 1, at):
-            yield Message(message.key, message.value, time.time())
+        counts, entity = drawn[k][step % DRAWN], elements[k].entity
+        if format_ == "npy":
+            file = io.BytesIO()
+            np.save(file, counts)
+            told = {"entity": entity, "time": repr(at), "run": "1", "lumisection": str(step + 1)}
+            yield Sent(entity.encode(), file.getvalue(), tuple((n, t.encode()) for n, t in told.items()))
+        else:
+            rows = [[None if c != c else int(c) for c in row] for row in counts.tolist()]
+            sample = {"entity": entity, "time": at, "run": 1, "lumisection": step + 1, "map": rows}
+            yield Sent(entity.encode(), msgspec.json.encode(sample))
 
 
 def produce(broker: LocalBroker, stream: Stream) -> float:
@@ -103,10 +137,9 @@ def produce(broker: LocalBroker, stream: Stream) -> float:
     )
     size = 0
     futures = []
-    for message in stream.messages():
-        size += len(message.value)
-        at_ms = int(message.time * 1000)
-        futures.append(producer.send(stream.name, message.value, message.key, timestamp_ms=at_ms))
+    for record in stream.records():
+        size += len(record.value)
+        futures.append(producer.send(stream.name, record.value, record.key, list(record.headers)))
     for future in futures:
         future.get(timeout=GIVE_UP_S)
     producer.close()
@@ -148,9 +181,9 @@ class TimedSource(KafkaSource):
         return polled
 
 
-def daemon(broker: LocalBroker, stream: Stream, folder: Path, group: str) -> float:
+def daemon(broker: LocalBroker, stream: Stream, kind: str, folder: Path, group: str) -> float:
     """Take the topic through all stages of the daemon; gives messages a second after the first records."""
-    config = config_of(stream, broker, group)
+    config = config_of(stream, kind, broker, group)
     registry = CollectorRegistry()
     telemetry = Telemetry.for_config(config, registry)
     library = ModelLibrary(folder / "models")
@@ -171,52 +204,68 @@ def daemon(broker: LocalBroker, stream: Stream, folder: Path, group: str) -> flo
         if time.perf_counter() - began > GIVE_UP_S:
             service.stop()
 
-    watches = [ActiveModel(stream.detector, library)]
+    watches = [ActiveModel(detector, library) for detector in config.detectors]
     service = Service(config, source, store, watches, telemetry, on_step=after_step, on_turn=after_turn)
     source.start()
     service.run()
     source.stop()
     store.close()
-    scored = registry.get_sample_value("anomalyd_samples_scored_total", {"detector": stream.detector.name})
+    scored = registry.get_sample_value("anomalyd_samples_scored_total", {"detector": kind})
     if source.first is None or scored != stream.count:
         raise SystemExit(f"{stream.name}: {consumed:.0f} consumed, {scored:.0f} scored, of {stream.count}")
     return consumed / (ended - source.first)
 
 
-def config_of(stream: Stream, broker: LocalBroker, group: str) -> Config:
+def config_of(stream: Stream, kind: str, broker: LocalBroker, group: str) -> Config:
     """Give the daemon's configuration: all defaults but for where things are."""
     return Config(
         kafka=KafkaConfig(bootstrap_servers=[broker.bootstrap_servers], group=group, session_timeout_s=6.0),
-        inputs=[InputConfig(topic=stream.name)],
-        detectors=[stream.detector],
+        inputs=[InputConfig(topic=stream.name, format=stream.format)],
+        detectors=[DetectorConfig(name=kind, kind=kind)],
     )
 
 
-def train(stream: Stream, folder: Path) -> None:
-    """Train the stream's detector on its beginning, and publish it."""
-    records = []
-    for offset, message in enumerate(stream.messages()):
-        if offset == stream.entities * TRAINED_ON:
-            break
-        records.append(Record(stream.name, 0, offset, message.time, message.key, message.value))
-    samples, _ = Decoder([InputConfig(topic=stream.name)]).decode(records)
-    training = training_set(samples, stream.detector, now=time.time())
-    ModelLibrary(folder / "models").publish(
-        stream.detector.name, train_pair(training, kind=stream.detector.kind)
-    )
+def train(stream: Stream, kind: str, folder: Path) -> None:
+    """Train a detector on the stream's beginning, and publish it."""
+    records = [
+        Record(stream.name, 0, offset, time.time(), sent.key, sent.value, sent.headers)
+        for offset, sent in zip(range(stream.entities * TRAINED_ON), stream.records(), strict=False)
+    ]
+    samples, _ = Decoder([InputConfig(topic=stream.name, format=stream.format)]).decode(records)
+    training = training_set(samples, DetectorConfig(name=kind, kind=kind), now=time.time())
+    ModelLibrary(folder / "models").publish(kind, train_pair(training, kind=kind))
 
 
 def compare(broker: LocalBroker, stream: Stream, rounds: int, folder: Path) -> None:
-    """Produce, train, run both in turn, print."""
+    """Produce, train, run all in turn, print."""
     size = produce(broker, stream)
-    train(stream, folder)
-    bare, ours = [], []
-    for number in range(rounds):
-        bare.append(bare_loop(broker, stream))
-        ours.append(daemon(broker, stream, folder, f"{stream.name}-{number}"))
-    kafka, anomalyd = statistics.median(bare), statistics.median(ours)
-    rates = f"{kafka:>14,.0f} {anomalyd:>11,.0f} {anomalyd / kafka:>7.2f}"
-    print(f"{stream.name:<8} {stream.count:>8} {size:>7.0f} {rates}", flush=True)
+    for kind in stream.kinds:
+        train(stream, kind, folder)
+    bare = [bare_loop(broker, stream) for _ in range(rounds)]
+    kafka = statistics.median(bare)
+    for kind in stream.kinds:
+        ours = [daemon(broker, stream, kind, folder, f"{stream.name}-{kind}-{n}") for n in range(rounds)]
+        anomalyd = statistics.median(ours)
+        told = f"{stream.name:<9} {kind:<19} {stream.count:>7} {size:>6.0f}"
+        print(f"{told} {kafka:>13,.0f} {anomalyd:>9,.0f} {anomalyd / kafka:>6.2f}", flush=True)
+
+
+def streams_of(vector_count: int, map_count: int, now: float) -> list[Stream]:
+    """List the streams, of whole steps each."""
+    flat = vector_count // ENTITIES * ENTITIES
+    dt = map_count // CHAMBERS * CHAMBERS
+    ecal = map_count // 4 // BARRELS * BARRELS
+
+    def of(elements: list[Geometry], count: int, format_: str) -> Callable[[], Iterator[Sent]]:
+        return lambda: maps(elements, count, now, format_)
+
+    both = ("map-autoencoder", "map-scan")
+    return [
+        Stream("vectors", "json", flat, ENTITIES, lambda: vectors(flat, now), ("vector-autoencoder",)),
+        Stream("dt", "json", dt, CHAMBERS, of(chambers(), dt, "json"), both),
+        Stream("dt-npy", "npy", dt, CHAMBERS, of(chambers(), dt, "npy"), both),
+        Stream("ecal-npy", "npy", ecal, BARRELS, of(barrels(), ecal, "npy"), both),
+    ]
 
 
 def main() -> None:
@@ -225,32 +274,21 @@ def main() -> None:
     parser.add_argument("--vectors", type=int, default=200_000, help="vectors to send [%(default)s]")
     parser.add_argument("--maps", type=int, default=10_000, help="maps to send [%(default)s]")
     parser.add_argument("--rounds", type=int, default=3, help="the median of so many counts [%(default)s]")
+    parser.add_argument("--only", nargs="*", help="these streams only")
     parser.add_argument("--apache", action="store_true", help="on the Apache Kafka of KAFKA_HOME")
     given = parser.parse_args()
     torch.set_num_threads(1)
-    now = float(round(time.time()))
     streams = [
-        Stream(
-            "vectors",
-            given.vectors // ENTITIES * ENTITIES,
-            ENTITIES,
-            lambda: vector_messages(given.vectors // ENTITIES * ENTITIES, now),
-            DetectorConfig(name="vectors", kind="vector-autoencoder"),
-        ),
-        Stream(
-            "maps",
-            given.maps // CHAMBERS * CHAMBERS,
-            CHAMBERS,
-            lambda: map_messages(given.maps // CHAMBERS * CHAMBERS, now),
-            DetectorConfig(name="maps", kind="map-autoencoder"),
-        ),
+        s
+        for s in streams_of(given.vectors, given.maps, float(round(time.time())))
+        if not given.only or s.name in given.only
     ]
     with (
         tempfile.TemporaryDirectory(prefix="anomalyd-bench-") as folder,
         start_broker(os.environ) if given.apache else EmbeddedBroker() as broker,
     ):
         print(f"{broker.name}; messages a second, median of {given.rounds}")
-        print("stream      count   bytes   kafka-python    anomalyd   ratio")
+        print("stream    kind                  count  bytes  kafka-python  anomalyd  ratio")
         for stream in streams:
             compare(broker, stream, given.rounds, Path(folder))
 

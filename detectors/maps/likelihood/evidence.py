@@ -54,6 +54,9 @@ _MEDIAN_CHI2 = 0.4549
 _UNSEEN = 0.5
 """What the places that are not looked at closer are worth together, by priors that add up to 1."""
 
+QUIET = float(np.log(_UNSEEN))
+"""Log odds of a map in which no place is looked at closer."""
+
 _SUSPECT = -0.6
 """Score from which all places share the blame: below, none stands out, and the likeliest one takes it."""
 
@@ -128,7 +131,7 @@ def scan(
     if noise is None:
         noise = np.ones((size, len(places.names)), dtype=np.float32)
     result = Evidence(
-        np.full(size, np.log(_UNSEEN)),
+        np.full(size, QUIET),
         np.full(size, -1),
         np.full(size, -1),
         np.zeros(size),

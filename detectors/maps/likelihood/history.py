@@ -6,7 +6,7 @@ history only if the maps after them are normal, too: a fault that begins below t
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
@@ -18,63 +18,93 @@ MEMORY = 100.0
 
 PENDING = 2
 
-PARTS = ("total", "weights", "pending", "trusted", "alone")
+PARTS = ("total", "weight", "squares", "pending", "trusted", "alone")
 """Names of the arrays of a history's state."""
+
+
+@dataclass(frozen=True, slots=True)
+class WeightedSum:
+    """Maps summed up: `total` (R, C); `weight`, `squares`: sums of their weights, and of these squared."""
+
+    total: Counts
+    weight: float = 0.0
+    squares: float = 0.0
+
+    def joined(self, drawn: Counts) -> WeightedSum:
+        """Add a map (R, C), NaN where a cell is missing; older ones count a little less from now on."""
+        keep = float(np.exp(-1 / MEMORY))
+        counts, total = drawn, self.total
+        there = float(drawn.sum())
+        if there != there:
+            seen = np.isfinite(drawn)
+            counts = np.where(seen, drawn, 0)
+            # A cell that is missing now and then must not look weak: it is filled in as the others changed.
+            lit = float(counts.sum()) / max(float(total[seen].sum()), 1.0)
+            counts = np.where(seen, drawn, total * lit)
+        grown = total * np.float32(keep)
+        grown += counts
+        return WeightedSum(grown, self.weight * keep + 1, self.squares * keep**2 + 1)
+
+    def reference(self) -> Counts:
+        """Give it as a reference (R, C), in counts: its variance is its mean."""
+        return self.total * np.float32(self.weight / self.squares if self.squares else 0.0)
 
 
 @dataclass(frozen=True, slots=True)
 class History:
     """The history of one element, immutable.
 
-    `total` (R, C): weighted sum of the maps; `weight`, `squares`: sum of the weights and of their squares;
-    `pending`: up to two newest maps (R, C), NaN where a cell is missing, and whether each is `trusted`.
-    `alone`: an operator said that it is normal, whatever others of its like look like.
+    `settled`: the maps that nothing was wrong with; `pending`: up to two newest maps (R, C), NaN where a cell
+    is missing, and whether each is `trusted`. `alone`: an operator said that it is normal, whatever others of
+    its like look like. `following`: what `settled` becomes with each of the pending maps that is trusted, if
+    that was worked out before.
     """
 
-    total: Counts
-    weight: float = 0.0
-    squares: float = 0.0
+    settled: WeightedSum
     pending: tuple[Counts, ...] = ()
     trusted: tuple[bool, ...] = ()
     alone: bool = False
+    following: tuple[WeightedSum, ...] | None = field(default=None, compare=False)
 
     @classmethod
     def of(cls, state: State, shape: tuple[int, ...]) -> History:
         """Read it from a detector's state; an empty one for another shape, or for an element never seen."""
-        if "total" not in state or state["total"].shape != shape:
-            return cls(np.zeros(shape, dtype=np.float32))
-        weight, squares = state["weights"].tolist()
+        if "squares" not in state or state["total"].shape != shape:
+            return cls(WeightedSum(np.zeros(shape, dtype=np.float32)))
         return cls(
-            state["total"],
-            weight,
-            squares,
+            WeightedSum(state["total"], state["weight"].item(), state["squares"].item()),
             tuple(state["pending"]),
             tuple(bool(t) for t in state["trusted"]),
-            bool(state["alone"].any()),
+            bool(state["alone"].item()),
         )
 
     def state(self) -> State:
         """Write it as a detector's state."""
-        pending = np.stack(self.pending) if self.pending else np.zeros((0, *self.total.shape))
+        shape = self.settled.total.shape
+        pending = np.stack(self.pending) if self.pending else np.zeros((0, *shape))
         return {
-            "total": self.total,
-            "weights": np.array([self.weight, self.squares]),
+            "total": self.settled.total,
+            "weight": np.array([self.settled.weight]),
+            "squares": np.array([self.settled.squares]),
             "pending": pending.astype(np.float32),
             "trusted": np.array(self.trusted, dtype=np.bool_),
             "alone": np.array([self.alone]),
         }
 
-    def settled(self) -> Counts:
-        """Give the reference (R, C) without the pending maps, in counts: its variance is its mean."""
-        return self.total * np.float32(self.weight / self.squares if self.squares else 0.0)
+    def sums(self) -> tuple[WeightedSum, ...]:
+        """Give what `settled` becomes with each of the pending maps that is trusted."""
+        if self.following is not None:
+            return self.following
+        found, last = [], self.settled
+        for drawn, trusted in zip(self.pending, self.trusted, strict=True):
+            last = last.joined(drawn) if trusted else last
+            found.append(last)
+        return tuple(found)
 
     def reference(self) -> Counts:
         """Give the reference (R, C) with those of the pending maps that are trusted."""
-        total, weight, squares = self.total, self.weight, self.squares
-        for drawn, trusted in zip(self.pending, self.trusted, strict=True):
-            if trusted:
-                total, weight, squares = _joined(total, drawn, weight, squares)
-        return total * np.float32(weight / squares if squares else 0.0)
+        sums = self.sums()
+        return (sums[-1] if sums else self.settled).reference()
 
     def three(self, drawn: Counts) -> Counts | None:
         """Sum a new map (R, C) and the two before it up; None where there are not yet two."""
@@ -84,32 +114,22 @@ class History:
 
     def after(self, drawn: Counts, trusted: bool) -> History:
         """Remember a map (R, C). One that is not trusted takes the trust from the pending ones, too."""
-        held = self if trusted else replace(self, trusted=(False,) * len(self.trusted))
-        pending, trusts = (*held.pending, drawn), (*held.trusted, trusted)
+        pending = (*self.pending, drawn)
+        if not trusted:
+            held = replace(self, pending=pending, trusted=(False,) * len(pending), following=None)
+            return (
+                held
+                if len(pending) <= PENDING
+                else replace(held, pending=pending[1:], trusted=held.trusted[1:])
+            )
+        sums = self.sums()
+        following = (*sums, (sums[-1] if sums else self.settled).joined(drawn))
+        trusts = (*self.trusted, True)
         if len(pending) <= PENDING:
-            return replace(held, pending=pending, trusted=trusts)
-        total, weight, squares = held.total, held.weight, held.squares
-        if trusts[0]:
-            total, weight, squares = _joined(total, pending[0], weight, squares)
-        return History(total, weight, squares, pending[1:], trusts[1:], self.alone)
+            return History(self.settled, pending, trusts, self.alone, following)
+        return History(following[0], pending[1:], trusts[1:], self.alone, following[1:])
 
     def only_pending(self) -> History:
         """Forget all but the newest maps, and trust these: what they show is normal from now on."""
-        empty = History(np.zeros_like(self.total))
-        return replace(empty, pending=self.pending, trusted=(True,) * len(self.pending), alone=True)
-
-
-def _joined(total: Counts, drawn: Counts, weight: float, squares: float) -> tuple[Counts, float, float]:
-    keep = np.exp(-1 / MEMORY)
-    seen = np.isfinite(drawn)
-    counts = drawn
-    if not seen.all():
-        counts = np.where(seen, drawn, 0)
-        # A cell that is missing now and then must not look weak: it is filled in as the others changed.
-        lit = float(counts.sum()) / max(float(total[seen].sum()), 1.0)
-        counts = np.where(seen, drawn, total * lit)
-    return (
-        (total * np.float32(keep) + counts).astype(np.float32),
-        weight * keep + 1,
-        squares * keep**2 + 1,
-    )
+        empty = WeightedSum(np.zeros_like(self.settled.total))
+        return History(empty, self.pending, (True,) * len(self.pending), alone=True)

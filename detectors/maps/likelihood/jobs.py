@@ -8,7 +8,8 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from anomalyd.detectors.maps.geometry import Geometry
-from anomalyd.detectors.maps.likelihood.evidence import scan
+from anomalyd.detectors.maps.likelihood.evidence import QUIET, scan
+from anomalyd.detectors.maps.likelihood.first_look import SUSPICIOUS, suspicion
 from anomalyd.detectors.maps.likelihood.places import Counts, Places
 from anomalyd.detectors.maps.likelihood.population import Population
 from anomalyd.detectors.maps.likelihood.reference_test import Profile
@@ -49,9 +50,15 @@ def scan_jobs(jobs: Sequence[Job]) -> None:
     drift = np.stack([j.population.drift for j in jobs])
     gain = np.stack([j.population.gain for j in jobs])
     wider = np.array([j.dispersion for j in jobs], dtype=np.float32)[:, None]
-    found = scan(counts, reference, jobs[0].places, drift, profile, 1 + gain * (wider - 1))
-    for job, score, blame in zip(jobs, found.score, found.blame, strict=True):
-        job.score, job.blame = float(score), blame
+    noise = 1 + gain * (wider - 1)
+    some = np.arange(len(jobs))
+    if profile is None:
+        some = np.flatnonzero(suspicion(counts, reference, jobs[0].places, drift, noise) > SUSPICIOUS)
+        for job in jobs:
+            job.score, job.blame = QUIET, np.zeros_like(job.drawn)
+    found = scan(counts[some], reference[some], jobs[0].places, drift[some], profile, noise[some])
+    for k, score, blame in zip(some.tolist(), found.score, found.blame, strict=True):
+        jobs[k].score, jobs[k].blame = float(score), blame
     if jobs[0].geometry.segments and not jobs[0].profiled:
         _beside_units(jobs, counts, reference)
 

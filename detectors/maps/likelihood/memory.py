@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field, fields, replace
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from anomalyd.detectors.maps.likelihood.history import History
+from anomalyd.detectors.maps.likelihood.earlier_state import with_names
+from anomalyd.detectors.maps.likelihood.history import History, WeightedSum
 from anomalyd.detectors.maps.likelihood.places import Counts
 from anomalyd.detectors.maps.neighbours.rate import RateHistory, RateSeen, Share
 
@@ -20,9 +21,6 @@ _LONGEST = 50.0
 
 _MOSTLY = 0.8
 """Share of the last maps that alert before a model is said not to fit."""
-
-PARTS = ("total", "weights", "pending", "trusted", "alone", "rate", "noise", "alerts", "unfit", "provisional")
-"""Names of the arrays of a state."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,8 +40,9 @@ class Noise:
 
     def beside(self, usual: float, usual_worth: float, value: float, cells: float) -> float:
         """Put what is usual, what was remembered and what one map says (from `cells`) together."""
-        worth = (usual_worth, self.maps * self.cells, cells)
-        return float(np.dot(worth, (usual, self.value, value)) / sum(worth))
+        held = self.maps * self.cells
+        together = usual_worth * usual + held * self.value + cells * value
+        return together / (usual_worth + held + cells)
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,35 +85,36 @@ class Memory:
     @classmethod
     def of(cls, state: State, shape: tuple[int, ...]) -> Memory:
         """Read it from a detector's state; an empty one for another shape, or for an element never seen."""
+        state = with_names(state)
         history = History.of(state, shape)
-        if "noise" not in state or state["total"].shape != shape:
+        if "noise.value" not in state or state["total"].shape != shape:
             return cls(history)
         provisional = state["provisional"]
-        unfit, weight = state["unfit"].tolist()
         return cls(
             history,
             RateHistory.of(state),
-            Noise(*state["noise"].tolist()),
+            Noise(*(state[f"noise.{f.name}"].item() for f in fields(Noise))),
             Standing(
                 tuple(bool(a) for a in state["alerts"]),
-                bool(unfit),
+                bool(state["unfit"].item()),
                 provisional[0] if len(provisional) else None,
-                weight,
+                state["provisional.weight"].item(),
             ),
         )
 
     def state(self) -> State:
         """Write it as a detector's state."""
         s = self.standing
-        empty = np.zeros((0, *self.history.total.shape), dtype=np.float32)
+        empty = np.zeros((0, *self.history.settled.total.shape), dtype=np.float32)
         provisional = empty if s.provisional is None else s.provisional[None].astype(np.float32)
         return {
             **self.history.state(),
             **self.rate.state(),
-            "noise": np.array([self.noise.value, self.noise.maps, self.noise.cells]),
+            **{f"noise.{f.name}": np.array([getattr(self.noise, f.name)]) for f in fields(Noise)},
             "alerts": np.array(s.alerts, dtype=np.bool_),
-            "unfit": np.array([float(s.unfit), s.weight]),
+            "unfit": np.array([s.unfit]),
             "provisional": provisional,
+            "provisional.weight": np.array([s.weight]),
         }
 
     def after(self, drawn: Counts, seen: RateSeen, trusted: bool, alerting: bool, span: int) -> Memory:
@@ -132,4 +132,5 @@ class Memory:
         rate = replace(self.rate, sisters=Share())
         if held.provisional is None or held.weight < 2:
             return Memory(self.history.only_pending(), rate)
-        return Memory(History(held.provisional, held.weight, held.weight, alone=True), rate, self.noise)
+        provisional = WeightedSum(held.provisional, held.weight, held.weight)
+        return Memory(History(provisional, alone=True), rate, self.noise)

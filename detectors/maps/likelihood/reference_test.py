@@ -128,11 +128,12 @@ def comparisons(
 
 
 def laid_out(
-    counts: Counts, reference: Counts, places: Places, profile: Profile | None
+    counts: Counts, reference: Counts, places: Places, profile: Profile | None, *, empties: bool = True
 ) -> Iterator[tuple[slice, Floats, Floats, Profile | None, Empties | None]]:
     """Go through the maps a few at a time, with isolated dead cells taken out of what is expected.
 
-    Gives counts, reference and profile, and what an empty cell is worth, where one may be benign.
+    Gives counts, reference and profile, and what an empty cell is worth, where one may be benign and
+    `empties` are asked for.
     """
     step = max(1, _CHUNK // (places.shape[0] * places.shape[1]))
     for start in range(0, len(counts), step):
@@ -153,7 +154,7 @@ def laid_out(
         if usual is not None:
             usual = Profile(np.where(alone, 0, usual.rates), usual.error)
         zeros = None
-        if places.benign:
+        if places.benign and empties:
             zeros = empties_of(seen, np.where(alone, 0, wanted), ratio, places)
         yield part, seen, known, usual, zeros
 

@@ -152,7 +152,7 @@ class MapStream:
         """Give the next maps (n, R, C) if they are to be judged by themselves, too."""
         history = self._memory.history
         self._local = None
-        if not self._alone or history.alone or history.weight >= LOCAL_MAPS:
+        if not self._alone or history.alone or history.settled.weight >= LOCAL_MAPS:
             return None
         return self._window.values[self._at : self._at + _AHEAD]
 
@@ -170,7 +170,7 @@ class MapStream:
             step = _Step(self._job(drawn, history.reference(), history.alone), None)
             together_ = history.three(drawn)
             if together_ is not None and step.single is not None:
-                three = self._job(together_, history.settled(), history.alone)
+                three = self._job(together_, history.settled.reference(), history.alone)
                 # The pending maps tell what is usual here better than any profile, but are in the sum.
                 if three is not None and three.profiled == step.single.profiled:
                     step.three = three
@@ -199,7 +199,7 @@ class MapStream:
                 width = 1.0  # of a plain histogram noise and a shape that moves cannot be told apart
             for job in (step.single, step.three):
                 if job is not None:
-                    job.dispersion = float(np.clip(width, _CALMEST, _WILDEST))
+                    job.dispersion = min(max(width, _CALMEST), _WILDEST)
                     yield job
             if self._guess:
                 noise = noise.after(*step.measured)
@@ -219,8 +219,8 @@ class MapStream:
             seen = self._rates[self._at]
             history, blame, expected = self._by_history(step)
             alone = -np.inf
-            if self._local is not None and self._memory.history.weight < LOCAL_MAPS:
-                faded = _FADING * self._memory.history.weight
+            if self._local is not None and self._memory.history.settled.weight < LOCAL_MAPS:
+                faded = _FADING * self._memory.history.settled.weight
                 alone = float(self._local.score[k]) + float(np.log(PRIOR_ALONE)) - faded
                 if step.single is None:
                     expected = self._local.evidence.expected[self._local.first + k]

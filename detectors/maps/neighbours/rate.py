@@ -6,8 +6,8 @@ is dead; where all count nothing there is no beam, and nobody is to blame.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, fields, replace
 from typing import Any
 
 import numpy as np
@@ -57,6 +57,9 @@ class Share:
         return float(np.sqrt(max(seen, _LEAST_SPREAD**2) * (1 + 1 / max(self.n, 1))))
 
 
+_SHARES = ("sisters", "exposed", "own")
+
+
 @dataclass(frozen=True, slots=True)
 class RateHistory:
     """What is remembered of an element's rate.
@@ -73,16 +76,21 @@ class RateHistory:
     @classmethod
     def of(cls, state: State) -> RateHistory:
         """Read it from a detector's state."""
-        if "rate" not in state:
+        if "accompanied" not in state:
             return cls()
-        rows = state["rate"].tolist()
-        sisters, exposed, own = (Share(*row) for row in rows[:3])
-        return cls(sisters, exposed, own, bool(rows[3][0]))
+        sisters, exposed, own = (
+            Share(*(state[f"{name}.{f.name}"].item() for f in fields(Share))) for name in _SHARES
+        )
+        return cls(sisters, exposed, own, bool(state["accompanied"].item()))
 
     def state(self) -> dict[str, NDArray[Any]]:
         """Write it as part of a detector's state."""
-        rows = [[s.n, s.mean, s.variance] for s in (self.sisters, self.exposed, self.own)]
-        return {"rate": np.array([*rows, [float(self.accompanied), 0.0, 0.0]])}
+        shares = {
+            f"{name}.{f.name}": np.array([getattr(getattr(self, name), f.name)], dtype=np.float64)
+            for name in _SHARES
+            for f in fields(Share)
+        }
+        return {**shares, "accompanied": np.array([self.accompanied])}
 
     def after(self, seen: RateSeen, trusted: bool) -> RateHistory:
         """Remember one more map; of one that is not trusted only that it had sisters."""
@@ -189,16 +197,46 @@ def beside_sisters(arrivals: Sequence[Arrival]) -> list[RateSeen]:
     for key, some in by_system.items():
         elements = {a.element for a in some}
         beam[key] = any(a.total > 0 for a in some) if len(elements) > 1 else None
-    found = []
-    for one in arrivals:
-        alike = by_kin[one.kin, one.time][:_MOST_SISTERS]
-        others = [a.total for a in alike if a.element != one.element]
-        usual = float(np.median(others)) if others else 0.0
-        scatter = 0.0
-        if len(others) >= FEWEST_SISTERS and usual > 0:
-            logs = np.log(np.maximum(others, 0.5) / usual)
-            scatter = _MAD_TO_SIGMA * float(np.median(np.abs(logs)))
-        found.append(
-            RateSeen(one.total, len(others), usual, scatter, beam[one.system, one.time], one.exposure)
-        )
-    return found
+    found: dict[int, RateSeen] = {}
+    for alike in by_kin.values():
+        for one, (others, usual, scatter) in zip(alike, _sisters_of(alike), strict=True):
+            found[id(one)] = RateSeen(
+                one.total, others, usual, scatter, beam[one.system, one.time], one.exposure
+            )
+    return [found[id(one)] for one in arrivals]
+
+
+def _sisters_of(alike: Sequence[Arrival]) -> Iterator[tuple[int, float, float]]:
+    """Give of each of some maps that should count alike how many others there are, their median, and scatter.
+
+    The scatter is that of the logarithms, 0 where there are too few.
+    """
+    asked = alike[:_MOST_SISTERS]
+    totals = np.array([a.total for a in asked])
+    elements = np.array([a.element for a in asked])
+    medians: dict[int, tuple[int, float, float]] = {}
+    for one in alike:
+        if one.element not in medians:
+            # All that were not asked have the same sisters.
+            key = one.element if one.element in elements else -1
+            if key not in medians:
+                medians[key] = _median_of(totals[elements != key])
+            medians[one.element] = medians[key]
+        yield medians[one.element]
+
+
+def _median_of(totals: Doubles) -> tuple[int, float, float]:
+    if not len(totals):
+        return 0, 0.0, 0.0
+    usual, scatter = _median(totals), 0.0
+    if len(totals) >= FEWEST_SISTERS and usual > 0:
+        logs = np.log(np.maximum(totals, 0.5) / usual)
+        scatter = _MAD_TO_SIGMA * _median(np.abs(logs))
+    return len(totals), usual, scatter
+
+
+def _median(values: Doubles) -> float:
+    """Give the median; `numpy.median` takes five times as long for a few values."""
+    ordered = np.sort(values)
+    n = len(ordered)
+    return float(ordered[(n - 1) // 2] + ordered[n // 2]) / 2

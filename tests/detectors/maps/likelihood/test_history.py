@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from anomalyd.detectors.maps.likelihood.history import PARTS, History
+from anomalyd.detectors.maps.likelihood.memory import Memory
 
 
 def grown(maps: list[np.ndarray], trusted: list[bool] | None = None) -> History:
@@ -20,20 +21,22 @@ def flat(value: float) -> np.ndarray:
 def test_a_map_is_in_the_reference_at_once_but_settles_only_after_two_more():
     history = grown([flat(7)])
     assert history.reference() == pytest.approx(flat(7))
-    assert not history.settled().any()
-    assert grown([flat(7), flat(0), flat(0)]).settled() == pytest.approx(flat(7))
+    assert not history.settled.reference().any()
+    assert grown([flat(7), flat(0), flat(0)]).settled.reference() == pytest.approx(flat(7))
 
 
 def test_the_sum_of_three_shares_no_map_with_what_it_is_compared_with():
     history = grown([flat(k) for k in (1, 10, 100, 1000)])
     assert history.three(flat(5)) == pytest.approx(flat(1105))
-    assert history.settled() == pytest.approx(flat(11), rel=0.05)
+    assert history.settled.reference() == pytest.approx(flat(11), rel=0.05)
     assert grown([flat(1)]).three(flat(5)) is None
 
 
 def test_a_map_that_is_not_trusted_stays_out_and_takes_the_two_before_it_along():
     history = grown([flat(1), flat(2), flat(3), flat(400), flat(5), flat(6), flat(7)], [1, 1, 1, 0, 1, 1, 1])
-    assert history.settled() == pytest.approx(flat(6), rel=0.05)  # 1 and 5: 2 and 3 waited when 400 came
+    assert history.settled.reference() == pytest.approx(
+        flat(6), rel=0.05
+    )  # 1 and 5: 2 and 3 waited when 400 came
     assert history.reference() == pytest.approx(flat(19), rel=0.05)
 
 
@@ -52,7 +55,7 @@ def test_a_missing_cell_does_not_look_weak_later():
     maps = [np.full((2, 3), 10, dtype=np.float32) for _ in range(12)]
     for drawn in maps[6:]:
         drawn[0, 0] = np.nan
-    settled = grown(maps).settled()
+    settled = grown(maps).settled.reference()
     assert settled[0, 0] == pytest.approx(settled[1, 1], rel=0.02)
 
 
@@ -70,3 +73,29 @@ def test_state_holds_everything():
 def test_an_operator_can_have_the_newest_maps_taken_for_normal():
     history = grown([flat(1)] * 30 + [flat(50)] * 2, [True] * 30 + [False] * 2)
     assert history.only_pending().reference() == pytest.approx(flat(100), rel=0.02)
+
+
+def test_a_state_with_numbers_by_position_is_read():
+    total = flat(30)
+    old = {
+        "total": total,
+        "weights": np.array([3.0, 2.5]),
+        "pending": np.stack([flat(9)]),
+        "trusted": np.array([True]),
+        "alone": np.array([False]),
+        "rate": np.array([[4.0, 0.1, 0.01], [0.0, 0.0, 0.0], [5.0, 6.0, 0.02], [1.0, 0.0, 0.0]]),
+        "noise": np.array([1.7, 8.0, 40.0]),
+        "alerts": np.array([True, False]),
+        "unfit": np.array([1.0, 2.0]),
+        "provisional": np.stack([flat(5)]),
+    }
+    memory = Memory.of(old, (2, 3))
+    assert memory.history.settled.weight == 3
+    assert memory.history.settled.squares == 2.5
+    assert memory.rate.own.mean == 6
+    assert memory.rate.sisters.n == 4
+    assert memory.rate.accompanied
+    assert memory.noise.maps == 8
+    assert memory.standing.unfit
+    assert memory.standing.weight == 2
+    assert Memory.of(memory.state(), (2, 3)).state().keys() == memory.state().keys()

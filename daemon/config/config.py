@@ -92,6 +92,7 @@ class InputConfig(_Section):
     metrics: Annotated[list[str], Field(min_length=1)] = ["*"]
     ignore_metrics: list[str] = []
     counters: list[str] | None = None
+    masks: Path | None = None
     limits: Limits = Limits()
 
 

@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterable, Sequence
 from anomalyd.daemon.config.config import InputConfig
 from anomalyd.daemon.intake.formats.recognise import recognised
 from anomalyd.daemon.intake.formats.registry import format_of
+from anomalyd.daemon.intake.parsing.masks import Masks
 from anomalyd.daemon.stages import DeadLetter, Reason, Record, Sample
 from anomalyd.errors import DecodeError
 
@@ -29,13 +30,14 @@ class Decoder:
         clock: wall clock, seconds since the epoch; read once a call of `decode`.
 
     Raises:
-        ConfigError: an input of a format that does not exist.
+        ConfigError: an input of a format that does not exist, or a file of masks that cannot be used.
 
     """
 
     def __init__(self, inputs: Sequence[InputConfig], *, clock: Callable[[], float] = time.time) -> None:
         self._inputs = {i.topic: (format_of(i).decode, i.limits.message_bytes) for i in inputs}
         self._formats = {i.topic: i.format for i in inputs}
+        self._masks = {i.topic: Masks.read(i.masks) for i in inputs if i.masks is not None}
         self._looked: Counter[str] = Counter()
         self._clock = clock
 
@@ -66,6 +68,10 @@ class Decoder:
                 log.exception("decoder fault at %s/%d/%d", record.topic, record.partition, record.offset)
                 dead.append(DeadLetter(record, Reason.INTERNAL, f"{type(fault).__name__}: {fault}"))
             else:
+                if (masks := self._masks.get(record.topic)) is not None:
+                    for sample in found:
+                        if sample.map is not None:
+                            masks.apply(sample.entity, sample.map)
                 samples += found
                 if error is not None:
                     dead.append(DeadLetter(record, error.reason, str(error), error.broken, error.where))

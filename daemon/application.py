@@ -92,7 +92,7 @@ class Daemon:
         self._broker_check = RegularCheck(
             "broker",
             lambda: no_answer(config.kafka),
-            on_result=lambda missing: self._telemetry.kafka.answers(missing is None),
+            on_result=lambda missing: self._kafka_answers(missing is None),
         )
         self._auto_training = AutoTraining(config)
         self._access_check = RegularCheck("access", self._access_missing, every_s=30.0, late_s=30.0)
@@ -219,6 +219,10 @@ class Daemon:
         except StoreError as error:
             telemetry.store.error(error.failure)
             _log.warning("metrics of the store are as they were: %s", error)
+
+    def _kafka_answers(self, is_so: bool) -> None:
+        self._telemetry.kafka.answers(is_so)
+        self._source.answers(is_so)
 
     def _kafka_missing(self) -> str | None:
         if not self._source.connected:

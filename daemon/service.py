@@ -23,6 +23,7 @@ from typing import Protocol
 
 import numpy as np
 
+from anomalyd import __version__
 from anomalyd.daemon.config.config import Config
 from anomalyd.daemon.incidents.activity import activity
 from anomalyd.daemon.incidents.adaptations import adaptations_of, notes_on
@@ -52,7 +53,7 @@ from anomalyd.daemon.telemetry.telemetry import Telemetry
 from anomalyd.detectors.calibration import ALERT
 from anomalyd.errors import StoreConflict, StoreError
 from anomalyd.reports.adaptation import Adapted
-from anomalyd.reports.report import Incident
+from anomalyd.reports.report import Incident, Provenance
 from anomalyd.reports.step import OutboxEntry, Step
 from anomalyd.reports.storage.repositories.entity_states import StateChanges
 from anomalyd.reports.storage.store import Store
@@ -119,6 +120,7 @@ class Service:
     ) -> None:
         self._topic_ids = topic_ids or TopicIds()
         self._config = config
+        self._made_with = Provenance(code=__version__, configuration=config.fingerprint)
         self._source = source
         self._store = store
         self._active_models = {active_model.config.name: active_model for active_model in watches}
@@ -288,7 +290,7 @@ class Service:
                 Step(
                     group=self._config.kafka.group,
                     moves=moves,
-                    stored_changes=tuple(map(stored_change, changes)),
+                    stored_changes=tuple(stored_change(change, self._made_with) for change in changes),
                     states=self._states(moves),
                     outbox=tuple(self._outgoing(changes, adaptations, arrivals.dead)),
                     activity=activity(arrivals.samples),

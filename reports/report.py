@@ -155,6 +155,20 @@ class Explanation:
 
 
 @dataclass(frozen=True, slots=True)
+class Provenance:
+    """What a report was made with, beside its model (whose version ends with a hash of its content).
+
+    `code`: the version of anomalyd; `configuration`: a hash of the settings that what is found depends on;
+    `until`: `topic/partition/offset` of the last record that it speaks of, as `Incident.source` is of the
+    first. Empty: not known, for it was made before this was kept.
+    """
+
+    code: str = ""
+    configuration: str = ""
+    until: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class Report:
     """One incident as it is kept and read: without the arrays, which are fetched when somebody looks.
 
@@ -171,3 +185,4 @@ class Report:
     recorded: float
     """Wall-clock time of the first record, seconds since the epoch."""
     adaptations: tuple[str, ...] = ()
+    provenance: Provenance = Provenance()

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from anomalyd.reports.adaptation import Adapted, AnsweredUndo
 from anomalyd.reports.feedback import AppliedFeedback
 from anomalyd.reports.quality import Look
-from anomalyd.reports.report import Evidence, Incident
+from anomalyd.reports.report import Evidence, Incident, Provenance
 from anomalyd.reports.storage.repositories.entity_states import StateChanges
 from anomalyd.reports.storage.repositories.samples import Piece
 
@@ -33,6 +33,7 @@ class StoredChange:
     narrative: str
     evidence: Evidence | None = None
     points: tuple[Point, ...] = ()
+    provenance: Provenance = field(default_factory=Provenance)
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,4 +1,4 @@
-"""Commands of the service: run, check-config."""
+"""Commands of the service: run, check-config, replay."""
 
 from __future__ import annotations
 
@@ -6,8 +6,10 @@ import logging
 import os
 import signal
 import sys
+import tempfile
 import threading
 import time
+from datetime import UTC, datetime
 from typing import Annotated
 
 import typer
@@ -27,6 +29,7 @@ def add_to(app: typer.Typer) -> None:
     """Add the commands."""
     app.command("run")(run)
     app.command("check-config")(check_config)
+    app.command("replay")(replay)
 
 
 def run(config: ConfigFile = DEFAULT_CONFIG) -> None:
@@ -116,6 +119,53 @@ def check_config(
             f"{', '.join(detector.entities)}; {_wanted(detector.alert)}"
         )
     typer.echo(f"{config}: good")
+
+
+def replay(
+    begin: Annotated[
+        str,
+        typer.Option(
+            "--from",
+            metavar="OFFSET|TIME",
+            help="The first offset of every partition, or a time (ISO 8601, UTC where it names no zone).",
+        ),
+    ],
+    config: ConfigFile = DEFAULT_CONFIG,
+    into: Annotated[
+        str | None, typer.Option(help="The URL of a new store to keep the replay's reports in.")
+    ] = None,
+) -> None:
+    """Read again what was read, into another store, and say whether the same reports come out."""
+    from anomalyd.daemon.replay import replay as read_again
+
+    loaded = load_config(config)
+    log_to_stderr(logging.getLevelNamesMapping()[loaded.log.level.upper()])
+    if into == loaded.store.url.get_secret_value():
+        raise ConfigError("--into is the store of the configuration itself; name another, new one")
+    with tempfile.TemporaryDirectory() as folder:
+        found = read_again(loaded, _begin(begin), into or f"sqlite:///{folder}/replay.db")
+    typer.echo(f"{len(found.same)} reports are the same")
+    for what in ("different", "missing", "new"):
+        for report_id in getattr(found, what):
+            typer.echo(f"{what:<9} {report_id}")
+    if found.other_model:
+        typer.echo(f"{len(found.other_model)} reports were made by another model, and are not compared")
+    if found.other_configuration:
+        typer.echo(f"{found.other_configuration} reports were made with another configuration")
+    if not found.equal:
+        raise typer.Exit(1)
+
+
+def _begin(text: str) -> int | datetime:
+    if text.isdigit():
+        return int(text)
+    try:
+        found = datetime.fromisoformat(text)
+    except ValueError:
+        raise ConfigError(
+            f"--from {text!r} is neither an offset nor a time; give 12000, or 2026-11-29T10:00:00Z"
+        ) from None
+    return found if found.tzinfo is not None else found.replace(tzinfo=UTC)
 
 
 def _wanted(alert: AlertPolicy) -> str:

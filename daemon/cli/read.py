@@ -80,6 +80,7 @@ def show_report(
         return
     typer.echo(incident_line(report.incident))
     typer.echo(report.narrative)
+    typer.echo(_made_with(report))
     for e in explanations:
         typer.echo(f"explained by {e.method} in {e.seconds:.2f} s" + ("" if e.complete else " (cut short)"))
     if not explanations:
@@ -158,6 +159,14 @@ def dashboard(
     raise SystemExit(serve(store_url(config, store), host=host, port=port, models=models, settings=settings))
 
 
+def _made_with(report: Report) -> str:
+    made = report.provenance
+    return (
+        f"made by anomalyd {made.code or '?'} with model {report.incident.model}, configuration "
+        f"{made.configuration or '?'}, of {report.incident.source or '?'} to {made.until or '?'}"
+    )
+
+
 def as_dict(report: Report) -> dict[str, Any]:
     """Give a report for JSON."""
     return {
@@ -168,6 +177,7 @@ def as_dict(report: Report) -> dict[str, Any]:
         "explained_by": list(report.explained_by),
         "explain_error": report.explain_error,
         "adaptations": list(report.adaptations),
+        "provenance": asdict(report.provenance),
     }
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 import os
 from collections.abc import Mapping
 from fnmatch import fnmatchcase
@@ -268,6 +270,14 @@ class Config(_Section):
             return given
         told = [{"samples": "maps", **each} if _names_no_kind(each) else each for each in detectors]
         return {**given, "detectors": told}
+
+    @property
+    def fingerprint(self) -> str:
+        """A hash of the settings that what is found depends on, as far as they are not the defaults."""
+        told = self.model_dump(
+            mode="json", include={"inputs", "detectors", "adaptation"}, exclude_defaults=True
+        )
+        return hashlib.sha256(json.dumps(told, sort_keys=True).encode()).hexdigest()[:16]
 
     @model_validator(mode="after")
     def _names_are_unique(self) -> Config:

@@ -3,20 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import replace
 
 from anomalyd.daemon.incidents.tracking import Change
 from anomalyd.daemon.kafka.messages import report_entry
 from anomalyd.reports.narrative import narrate
+from anomalyd.reports.report import Provenance
 from anomalyd.reports.step import OutboxEntry, StoredChange
 
+_UNKNOWN = Provenance()
 
-def stored_change(change: Change) -> StoredChange:
+
+def stored_change(change: Change, made_with: Provenance = _UNKNOWN) -> StoredChange:
     """Give what the store keeps of a change; the evidence only where it is new."""
     return StoredChange(
         incident=change.incident,
         narrative=_narrative(change),
         evidence=change.evidence if change.fresh or "opened" in change.events else None,
         points=change.points,
+        provenance=replace(made_with, until=change.until),
     )
 
 

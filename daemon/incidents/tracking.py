@@ -51,7 +51,8 @@ class Change:
 
     `events`: what happened, in order; "updated" only if nothing else did. `evidence` is that of the
     sample that is explained, `fresh` says whether it is new. `points` is its course in this window.
-    `notes`: sentences on what was assumed of it, and what people said.
+    `notes`: sentences on what was assumed of it, and what people said. `until`: the record in this window
+    that it lasts to, or that closed it, as `topic/partition/offset`; empty where none did.
     """
 
     incident: Incident
@@ -60,6 +61,7 @@ class Change:
     fresh: bool
     points: tuple[Point, ...]
     notes: tuple[str, ...] = ()
+    until: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,6 +141,10 @@ def annotate(track: Track, note: str) -> tuple[Track, Change | None]:
     return replace(track, notes=notes), change
 
 
+def _place(sample: Sample) -> str:
+    return f"{sample.topic}/{sample.partition}/{sample.offset}"
+
+
 def _by_row(notes: Sequence[Note], times: NDArray[np.float64]) -> dict[int, tuple[str, ...]]:
     """Find the row (n,) that each note belongs to: the first that is not before it."""
     found: dict[int, tuple[str, ...]] = {}
@@ -164,6 +170,7 @@ class _Course:
         self._worst: int | None = None
         self._explained_score = -np.inf if track.evidence is None else track.evidence.score
         self._fresh = False
+        self._until = ""
         self._events: list[Event] = []
         self._changes: list[Change] = []
 
@@ -176,6 +183,7 @@ class _Course:
         """Take the k-th sample, an anomalous one, into account."""
         self._quiet = 0
         sample = self._scored.samples[k]
+        self._until = _place(sample)
         autoencoder, classical = self._scores(k)
         peak = float(np.nan_to_num(self._scored.scores.score[k]))
         before = self._incident
@@ -213,6 +221,7 @@ class _Course:
         self._points.append(self._point(k))
         if self._quiet >= self._policy.close_after:
             self._incident = replace(incident, status=Status.CLOSED, closed=self._scored.samples[k].time)
+            self._until = _place(self._scored.samples[k])
             if self._evidence is not None:
                 # It is drawn once more, with all of its course.
                 self._look()
@@ -269,7 +278,7 @@ class _Course:
             run=sample.run,
             first_lumisection=sample.lumisection,
             last_lumisection=sample.lumisection,
-            source=f"{sample.topic}/{sample.partition}/{sample.offset}",
+            source=_place(sample),
         )
 
     def _judge(self, before: Incident | None) -> None:
@@ -302,6 +311,7 @@ class _Course:
                 fresh,
                 tuple(self._points),
                 tuple(self._notes),
+                self._until,
             )
         )
         self._events = []
@@ -334,6 +344,7 @@ class _Course:
         self._opened = False
         self._quiet = 0
         self._worst = None
+        self._until = ""
         self._points = []
         self._notes = []
         self._events = []

@@ -43,7 +43,9 @@ __all__ = ["Batch", "KafkaSource", "PollResult"]
 
 log = logging.getLogger(__name__)
 
-POLL_MS = 50  # how long a seek or the resuming of a paused partition may wait for the poll under way
+POLL_MS = 50  # how long the resuming of a paused partition may wait for the poll under way
+IDLE_POLL_MS = 200  # ... and a seek, where nothing waits: each poll costs most of what an idle daemon uses
+AWAY_S = 0.25  # between polls while no broker answers: kafka-python spins within each of them
 LAG_EVERY_S = 1.0
 COMMIT_EVERY_S = 1.0  # Kafka's own commit is advisory: it costs a request, and nothing depends on it
 
@@ -79,6 +81,7 @@ class KafkaSource:
         self._consumer_factory = consumer_factory
         self._before_joining = before_joining
         self._retry_s = retry_s
+        self._away = threading.Event()
         self._thread = threading.Thread(target=self._run, name="kafka-source", daemon=True)
         self._stopping = threading.Event()
 
@@ -145,6 +148,10 @@ class KafkaSource:
         """Tell Kafka, some time soon, up to where the store has it; for those who watch the group's lag."""
         with self._changed:
             self._commits.update(offsets)
+
+    def answers(self, is_so: bool) -> None:
+        """Note whether any broker answers; while none does, it is polled only now and then."""
+        (self._away.clear if is_so else self._away.set)()
 
     def lag(self) -> Mapping[Partition, int]:
         """Give the consumer lag of each placed partition: messages in Kafka that nobody has taken yet."""
@@ -253,7 +260,7 @@ class KafkaSource:
     def _step(self, consumer: Any) -> None:
         self._seek(consumer)
         self._pause_or_resume(consumer)
-        polled = consumer.poll(timeout_ms=POLL_MS)
+        polled = consumer.poll(timeout_ms=self._poll_ms())
         # Partitions assigned during this poll are not placed yet: what it brought of them is discarded.
         self._rebalance()
         self._enqueue(polled)
@@ -266,6 +273,12 @@ class KafkaSource:
         if self._commits and now >= self._next_commit:
             self._next_commit = now + COMMIT_EVERY_S
             consumer.commit_async(self._commits_for_kafka(), callback=self._commit_done)
+
+    def _poll_ms(self) -> int:
+        if self._away.is_set():
+            self._stopping.wait(AWAY_S)
+            return 0
+        return POLL_MS if self._queue.records else IDLE_POLL_MS
 
     def _rebalance(self) -> None:
         while self._rebalances:

@@ -8,7 +8,7 @@ from typing import Any
 from sqlalchemy import Row, func, select
 
 from anomalyd.reports.evidence import decode_array, encode_array
-from anomalyd.reports.report import Explanation, Incident, Report
+from anomalyd.reports.report import Explanation, Incident, Provenance, Report
 from anomalyd.reports.storage import tables as t
 
 INCIDENT = tuple(field.name for field in fields(Incident))
@@ -40,6 +40,9 @@ report_columns = (
     t.reports.c.revision,
     t.reports.c.explain_error,
     t.reports.c.recorded,
+    t.reports.c.code_version,
+    t.reports.c.config_hash,
+    t.reports.c.until,
     _explained_by,
     _adaptations,
 )
@@ -65,6 +68,7 @@ def report_of(row: Row[Any]) -> Report:
         explain_error=row.explain_error,
         recorded=row.recorded,
         adaptations=tuple(sorted(row.adaptations.split("\n"))) if row.adaptations else (),
+        provenance=Provenance(row.code_version, row.config_hash, row.until),
     )
 
 

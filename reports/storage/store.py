@@ -300,6 +300,9 @@ class Store:
                 "evidence_time": found.evidence.until if found.evidence is not None else None,
                 "explained_for": None,
                 "explain_error": "",
+                "code_version": found.provenance.code,
+                "config_hash": found.provenance.configuration,
+                "until": found.provenance.until,
             }
             for found in sorted(stored_changes, key=lambda found: found.incident.id)
         ]
@@ -344,10 +347,14 @@ def _report_upsert(database: Database) -> Insert:
         c.name: new[c.name] for c in (*incident_columns, old.narrative) if c.name != "id"
     }
     changing["evidence_time"] = func.coalesce(new.evidence_time, old.evidence_time)
+    where = or_(*(old[name].is_distinct_from(value) for name, value in changing.items()))
+    # What it was made with is no news; and what does not know keeps what is known.
+    for name in ("code_version", "config_hash", "until"):
+        changing[name] = func.coalesce(func.nullif(new[name], ""), old[name])
     return upsert.on_conflict_do_update(
         index_elements=["id"],
         set_={**changing, "revision": old.revision + 1},
-        where=or_(*(old[name].is_distinct_from(value) for name, value in changing.items())),
+        where=where,
     )
 
 

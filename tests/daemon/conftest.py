@@ -37,6 +37,7 @@ class FakeKafka:
         self.consumers: list[FakeConsumer] = []
         self.producers: list[FakeProducer] = []
         self.polls = 0
+        self.poll_timeout_ms = -1  # of the latest poll
         self.down = False
         self.commit_error: Exception | None = None
         self.max_message_bytes = 1_000_000
@@ -163,6 +164,7 @@ class FakeConsumer(_Client):
     def poll(self, timeout_ms: int = 0) -> dict[TopicPartition, list[ConsumerRecord]]:
         """As kafka-python's: one poll may rebalance, then return records of what it just assigned."""
         self.kafka.polls += 1
+        self.kafka.poll_timeout_ms = timeout_ms
         deadline = time.monotonic() + timeout_ms / 1000
         with self.kafka.changed:
             while True:

@@ -64,6 +64,7 @@ def start(kafka: Any, stopping: Any, monkeypatch: pytest.MonkeyPatch) -> Callabl
     """Start a source on the fake: start(stored=..., start="latest", ...) -> its taker."""
     kafka.create("in", 2)
     monkeypatch.setattr("anomalyd.daemon.kafka.source.POLL_MS", 5)
+    monkeypatch.setattr("anomalyd.daemon.kafka.source.IDLE_POLL_MS", 5)
 
     def starting(stored: dict[Partition, int] | None = None, **settings: Any) -> Taker:
         offsets = {} if stored is None else stored
@@ -496,3 +497,14 @@ def test_a_join_that_outlasts_many_polls_is_completed(
         taker = Taker(None, source, stored)
         taker.take_until(lambda source=source: source.assigned() == {(topic, 0)}, within_s=15)
         assert source.stop()
+
+
+def test_while_no_broker_answers_it_is_polled_now_and_then(
+    kafka: Any, start: Callable[..., Taker], eventually: Any
+) -> None:
+    taker = start()
+    taker.take_until(lambda: kafka.polls)
+    taker.source.answers(False)
+    eventually(lambda: kafka.poll_timeout_ms == 0)
+    taker.source.answers(True)
+    eventually(lambda: kafka.poll_timeout_ms > 0)

@@ -4,7 +4,7 @@ BIN := .venv/bin
 # Small models are up to 170 times slower on two threads.
 export OMP_NUM_THREADS ?= 1
 
-.PHONY: demo test check chaos golden bench docs clean
+.PHONY: demo test check audit chaos golden bench docs clean
 
 demo: .venv/installed  ## the main job on this machine; ARGS=--once ends by itself
 	$(BIN)/anomalyd demo $(ARGS)
@@ -21,6 +21,11 @@ check: .venv/installed  ## style, types, and that imports point one way
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+	$(BIN)/bandit -q -r daemon detectors interpret assistant reports dashboard -ll -ii -c pyproject.toml
+
+audit: .venv/installed  ## known vulnerabilities of what is installed; asks the network
+	$(BIN)/pip install --quiet pip-audit
+	$(BIN)/pip-audit --local --skip-editable
 
 chaos: .venv/installed  ## the faults of docs/guarantees.md at their size (half an hour); writes build/chaos.json
 	rm -f build/chaos.json

@@ -71,7 +71,7 @@ def address(host: str, port: int) -> str:
 
 def _near(host: str) -> str:
     """Give the address at which this machine itself reaches what listens on `host`."""
-    return "127.0.0.1" if host in ("", "0.0.0.0", "::") else host
+    return "127.0.0.1" if host in ("", "0.0.0.0", "::") else host  # nosec B104
 
 
 def answers(host: str, port: int) -> bool:

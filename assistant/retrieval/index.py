@@ -102,7 +102,7 @@ class Index:
     def without_vector(self, limit: int) -> list[tuple[int, Passage]]:
         """Give passages that have no vector yet, documents and the latest first."""
         rows = self._database.execute(
-            f"SELECT number, {_COLUMNS} FROM passages WHERE number NOT IN (SELECT number FROM vectors) "
+            f"SELECT number, {_COLUMNS} FROM passages WHERE number NOT IN (SELECT number FROM vectors) "  # nosec B608
             "ORDER BY kind <> 'document', number DESC LIMIT ?",
             (limit,),
         )
@@ -202,7 +202,7 @@ class Index:
 
     def _insert(self, source: str, item: str, p: Passage) -> int:
         cursor = self._database.execute(
-            f"INSERT INTO passages (source, item, {_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            f"INSERT INTO passages (source, item, {_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",  # nosec B608
             (source, item, p.kind.value, p.id, p.title, p.text, p.entity, p.since, p.until, p.gist),
         )
         return int(cursor.lastrowid or 0)

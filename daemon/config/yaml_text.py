@@ -17,7 +17,7 @@ def read_yaml(text: str) -> Any:
 
     """
     # _StrictLoader is a SafeLoader that also refuses a key that stands twice.
-    return yaml.load(text, Loader=_StrictLoader)
+    return yaml.load(text, Loader=_StrictLoader)  # nosec B506
 
 
 class _StrictLoader(yaml.SafeLoader):

@@ -187,7 +187,7 @@ def _wait(progress: Progress, what: str, seconds: float) -> None:
 
 def _answers(url: str) -> bool:
     try:
-        with urlopen(url, timeout=2.0) as answer:
+        with urlopen(url, timeout=2.0) as answer:  # nosec B310
             return bool(answer.status == 200)
     except (URLError, OSError):
         return False

@@ -73,6 +73,15 @@ def _service(config: Config) -> Iterable[AlertRule]:
     )
     yield AlertRule(
         "daemon",
+        "AnomalydReloadFailed",
+        "increase(anomalyd_config_refused_total[1h]) > 0",
+        "0m",
+        "ticket",
+        "a changed configuration was refused",
+        "The last good one stays at work, and the change has no effect. The log names every mistake.",
+    )
+    yield AlertRule(
+        "daemon",
         "AnomalydKafkaErrors",
         "increase(anomalyd_source_errors_total[10m]) > 3",
         "5m",

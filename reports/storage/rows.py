@@ -68,7 +68,7 @@ def report_of(row: Row[Any]) -> Report:
         explain_error=row.explain_error,
         recorded=row.recorded,
         adaptations=tuple(sorted(row.adaptations.split("\n"))) if row.adaptations else (),
-        provenance=Provenance(row.code_version, row.config_hash, row.until),
+        provenance=Provenance(row.code_version or "", row.config_hash or "", row.until or ""),
     )
 
 

@@ -300,9 +300,9 @@ class Store:
                 "evidence_time": found.evidence.until if found.evidence is not None else None,
                 "explained_for": None,
                 "explain_error": "",
-                "code_version": found.provenance.code,
-                "config_hash": found.provenance.configuration,
-                "until": found.provenance.until,
+                "code_version": found.provenance.code or None,
+                "config_hash": found.provenance.configuration or None,
+                "until": found.provenance.until or None,
             }
             for found in sorted(stored_changes, key=lambda found: found.incident.id)
         ]
@@ -350,7 +350,7 @@ def _report_upsert(database: Database) -> Insert:
     where = or_(*(old[name].is_distinct_from(value) for name, value in changing.items()))
     # What it was made with is no news; and what does not know keeps what is known.
     for name in ("code_version", "config_hash", "until"):
-        changing[name] = func.coalesce(func.nullif(new[name], ""), old[name])
+        changing[name] = func.coalesce(new[name], old[name])
     return upsert.on_conflict_do_update(
         index_elements=["id"],
         set_={**changing, "revision": old.revision + 1},

@@ -100,9 +100,9 @@ reports = Table(
     Column("evidence_time", Real),  # up to where the stored evidence goes
     Column("explained_for", Real),  # the one that was explained, or could not be
     Column("explain_error", Text, nullable=False),
-    Column("code_version", Text, nullable=False, server_default=""),
-    Column("config_hash", Text, nullable=False, server_default=""),
-    Column("until", Text, nullable=False, server_default=""),  # topic/partition/offset
+    Column("code_version", Text),
+    Column("config_hash", Text),
+    Column("until", Text),  # topic/partition/offset
 )
 
 awaits_explanation = and_(

@@ -20,6 +20,7 @@ QUEUE = 20_000
 WELL = {
     'up{job="anomalyd"}': "1x600",
     "anomalyd_source_errors_total": "0x600",
+    "anomalyd_config_refused_total": "0x600",
     "anomalyd_outbox_pending": "0 3 0 5 0 0 2 0x593",
     'anomalyd_last_event_timestamp_seconds{topic="t",partition="0"}': "0+60x600",
     'anomalyd_consumer_lag{topic="t",partition="0"}': "0 500 20 0 30 700 0x594",
@@ -47,6 +48,7 @@ WELL = {
 
 BROKEN: dict[str, dict[str, str]] = {
     "AnomalydDown": {'up{job="anomalyd"}': "0x600"},
+    "AnomalydReloadFailed": {"anomalyd_config_refused_total": "0x590 1x10"},
     "AnomalydKafkaErrors": {"anomalyd_source_errors_total": "0+2x600"},
     "AnomalydOutboxStuck": {"anomalyd_outbox_pending": "0+3x600"},
     "AnomalydNoData": {'anomalyd_last_event_timestamp_seconds{topic="t",partition="0"}': "0+60x100 6000x500"},

@@ -241,7 +241,8 @@ class Run:
         identity = report.incident.id
         evidence = self._queries.evidence(identity)
         return {
-            **plain(report),
+            # The version of the code is no outcome.
+            **{k: v for k, v in plain(report).items() if k != "provenance"},
             "points": [
                 f"{p.time!r} {number(p.autoencoder)} {number(p.classical)}"
                 for p in self._queries.points(identity)

@@ -9,4 +9,4 @@ down_revision = "0010"
 
 def upgrade() -> None:
     for name in ("code_version", "config_hash", "until"):
-        op.add_column("reports", Column(name, Text, nullable=False, server_default=""))
+        op.add_column("reports", Column(name, Text))

@@ -126,7 +126,8 @@ def _ledger(
 ) -> Told:
     """Tell entries, the latest first: their number, their entities, or themselves."""
     names = tuple(dict.fromkeys(entities))
-    result = Result(value=len(found), verdict=bool(found), names=names)
+    value = len(names) if q.target is Target.ENTITIES and q.statistic == "count" else len(found)
+    result = Result(value=value, verdict=bool(found), names=names)
     if not found:
         who = context.entity_words(q.where)
         return Told((Sentence(f"No {one}{f' on {who}' if who else ''} is recorded."),), result=result)

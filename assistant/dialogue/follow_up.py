@@ -6,7 +6,7 @@ import re
 from dataclasses import replace
 
 from anomalyd.assistant.answers.context import Context
-from anomalyd.assistant.dialogue.places import NEEDS, moved, placed_in_list, sort_order
+from anomalyd.assistant.dialogue.places import NEEDS, moved, placed_in_list, side_of_ledger, sort_order
 from anomalyd.assistant.dialogue.session import Session
 from anomalyd.assistant.language.interval import Interval
 from anomalyd.assistant.language.spelling import plain
@@ -47,7 +47,8 @@ _NARROW = re.compile(
     r"|(?:how many|which|are any|is any|were any|any) (?:of (?:them|those|these)))\b"
 )
 _FRAGMENT = re.compile(
-    r"(?:(?:on|in|at|per|by|during|between|for|from|with|without|of) (?:\S+ ?){1,5}|[a-z]+|\S+ only"
+    r"(?:[a-z][\w+.-]*(?:/[\w+.-]+)+|[a-z][\w+.-]*[0-9]|(?:on|in|at|per|by|during|between|for|from|with"
+    r"|without|of) (?:\S+ ?){1,5}|[a-z]+|\S+ only"
     r"|(?:\S+ ){1,2}only)"
 )
 
@@ -70,7 +71,7 @@ def follow_up(question: str, session: Session, context: Context) -> tuple[Questi
         and before
     ):
         return _all(before, session)
-    other = moved(text, session) or sort_order(text, before)
+    other = side_of_ledger(text, before) or moved(text, session) or sort_order(text, before)
     placed = other if other is not None else placed_in_list(text, session)
     if placed is not None:
         return placed, Understood(placed)
@@ -220,6 +221,9 @@ def _joined(
         else _replaced(before.where, parts)
     )
     where = AllOf(tuple(map(onset_within, where.parts))) if before.began and not narrowing else where
+    counts = new.ask is Ask.COUNT and new.target is Target.INCIDENTS
+    if before.target is not Target.INCIDENTS and them and counts:
+        return replace(before, ask=Ask.COUNT, where=where, limit=None, ranked=False)
     if new.ask in LEDGER:
         if not parts and session.result.reports and before.ask in (Ask.CASE, Ask.ONGOING):
             chosen = session.result.reports[0]

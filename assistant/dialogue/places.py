@@ -1,4 +1,4 @@
-"""Places in what was listed last: "the second one", "the next", "sort them by score"."""
+"""What points at what was told last: "the second one", "the next", "sort them by score", "until when?"."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from dataclasses import replace
 
 from anomalyd.assistant.dialogue.session import Session
 from anomalyd.assistant.language.spelling import ORDINAL, ordinal
-from anomalyd.assistant.understanding.question import Ask, Aspect, Question, Target
+from anomalyd.assistant.understanding.question import LEDGER, Ask, Aspect, Question, Target
 from anomalyd.errors import QuestionError
 from anomalyd.reports.conditions import AllOf, Among
 from anomalyd.reports.queries import Order
@@ -27,6 +27,22 @@ NEEDS = (
 _NO_LIST = "No incidents were listed, so I don't know which one is meant; name it."
 
 
+_SIDES = {
+    **dict.fromkeys(("until when", "how long", "how long still", "when does it end"), Aspect.END),
+    **dict.fromkeys(("since when", "when"), Aspect.START),
+    **dict.fromkeys(("why", "what for", "for what reason", "how come"), Aspect.WHY),
+    **dict.fromkeys(("who", "by whom", "who said that", "who said so", "who did it"), Aspect.WHO),
+}
+"""What may be asked further of what people and detectors did."""
+
+
+def side_of_ledger(text: str, before: Question | None) -> Question | None:
+    """Read "until when?", "why?", "who?" of what people or detectors did, which was asked last."""
+    if before is None or before.ask not in LEDGER or text not in _SIDES:
+        return None
+    return replace(before, aspect=_SIDES[text], target=Target.INCIDENTS, statistic="mean", order=None)
+
+
 def moved(text: str, session: Session) -> Question | None:
     """Read "the next one", "and the one before", of what was listed last."""
     match = re.fullmatch(
@@ -34,14 +50,35 @@ def moved(text: str, session: Session) -> Question | None:
         r"incident)?|one (before|after)(?: that| it)?)",
         text,
     )
-    if match is None or not session.listed:
+    if match is None:
         return None
+    if not session.listed:
+        return _beside(match, session)
     step = 1 if (match[1] or match[2]) in ("next", "following", "after") else -1
     place = session.place + step
     if not 0 <= place < len(session.listed):
         raise QuestionError(f"There is none: {len(session.listed)} were told.")
     chosen = session.listed[place]
     return Question(Ask.CASE, AllOf((Among("id", (chosen,), f"report {chosen}"),)))
+
+
+def _beside(match: re.Match[str], session: Session) -> Question | None:
+    """Read "the one before" of an incident that was told alone: its neighbour in time, all else the same."""
+    before = session.question
+    if (
+        before is None
+        or before.ask is not Ask.CASE
+        or before.order not in (None, Order.LATEST, Order.EARLIEST)
+    ):
+        return None
+    earlier = (match[1] or match[2]) in ("previous", "preceding", "before")
+    step = 1 if earlier is (before.order is not Order.EARLIEST) else -1
+    place = (before.nth or 1) + step
+    if place < 1:
+        raise QuestionError(
+            "There is none: it is the latest one." if not earlier else "There is none before it."
+        )
+    return replace(before, order=before.order or Order.LATEST, nth=place, limit=None)
 
 
 def sort_order(text: str, before: Question | None) -> Question | None:

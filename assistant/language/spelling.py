@@ -16,6 +16,13 @@ _CONTRACTIONS = (
     # "Hasn't it recovered?" asks what "has it recovered?" asks.
     (r"^(is|are|was|were|has|have|had|did|does|do)n'?t\b(?= )", r"\1"),
     (r"^(.+?),? (list|show|name|count) (?:them|those|it)(?: all)?$", r"\2 \1"),
+    (r"\b(?:yday|yest|yesty)\b", "yesterday"),
+    (r"\b(?:if|when) (?:you|we|i|one) (?:leave (?:out|aside)|ignore|exclude|skip|disregard)\b", "except"),
+    (r"\b(?:disregarding|leaving out|leaving aside)\b", "except"),
+    (r"\bday by day\b", "per day"),
+    (r"\bhour by hour\b", "per hour"),
+    (r"^((?:which|what) (?:part|share|fraction|proportion)\b.*?),? in (?:percent|per cent|%)$", r"\1"),
+    (r"\btill\b", "until"),
     (r"\bas well as\b", "and also"),
     (r"\bby (?:who|whom|which detectors?) (?:saw|noticed|detected|found) (?:them|it|each)\b", "by witness"),
     (r"\b(?:without|with no|with zero|zero) (?:any )?hits\b", "no hits"),

@@ -25,7 +25,7 @@ from anomalyd.reports.conditions import (
 )
 
 PLACEHOLDER = re.compile(
-    r"\b(ENT|TIME|SEV|STAT|SEEN|RUN|LS|SCORE|SPAN|CAUSE|DET|ID|EXPL|MODEL|ENDED|ACK)([0-9]+)\b"
+    r"\b(ENT|TIME|SEV|STAT|SEEN|RUN|LS|SCORE|SPAN|CAUSE|DET|ID|EXPL|MODEL|ENDED|ONSET|ACK)([0-9]+)\b"
 )
 
 REAL = r"[0-9]{1,6}(?:\.[0-9]{1,6})?"
@@ -170,6 +170,8 @@ class Atoms:
             self.sub(rf"{score}(?:{compare}) ?({REAL}){other}", make)
             self.sub(rf"(?:{compare}) (?:a )?(?:peak )?score (?:of )?({REAL})", make)
             self.sub(rf"(?:{compare}) ?({REAL}){score_after}", make)
+        self.sub(rf"{score}({REAL}) or (?:more|higher|above|greater)", lambda m: self._score(m, True, False))
+        self.sub(rf"{score}({REAL}) or (?:less|lower|below)", lambda m: self._score(m, False, False))
         self.sub(rf"(?:above|exceeding|>) ?({REAL}){other}", lambda m: self._score(m, True, True))
         self.sub(rf"(?:below|<) ?({REAL}){other}", lambda m: self._score(m, False, True))
         self.sub(rf">= ?({REAL}){other}", lambda m: self._score(m, True, False))
@@ -188,6 +190,12 @@ class Atoms:
 
         self.text = re.sub(r"\bTIME([0-9]+)\b", timed, f" {self.text} ")
         self.text = f" {' '.join(self.text.split())} "
+        if len(re.findall(r"\bTIME[0-9]+", self.text)) > 1:
+            self.sub(
+                r"(?:that |which |have |had )*(?:began|begun|started|opened|appeared) "
+                r"(TIME[0-9]+)",
+                self._began,
+            )
         over = r"(?:closed|ended|recovered|resolved|stopped|finished|cleared|went away|got better)"
 
         def ended(match: re.Match[str]) -> str:
@@ -200,6 +208,14 @@ class Atoms:
         self.sub(
             rf"(?:(?:that|which|have|has|had|did|were|was|got|been) )*{over}(?: again)? (TIME[0-9]+)", ended
         )
+
+    def _began(self, match: re.Match[str]) -> str:
+        """Of two times, take the one at which they began for their onset."""
+        interval = self.intervals[match[1]]
+        low = -math.inf if interval.since is None else interval.since
+        high = math.inf if interval.until is None else interval.until
+        words = f"began {self.calendar.say_interval(interval)}"
+        return self.put("ONSET", Within("onset", low, high, open_high=True, words=words))
 
     def read_now(self) -> bool:
         """Take "now", which means what is open; say whether it was there."""

@@ -131,6 +131,22 @@ def share(text: str, atoms: Mapping[str, Atom]) -> tuple[Question, str] | None:
     if match is None or not re.search(r"\b(?:percentage|per ?cent|share|fraction|proportion|part)\b|%", text):
         return None
     before, after = text[: match.start()], match[1]
+    among = re.search(
+        rf"\b(?:among|amongst|out of)\b(?: all)?(?: the)?(?= .*(?:{INCIDENTS}"
+        rf"|[A-Z]+[0-9]))",
+        after,
+    )
+    if among and re.search(r"[A-Z]+[0-9]", after[: among.start()]):
+        part, whole = scoped(after[: among.start()], atoms), scoped(after[among.end() :], atoms)
+        whole = Scoped((*scoped(before, atoms).parts, *whole.parts))
+        question = Question(Ask.SHARE, Scoped((*whole.parts, *part.parts)).condition, whole=whole.condition)
+        rest = re.sub(
+            r"\b(?:percentage|per ?cent|share|fraction|proportion|part|how many|among|amongst"
+            r"|out of)\b|%",
+            " ",
+            text,
+        )
+        return question, rest
     halves = re.split(r"\b(?:is|are|was|were|did|do|has|have|had)\b", after, maxsplit=1)
     around = scoped(before, atoms)
     if len(halves) == 2 and re.search(r"[A-Z]+[0-9]", halves[1]):

@@ -177,7 +177,10 @@ def collective(text: str, atoms: Mapping[str, Atom]) -> str | None:
         r"(?:which|what|whose|_HOWMANY_|_SHOW_|_MOSTOFTEN_|_LEASTOFTEN_|_PERCENT_|_AVERAGE_|on "
         r"which|in which|who are)"
     )
-    noun = rf"(?! (?:with |of )?{systems.INCIDENTS}(?!\w)| _(?:NTH|LATEST|WORST)_)"
+    noun = (
+        rf"(?! (?:(?:SEV|STAT|SEEN)[0-9]+ )*(?:with |of )?{systems.INCIDENTS}(?!\w)| _(?:NTH|LATEST"
+        rf"|WORST)_)"
+    )
     match = re.search(rf"{lead} {the}(ENT[0-9]+)(?:'s)?{noun}", text)
     if match is None:
         match = re.match(
@@ -192,6 +195,9 @@ def collective(text: str, atoms: Mapping[str, Atom]) -> str | None:
         )
     if match is None:
         return None
+    after = re.match(r" (SEV[0-9]+)", text[match.end(1) :])
+    if after and atoms[after[1]].words and "_HOWMANY_" in match[0]:
+        return None  # "how many chambers errors": the errors are counted
     atom = atoms[match[1]]
     many = len(getattr(atom.condition, "values", ())) > 1
     return match[1] if many else None

@@ -194,7 +194,7 @@ def _one_asked(r: Reading, which: str | None) -> bool:
     one = re.fullmatch(r"(?:who|what|which one|our .*[^s])", words) is not None or (
         bool(words) and not words.rstrip().endswith(("s", "ies", "all", "boxes"))
     )
-    return one and re.search(r"\b(?:which|what|who|where|our)\b", f"{r.asked} {words}") is not None
+    return one
 
 
 def _only_open(r: Reading) -> None:

@@ -293,6 +293,8 @@ def _still(r: Reading) -> None:
     """ "Still", "ongoing" select what is open; "there" and the like change nothing."""
     words = r.cues.words("GOINGON")
     says_open = re.search(r"still|persist|continu|ongoing|happening|lasting", words)
+    if r.dimension("TIME") and re.search(r"\b(?:was|were|had) still\b", r.asked):
+        says_open = None  # "were still on at noon": then, not now
     if r.cues.take("GOINGON") and says_open and not r.dimension("STAT"):
         opened = Among("status", (Status.OPEN,), "open")
         r.scope = Scoped((*r.scope.parts, ("STAT", opened)), r.scope.unused)

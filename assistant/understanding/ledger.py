@@ -18,10 +18,10 @@ from anomalyd.reports.remark import RemarkKind
 
 _MAINTENANCE = (
     r"(?:(?:under|in|on|out for|down for) )?(?:planned |scheduled )?maintenances?(?: windows?)?|maintained"
-    r"|silenced?|silences|muted?|snoozed|(?:being )?work(?:ed|ing)? on"
+    r"|silenced?|silences|muted?|snoozed|(?:being )?work(?:ed|ing) on"
 )
 _JUDGED = (
-    r"(?:mark(?:ed)?|declared?|told|tell|said|says?|say|label(?:l?ed)?|called|judged|considered|set|reported|named"
+    r"(?:mark(?:ed)?|declared?|marking|declaring|told|tell|said|says?|say|label(?:l?ed)?|called|judged|considered|set|reported|named"
     r"|confirmed)"
 )
 _WORD = r"(?P<word>normal|fine|ok|okay|healthy|broken|bad|faulty|defective)"
@@ -29,7 +29,8 @@ _PEOPLE = r"(?:people|operators?|users?|someone|somebody|anyone|anybody|experts?
 _FEEDBACK = (
     rf"(?:operators? |human |user |your )?feed ?backs?|(?:what|anything) (?:did|do|have|has) {_PEOPLE} "
     rf"(?:say|said|tell|told)"
-    rf"(?: about| of| on)?|(?:who|what|which|why|when|was|were|is|has|have|did|how many)\b.*\b{_JUDGED}\b.*\b"
+    rf"(?: about| of| on)?|(?:who|what|which|why|reason|when|was|were|is|has|have|did|how "
+    rf"many)\b.*\b{_JUDGED}\b.*\b"
     rf"{_WORD.replace('?P<word>', '?:')}\b"
 )
 _ADAPTATION = r"adaptations?|adapt(?:ed|s|ing)?|re-?learn(?:ed|t|ing)?|re-?based?"
@@ -207,6 +208,15 @@ def _without_topic(words: str, ask: Ask) -> str:
 def _asked(question: Question, rest: str, text: str) -> tuple[Question, str]:
     """Read which side of it is asked for, and take the words for it."""
     if counted := re.search(rf"(?<![\w-])(?:{_COUNT})(?![\w-])", rest):
+        thing = re.match(
+            rf" *(?:of )?(?:the )?(?:different )?(ENT[0-9]+|{ENTITIES}"
+            rf"|{HOSTS})\b",
+            rest[counted.end() :],
+        )
+        if thing:
+            question = replace(question, target=Target.ENTITIES)
+        elif re.match(rf" *{_PEOPLE}\b", rest[counted.end() :]):
+            return question, f"{rest} people-counted"
         return replace(question, statistic="count"), rest.replace(counted[0], " ", 1)
     for order, pattern in _ORDERED:
         if match := re.search(rf"(?<![\w-]){pattern}(?! {INCIDENTS}| [0-9])(?![\w-])", rest):

@@ -63,7 +63,7 @@ def _remarked(atoms: Atoms) -> None:
     acked = r"(?:acknowledged?|acked?)"
     be = r"(?:(?:that|which|has|have|had|been|were|was|are|is|did|already|got) )*"
     nobody = (
-        rf"(?:un-?acknowledged|{be}not (?:yet )?(?:been )?{acked}(?: yet)?|(?:that )?(?:nobody|no "
+        rf"(?:un-?(?:acknowledged|acked)|{be}not (?:yet )?(?:been )?{acked}(?: yet)?|(?:that )?(?:nobody|no "
         rf"one) (?:has |yet )*{acked}"
     )
     nobody += rf"(?: yet)?|{be}(?:never|not) (?:been )?{acked})"
@@ -121,7 +121,8 @@ def _severities(atoms: Atoms) -> None:
         else:
             wanted = [stem]
         words = " or ".join(wanted) or "no severity"
-        return atoms.put("SEV", Among("severity", tuple(wanted), f"severity {words}"))
+        noun = match["s"] if match["s"].endswith("s") else ""
+        return atoms.put("SEV", Among("severity", tuple(wanted), f"severity {words}"), noun)
 
     lead = r"at least|(?:worse|more severe|higher|milder|less severe) than(?: an?)?|above|below|under|non-?"
     atoms.sub(
@@ -134,7 +135,7 @@ def _severities(atoms: Atoms) -> None:
     # "critical errors" are critical ones.
     atoms.text = re.sub(
         r"(SEV[0-9]+) +(SEV[0-9]+)",
-        lambda m: m[1] if atoms.found[m[1]].words == atoms.found[m[2]].words == "" else m[0],
+        lambda m: m[1] if not atoms.found[m[1]].words else m[0],
         atoms.text,
     )
 

@@ -48,7 +48,11 @@ ASPECTS: tuple[tuple[str, str], ...] = (
         r"when (?:was|did) (?:it|they|ENT[0-9]+) (?:the |at its )?(?:worst|peak)|peak time|time of "
         r"(?:the|its) peak",
     ),
-    ("END", rf"(?:when|what time|until when|how late)(?=.*\b{_end}\b)|until when|(?:the )?end(?: time)? of"),
+    (
+        "END",
+        r"how (?:did|does)(?= .*\bend\b)|(?:when|what time|until when|how late)"
+        rf"(?=.*\b{_end}\b)|until when|(?:the )?end(?: time)? of",
+    ),
     (
         "ENDED",
         rf"(?:when|what time)(?= (?:was|were|is|did|has) .*\b{_end_adjective}(?:$| (?!{INC}|ENT|one)))",
@@ -62,7 +66,10 @@ ASPECTS: tuple[tuple[str, str], ...] = (
     ("WHYNOT", r"(?:why|how come)(?= .*\b(?:not|never|no)\b)"),
     (
         "WHY",
-        r"why|how come|what (?:caused|causes|triggered|made|is behind|was behind|led to)|(?:what "
+        r"why|how come|(?:what|which) (?:metrics?|quantit(?:y|ies)|regions?|values?) (?:is|was|were|are) "
+        r"(?:behind"
+        r"|responsible for|at fault(?: for| in)?|to blame(?: for)?)|what (?:caused|causes|triggered|made"
+        r"|is behind|was behind|led to)|(?:what "
         r"(?:is|was|are|were) )?(?:the )?(?:main |top |root )?(?:causes?|reasons?)(?: (?:of|for"
         r"|behind))?"
         r"|(?:please )?explain|(?:the )?explanations? (?:of|for)|what (?:was|went|had gone) "
@@ -294,6 +301,7 @@ anomalous detected flagged found noticed observed off reported triggered alerted
 suffered showed shows show misbehaved misbehave acted recorded registered logged listed appeared present
 exist existed exists count counted number numbers entry entries data-quality dqm store database reports
 report summary wrong trouble troubles offender offenders culprit culprits troublemaker troublemakers
+history bring brings brought
 went last lasted lasts lasting took take takes long longer run running
 """
 FILLERS = frozenset(_FILLER_LINES.split()) - {

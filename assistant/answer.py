@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from datetime import UTC, tzinfo
 from typing import Any
 
@@ -13,7 +13,7 @@ from anomalyd.assistant.answers.compose import tell
 from anomalyd.assistant.answers.context import Context
 from anomalyd.assistant.answers.library import Library
 from anomalyd.assistant.answers.sentence import NO_RESULT, Result, Sentence, Source, Told, line
-from anomalyd.assistant.dialogue.actions import Proposal, propose
+from anomalyd.assistant.dialogue.actions import propose
 from anomalyd.assistant.dialogue.follow_up import about_last, follow_up
 from anomalyd.assistant.dialogue.orders import order_in
 from anomalyd.assistant.dialogue.session import Session
@@ -44,6 +44,8 @@ class Answer:
     `understood` says how the question was read, `chips` the same part by part, `unused` which words were not
     understood. `known` is False where the answer is that it is not known; `nearest` is then the id of the
     report nearest to the question, if there is one. `corrections`: words taken for slips, and for what.
+    `typed`: the question as it was understood, of which `dialogue.corrections.correctable` gives what may be
+    changed. `awaits`: something is to be done, and waits for a yes or a no.
     """
 
     question: str
@@ -55,6 +57,8 @@ class Answer:
     unused: tuple[str, ...] = ()
     corrections: tuple[tuple[str, str], ...] = ()
     result: Result = NO_RESULT
+    typed: Question | None = None
+    awaits: bool = False
 
     @property
     def text(self) -> str:
@@ -65,7 +69,9 @@ class Answer:
 
     def as_json(self) -> dict[str, Any]:
         """Give everything as what `json.dumps` takes."""
-        return {**asdict(self), "text": self.text}
+        told = {**asdict(replace(self, typed=None)), "text": self.text}
+        del told["typed"]
+        return told
 
 
 class Assistant:
@@ -95,7 +101,6 @@ class Assistant:
         self._library = library
         self._user = user
         self._act = act
-        self._proposed: Proposal | None = None
         self._names: tuple[float, Names] | None = None
         self.session = Session()
 
@@ -131,18 +136,31 @@ class Assistant:
         """
         if self._act is None:
             return None
-        proposed, self._proposed = self._proposed, None
+        proposed, self.session.proposed = self.session.proposed, None
         if proposed is not None and _YES.fullmatch(question.strip(" .!")):
             return _simple(question, "confirmed", self._act(proposed.do), known=True)
         if proposed is not None and _NO.fullmatch(question.strip(" .!")):
             return _simple(question, "not confirmed", "Nothing was done.", known=True)
         try:
-            self._proposed = propose(question, self._user, self.session, context)
+            self.session.proposed = propose(question, self._user, self.session, context)
         except QuestionError as error:
             return _simple(question, "an order", str(error), known=False)
-        if self._proposed is None:
+        if (shown := self.session.proposed) is None:
             return None
-        return _simple(question, "an order", f"{self._proposed.words} Shall I? (yes or no)", known=True)
+        text = f"{shown.words} Shall I? (yes or no)"
+        return replace(_simple(question, "an order", text, known=True), awaits=True)
+
+    def again(self, typed: Question) -> Answer:
+        """Answer a typed question: one that was understood before, with a part of it corrected.
+
+        Raises:
+            StoreError: the report store cannot be reached.
+
+        """
+        context = Context(self._queries, Calendar(self._clock(), self._zone), self._known_names())
+        told = tell(typed, context)
+        self.session.remember(typed, told.result)
+        return _answer(interpretation(typed), typed, Understood(typed), told)
 
     def _understood(self, question: str, context: Context) -> tuple[Question | None, Understood]:
         """Understand a question, in the light of what was asked before where it builds on that."""
@@ -223,4 +241,5 @@ def _answer(question: str, typed: Question, understood: Understood, told: Told) 
         understood.unused,
         tuple(understood.corrections.items()),
         told.result,
+        typed,
     )

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 
 from anomalyd.assistant.answers.context import Context
-from anomalyd.assistant.dialogue.session import Session
+from anomalyd.assistant.answers.sentence import Result
+from anomalyd.assistant.dialogue.session import Proposal, Session
 from anomalyd.assistant.language.phrasing import duration, listed
 from anomalyd.assistant.language.spelling import plain
 from anomalyd.errors import QuestionError
@@ -23,14 +23,6 @@ from anomalyd.verdict import Verdict
 _UNITS = {"m": 60.0, "h": 3600.0, "d": 86_400.0, "s": 1.0}
 _SPAN = r"(?:for )?(?P<n>[0-9]+(?:\.[0-9]+)?|an?) ?(?P<unit>m|mins?|minutes?|h|hrs?|hours?|d|days?)"
 _PLEASE = r"^(?:please |(?:can|could) you |now |and |then )*"
-
-
-@dataclass(frozen=True)
-class Proposal:
-    """What would be done, in words that name who does it; `do` does it and says what was done."""
-
-    words: str
-    do: Callable[[Store], str]
 
 
 def propose(question: str, who: str, session: Session, context: Context) -> Proposal | None:
@@ -145,6 +137,19 @@ def _entities(words: str, session: Session, context: Context) -> Sequence[str]:
 def _reported(entity: str, context: Context) -> list[str]:
     found = context.reports(Among("entity", (entity,)), Order.LATEST, 1)
     return [report.incident.detector for report in found]
+
+
+def orders_for(result: Result) -> tuple[str, ...]:
+    """Give what may be done about the one report that an answer is of: orders to ask, for buttons."""
+    if len(result.reports) != 1:
+        return ()
+    return (
+        f"acknowledge {result.reports[0]}",
+        f"comment on {result.reports[0]}: ",
+        "tell the detectors that it is normal",
+        "tell the detectors that it is broken",
+        "silence it for 2 hours",
+    )
 
 
 _Make = Callable[[re.Match[str], str, str, Session, Context], Proposal]

@@ -2,12 +2,25 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING
 
 from anomalyd.assistant.answers.sentence import Result
 from anomalyd.assistant.understanding.interpretation import chips
 from anomalyd.assistant.understanding.question import LEDGER, Ask, Question
 from anomalyd.reports.conditions import Among
+
+if TYPE_CHECKING:
+    from anomalyd.reports.storage.store import Store
+
+
+@dataclass(frozen=True)
+class Proposal:
+    """What would be done, in words that name who does it; `do` does it and says what was done."""
+
+    words: str
+    do: Callable[[Store], str]
 
 
 @dataclass
@@ -20,6 +33,8 @@ class Session:
     result: Result = field(default_factory=Result)
     listed: tuple[str, ...] = ()
     place: int = 0
+    proposed: Proposal | None = None
+    """What would be done once it is confirmed."""
 
     def remember(self, question: Question, result: Result) -> None:
         """Keep a question and its result for what follows."""
@@ -40,6 +55,7 @@ class Session:
     def reset(self) -> None:
         """Forget everything."""
         self.question, self.result, self.listed, self.place = None, Result(), (), 0
+        self.proposed = None
 
     @property
     def chips(self) -> tuple[str, ...]:

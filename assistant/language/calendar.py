@@ -11,10 +11,14 @@ from anomalyd.assistant.language.interval import Interval as Interval
 from anomalyd.assistant.language.interval import date_of, next_month, seconds_of_day
 from anomalyd.assistant.language.time_phrases import (
     AGO,
+    APART,
+    BOUND,
     CLOCK,
     DAY,
+    FUTURE,
     MONTH,
     MONTHS,
+    NEIGHBOURS,
     RULES,
     WEEKDAY,
     WEEKDAYS,
@@ -36,6 +40,11 @@ _PARTS_OF_DAY = {
 }
 _NIGHT = _PARTS_OF_DAY["night"]
 _SHIFT_STARTS = (7, 15, 23)
+_NAMED_SHIFTS = {
+    **dict.fromkeys(("early", "morning", "day"), 7),
+    **dict.fromkeys(("late", "afternoon", "evening"), 15),
+    "night": 23,
+}
 
 
 class _Moment(NamedTuple):
@@ -80,7 +89,7 @@ class Calendar:
             QuestionError: a time that does not exist (31 February, 25:00) or lies in the future.
 
         """
-        if future := _FUTURE.search(text):
+        if future := FUTURE.search(text):
             raise QuestionError(f"“{future[0]}” is in the future: it is {self.say(self.now)} now.")
         text = rewritten(text)
         found: list[Interval] = []
@@ -89,9 +98,9 @@ class Calendar:
                 found.append(getattr(self, f"_{reader}")(match))
                 text = f"{text[: match.start()]} TIME{len(found) - 1} {text[match.end() :]}"
         text = " ".join(text.split())
-        text = _BOUND.sub(lambda m: self._bounded(m, found), text)
+        text = BOUND.sub(lambda m: self._bounded(m, found), text)
         # "yesterday, after 14:00" is one time; "yesterday and today" are two.
-        while match := _NEIGHBOURS.search(text):
+        while match := NEIGHBOURS.search(text):
             one, other = int(match[1]), int(match[2])
             together = self.combine([found[one], found[other]])
             if together is None:
@@ -109,7 +118,7 @@ class Calendar:
         04:00".
         """
         numbers = [int(n) for n in re.findall(r"\bTIME([0-9]+)", text)]
-        if len(numbers) != 2 or _APART.search(text):
+        if len(numbers) != 2 or APART.search(text):
             return text
         one, other = numbers
         if found[one].floating is not found[other].floating and (
@@ -341,6 +350,12 @@ class Calendar:
         day, first = begun[0 if match[1] in ("this", "my", "our", "current", "the current") else 1]
         return self._hours(day, first, first + 8)
 
+    def _named_shift(self, match: re.Match[str]) -> Interval:
+        """Read "the night shift": the latest of that name which has begun."""
+        first = _NAMED_SHIFTS[match[1]]
+        day = self._today() - timedelta(days=0 if first <= self._hour() else 1)
+        return self._hours(day, first, first + 8)
+
     def _year(self, match: re.Match[str]) -> Interval:
         year = int(match[1])
         return self._whole(date_of(year, 1, 1, match[0]), date_of(year + 1, 1, 1, match[0]))
@@ -379,13 +394,3 @@ class Calendar:
         year = int(match[2]) if match[2] else today.year - (number > today.month)
         first = date_of(year, number, 1, match[0])
         return self._whole(first, next_month(first))
-
-
-_FUTURE = re.compile(rf"\b(?:tomorrow|next (?:hour|night|day|week|month|year|shift|{WEEKDAY}))\b")
-_BOUND = re.compile(
-    r"\b(since|starting|after|before|prior to|earlier than|older than|until|till|up to|by) TIME([0-9]+)"
-)
-_APART = re.compile(
-    r"\bTIME[0-9]+\b.*\b(?:and|or|than|versus|with|against|compared|but|not|except)\b.*\bTIME[0-9]+\b"
-)
-_NEIGHBOURS = re.compile(r"\bTIME([0-9]+)(?:,? |, )(?:in |at |on |from |of |between )?TIME([0-9]+)")

@@ -115,7 +115,8 @@ _REWRITES: tuple[tuple[str, Rewrite], ...] = (
         r"between \1 \3 and \2 \3",
     ),
     (
-        r"\b(between|from|since) (midnight|noon|midday|[0-9]{1,2}:[0-9]{2}) (and|to|until|till) ([0-9]{1,2})"
+        r"\b(between|from|since) (midnight|noon|midday|[0-9]{1,2}:[0-9]{2}(?: [ap]m)?(?: yesterday| "
+        r"today)?) (and|to|until|till) ([0-9]{1,2})"
         r"(?= ?(?:$|[?,]|today|yesterday|last night|this|on |in the (?:morning|afternoon|evening)))",
         r"\1 \2 \3 \4:00",
     ),
@@ -125,6 +126,7 @@ _REWRITES: tuple[tuple[str, Rewrite], ...] = (
         r"|yesterday|on ))",
         r"\1 \2:00",
     ),
+    (rf"\b(between|from) ([0-9]{{1,2}}) (and|to) ([0-9]{{1,2}}) ({MONTH})\b", r"\1 \2 \5 \3 \4 \5"),
     (r"\b(?:over ?night|(?:during|in|over|through|throughout) the (?:last |past )?night)\b", "last night"),
     (r"\bthe night before last\b", "2 nights ago"),
     (r"\b(?:earlier|so far|until now) today\b|\btoday so far\b|\b(?:on )?this day\b", "today"),
@@ -139,6 +141,16 @@ def rewritten(text: str) -> str:
     for pattern, by in REWRITES:
         text = pattern.sub(by, text)
     return text
+
+
+FUTURE = re.compile(rf"\b(?:tomorrow|next (?:hour|night|day|week|month|year|shift|{WEEKDAY}))\b")
+BOUND = re.compile(
+    r"\b(since|starting|after|before|prior to|earlier than|older than|until|till|up to|by) TIME([0-9]+)"
+)
+APART = re.compile(
+    r"\bTIME[0-9]+\b.*\b(?:and|or|than|versus|with|against|compared|but|not|except)\b.*\bTIME[0-9]+\b"
+)
+NEIGHBOURS = re.compile(r"\bTIME([0-9]+)(?:,? |, )(?:in |at |on |from |of |between )?TIME([0-9]+)")
 
 
 def _rules() -> Iterator[tuple[re.Pattern[str], str]]:
@@ -157,7 +169,7 @@ def _rules() -> Iterator[tuple[re.Pattern[str], str]]:
             "since",
         ),
         (
-            rf"(?<!day )(before|prior to|earlier than|older than|until|till|up to|by) ({MOMENT})",
+            rf"(?<!the day )(before|prior to|earlier than|older than|until|till|up to|by) ({MOMENT})",
             "before",
         ),
         (rf"{IN}(first|last) ([0-9]{{1,3}} )?({UNIT}) (?:of|on) ({DAY})", "edge_of_day"),
@@ -166,6 +178,7 @@ def _rules() -> Iterator[tuple[re.Pattern[str], str]]:
         (rf"{IN}tonight", "tonight"),
         (rf"{IN}(last|this|past)? ?weekend", "weekend"),
         (rf"{IN}(last|previous|this|my|our|current) shift", "shift"),
+        (rf"{IN}(?:last )?(night|early|morning|day|late|afternoon|evening) shift", "named_shift"),
         (
             r"(?<!the )(?:(?:in|on|over|during|within|for|from|of) )?(this|last) (week|month|year)",
             "calendar_unit",

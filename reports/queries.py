@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from difflib import get_close_matches
 from typing import Any, Self
 
-from sqlalchemy import func, select
+from sqlalchemy import and_, case, func, select
 
 from anomalyd.errors import QuestionError
 from anomalyd.reports.adaptation import Adaptation
@@ -18,9 +18,9 @@ from anomalyd.reports.evidence import decode
 from anomalyd.reports.feedback import OperatorFeedback
 from anomalyd.reports.quality import FlagRange, Override
 from anomalyd.reports.remark import AnswerFeedback, Remark, RemarkKind
-from anomalyd.reports.report import Evidence, Explanation, Report
+from anomalyd.reports.report import Evidence, Explanation, Report, Severity
 from anomalyd.reports.run_summary import RunSummary, summarise
-from anomalyd.reports.selection import ORDERS, conditions, of_entities
+from anomalyd.reports.selection import ORDERS, conditions, each_value, of_entities
 from anomalyd.reports.selection import Group as Group
 from anomalyd.reports.selection import Order as Order
 from anomalyd.reports.selection import Selection as Selection
@@ -121,11 +121,22 @@ class Queries:
         """Give entity -> sample kind ("vector", "map"), of every entity that sent something or has a
         report.
         """
-        activity = t.activity.c
-        reported = select(_r.entity, func.max(_r.sample_kind)).group_by(_r.entity)
-        sent = select(activity.entity, func.max(activity.sample_kind)).group_by(activity.entity)
+        name = each_value(_r.entity)
+        kind = select(_r.sample_kind).where(_r.entity == name.c.value).limit(1).scalar_subquery()
         with self._database.reading() as connection:
-            return {name: kind for query in (reported, sent) for name, kind in connection.execute(query)}
+            reported = connection.execute(select(name.c.value, kind).where(name.c.value.is_not(None)))
+            kinds = {entity: str(of) for entity, of in reported}
+        return kinds | {entity: sent.sample_kind for entity, sent in self.latest_activity().items()}
+
+    def breakdown(
+        self, selection: Selection, since: float | None = None
+    ) -> list[tuple[str, Severity, int, int]]:
+        """Give (entity, severity, reports, of them begun at `since` or later) of the selected reports."""
+        begun = func.count() if since is None else func.sum(case((_r.onset >= since, 1), else_=0))
+        with self._database.reading() as connection:
+            query = select(_r.entity, _r.severity, func.count(), begun)
+            query = query.where(*conditions(selection, connection)).group_by(_r.entity, _r.severity)
+            return [(name, of, int(n), int(new)) for name, of, n, new in connection.execute(query)]
 
     def report(self, report_id: str) -> Report:
         """Give one report by its id, or by a beginning of it that no other has.
@@ -327,13 +338,29 @@ class Queries:
             a.entity, func.max(a.sample_kind), func.min(a.first), func.max(a.last), func.sum(a.samples)
         ).group_by(a.entity)
         if since is not None:
-            query = query.where(a.last >= since)
+            # Each entity's hours are looked up from there on; else the grouping would read all that ever was.
+            name = each_value(a.entity)
+            begin = and_(a.entity == name.c.value, a.hour >= int(since // 3600))
+            query = query.join(name, begin).where(a.last >= since)
         if until is not None:
             query = query.where(a.first < until)
         with self._database.reading() as connection:
             rows = connection.execute(query).all()
         # PostgreSQL sums to a Decimal.
         return {entity: Activity(kind, first, last, int(n)) for entity, kind, first, last, n in rows}
+
+    def latest_activity(self) -> dict[str, Activity]:
+        """Give what each entity sent in the last hour in which it sent anything."""
+        a = t.activity.c
+        name = each_value(a.entity)
+        of = t.activity.alias().c
+        last = select(func.max(of.hour)).where(of.entity == name.c.value).correlate(name).scalar_subquery()
+        query = select(a.entity, a.sample_kind, a.first, a.last, a.samples).join(
+            name, and_(a.entity == name.c.value, a.hour == last)
+        )
+        with self._database.reading() as connection:
+            rows = connection.execute(query).all()
+        return {entity: Activity(*sent) for entity, *sent in rows}
 
     def latest_data(self) -> float | None:
         """Give the event time of the latest sample of all, None if nothing was received yet."""

@@ -51,9 +51,11 @@ class Context:
         return "" if len(those) == len(self.names.kinds) else shown(those, self.names)
 
     def sent(self, where: Condition) -> dict[str, Activity]:
-        """Give what the entities meant sent within the interval meant."""
+        """Give what the entities meant sent within the interval meant; in the last hour, if none is."""
         since, until = interval_of(where)
         those = set(self.entities(where))
+        if since is None and until is None:
+            return {name: sent for name, sent in self.queries.latest_activity().items() if name in those}
         return {name: sent for name, sent in self.queries.activity(since, until).items() if name in those}
 
     def cited(self, text: str, where: Condition, total: int) -> Sentence:
@@ -113,8 +115,11 @@ def data_sentence(where: Condition, context: Context, sent: dict[str, Activity] 
         last = context.calendar.say(max(each.last for each in sent.values()))
         by_hour = " (counted by whole hours)" if then else ""
         of = f" of {who}" if who else ""
+        if not then:
+            return Sentence(f"Data{of} were received{sources}, the last of {last}.")
         return Sentence(f"Data{of} were received{then}: {samples}{sources}, the last of {last}{by_hour}.")
-    ever = [each for name, each in context.queries.activity().items() if name in set(context.entities(where))]
+    those = set(context.entities(where))
+    ever = [each for name, each in context.queries.latest_activity().items() if name in those]
     last_words = (
         f"; the last data are of {context.calendar.say(max(each.last for each in ever))}" if ever else ""
     )

@@ -153,7 +153,7 @@ def _silent(where: Condition, context: Context) -> list[tuple[str, float]]:
     those = set(context.entities(where))
     recent = context.queries.activity(since=context.calendar.now - _DAY)
     silent = []
-    for name, ever in context.queries.activity().items():
+    for name, ever in context.queries.latest_activity().items():
         if name not in those:
             continue
         day = recent.get(name, ever)

@@ -20,21 +20,25 @@ _SHOWN = 24
 
 def how_many(q: Question, context: Context) -> Told:
     """Tell how many incidents there are, how bad, and how many had begun before the time that was named."""
-    total = context.count(q.where)
+    since = None if q.began else _since(q.where)
+    found = context.queries.breakdown(select(q.where), since)
+    total, new = sum(n for *_, n, _ in found), sum(begun for *_, begun in found)
     if total == 0:
         return none_recorded(q.where, context)
-    severities = dict(context.queries.tally(select(q.where), "severity"))
+    severities: Counter[Severity] = Counter()
+    for _, severity, n, _ in found:
+        severities[severity] += n
     parts = [f"{severities[each]} {each}" for each in reversed(Severity) if each in severities]
-    entities = len(context.queries.tally(select(q.where), "entity"))
+    entities = len({name for name, *_ in found})
     verb = " began" if q.began else ""
     text = (
         f"{counted(total, 'incident')}{verb} ({', '.join(parts)}) of "
         f"{counted(entities, 'entity', 'entities')}."
     )
-    if not q.began and (since := _since(q.where)) is not None:
-        before = context.count(q.where, Within("onset", high=since, open_high=True))
+    if since is not None:
+        before = total - new
         text += (
-            f" {total - before} began then, {before} had begun before and still went on."
+            f" {new} began then, {before} had begun before and still went on."
             if before
             else " All of them began then."
         )

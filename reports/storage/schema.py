@@ -9,11 +9,15 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import cache
 from importlib import resources
+from typing import TYPE_CHECKING
 
 from sqlalchemy import Connection, inspect, text
 
 from anomalyd.errors import SchemaError, StoreError
 from anomalyd.reports.storage.database import Database
+
+if TYPE_CHECKING:
+    from alembic.config import Config
 
 _LOCK = 0x616E6F6D616C7964  # "anomalyd": the number of PostgreSQL's advisory lock
 
@@ -79,12 +83,17 @@ def _revision(connection: Connection) -> str | None:
 
 def _upgrade(connection: Connection) -> None:
     from alembic import command
+
+    command.upgrade(_config(connection), "head")
+
+
+def _config(connection: Connection) -> Config:
     from alembic.config import Config
 
     config = Config()
     config.set_main_option("script_location", "anomalyd.reports.storage:migrations")
     config.attributes["connection"] = connection
-    command.upgrade(config, "head")
+    return config
 
 
 @contextmanager

@@ -16,7 +16,7 @@ def signed_in() -> bool:
     settings = Settings.from_environment()
     if settings.user_header:
         return bool(user())
-    return not settings.sign_in or bool(st.user.is_logged_in)
+    return not settings.sign_in or bool(st.user.get("is_logged_in"))
 
 
 def ask_to_sign_in() -> None:
@@ -28,6 +28,12 @@ def ask_to_sign_in() -> None:
             "signs you in."
         )
         return
+    if "is_logged_in" not in st.user:
+        st.error(
+            "dashboard.sign_in is set, and no provider is named: write [auth] into .streamlit/secrets.toml, see "
+            "docs/deployment.md."
+        )
+        return
     st.button("Sign in", icon=":material/login:", type="primary", on_click=st.login)
 
 
@@ -36,7 +42,7 @@ def user() -> str:
     settings = Settings.from_environment()
     if settings.user_header:
         return str(st.context.headers.get(settings.user_header) or "").strip()
-    if settings.sign_in and st.user.is_logged_in:
+    if settings.sign_in and st.user.get("is_logged_in"):
         return str(st.user.get("email") or st.user.get("name") or "")
     return ""
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 import pytest
@@ -9,6 +10,7 @@ from dashboard_reports import (
     CHAMBER,
     HOSTILE,
     NOW,
+    a_night,
     chamber,
     explanation,
     incident,
@@ -78,3 +80,18 @@ def page(monkeypatch):
         return at
 
     return open_page
+
+
+@pytest.fixture(scope="session")
+def a_night_in_the_control_room(tmp_path_factory):
+    """A store of a night, that is copied and not changed."""
+    file = tmp_path_factory.mktemp("night") / "reports.db"
+    a_night(f"sqlite:///{file}")
+    return file
+
+
+@pytest.fixture
+def night(a_night_in_the_control_room, tmp_path):
+    """The URL of a store of a night, one's own."""
+    shutil.copy(a_night_in_the_control_room, tmp_path / "reports.db")
+    return f"sqlite:///{tmp_path}/reports.db"

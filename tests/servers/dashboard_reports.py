@@ -189,7 +189,8 @@ def a_night(url):
         for system in ("DT", "ECAL", "RPC")
         for n in range(1, 49)
     }
-    seen |= {(321907, "DT", n): {f"DT/{k}": Look(True, False) for k in range(20)} for n in range(1, 30)}
+    before = {f"before/{k}": Look(judged=True, alerting=False) for k in range(20)}
+    seen |= {(321907, system, n): before for system in ("DT", "ECAL", "RPC") for n in range(1, 30)}
     store.commit(Step("night", activity=activity, states=StateChanges(states), lumisections=seen))
     network = {"net.rx_bytes_per_s": 2.1e5, "net.tx_bytes_per_s": 9.0e4, "load.1m": 14.0}
     for k in range(14):

@@ -30,8 +30,8 @@ def ask_to_sign_in() -> None:
         return
     if "is_logged_in" not in st.user:
         st.error(
-            "dashboard.sign_in is set, and no provider is named: write [auth] into .streamlit/secrets.toml, see "
-            "docs/deployment.md."
+            "dashboard.sign_in is set, and no provider is named: write [auth] into .streamlit/secrets.toml, "
+            "as docs/deployment.md says."
         )
         return
     st.button("Sign in", icon=":material/login:", type="primary", on_click=st.login)

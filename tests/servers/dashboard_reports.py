@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import sqlite3
 import time
+from contextlib import closing
 from dataclasses import replace
 
 import numpy as np
@@ -25,7 +27,6 @@ from anomalyd.reports.report import (
 from anomalyd.reports.storage import tables
 from anomalyd.reports.storage.repositories.entity_states import StateChanges, StateSnapshot
 from anomalyd.reports.storage.repositories.maintenance import Window
-from anomalyd.reports.storage.rows import INCIDENT
 from anomalyd.reports.storage.store import Activity, Point, Step, Store, StoredChange
 
 NOW = time.time()
@@ -241,29 +242,32 @@ def told(store, i, what, rng):
     store.explain(i.id, evidence.until, made)
 
 
-def many(url, reports, open_):
-    """Fill a store with `reports` incidents of 400 hosts over thirty days, `open_` of them open."""
-    rng = np.random.default_rng(1)
-    store = Store.open(url)
+def many(file, reports, open_):
+    """Fill an SQLite store with `reports` incidents of 400 hosts over thirty days, `open_` of them open."""
+    store = Store.open(f"sqlite:///{file}")
     hosts = [f"host/pc{k:03d}" for k in range(400)]
     activity = {host: Activity("vector", NOW - 3500, NOW - 4, 3500) for host in hosts}
     states = tuple(StateSnapshot("hosts", host, "v1", NOW - 4, b"") for host in hosts)
     store.commit(Step("many", activity=activity, states=StateChanges(states)))
-    severities = [str(severity) for severity in Severity]
-    first = incident("0" * 16)
-    onsets = NOW - 30 * 86_400 * rng.random(reports)
-    rows = []
-    for k, onset in enumerate(onsets.tolist()):
-        is_open = k < open_
-        rows.append(
-            {
-                **{name: getattr(first, name) for name in INCIDENT},
-                **{"id": f"{k:016x}", "entity": hosts[k % 400], "severity": severities[k % 3]},
-                **{"onset": onset, "last": onset + 60, "peak_time": onset + 30, "peak": 1.0 + k % 50},
-                **{"status": "open" if is_open else "closed", "closed": None if is_open else onset + 70},
-                **{"narrative": "It was so.", "revision": 0, "recorded": NOW, "explain_error": ""},
-            }
-        )
-    with store._database.writing() as connection:
-        connection.execute(tables.reports.insert(), rows)
+    keep(store, incident("first", onset=NOW - 40 * 86_400))
     store.close()
+    onset = f"{NOW} - 2592000 * ((k * 7919 % 100003) / 100003.0)"
+    changed = {
+        "id": "printf('%016x', k)",
+        "entity": "printf('host/pc%03d', k % 400)",
+        "severity": "case k % 3 when 0 then 'warning' when 1 then 'error' else 'critical' end",
+        "status": f"case when k < {open_} then 'open' else 'closed' end",
+        "onset": onset,
+        "last": f"{onset} + 60",
+        "closed": f"case when k < {open_} then null else {onset} + 70 end",
+        "peak": "1.0 + k % 50",
+        "peak_time": f"{onset} + 30",
+    }
+    columns = [column.name for column in tables.reports.columns]
+    values = ", ".join(changed.get(name, f'"{name}"') for name in columns)
+    with closing(sqlite3.connect(file)) as connection, connection:
+        connection.execute(
+            f"with recursive n(k) as (select 0 union all select k + 1 from n where k < {reports - 1}) "
+            f"insert into reports ({', '.join(columns)}) select {values} from n, reports where id = 'first'"
+        )
+        connection.execute("delete from reports where id = 'first'")

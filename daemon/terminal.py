@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
+from anomalyd.reports.interpretation import Interpretation, SimilarCase
+from anomalyd.reports.propagation import Related, told
 from anomalyd.reports.report import Incident
 
 if TYPE_CHECKING:
@@ -24,3 +27,27 @@ def incident_line(incident: Incident) -> str:
 def answer_lines(answer: Answer) -> str:
     """Say an answer: what was understood, then the sentences with their sources."""
     return f"({answer.understood})\n{answer.text}" if answer.understood else answer.text
+
+
+def interpretation_lines(
+    interpretation: Interpretation | None, similar: Sequence[SimilarCase], related: Sequence[Related]
+) -> list[str]:
+    """Say in sentences what is made of a report's explanations."""
+    lines = []
+    if interpretation is not None and (change := interpretation.counterfactual) is not None:
+        parts = ", ".join(change.parts[:8]) + (" ..." if len(change.parts) > 8 else "")
+        lines.append(
+            f"would not have alerted with {len(change.parts)} as expected: {parts} (score {change.score:.2f})"
+            if change.enough
+            else f"alerts even with {parts or 'nothing'} as expected (score {change.score:.2f})"
+        )
+    if interpretation is not None and interpretation.units:
+        fired = ", ".join(f"{u.layer} unit {u.unit} ({u.sigmas:+.1f} sigma)" for u in interpretation.units)
+        lines.append(f"hidden units that fired unusually: {fired}")
+    if related and (sentence := told(related)):
+        lines.append(f"across entities: {sentence}")
+    for case in similar:
+        since = f"{datetime.fromtimestamp(case.onset, UTC):%Y-%m-%d %H:%M}Z"
+        concluded = "; ".join(case.concluded) or "nothing concluded"
+        lines.append(f"similar ({case.similarity:.2f}): {case.entity} {since}: {concluded}  [{case.report}]")
+    return lines

@@ -15,6 +15,7 @@ from anomalyd.verdict import Verdict
 
 if TYPE_CHECKING:  # torch takes two seconds to import, which a command that scores nothing must not pay
     from torch import Tensor
+    from torch.nn import Module
 
 SampleKind = Literal["vector", "map"]
 
@@ -247,3 +248,11 @@ class Explainable(Protocol):
 
     def forward(self, inputs: Tensor, *context: Tensor) -> Tensor:
         """Give the raw score (N,) of inputs (N, *shape); `forward(e.inputs, *e.context)` is the sample's."""
+
+
+@runtime_checkable
+class Layered(Protocol):
+    """An `Explainable` detector with a network whose hidden units can be looked at."""
+
+    def hidden_layers(self) -> Mapping[str, Module]:
+        """Name the layers that `forward` runs and whose outputs are hidden units, the first ones first."""

@@ -97,6 +97,10 @@ class ModelLibrary:
         folder = self._shelf(name) / version
         return {member: MemberCard(*read_card(folder / member)) for member in MEMBERS}
 
+    def folder(self, name: str, version: str, member: str) -> Path:
+        """Give the folder of a model: a member ("autoencoder" or "classical") of a version of a pair."""
+        return self._shelf(name) / version / member
+
     def versions(self, name: str) -> tuple[str, ...]:
         """Name the versions of a pair, newest last; none if there is no such pair."""
         shelf = self._shelf(name)

@@ -132,7 +132,7 @@ def explain(
     _check_methods(methods)
     total = Budget(budget_s, clock)
     _check_sample(window, shape)
-    asked: Explainable = detector if isinstance(detector, Explainable) else RescoredMap(detector, window)
+    asked = differentiable(detector, window)
     encoded = asked.encode(window)
     _check_encoded(asked, window, encoded, shape)
     present = np.isfinite(window.values[-1])
@@ -152,6 +152,11 @@ def explain(
             attribution = replace(attribution, trust=trust_of_map(asked, encoded, attribution.values))
         found.append(attribution)
     return found
+
+
+def differentiable(detector: Explainable | Detector, window: SeriesWindow) -> Explainable:
+    """Give the detector, or, if it has no gradient, a stand-in that asks it for scores of the last map."""
+    return detector if isinstance(detector, Explainable) else RescoredMap(detector, window)
 
 
 def _check_methods(methods: Sequence[str]) -> None:

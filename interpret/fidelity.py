@@ -114,9 +114,10 @@ def sensitivity(
     `explained` gives the attribution of a sample of the shape of `values`.
     """
 
-    def again(samples_: tuple[Tensor, ...]) -> Tensor:
-        found = [np.nan_to_num(explained(each.numpy())) for each in samples_[0]]
-        return torch.from_numpy(np.stack(found))
+    def again(moved: Tensor | tuple[Tensor, ...]) -> tuple[Tensor]:
+        batch = moved if isinstance(moved, Tensor) else moved[0]
+        found = [np.nan_to_num(explained(each.numpy())) for each in batch]
+        return (torch.from_numpy(np.stack(found)),)
 
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)

@@ -27,9 +27,12 @@ COMMANDS: dict[str, tuple[str, ...]] = {
     "feedback": ("tell", "adaptations"),
     "maintain": ("maintenance",),
     "flags": ("flags", "compare"),
+    "outline": ("outline",),
+    "learning.neurons": ("neurons",),
     "deploy": ("deploy",),
     "learning.reader": ("train-reader", "evaluate"),
     "learning.assistant": ("evaluate",),
+    "learning.explanations": ("evaluate",),
     "store": ("store",),
     "dead_letters": ("dlq",),
 }

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated, Any
@@ -11,9 +11,10 @@ import typer
 
 from anomalyd.daemon.cli.options import DEFAULT_CONFIG, Json, MaybeConfig, StoreUrl, print_json, store_url
 from anomalyd.daemon.config.config import load_config
-from anomalyd.daemon.terminal import incident_line
+from anomalyd.daemon.terminal import incident_line, interpretation_lines
 from anomalyd.errors import AnomalydError
 from anomalyd.extras import extra
+from anomalyd.reports.propagation import related_incidents
 from anomalyd.reports.queries import Order, Queries, Selection
 from anomalyd.reports.report import Evidence, Explanation, Incident, Report, Severity, Status
 
@@ -73,14 +74,22 @@ def show_report(
         report = queries.report(report_id)
         explanations = queries.explanations(report.incident.id)
         evidence = queries.evidence(report.incident.id)
+        interpretation = queries.interpretation(report.incident.id)
+        similar = queries.similar_cases(report.incident.id)
+        related = related_incidents(queries, report.incident, _groups_of(config, store))
     if plot is not None:
-        _draw(plot, report.incident, evidence, explanations, method)
+        trust = interpretation.trust if interpretation is not None else {}
+        _draw(plot, report.incident, evidence, explanations, method, trust)
     if as_json:
-        print_json(as_dict(report) | _why(evidence, explanations))
+        made = None if interpretation is None else asdict(interpretation)
+        more = {"similar": [asdict(case) for case in similar], "related": [asdict(each) for each in related]}
+        print_json(as_dict(report) | _why(evidence, explanations) | {"interpretation": made} | more)
         return
     typer.echo(incident_line(report.incident))
     typer.echo(report.narrative)
     typer.echo(_made_with(report))
+    for line in interpretation_lines(interpretation, similar, related):
+        typer.echo(line)
     for e in explanations:
         typer.echo(f"explained by {e.method} in {e.seconds:.2f} s" + ("" if e.complete else " (cut short)"))
     if not explanations:
@@ -95,8 +104,9 @@ def _draw(
     evidence: Evidence | None,
     explanations: Sequence[Explanation],
     method: str | None,
+    trust: Mapping[str, str],
 ) -> None:
-    """Write the picture of one explanation."""
+    """Write the picture of one explanation; `trust` is how far each method is to be trusted."""
     # matplotlib, which nothing else here needs
     from anomalyd.interpret.pictures.picture import explains, picture
 
@@ -110,8 +120,9 @@ def _draw(
             "there is nothing to draw"
         )
     title = f"{incident.entity}  score {incident.peak:.1f}"
+    told = trust.get(chosen[0].method, "")
     try:
-        file.write_bytes(picture(incident.entity, evidence, chosen[0], title))
+        file.write_bytes(picture(incident.entity, evidence, chosen[0], title, trust=told))
     except OSError as error:
         raise AnomalydError(f"the picture cannot be written: {error}; name another file") from error
 
@@ -133,6 +144,11 @@ def _why(evidence: Evidence | None, explanations: Sequence[Explanation]) -> dict
             "error": evidence.error.tolist(),
         }
     return about
+
+
+def _groups_of(config: Path, store: str | None) -> dict[str, list[str]]:
+    """Give the groups of entities that the configuration names; none where only a store is given."""
+    return {} if store is not None else {g: list(p) for g, p in load_config(config).groups.items()}
 
 
 def dashboard(

@@ -11,6 +11,7 @@ import logging
 import threading
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 
 import numpy as np
 
@@ -18,14 +19,21 @@ from anomalyd.daemon.config.config import ExplainConfig
 from anomalyd.daemon.incidents.evidence import expected_rows, strangeness, window_of
 from anomalyd.daemon.kafka.messages import report_entry
 from anomalyd.daemon.telemetry.telemetry import Telemetry
+from anomalyd.detectors.detector import Explainable, Layered
 from anomalyd.detectors.detector_pair import DetectorPair
 from anomalyd.detectors.library import ModelLibrary
 from anomalyd.detectors.maps.geometries.known import geometry_of
+from anomalyd.detectors.model import Model
 from anomalyd.errors import AnomalydError
 from anomalyd.interpret.attribution import Attribution
-from anomalyd.interpret.explain import explain, explain_metrics
+from anomalyd.interpret.cases.interpret import interpret
+from anomalyd.interpret.explain import differentiable, explain, explain_metrics
+from anomalyd.interpret.fidelity import ScoreOf, score_of_cells, score_of_metrics
 from anomalyd.interpret.maps.windows import units_of
+from anomalyd.interpret.neurons.activations import UsualActivity
+from anomalyd.interpret.neurons.study import unusual_units
 from anomalyd.interpret.rescoring import Rescoring
+from anomalyd.reports.interpretation import UnusualUnit
 from anomalyd.reports.queries import Queries
 from anomalyd.reports.report import Evidence, Explanation, Report
 from anomalyd.reports.storage.store import Store
@@ -33,6 +41,16 @@ from anomalyd.reports.storage.store import Store
 _log = logging.getLogger(__name__)
 
 _AT_ONCE = 8
+
+
+def _stored(attribution: Attribution, evidence: Evidence) -> Explanation:
+    return Explanation(
+        method=attribution.method,
+        evidence_time=evidence.time,
+        values=attribution.values,
+        seconds=attribution.seconds,
+        complete=attribution.complete,
+    )
 
 
 class Explainer:
@@ -112,10 +130,14 @@ class Explainer:
         if evidence is None:
             return
         explanations: Sequence[Explanation] = ()
-        error = ""
+        interpretation, error = None, ""
         try:
             with self._telemetry.timing.stage("explain"):
-                explanations = self._attribute(report, evidence)
+                model = self._model(report, evidence)
+                attributions, score = self._attribute(report, evidence, model)
+                explanations = [_stored(each, evidence) for each in attributions]
+                units = self._units(report, evidence, model)
+                interpretation = replace(interpret(evidence, model, attributions, score), units=units)
         except Exception as failure:  # whatever it is, the report stands and says so
             _log.exception("report %s cannot be explained", report_id)
             error = f"{type(failure).__name__}: {failure}"
@@ -124,7 +146,9 @@ class Explainer:
             if self._output_topic is None
             else [report_entry("explained", report.incident, self._output_topic, report.narrative)]
         )
-        self._store.explain(report_id, evidence.until, explanations, error=error, outgoing=outgoing)
+        self._store.explain(
+            report_id, evidence.until, explanations, interpretation, error=error, outgoing=outgoing
+        )
         for each in explanations:
             self._telemetry.incidents.explained(each.method, "complete" if each.complete else "partial")
         if error:
@@ -132,18 +156,32 @@ class Explainer:
                 self._telemetry.incidents.explained(method, "failed")
         self._on_explained(report_id)
 
-    def _attribute(self, report: Report, evidence: Evidence) -> list[Explanation]:
-        """Ask every method within the budget."""
-        incident = report.incident
-        pair = self._pair(incident.detector, evidence.model or incident.model)
-        model = pair.classical if evidence.detector == "classical" else pair.autoencoder
-        detector = model.detector
-        window = window_of(incident.entity, evidence)
-        attributions: list[Attribution] = []
+    def _model(self, report: Report, evidence: Evidence) -> Model:
+        """Give the model whose score the evidence shows."""
+        pair = self._pair(report.incident.detector, evidence.model or report.incident.model)
+        return pair.classical if evidence.detector == "classical" else pair.autoencoder
+
+    def _units(self, report: Report, evidence: Evidence, model: Model) -> tuple[UnusualUnit, ...]:
+        """Name the hidden units that fired unusually, if `anomalyd neurons` was asked about the model."""
+        detector: object = model.detector
+        version = evidence.model or report.incident.model
+        folder = self._library.folder(report.incident.detector, version, evidence.detector)
+        usual = UsualActivity.load(folder) if isinstance(detector, Layered) else None
+        if usual is None or not isinstance(detector, Layered) or not isinstance(detector, Explainable):
+            return ()
+        encoded = detector.encode(window_of(report.incident.entity, evidence))
+        return unusual_units(detector, usual, encoded)
+
+    def _attribute(
+        self, report: Report, evidence: Evidence, model: Model
+    ) -> tuple[list[Attribution], ScoreOf | None]:
+        """Ask every method within the budget; and give the score as a function of what is as observed."""
+        detector, entity = model.detector, report.incident.entity
+        window = window_of(entity, evidence)
         budget_s, methods = self._config.budget_s, self._config.methods
         if evidence.values.ndim == 1:
             rescoring = Rescoring(detector, window, expected_rows(evidence, len(window.times)))
-            attributions += explain_metrics(
+            attributions = explain_metrics(
                 rescoring,
                 strangeness(evidence),
                 methods,
@@ -151,29 +189,21 @@ class Explainer:
                 clock=self._clock,
                 error=evidence.error,
             )
-        else:
-            attributions += explain(
-                detector,
-                window,
-                methods,
-                shape=evidence.values.shape,
-                budget_s=budget_s,
-                clock=self._clock,
-                units=units_of(geometry_of(incident.entity), np.isfinite(evidence.values)),
-                error=evidence.error,
-            )
+            return attributions, score_of_metrics(rescoring)
+        asked = differentiable(detector, window)
+        attributions = explain(
+            asked,
+            window,
+            methods,
+            shape=evidence.values.shape,
+            budget_s=budget_s,
+            clock=self._clock,
+            units=units_of(geometry_of(entity), np.isfinite(evidence.values)),
+            error=evidence.error,
+        )
         if not attributions:
             attributions.append(Attribution("contribution", evidence.contribution, 0.0))
-        return [
-            Explanation(
-                method=each.method,
-                evidence_time=evidence.time,
-                values=each.values,
-                seconds=each.seconds,
-                complete=each.complete,
-            )
-            for each in attributions
-        ]
+        return attributions, score_of_cells(asked, asked.encode(window))
 
     def _pair(self, detector: str, version: str) -> DetectorPair:
         """Load the very version that scored the evidence; a handful stay in memory."""

@@ -12,7 +12,7 @@ from typing import Any, ClassVar, Self
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from anomalyd.detectors.detector import (
     Detector,
@@ -141,6 +141,15 @@ class VectorAutoencoder(Detector):
         absent = missing[:, -1].expand(error.shape)
         squared = torch.minimum(error.abs(), cap).square().masked_fill(absent, 0.0)
         return energy(squared, ~absent, self._parameters.top)
+
+    def hidden_layers(self) -> Mapping[str, nn.Module]:
+        """Name the linear layers but the last; as `Layered.hidden_layers`."""
+        named = [
+            (n, m)
+            for n, m in self._network.named_modules()
+            if isinstance(m, nn.Linear) and m.bias is not None
+        ]
+        return dict(named[:-1])
 
     def _windows(self, batch: Joined) -> tuple[Tensor, Tensor, Tensor]:
         """Give windows (N, window, F), squashed and 0 where missing; what is missing; the cap (N, F).

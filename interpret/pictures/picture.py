@@ -21,13 +21,21 @@ def explains(explanation: Explanation, evidence: Evidence | None) -> bool:
 
 
 def picture(
-    entity: str, evidence: Evidence, explanation: Explanation | None, title: str, theme: Theme = DARK
+    entity: str,
+    evidence: Evidence,
+    explanation: Explanation | None,
+    title: str,
+    theme: Theme = DARK,
+    trust: str = "",
 ) -> bytes:
-    """Draw the evidence of an entity as PNG, with what raised its score if an explanation says so."""
+    """Draw the evidence of an entity as PNG, with what raised its score if an explanation says so.
+
+    `trust`: how far to trust the explanation, as its report's interpretation says.
+    """
     attribution = None
     if explanation is not None:
         attribution = Attribution(
-            explanation.method, explanation.values, explanation.seconds, explanation.complete
+            explanation.method, explanation.values, explanation.seconds, explanation.complete, trust
         )
     if evidence.values.ndim == 1:
         return draw_vector(

@@ -23,6 +23,7 @@ from sqlalchemy import (
 
 from anomalyd.errors import StoreConflict, StoreError
 from anomalyd.reports.evidence import encode
+from anomalyd.reports.interpretation import Interpretation
 from anomalyd.reports.report import Explanation, Incident, Severity, Status
 from anomalyd.reports.score_history import MAX_POINTS, superfluous
 from anomalyd.reports.step import Activity, OutboxEntry, Outgoing, Point, Step, StoredChange
@@ -38,8 +39,10 @@ from anomalyd.reports.storage.repositories.feedback_repository import (
     mark_undone,
 )
 from anomalyd.reports.storage.repositories.flag_repository import FlagBook
+from anomalyd.reports.storage.repositories.interpretations import keep_interpretation
 from anomalyd.reports.storage.repositories.lumisections import keep_looks
 from anomalyd.reports.storage.repositories.maintenance import MaintenanceBook
+from anomalyd.reports.storage.repositories.outlines import OutlineBook
 from anomalyd.reports.storage.repositories.publisher_lease import PublisherLease
 from anomalyd.reports.storage.repositories.remark_repository import RemarkBook
 from anomalyd.reports.storage.repositories.retention import StoreRetention
@@ -68,6 +71,7 @@ class Store:
         self.samples = SampleShelf(database)
         """Samples that are kept to train on."""
         self.remarks = RemarkBook(database, clock)
+        self.outlines = OutlineBook(database, clock)
         """Comments and acknowledgements on reports, and what users said of answers."""
         self.states = EntityStateRepository(database)
         """What the daemon remembers between two steps."""
@@ -242,6 +246,7 @@ class Store:
         report_id: str,
         until: float,
         explanations: Sequence[Explanation],
+        interpretation: Interpretation | None = None,
         *,
         error: str = "",
         outgoing: Sequence[OutboxEntry] = (),
@@ -249,6 +254,7 @@ class Store:
         """Keep the explanations of a report's evidence up to `until`, in place of earlier ones.
 
         `error` says why there is none, or not every one; without any explanation the earlier ones stay.
+        `interpretation` is what was made of them.
         `outgoing` goes to the outbox in the same transaction.
 
         Raises:
@@ -266,6 +272,8 @@ class Store:
             if rows:
                 connection.execute(delete(t.explanations).where(t.explanations.c.report == report_id))
                 connection.execute(insert(t.explanations), rows)
+            if interpretation is not None:
+                keep_interpretation(connection, report_id, interpretation)
             _queue(connection, outgoing)
 
     def _move_offsets(self, connection: Connection, step: Step) -> None:

@@ -136,6 +136,8 @@ explanations = Table(
     Column("complete", Boolean, nullable=False),
 )
 
+interpretations = Table("interpretations", metadata, _report_key(), Column("body", Text, nullable=False))
+
 points = Table(
     "points",
     metadata,
@@ -324,6 +326,17 @@ remarks = Table(
     Column("kind", Text, nullable=False),
     Column("who", Text, nullable=False),
     Column("text", Text, nullable=False),
+    Column("recorded", Real, nullable=False),
+    sqlite_autoincrement=True,
+)
+
+outlines = Table(
+    "outlines",
+    metadata,
+    Column("id", BigInteger().with_variant(Integer, "sqlite"), primary_key=True),
+    Column("report", Text, nullable=False, index=True),
+    Column("who", Text, nullable=False),
+    Column("body", Text, nullable=False),
     Column("recorded", Real, nullable=False),
     sqlite_autoincrement=True,
 )

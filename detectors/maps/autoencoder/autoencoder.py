@@ -9,7 +9,7 @@ from typing import Any, ClassVar, Self
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor
+from torch import Tensor, nn
 
 from anomalyd.detectors.detector import (
     Detector,
@@ -153,6 +153,14 @@ class MapAutoencoder(Detector):
         expected, weight, error, dispersion, drift = context
         corrected = self._expect(inputs, expected, weight, error) * weight
         return self.scan.score(inputs * weight - corrected, corrected, dispersion, drift)
+
+    def hidden_layers(self) -> Mapping[str, nn.Module]:
+        """Name the convolutions but the last; as `Layered.hidden_layers`."""
+        return {
+            name: module
+            for name, module in self.network.named_modules()
+            if isinstance(module, nn.Conv2d) and name != "correction"
+        }
 
     def _light_up(self, batch: MapBatch) -> tuple[LitMaps, NDArray[np.bool_]]:
         drift = self.drift.numpy().astype(np.float64)[[_ORIGINS.index(o) for o in batch.origin]]

@@ -19,7 +19,7 @@ from typing import Any, ClassVar, Self
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor
+from torch import Tensor, nn
 
 from anomalyd.detectors.detector import (
     Adaptation,
@@ -34,7 +34,7 @@ from anomalyd.detectors.detector import (
     silent,
 )
 from anomalyd.detectors.parameters import read_parameters
-from anomalyd.detectors.vectors.patch import alarm, bulk, explaining, surroundings, training_rows
+from anomalyd.detectors.vectors.patch import alarm, bulk, explaining, patches, surroundings, training_rows
 from anomalyd.detectors.vectors.patch.advance import Advanced, Model, Rule, advance, scales_learnt
 from anomalyd.detectors.vectors.patch.alarm import RATE
 from anomalyd.detectors.vectors.patch.beginning import begin, settle_learner
@@ -312,6 +312,11 @@ class VectorPatch(Detector):
         """Give the raw score (N,) of inputs (N, F), as far as it does not depend on whether an alarm is
         on."""
         return explaining.score(inputs, context)
+
+    def hidden_layers(self) -> Mapping[str, nn.Module]:
+        """Name the layers of the patch encoder, the last of which is the code; as `Layered.hidden_layers`."""
+        encoder = patches.shipped().encoder
+        return {f"encoder.{k}": layer for k, layer in enumerate(encoder) if isinstance(layer, nn.Linear)}
 
     def tensors(self) -> dict[str, Tensor]:
         """Give the model and what training left, for safetensors."""

@@ -164,6 +164,7 @@ def _drop_evidence(connection: Connection, ids: Sequence[str]) -> int:
     if ids:
         connection.execute(delete(t.evidence).where(t.evidence.c.report.in_(ids)))
         connection.execute(delete(t.explanations).where(t.explanations.c.report.in_(ids)))
+        connection.execute(delete(t.interpretations).where(t.interpretations.c.report.in_(ids)))
         # Nothing is left to explain.
         connection.execute(update(t.reports).where(t.reports.c.id.in_(ids)).values(evidence_time=None))
     return len(ids)

@@ -22,7 +22,9 @@ from anomalyd.detectors.detector import SeriesWindow
 from anomalyd.detectors.detector_pair import DetectorPair
 from anomalyd.detectors.library import ModelLibrary
 from anomalyd.errors import StoreError
-from anomalyd.reports.queries import Queries
+from anomalyd.interpret.attribution import Attribution
+from anomalyd.reports.queries import Queries, Selection
+from anomalyd.reports.remark import Remark, RemarkKind
 from anomalyd.reports.report import Evidence, Incident, SeenBy, Severity, Status
 from anomalyd.reports.step import Step, StoredChange
 from anomalyd.reports.storage.store import Store
@@ -356,3 +358,62 @@ def test_the_thread_outlives_a_store_that_fails(
 
 def test_one_that_was_never_started_stops_at_once(desk: Desk) -> None:
     assert desk.begin().stop(0.0)
+
+
+def test_what_is_made_of_explanations_is_kept_with_the_report(
+    desk: Desk, experiment: Any, host_model: str
+) -> None:
+    for second in (40, 60):
+        samples = [experiment.sample("host/a", second + s, 15.0 if s == 9 else 0) for s in range(10)]
+        desk.put(*report(experiment.host_pair, samples, host_model))
+    explainer = desk.begin()
+    while explainer.work():
+        pass
+    first, second = sorted(desk.queries.ids(Selection()))
+    told = desk.queries.interpretation(second)
+    assert told is not None
+    assert set(told.trust) == {*METHODS}
+    assert told.counterfactual is not None
+    assert told.counterfactual.enough
+    assert told.counterfactual.score < 1
+    assert told.fingerprint
+    (case,) = desk.queries.similar_cases(second)
+    assert case.report == first
+    assert case.concluded == ()
+    desk.store.remarks.write(Remark(first, RemarkKind.COMMENT, "ann", "a loose cable"))
+    (case,) = desk.queries.similar_cases(second)
+    assert case.concluded == ("ann: a loose cable",)
+    assert desk.queries.similar_cases(first) == []
+    assert desk.queries.interpretation("nobody") is None
+
+
+def test_a_storm_is_worked_off_worst_first_with_a_true_count(
+    desk: Desk, experiment: Any, host_model: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A thousand flagged samples at once: none is lost, scoring's commits go on in between."""
+    samples = [experiment.sample("host/a", 40 + s, 15.0 if s == 9 else 0) for s in range(10)]
+    incident, evidence = report(experiment.host_pair, samples, host_model)
+    severities = (Severity.WARNING, Severity.CRITICAL)
+    waiting = [replace(incident, id=f"{k:04d}", severity=severities[k % 2]) for k in range(1000)]
+    changes = tuple(StoredChange(each, f"about {each.id}", evidence) for each in waiting)
+    desk.store.commit(Step(group="g", stored_changes=changes))
+    explainer = desk.begin()
+    monkeypatch.setattr(
+        explainer, "_attribute", lambda *_: ([Attribution("fake", evidence.error, 0.0)], None)
+    )
+    done = explainer.work()
+    assert 0 < done < 1000
+
+    def pending() -> float:
+        return desk.registry.get_sample_value("anomalyd_explanations_pending") or 0.0
+
+    assert pending() == 1000 - done
+    assert {int(name) % 2 for name in desk.explained} == {1}
+    desk.put(replace(incident, id="late", severity=Severity.CRITICAL), evidence)
+    explainer.work()
+    assert pending() == 1001 - 2 * done
+    while explainer.work():
+        pass
+    assert len(set(desk.explained)) == len(desk.explained) == 1001
+    assert pending() == 0
+    assert [int(name) % 2 for name in desk.explained if name != "late"][:500] == [1] * 500

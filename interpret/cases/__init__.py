@@ -1,0 +1,1 @@
+"""A case beside what would have to change, and beside other cases."""

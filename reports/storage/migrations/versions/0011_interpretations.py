@@ -1,0 +1,15 @@
+"""What is made of a report's explanations."""
+
+import sqlalchemy as sa
+from alembic import op
+
+revision = "0011"
+down_revision = "0010"
+
+
+def upgrade() -> None:
+    op.create_table(
+        "interpretations",
+        sa.Column("report", sa.Text, sa.ForeignKey("reports.id", ondelete="CASCADE"), primary_key=True),
+        sa.Column("body", sa.Text, nullable=False),
+    )

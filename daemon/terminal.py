@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
-from anomalyd.reports.interpretation import Interpretation, SimilarCase
-from anomalyd.reports.propagation import Related, told
+from anomalyd.reports.cases.interpretation import Interpretation, SimilarCase
+from anomalyd.reports.cases.propagation import Related, told
 from anomalyd.reports.report import Incident
 
 if TYPE_CHECKING:

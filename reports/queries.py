@@ -16,8 +16,6 @@ from anomalyd.reports.adaptation import Adaptation
 from anomalyd.reports.conditions import MEASURES
 from anomalyd.reports.evidence import decode
 from anomalyd.reports.feedback import OperatorFeedback
-from anomalyd.reports.interpretation import Interpretation, SimilarCase
-from anomalyd.reports.outline import Outline
 from anomalyd.reports.quality import FlagRange, Override
 from anomalyd.reports.remark import AnswerFeedback, Remark, RemarkKind
 from anomalyd.reports.report import Evidence, Explanation, Report, Severity
@@ -37,12 +35,8 @@ from anomalyd.reports.storage.repositories.feedback_repository import (
     word_of,
 )
 from anomalyd.reports.storage.repositories.flag_repository import read_flags, read_overrides
-from anomalyd.reports.storage.repositories.interpretations import (
-    read_interpretation,
-    read_similar,
-)
+from anomalyd.reports.storage.repositories.interpretations import Cases
 from anomalyd.reports.storage.repositories.maintenance import Window, read_windows
-from anomalyd.reports.storage.repositories.outlines import read_outlines
 from anomalyd.reports.storage.repositories.overview import Overview
 from anomalyd.reports.storage.repositories.remark_repository import read_feedback, read_remarks
 from anomalyd.reports.storage.rows import explanation_of, report_columns, report_of
@@ -62,6 +56,7 @@ class Queries:
 
     def __init__(self, database: Database) -> None:
         self._database = database
+        self.cases = Cases(database)
         self.overview = Overview(database)
         """The whole at a glance, and what lists need."""
 
@@ -196,16 +191,6 @@ class Queries:
             rows = connection.execute(query).all()
         return [explanation_of(row) for row in rows]
 
-    def interpretation(self, report_id: str) -> Interpretation | None:
-        """Give what was made of a report's explanations; None: nothing yet."""
-        with self._database.reading() as connection:
-            return read_interpretation(connection, report_id)
-
-    def similar_cases(self, report_id: str) -> list[SimilarCase]:
-        """Give the earlier cases that are like a report, with what is concluded about them by now."""
-        with self._database.reading() as connection:
-            return read_similar(connection, report_id)
-
     def points(self, report_id: str) -> list[Point]:
         """Give the score's course during a report's incident, by event time."""
         table = t.points
@@ -339,11 +324,6 @@ class Queries:
         written = select(t.remarks.c.who).union(select(t.words.c.who), select(t.flags.c.who))
         with self._database.reading() as connection:
             return sorted(name for name in connection.execute(written).scalars() if name)
-
-    def outlines(self, report_id: str) -> list[Outline]:
-        """Give the faults that operators outlined on a report's map, in that order."""
-        with self._database.reading() as connection:
-            return read_outlines(connection, report_id)
 
     def answer_feedback(self) -> list[AnswerFeedback]:
         """Give what users said of the assistant's answers, in that order."""

@@ -1,10 +1,10 @@
-"""Commands of the operator's word: tell, adaptations list, adaptations show, adaptations undo."""
+"""Commands of the operator's word: tell, outline, adaptations list, adaptations show, adaptations undo."""
 
 from __future__ import annotations
 
 import getpass
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import asdict
 from datetime import UTC, datetime
 from difflib import get_close_matches
@@ -16,6 +16,7 @@ import typer
 from anomalyd.daemon.cli.options import DEFAULT_CONFIG, Json, MaybeConfig, StoreUrl, print_json, store_url
 from anomalyd.errors import AnomalydError, QuestionError
 from anomalyd.reports.adaptation import Adaptation
+from anomalyd.reports.cases.outline import Outline
 from anomalyd.reports.feedback import OperatorFeedback
 from anomalyd.reports.queries import Queries, Selection
 from anomalyd.reports.storage.store import Store
@@ -38,6 +39,7 @@ adaptations = typer.Typer(
 def add_to(app: typer.Typer) -> None:
     """Add the commands."""
     app.command("tell")(tell)
+    app.command("outline")(outline)
     app.add_typer(adaptations, name="adaptations")
 
 
@@ -250,3 +252,53 @@ def _writing(url: str) -> Iterator[Store]:
         yield store
     finally:
         store.close()
+
+
+def outline(
+    report: Annotated[str, typer.Argument(help="The report's id, or its first letters.")],
+    cell: Annotated[
+        str, typer.Option(metavar="ROW,COL", help="A cell in the fault: its layer or row, and its column.")
+    ],
+    config: MaybeConfig = DEFAULT_CONFIG,
+    store: StoreUrl = None,
+    who: Who = None,
+    keep: Annotated[bool, typer.Option("--keep/--look", help="Keep it with the report, or look.")] = True,
+    as_json: Json = False,
+) -> None:
+    """Outline the fault around one cell of a map: cells, hardware units, edges and its own odds.
+
+    Rows carry the numbers people use (layers of a chamber), columns count from 1.
+    """
+    from anomalyd.interpret.maps.label import outline_of
+
+    url = store_url(config, store)
+    with closing(Queries.open(url)) as queries:
+        found = queries.report(report)
+        evidence = queries.evidence(found.incident.id)
+    if evidence is None or evidence.values.ndim != 2:
+        raise AnomalydError(f"report {found.incident.id}: no map is kept with it; only maps have cells")
+    try:
+        row, column = (int(part) for part in cell.split(","))
+    except ValueError:
+        raise typer.BadParameter(f"{cell!r} is not ROW,COL, as 9,31", param_hint="--cell") from None
+    drawn = outline_of(found.incident, evidence, row, column, _who(who))
+    if keep:
+        with closing(Store.open(url)) as writer:
+            drawn = writer.outlines.keep(drawn)
+    if as_json:
+        print_json(asdict(drawn))
+        return
+    for line in outline_lines(drawn):
+        typer.echo(line)
+
+
+def outline_lines(drawn: Outline) -> list[str]:
+    """Say an outline in sentences."""
+    told = [
+        f"{drawn.text} ({drawn.seen:.0f} of {drawn.expected:.0f} in {len(drawn.cells)} cells)",
+        f"log odds {drawn.nats:.1f}" + ("" if drawn.nats > 0 else ": no more than chance"),
+    ]
+    if drawn.units:
+        told.append(f"hardware units: {', '.join(drawn.units)}")
+    told += ["edge: " + " ".join(f"{c:g},{r:g}" for c, r in polygon) for polygon in drawn.polygons]
+    return [*told, f"kept as label {drawn.id} by {drawn.who}"] if drawn.id else told

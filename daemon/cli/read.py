@@ -14,7 +14,7 @@ from anomalyd.daemon.config.config import load_config
 from anomalyd.daemon.terminal import incident_line, interpretation_lines
 from anomalyd.errors import AnomalydError
 from anomalyd.extras import extra
-from anomalyd.reports.propagation import related_incidents
+from anomalyd.reports.cases.propagation import related_incidents
 from anomalyd.reports.queries import Order, Queries, Selection
 from anomalyd.reports.report import Evidence, Explanation, Incident, Report, Severity, Status
 
@@ -74,8 +74,8 @@ def show_report(
         report = queries.report(report_id)
         explanations = queries.explanations(report.incident.id)
         evidence = queries.evidence(report.incident.id)
-        interpretation = queries.interpretation(report.incident.id)
-        similar = queries.similar_cases(report.incident.id)
+        interpretation = queries.cases.interpretation(report.incident.id)
+        similar = queries.cases.similar(report.incident.id)
         related = related_incidents(queries, report.incident, _groups_of(config, store))
     if plot is not None:
         trust = interpretation.trust if interpretation is not None else {}

@@ -33,7 +33,7 @@ from anomalyd.interpret.maps.windows import units_of
 from anomalyd.interpret.neurons.activations import UsualActivity
 from anomalyd.interpret.neurons.study import unusual_units
 from anomalyd.interpret.rescoring import Rescoring
-from anomalyd.reports.interpretation import UnusualUnit
+from anomalyd.reports.cases.interpretation import UnusualUnit
 from anomalyd.reports.queries import Queries
 from anomalyd.reports.report import Evidence, Explanation, Report
 from anomalyd.reports.storage.store import Store

@@ -12,7 +12,7 @@ from anomalyd.interpret.attribution import Attribution
 from anomalyd.interpret.cases.counterfactual import fewest_cells, raw_limit, smallest_set
 from anomalyd.interpret.cases.fingerprint import fingerprint
 from anomalyd.interpret.fidelity import Kept, ScoreOf
-from anomalyd.reports.interpretation import Counterfactual, Interpretation
+from anomalyd.reports.cases.interpretation import Counterfactual, Interpretation
 from anomalyd.reports.report import Evidence
 
 

@@ -8,7 +8,7 @@ from anomalyd.detectors.maps.geometries.known import geometry_of
 from anomalyd.detectors.maps.regions import describe_region
 from anomalyd.errors import ModelMismatch
 from anomalyd.interpret.maps.outline import outline
-from anomalyd.reports.outline import Outline
+from anomalyd.reports.cases.outline import Outline
 from anomalyd.reports.report import Evidence, Incident
 
 

@@ -19,7 +19,7 @@ from anomalyd.interpret.neurons.activations import UsualActivity, outputs_of, re
 from anomalyd.interpret.neurons.input_space import HiddenUnit, exciting_input
 from anomalyd.interpret.neurons.ranking import RankedUnit, rank_units
 from anomalyd.interpret.occlusion import occlusion
-from anomalyd.reports.interpretation import UnusualUnit
+from anomalyd.reports.cases.interpretation import UnusualUnit
 
 LEAST = 6
 """Normal and anomalous samples below which nothing can be ranked."""

@@ -22,8 +22,8 @@ from sqlalchemy import (
 )
 
 from anomalyd.errors import StoreConflict, StoreError
+from anomalyd.reports.cases.interpretation import Interpretation
 from anomalyd.reports.evidence import encode
-from anomalyd.reports.interpretation import Interpretation
 from anomalyd.reports.report import Explanation, Incident, Severity, Status
 from anomalyd.reports.score_history import MAX_POINTS, superfluous
 from anomalyd.reports.step import Activity, OutboxEntry, Outgoing, Point, Step, StoredChange

@@ -7,7 +7,7 @@ import pytest
 
 from anomalyd.interpret.cases.counterfactual import fewest_cells, raw_limit, smallest_set
 from anomalyd.interpret.cases.fingerprint import fingerprint
-from anomalyd.reports.interpretation import (
+from anomalyd.reports.cases.interpretation import (
     Counterfactual,
     Interpretation,
     UnusualUnit,

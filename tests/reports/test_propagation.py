@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from types import SimpleNamespace
 
-from anomalyd.reports.propagation import Related, related_incidents, told
+from anomalyd.reports.cases.propagation import Related, related_incidents, told
 from anomalyd.reports.report import Incident
 
 

@@ -7,9 +7,12 @@ from typing import Any
 
 from sqlalchemy import Connection, delete, insert, select
 
-from anomalyd.reports.interpretation import Interpretation, SimilarCase, from_json, nearest, to_json
+from anomalyd.reports.cases.interpretation import Interpretation, SimilarCase, from_json, nearest, to_json
+from anomalyd.reports.cases.outline import Outline
 from anomalyd.reports.remark import RemarkKind
 from anomalyd.reports.storage import tables as t
+from anomalyd.reports.storage.database import Database
+from anomalyd.reports.storage.repositories.outlines import read_outlines
 
 _LOOKED_AT = 500
 """Earlier reports that are compared, the latest."""
@@ -27,6 +30,28 @@ def read_interpretation(connection: Connection, report: str) -> Interpretation |
     query = select(t.interpretations.c.body).where(t.interpretations.c.report == report)
     body = connection.execute(query).scalar_one_or_none()
     return None if body is None else from_json(body)
+
+
+class Cases:
+    """What is known of a case beyond its report, for those who read."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    def interpretation(self, report: str) -> Interpretation | None:
+        """Give what was made of a report's explanations; None: nothing yet."""
+        with self._database.reading() as connection:
+            return read_interpretation(connection, report)
+
+    def similar(self, report: str) -> list[SimilarCase]:
+        """Give the earlier cases that are like a report, with what is concluded about them by now."""
+        with self._database.reading() as connection:
+            return read_similar(connection, report)
+
+    def outlines(self, report: str) -> list[Outline]:
+        """Give the faults that operators outlined on a report's map, in that order."""
+        with self._database.reading() as connection:
+            return read_outlines(connection, report)
 
 
 def _fingerprints(connection: Connection, detector: str, before: float) -> Mapping[str, Mapping[str, float]]:

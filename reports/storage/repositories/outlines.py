@@ -10,7 +10,7 @@ from typing import Any
 from sqlalchemy import Connection, insert, select
 
 from anomalyd.errors import StoreError
-from anomalyd.reports.outline import Outline
+from anomalyd.reports.cases.outline import Outline
 from anomalyd.reports.storage.database import Database
 from anomalyd.reports.storage.tables import outlines, reports
 

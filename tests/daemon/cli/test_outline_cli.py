@@ -11,8 +11,8 @@ from typer.testing import CliRunner
 
 from anomalyd.daemon.cli.app import app
 from anomalyd.errors import AnomalydError, StoreError
-from anomalyd.reports.interpretation import Counterfactual, Interpretation, UnusualUnit
-from anomalyd.reports.outline import Outline
+from anomalyd.reports.cases.interpretation import Counterfactual, Interpretation, UnusualUnit
+from anomalyd.reports.cases.outline import Outline
 from anomalyd.reports.queries import Queries
 from anomalyd.reports.report import Evidence, Incident, SeenBy, Severity, Status
 from anomalyd.reports.step import Step, StoredChange
@@ -88,7 +88,7 @@ def test_the_fault_around_a_cell_is_told_and_kept(url: str) -> None:
     assert "kept" not in looked
     kept = json.loads(run("outline", "one", "--cell", "3,10", "--store", url, "--who", "ann", "--json"))
     queries = Queries.open(url)
-    (drawn,) = queries.outlines("one")
+    (drawn,) = queries.cases.outlines("one")
     queries.close()
     assert (drawn.id, drawn.who, drawn.row, drawn.column) == (kept["id"], "ann", 2, 9)
     assert drawn.cells == tuple((2, c) for c in range(5, 17))

@@ -370,21 +370,21 @@ def test_what_is_made_of_explanations_is_kept_with_the_report(
     while explainer.work():
         pass
     first, second = sorted(desk.queries.ids(Selection()))
-    told = desk.queries.interpretation(second)
+    told = desk.queries.cases.interpretation(second)
     assert told is not None
     assert set(told.trust) == {*METHODS}
     assert told.counterfactual is not None
     assert told.counterfactual.enough
     assert told.counterfactual.score < 1
     assert told.fingerprint
-    (case,) = desk.queries.similar_cases(second)
+    (case,) = desk.queries.cases.similar(second)
     assert case.report == first
     assert case.concluded == ()
     desk.store.remarks.write(Remark(first, RemarkKind.COMMENT, "ann", "a loose cable"))
-    (case,) = desk.queries.similar_cases(second)
+    (case,) = desk.queries.cases.similar(second)
     assert case.concluded == ("ann: a loose cable",)
-    assert desk.queries.similar_cases(first) == []
-    assert desk.queries.interpretation("nobody") is None
+    assert desk.queries.cases.similar(first) == []
+    assert desk.queries.cases.interpretation("nobody") is None
 
 
 def test_a_storm_is_worked_off_worst_first_with_a_true_count(

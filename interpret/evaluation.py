@@ -87,7 +87,7 @@ class Course:
         )
         self.elements: Elements = elements_of(self._type, maps, seed)
         earlier = self.elements.maps(counts, _HISTORY, self.rng)
-        times = np.arange(_HISTORY) * 23.3
+        times = np.arange(_HISTORY, dtype=np.float64) * 23.3
         windows = [SeriesWindow(self.name(k), times, earlier[k]) for k in range(maps)]
         self._states: list[State] = [scored.state for scored in self.detector.score(windows)]
         normal = self.elements.drawn(self.elements.expected(counts, self.rng), self.rng)

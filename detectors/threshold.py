@@ -99,7 +99,7 @@ class Course(Mapping[str, NDArray[Any]]):
         kept, aside = (np.asarray(state[_PREFIX + name]) for name in ("kept", "aside"))
         if (former := _PREFIX + "now") in state:  # of a version that wrote them as one array
             return cls(kept, aside.tolist(), *np.asarray(state[former]).tolist())
-        return cls(kept, aside.tolist(), *(float(state[_PREFIX + name]) for name in _NUMBERS))
+        return cls(kept, aside.tolist(), *(np.asarray(state[_PREFIX + name]).item() for name in _NUMBERS))
 
     def __getitem__(self, name: str) -> NDArray[Any]:
         own = name.removeprefix(_PREFIX)

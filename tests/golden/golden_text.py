@@ -44,6 +44,7 @@ def number(value: float | None) -> str:
 
 def _array(array: Any) -> list[str]:
     """The rows of an array, each as one text; what is small beside the largest is rounded as coarsely."""
+    array = np.atleast_1d(array)
     finite = np.abs(array[np.isfinite(array)])
     if array.dtype == np.float64 and finite.size and finite.max() >= 1e8:
         return [" ".join(repr(float(x)) for x in array)]

@@ -1,22 +1,25 @@
 """What one row of each of many hosts costs the daemon, beside a window of 512 rows of one host.
 
-    python benchmarks/live.py [--kind KIND] [--entities N] [--metrics N] [--steps N] [--quick]
+    python benchmarks/live.py [--kind KIND] [--entities N] [--metrics N] [--steps N] [--many N] [--quick]
 
 The whole service runs in process on records in memory: decoding, alignment, both detectors of a pair,
 incidents, one transaction a step on SQLite. Every step brings one row of every entity, which is how hosts
 send. Times are CPU time of the process, bytes are what the process wrote to the disk (the write-ahead log and
 the database; `/proc/self/io`), a row each. "scoring" is the pair's; "around it" is the rest from decoding to
-commit.
+commit. Beside it: a PCA of the same rows (one matrix product), and the nearest detectors of PyOD (k nearest
+neighbours) and river (half-space trees, which learn from each row), where they are installed: `pip install
+pyod river`. At last the memory that many entities take, which is that of a process that only scores.
 """
 
 from __future__ import annotations
 
 import argparse
+import gc
 import resource
 import statistics
 import tempfile
 import time
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -187,13 +190,80 @@ def window_cost(model: TimedModel, fleet: Fleet) -> float:
     return statistics.median(costs[1:])
 
 
+def beside(fleet: Fleet) -> Iterator[tuple[str, float | str]]:
+    """CPU microseconds a row of other detectors, on a step's rows of all hosts; or why there are none."""
+    train, rows = fleet.training().series["host/0"].values, fleet.rows(0).astype(np.float32)
+    centre, width = train.mean(0), train.std(0) + 1e-6
+    plane = np.linalg.svd((train - centre) / width, full_matrices=False)[2][:8].T
+
+    def pca() -> None:
+        scaled = (rows - centre) / width
+        np.square(scaled - (scaled @ plane) @ plane.T).mean(1)
+
+    yield "PCA", cpu_s(pca, 20) / len(rows) * 1e6
+    try:
+        from pyod.models.knn import KNN
+    except ImportError as error:
+        yield "PyOD, 5-NN", f"not measured: {error}"
+    else:
+        nearest = KNN().fit(train)
+        few = rows[:200]
+        yield "PyOD, 5-NN", cpu_s(lambda: nearest.decision_function(few), 3) / len(few) * 1e6
+    try:
+        from river.anomaly import HalfSpaceTrees
+    except ImportError as error:
+        yield "river, trees", f"not measured: {error}"
+    else:
+        trees = HalfSpaceTrees(seed=0)
+        each = [dict(zip(fleet.features, row, strict=True)) for row in rows[:100].tolist()]
+
+        def learn_and_score() -> None:
+            for row in each:
+                trees.score_one(row)
+                trees.learn_one(row)
+
+        yield "river, trees", cpu_s(learn_and_score, 3) / len(each) * 1e6
+
+
+def cpu_s(work: Callable[[], object], times: int) -> float:
+    """CPU seconds that something takes, the median of so many times."""
+    found = []
+    for _ in range(times):
+        begun = time.process_time()
+        work()
+        found.append(time.process_time() - begun)
+    return statistics.median(found)
+
+
+def resident() -> int:
+    """Bytes of memory that this process holds."""
+    return int(Path("/proc/self/statm").read_text().split()[1]) * resource.getpagesize()
+
+
+def memory_of(pair: DetectorPair, fleet: Fleet, entities: int) -> float:
+    """Bytes an entity that so many entities take, after a row in each of three quarter hours."""
+    before, states = resident(), [dict[str, np.ndarray]()] * entities
+    rows = fleet.rows(0).astype(np.float32)
+    for step in range(3):
+        times = np.array([BEGIN + step * 900.0])
+        windows = [
+            SeriesWindow(f"host/{e % TRAINED}", times, rows[e % len(rows)][None], states[e])
+            for e in range(entities)
+        ]
+        states = [scores.state for scores in pair.score(windows)]
+    return (resident() - before) / entities
+
+
 def main() -> None:
     """Measure and print."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--kind", default="vector-patch", help="kind of detector [%(default)s]")
+    parser.add_argument("--kind", default="vector-ensemble", help="kind of detector [%(default)s]")
     parser.add_argument("--entities", type=int, default=1000, help="hosts [%(default)s]")
     parser.add_argument("--metrics", type=int, default=38, help="metrics of a host [%(default)s]")
     parser.add_argument("--steps", type=int, default=150, help="rows of each host [%(default)s]")
+    parser.add_argument(
+        "--many", type=int, default=10_000, help="hosts whose memory is measured [%(default)s]"
+    )
     parser.add_argument("--quick", action="store_true", help="only see that it runs")
     given = parser.parse_args()
     torch.set_num_threads(1)
@@ -205,6 +275,7 @@ def main() -> None:
         service(given.kind, fleet, Path(folder)) as (daemon, source, model, store),
     ):
         daemon.step(0.0)
+        gc.freeze()  # as the daemon does
         scoring, around, steps_s = [], [], []
         for step in range(steps):
             source.next = fleet.batch(step)
@@ -233,6 +304,13 @@ def main() -> None:
         print(f"stored state         {state:9.0f} bytes an entity")
         print(f"memory, at most      {peak:9.0f} MiB")
         print(f"incidents open       {len(store.open_incidents()):9d} at the end")
+        for name, cost in beside(fleet):
+            told = cost if isinstance(cost, str) else f"{cost:9.1f} us a row, {cost / row:6.2f} x scoring"
+            print(f"{name:<20} {told}")
+        many = 200 if given.quick else given.many
+        assert model.timed.pair is not None
+        each = memory_of(model.timed.pair, fleet, many)
+        print(f"memory of {many:<10d} {each / 1024:9.1f} kB an entity, {resident() / 2**20:.0f} MiB in all")
 
 
 if __name__ == "__main__":

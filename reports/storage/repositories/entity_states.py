@@ -7,7 +7,7 @@ again from the snapshot gives the state. A piece is superseded when every entity
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from itertools import islice
 from typing import TypeVar
@@ -130,23 +130,6 @@ class EntityStateRepository:
         query = select(table.key, table.state).where(table.stage == stage)
         with self._database.reading() as connection:
             return {row.key: row.state for row in connection.execute(query)}
-
-    def compact(self, snapshots: Sequence[StateSnapshot], superseded: Collection[int]) -> None:
-        """Keep snapshots unless there are later ones, and drop pieces of the journal.
-
-        Anybody may do so at any time: what comes of snapshot and journal stays as it was.
-        """
-        table = t.entity_states
-        upsert = self._database.insert(table)
-        later = upsert.on_conflict_do_update(
-            index_elements=["detector", "entity"],
-            set_={name: upsert.excluded[name] for name in ("model", "until", "state")},
-            where=upsert.excluded.until > table.c.until,
-        )
-        with self._database.writing() as connection:
-            if snapshots:
-                connection.execute(later, [_row(each) for each in snapshots])
-            _drop_pieces(connection, superseded)
 
 
 def keep_states(connection: Connection, database: Database, changes: StateChanges, now: float) -> None:

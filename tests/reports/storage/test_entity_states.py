@@ -74,14 +74,6 @@ def test_any_name_of_an_entity_is_taken(store: Store) -> None:
     assert store.states.intake("align") == {}
 
 
-def test_who_compacts_replaces_nothing_that_is_as_new(store: Store) -> None:
-    change(store, snapshots=(snapshot("a", 1.0), snapshot("b", 1.0)), journal=(JournalPiece(1, "d", b""),))
-    store.states.compact([snapshot("a", 1.0, b"other"), snapshot("b", 2.0, b"newer")], [1])
-    assert store.states.snapshots("d", ["a"])["a"].state == b"s"
-    assert store.states.snapshots("d", ["b"])["b"].state == b"newer"
-    assert store.states.journal_ids("d") == set()
-
-
 @pytest.mark.parametrize("opened", [False, True])
 def test_what_the_sixth_schema_remembered_is_carried_over(url: str, incident: Any, opened: bool) -> None:
     found: Incident = incident()

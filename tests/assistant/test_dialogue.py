@@ -155,7 +155,8 @@ PIECES = """
     how many which why when and or not but except it them those the second one only by per of on
     yesterday today daq-ru-03 daq-bu-02 to chambers critical warnings longer than an hour score
     above 3 between 22:00 02:00 run 320310 compare with average percentage were is still open closed
-    more twice as last worst incidents acknowledge yes no , ? "
+    more twice as last worst incidents acknowledge yes no , ? " who anna in maintenance feedback marked normal
+    adaptations comments acknowledged nobody flags of bad neither nor tomorrow next until when left out
 """
 
 

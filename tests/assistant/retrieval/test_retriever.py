@@ -12,7 +12,6 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from anomalyd.assistant.retrieval.follower import Follower
 from anomalyd.assistant.retrieval.passage import Filters, Passage, SourceKind
 from anomalyd.assistant.retrieval.reranker import Reranker
 from anomalyd.assistant.retrieval.retriever import COSINE, LEXICAL, Retriever
@@ -232,23 +231,6 @@ def test_an_interruption_before_the_commit_loses_and_doubles_nothing(
     retriever.refresh()
     assert ids(retriever, "humidity in the hall").count("r4") == 1
     assert len(retriever.search("disk", k=50)) == 5
-
-
-def test_a_follower_keeps_it_up(tmp_path: Path, source: MemorySource) -> None:
-    refreshed: list[float | None] = []
-
-    class Seen(Retriever):
-        def refresh(self, seconds: float | None = None, *args: object) -> int:
-            refreshed.append(seconds)
-            follower._stopped.set()
-            return super().refresh(seconds)
-
-    follower = Follower(lambda: Seen.open(tmp_path / "index", [source], LetterEncoder()), every=1.0)
-    follower.start()
-    follower.join(30)
-    assert refreshed == [1.0]
-    reader = Retriever.open(tmp_path / "index", [source], LetterEncoder())
-    assert reader.refresh() == 0
 
 
 @pytest.fixture(scope="module")

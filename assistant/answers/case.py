@@ -64,7 +64,10 @@ def about_one(q: Question, context: Context) -> Told:
     }
     names = (report.incident.entity,) if q.aspect is Aspect.ENTITY else ()
     result = Result(
-        value=value.get(q.aspect), names=names, reports=(report.incident.id,), verdict=_verdict(q, report)
+        value=value.get(q.aspect),
+        names=names,
+        reports=(report.incident.id,),
+        verdict=_verdict(q, report, context),
     )
     return Told(told, result=result)
 
@@ -83,7 +86,9 @@ def _remarks(report: Report, q: Question, context: Context) -> tuple[Sentence, .
     )
 
 
-def _verdict(q: Question, report: Report) -> bool | None:
+def _verdict(q: Question, report: Report, context: Context) -> bool | None:
+    if q.each:
+        return context.count(Among("id", (report.incident.id,)), *q.each) > 0
     return report.incident.status is Status.CLOSED if q.aspect is Aspect.STATUS else None
 
 

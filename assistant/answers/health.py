@@ -118,6 +118,11 @@ def exists(q: Question, context: Context) -> Told:
     """Tell whether there were any such incidents, and which."""
     total = context.count(q.where)
     enough = total >= q.fewest and (q.most is None or total <= q.most)
+    of_one = [p for p in q.where.parts if isinstance(p, Among) and p.column == "id"]
+    if not total and of_one and (found := context.reports(of_one[0], Order.LATEST, 1)):
+        no = Sentence("Yes: it is not." if q.negated else "No: it is not.", cites(found, context.calendar))
+        result = Result(value=0.0, verdict=q.negated, reports=(found[0].incident.id,))
+        return Told((no, line(found[0], context.calendar)), result=result)
     if not total:
         return none_recorded(
             q.where, context, "Yes, none is recorded." if q.negated else "No: none is recorded."

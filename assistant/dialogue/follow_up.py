@@ -71,6 +71,10 @@ def follow_up(question: str, session: Session, context: Context) -> tuple[Questi
         and before
     ):
         return _all(before, session)
+    affected = r"(?:and )?(?:which (?:ones )?|who )(?:were|are|was) (?:affected|hit|concerned)"
+    if before is not None and re.fullmatch(affected, text):
+        who = Question(Ask.LIST, before.where, target=Target.ENTITIES)
+        return who, Understood(who)
     other = side_of_ledger(text, before) or moved(text, session) or sort_order(text, before)
     placed = other if other is not None else placed_in_list(text, session)
     if placed is not None:

@@ -17,6 +17,13 @@ _CONTRACTIONS = (
     (r"^(is|are|was|were|has|have|had|did|does|do)n'?t\b(?= )", r"\1"),
     (r"^(.+?),? (list|show|name|count) (?:them|those|it)(?: all)?$", r"\2 \1"),
     (r"\b(?:yday|yest|yesty)\b", "yesterday"),
+    # Not "the last of those that both saw": whether both saw the last.
+    (
+        r"^did (both(?: detectors)?|the \w+(?: (?:test|detector|one|method))?) (?:see|notice|find|catch"
+        r"|detect|flag) "
+        r"(the (?:very )?(?:last|latest|most recent|worst|longest|first|newest|oldest)\b.*)$",
+        r"was \2 seen by \1",
+    ),
     (r"\b(?:if|when) (?:you|we|i|one) (?:leave (?:out|aside)|ignore|exclude|skip|disregard)\b", "except"),
     (r"\b(?:disregarding|leaving out|leaving aside)\b", "except"),
     (r"\bday by day\b", "per day"),

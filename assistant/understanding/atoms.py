@@ -138,7 +138,7 @@ class Atoms:
         )
         other = rf"(?! ?(?:{INCIDENTS}|times|%|percent|ENT[0-9]|{UNIT}\b))"
         self.sub(
-            rf"{span}(?:between|from) ({LENGTH}|[0-9]+) (?:and|to) ({LENGTH})(?: (?:long|in length))?",
+            rf"{span}(?:between|from|of) ({LENGTH}|[0-9]+) (?:and|to|-) ({LENGTH})(?: (?:long|in length))?",
             self._span_between,
         )
         for compare, low, strict in (

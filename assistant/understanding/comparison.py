@@ -115,7 +115,7 @@ def _around(text: str) -> str:
         rf"\b(?:{_MORE}|{_FEWER}|{_SAME})\b".replace("?P<more>", "?:")
         .replace("?P<fewer>", "?:")
         .replace("?P<same>", "?:"),
-        r"\b(?:than|to|how many|number of|most)\b",
+        r"\b(?:than|to|how many|number of|most|often|frequently)\b",
     ):
         text = re.sub(pattern, " ", text)
     return text

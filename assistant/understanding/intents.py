@@ -274,7 +274,8 @@ def _exists(r: Reading) -> Question | None:
             "SCORE": Aspect.SCORE,
         }
         r.scope = r.without(dimension)
-        return r.question(Ask.CASE, aspect=aspect.get(dimension, Aspect.DURATION), order=order, nth=nth)
+        asked = aspect.get(dimension, Aspect.DURATION)
+        return r.question(Ask.CASE, aspect=asked, order=order, nth=nth, each=(verify[-1][1],))
     fewest, most = recurrence(r.cues.words("RECUR")) if r.cues.take("RECUR") else (1, None)
     return r.question(Ask.EXISTS, fewest=fewest, most=most, negated="NEVER" in r.cues)
 

@@ -84,8 +84,8 @@ class Question:
     `where`: the conditions, by its parts. `nth`: the second, third ... in `order`. `by`: severity, status,
     seen_by, detector, run, day, hour, entity, or a level of names such as wheel. `fewest`, `most`: bounds
     of the number of incidents of an entity (or a run). `each`: conditions of which an entity must have an
-    incident each. `none`: one of which it must have none. `also`: further aspects. `whole`: of a share,
-    what is divided by. `now`: what goes on now comes first. `people`:
+    incident each; of one incident, what is asked of it. `none`: one of which it must have none. `also`:
+    further aspects. `whole`: of a share, what is divided by. `now`: what goes on now comes first. `people`:
     whose words, remarks or flags. `word`: what was said (broken, normal), the kind of remark, or the flag.
     `coming`: what is planned, within `span` if that is given. `factor`, `sign` (">", "<", "="): the
     comparison asked for; "" is none.

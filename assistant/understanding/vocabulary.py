@@ -92,10 +92,15 @@ ASPECTS: tuple[tuple[str, str], ...] = (
         r"(?:in |at )?(?:which|what|when) (?:lumi ?sections?|lumis|ls)|(?:the )?(?:lumi ?sections?"
         r"|ls)(?: of)?",
     ),
-    ("SEVERITY", r"(?:what|which|of what) (?:severity|level)|(?:the )?severity (?:of|was|is)|how critical"),
+    (
+        "SEVERITY",
+        r"(?:what|which|of what) (?:severity|level)|what (?:is|was) (?:the )?severity|(?:the )?severity "
+        r"(?:of|was|is)|how critical",
+    ),
     (
         "SAMPLES",
-        r"how many (?:anomalous |bad )?samples(?! (?:were|was|are|did|came|have|has|arriv|receiv"
+        r"how many samples (?:were|was|are) (?:anomalous|bad)|how many (?:anomalous |bad )?samples(?! "
+        r"(?:were|was|are|did|came|have|has|arriv|receiv"
         r"|sent))|number of (?:anomalous |bad )?samples",
     ),
     (
@@ -156,7 +161,9 @@ CUES: tuple[tuple[str, str], ...] = (
     ),
     (
         "RECUR",
-        rf"(?:more than|over) {N} (?:{INC}|times)|at least (?:{N}|one|an?) (?:{INC}|times?)|(?:{N} or more"
+        rf"(?:more than|over|at least|exactly|fewer than|less than|at most) {N}(?= (?:SEV[0-9]+ )+{INC})"
+        rf"|{N} or more(?= (?:SEV[0-9]+ )+{INC})|(?:more than|over) {N} (?:{INC}|times)|at least (?:{N}|one"
+        rf"|an?) (?:{INC}|times?)|(?:{N} or more"
         rf"|exactly {N}|fewer than {N}|less than {N}|at most {N}) (?:{INC}|times)|more than (?:once"
         rf"|twice)|at least (?:once|twice)|repeatedly|recurring|recurrent(?:ly)?|several times"
         rf"|again and again|multiple (?:times|{INC})|several {INC}|only (?:once|one {INC})|exactly "
@@ -177,7 +184,8 @@ CUES: tuple[tuple[str, str], ...] = (
         rf"|largest number of|greatest number of) "
         rf"(?:{INC}|often|frequent(?:ly)?|alarms?|affected)|most (?:affected|hit|frequent(?:ly)?"
         rf"|troubled|problematic|often)|noisiest|busiest|most (?:trouble|incident-prone)|by (?:the "
-        rf")?(?:number of )?{INC}(?: counts?)?|by counts?|by incident count",
+        rf")?(?:number of )?{INC}(?: counts?)?|by (?:the )?number of(?= SEV)|(?:with |having )?(?:the )?most"
+        r"(?= SEV)|by counts?|by incident count",
     ),
     (
         "LEASTOFTEN",
@@ -257,8 +265,9 @@ CUES: tuple[tuple[str, str], ...] = (
         "ENTITIES",
         rf"(?:(?:the |all |our |different |distinct |unique |various )*{systems.ENTITIES})|(?:different"
         rf"|distinct|unique) "
-        rf"(?:things|ones|places|parts|names)|which one|who(?: all)?"
-        rf"|what(?= (?:_NEVER_|_RECUR_|alarm|had|has|have|was affected|were affected|is affected"
+        rf"(?:things|ones|places|parts|names)|which one(?! (?:is|was|were|took|lasted) )|who(?: all)?"
+        rf"|what(?= (?:_NEVER_|_RECUR_|alarm|had|has|have|went SEV|goes SEV|was affected|were affected|is "
+        rf"affected"
         rf"|went off|failed|misbehaved|never|got|broke|goes|are affected))|where(?: exactly)?",
     ),
     (
@@ -301,7 +310,7 @@ anomalous detected flagged found noticed observed off reported triggered alerted
 suffered showed shows show misbehaved misbehave acted recorded registered logged listed appeared present
 exist existed exists count counted number numbers entry entries data-quality dqm store database reports
 report summary wrong trouble troubles offender offenders culprit culprits troublemaker troublemakers
-history bring brings brought
+history bring brings brought cover covers covered spanned
 went last lasted lasts lasting took take takes long longer run running
 """
 FILLERS = frozenset(_FILLER_LINES.split()) - {

@@ -14,10 +14,13 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from anomalyd.errors import QuestionError
+from anomalyd.reports.conditions import Acknowledged, Commented
 from anomalyd.reports.queries import Group, Order, Queries, Selection
+from anomalyd.reports.remark import Remark, RemarkKind
 from anomalyd.reports.report import Incident, SeenBy, Severity, Status
 from anomalyd.reports.storage.repositories.entity_states import StateChanges, StateSnapshot
 from anomalyd.reports.storage.store import Activity, Step, Store, StoredChange
+from anomalyd.verdict import Verdict
 
 MakeIncident = Callable[..., Incident]
 
@@ -212,3 +215,54 @@ def test_names_are_those_that_sent_or_were_reported(
 def test_narratives_come_latest_first(queries: Queries, population: Population) -> None:
     expected = [(i.id, f"It was {i.id}.") for i in itertools.islice(reversed(population), 7)]
     assert queries.narratives(7) == expected
+
+
+def test_a_breakdown_adds_up(queries: Queries, population: Population) -> None:
+    since = DAY + 60_000.0
+    found = queries.breakdown(Selection(severities=(Severity.ERROR, Severity.CRITICAL)), since)
+    bad = [i for i in population if i.severity is not Severity.WARNING]
+    assert Counter({(name, of): n for name, of, n, _ in found}) == Counter(
+        (i.entity, i.severity) for i in bad
+    )
+    assert sum(new for *_, new in found) == sum(i.onset >= since for i in bad)
+    assert all(n == new for *_, n, new in queries.breakdown(Selection()))
+
+
+def test_activity_is_found_by_entity(store: Store, queries: Queries, population: Population) -> None:
+    for hour in range(3):
+        at = DAY + 3600.0 * hour
+        sent = {name: Activity("vector", at, at + 50, 10 + hour) for name in ENTITIES[: 3 - hour]}
+        store.commit(Step("g", activity=sent))
+    latest = queries.latest_activity()
+    assert {name: each.last for name, each in latest.items()} == {
+        ENTITIES[0]: DAY + 7250,
+        ENTITIES[1]: DAY + 3650,
+        ENTITIES[2]: DAY + 50,
+    }
+    assert latest[ENTITIES[0]].samples == 12
+    assert queries.activity(since=DAY + 3600.0) == {
+        ENTITIES[0]: Activity("vector", DAY + 3600.0, DAY + 7250, 23),
+        ENTITIES[1]: Activity("vector", DAY + 3600.0, DAY + 3650, 11),
+    }
+    assert set(queries.sample_kinds()) == set(ENTITIES)
+
+
+def test_people_and_what_they_wrote(store: Store, queries: Queries, population: Population) -> None:
+    first, second = population[0].id, population[1].id
+    store.remarks.write(Remark(first, RemarkKind.COMMENT, "marco", "fan"))
+    store.remarks.write(Remark(second, RemarkKind.ACKNOWLEDGED, "anna", ""))
+    store.ledger.record_word("hosts", "host/pc1", Verdict.NORMAL, who="zoe")
+    assert queries.people() == ["anna", "marco", "zoe"]
+    assert [remark.who for remark in queries.all_remarks()] == ["marco", "anna"]
+    assert [remark.who for remark in queries.all_remarks((second,))] == ["anna"]
+    by_anna = Selection(where=Acknowledged(who="anna"))
+    assert queries.ids(by_anna) == [second]
+    assert queries.ids(Selection(where=Commented())) == [first]
+    assert queries.ids(Selection(where=Commented(who="anna"))) == []
+
+
+def test_models_are_those_that_states_are_of(store: Store, queries: Queries) -> None:
+    assert queries.models() == {}
+    states = (StateSnapshot("hosts", "a", "1", 1.0, b""), StateSnapshot("hosts", "b", "2", 1.0, b""))
+    store.commit(Step("g", states=StateChanges(states)))
+    assert queries.models() == {"hosts": ["2", "1"]}

@@ -116,10 +116,11 @@ class JsonSamples(Format):
         self._fields.map_size(len(rows), columns)
         # All in one piece takes half the time of row by row; null becomes NaN.
         flat = np.fromiter(chain.from_iterable(rows), dtype=object, count=sum(widths)).astype(np.float32)
-        if min(widths) == columns:
-            return flat.reshape(len(rows), columns)
         cells = np.full((len(rows), columns), np.nan, dtype=np.float32)
-        cells[np.arange(columns) < np.array(widths)[:, None]] = flat
+        if min(widths) == columns:
+            cells[:] = flat.reshape(cells.shape)
+        else:
+            cells[np.arange(columns) < np.array(widths)[:, None]] = flat
         return cells
 
     def _elements(

@@ -13,7 +13,6 @@ _KINDS = {
     "vector-autoencoder": "anomalyd.detectors.vectors.autoencoder:VectorAutoencoder",
     "median-distance": "anomalyd.detectors.vectors.distance:MedianDistance",
     "map-autoencoder": "anomalyd.detectors.maps.autoencoder.autoencoder:MapAutoencoder",
-    "map-variational": "anomalyd.detectors.maps.autoencoder.variational:MapVariational",
     "map-scan": "anomalyd.detectors.maps.likelihood.detector:MapScan",
     "map-classical": "anomalyd.detectors.maps.classical.classical:MapClassical",
     "map-tests": "anomalyd.detectors.maps.classical.any_test:MapTests",
@@ -29,7 +28,6 @@ _BASELINES = {
     "vector-patch": "median-distance",
     "vector-autoencoder": "median-distance",
     "map-autoencoder": "map-classical",
-    "map-variational": "map-classical",
     "map-scan": "map-classical",
 }
 

@@ -41,7 +41,6 @@ HOST_MODELS: dict[str, dict[str, Any]] = {
 MAP_MODELS: dict[str, dict[str, Any]] = {
     "chambers": {"kind": "map-autoencoder", "parameters": {"steps": 20}},
     "chambers-scan": {"kind": "map-scan", "parameters": {}},
-    "chambers-variational": {"kind": "map-variational", "parameters": {"steps": 20}},
 }
 FARM_MODELS = {"farm-telegraf": TELEGRAF, "farm-prometheus": PROMETHEUS, "farm-collectd": COLLECTD}
 MODELS = (*HOST_MODELS, *MAP_MODELS, *FARM_MODELS)

@@ -65,7 +65,6 @@ class MapAutoencoder(Detector):
     kind: ClassVar[str] = "map-autoencoder"
     sample_kind: ClassVar[SampleKind] = "map"
     parameters_class = MapAutoencoderParameters
-    network_class: ClassVar[type[MapNetwork]] = MapNetwork
 
     def __init__(
         self,
@@ -101,7 +100,7 @@ class MapAutoencoder(Detector):
         normal = NormalMaps(training, references, agreeing)
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
-            network = cls.network_class(chosen.channels)
+            network = MapNetwork(chosen.channels)
         train_network(
             network,
             normal,
@@ -242,7 +241,7 @@ class MapAutoencoder(Detector):
         """
         try:
             parameters = read_parameters(cls.kind, MapAutoencoderParameters, config["parameters"])
-            network = cls.network_class(parameters.channels)
+            network = MapNetwork(parameters.channels)
             network.load_state_dict(
                 {n.removeprefix("network."): t for n, t in tensors.items() if n.startswith("network.")}
             )

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from anomalyd.detectors.maps.geometry import Geometry
+from anomalyd.detectors.maps.likelihood.diffuse import PRIOR, diffuse_evidence
 from anomalyd.detectors.maps.likelihood.evidence import QUIET, scan
 from anomalyd.detectors.maps.likelihood.first_look import SUSPICIOUS, suspicion
 from anomalyd.detectors.maps.likelihood.places import Counts, Places
@@ -59,8 +60,30 @@ def scan_jobs(jobs: Sequence[Job]) -> None:
     found = scan(counts[some], reference[some], jobs[0].places, drift[some], profile, noise[some])
     for k, score, blame in zip(some.tolist(), found.score, found.blame, strict=True):
         jobs[k].score, jobs[k].blame = float(score), blame
+    if profile is None:
+        _with_diffuse(jobs, counts, reference, drift, noise)
     if jobs[0].geometry.segments and not jobs[0].profiled:
         _beside_units(jobs, counts, reference)
+
+
+def _with_diffuse(
+    jobs: Sequence[Job], counts: Counts, reference: Counts, drift: Counts, noise: Counts
+) -> None:
+    """Add the odds of faults that lie in no one place."""
+    sizes = jobs[0].places.sizes()
+    cell, whole = int(sizes.argmin()), int(sizes.argmax())
+    found = diffuse_evidence(
+        counts,
+        reference,
+        jobs[0].geometry,
+        (noise[:, cell], drift[:, cell]),
+        (noise[:, whole], drift[:, whole]),
+    )
+    odds = found.odds + float(np.log(PRIOR))
+    for k, job in enumerate(jobs):
+        if odds[k] > job.score:
+            job.blame = found.cells[k]
+        job.score = float(np.logaddexp(job.score, odds[k]))
 
 
 def _beside_units(jobs: Sequence[Job], counts: Counts, reference: Counts) -> None:

@@ -1,0 +1,200 @@
+"""Faults that lie in no one place: weak and wide, scattered, alternating, waves along a unit, exchanges.
+
+Each class gives the logarithm of a likelihood ratio averaged over the sizes that the fault may have (a Bayes
+factor), of a map beside the history of its element. Its mean over normal maps is 1, so that no class needs a
+price, and all may stand behind one alarm.
+
+Source: R. E. Kass and A. E. Raftery, "Bayes factors", J. Am. Stat. Assoc. 90 (1995) 773.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import lru_cache
+
+import numpy as np
+from numpy.typing import NDArray
+
+from anomalyd.detectors.maps.geometry import Geometry
+from anomalyd.detectors.maps.likelihood.places import Cells, Counts
+
+Floats = NDArray[np.float32]
+Doubles = NDArray[np.float64]
+
+PRIOR = 0.1
+"""Prior share of all diffuse faults together."""
+
+_UNEVEN = (0.04, 0.1, 0.25)
+"""Relative spreads over cells of what is uneven without a pattern: exchanged cables, many damaged cells."""
+
+_PATTERN = (0.03, 0.1, 0.3)
+"""Relative sizes of a pattern: of what a unit loses, or a wave goes up and down."""
+
+_BROKEN, _EFFICIENCIES = (0.004, 0.02), (0.02, 0.5, 2.0)
+"""Shares of the cells of a map with scattered broken ones, and what these count of what they should."""
+
+_MOST_A_CELL = 1.5
+"""Nats that a single cell may bring: one that is dead or hot is no fault by itself."""
+
+_WAVES = (1, 2, 3, 4, 5, 6, 8)
+"""Half periods of a wave along a unit."""
+
+_FARTHEST = 4.0
+"""Pulls beyond which a cell counts no further to a pattern: a single one is no pattern."""
+
+_BLAMED = 4.0  # pull from which a cell of an uneven map is blamed as far as any
+
+_LEAST = 1e-3
+
+
+@dataclass(frozen=True, slots=True)
+class DiffuseEvidence:
+    """Log odds (N,) of a diffuse fault in each map, and who is to blame.
+
+    `cells` (N, R, C): from -1 to 1, below 0 where counts are lost.
+    """
+
+    odds: Doubles
+    cells: Floats
+
+
+@dataclass(frozen=True, slots=True)
+class Patterns:
+    """Patterns over the cells: `shapes` (P, R * C) from -1 to 1, and the logarithm of each one's prior (P,).
+
+    Each class is as likely as any other, and so is each pattern of a class.
+    """
+
+    shapes: Doubles
+    log_prior: Doubles
+
+
+def diffuse_evidence(
+    counts: Counts,
+    reference: Counts,
+    geometry: Geometry,
+    cell: tuple[Floats, Floats],
+    whole: tuple[Floats, Floats],
+) -> DiffuseEvidence:
+    """Look for diffuse faults in maps (N, R, C) beside their references (N, R, C), in counts as well.
+
+    `cell`, `whole`: variance over Poisson's (N,) and relative spread of normal maps (N,), of single cells and
+    of the largest places.
+    """
+    n = len(counts)
+    usable = (reference > 0) & (geometry.mask() & (counts >= 0))
+    seen, known = (np.where(usable, x, 0).reshape(n, -1).astype(np.float64) for x in (counts, reference))
+    ratio = seen.sum(1, keepdims=True) / np.maximum(known.sum(1, keepdims=True), _LEAST)
+    expected = known * ratio
+    noise = (1 + ratio) * np.maximum(cell[0], 1)[:, None] + (cell[1] ** 2)[:, None] * expected
+    pull = (seen - expected) / np.sqrt(np.maximum(expected * noise, _LEAST))
+    clipped = np.clip(pull, -_FARTHEST, _FARTHEST)
+    worth = expected / noise
+    uneven = _uneven(clipped, worth)
+    scattered, share = _scattered(seen, expected, noise)
+    patterns = _patterns_of(geometry)
+    ordered, best, sign = _patterned(clipped, worth, patterns, whole, noise, ratio)
+    each = np.stack([uneven, scattered, ordered]) + np.log(1 / 3)
+    leading = each.argmax(0)
+    blame = np.where(
+        (leading == 0)[:, None],
+        np.clip(pull / _BLAMED, -1, 1),
+        np.where((leading == 1)[:, None], share * np.sign(pull), sign[:, None] * patterns.shapes[best]),
+    )
+    return DiffuseEvidence(np.logaddexp.reduce(each, axis=0), blame.reshape(counts.shape).astype(np.float32))
+
+
+def _uneven(pull: Doubles, worth: Doubles) -> Doubles:
+    """Give the nats (N,) of "every cell is off by itself", from pulls and what each cell is worth."""
+    found = []
+    for spread in _UNEVEN:
+        gain = spread**2 * worth
+        found.append(0.5 * (pull**2 * gain / (1 + gain) - np.log1p(gain)).sum(1))
+    return np.asarray(np.logaddexp.reduce(found, axis=0) - np.log(len(found)))
+
+
+def _scattered(seen: Doubles, expected: Doubles, noise: Doubles) -> tuple[Doubles, Doubles]:
+    """Give the nats (N,) of "some cells are broken", and how likely each of them is (N, R * C)."""
+    odds = np.zeros_like(seen)
+    for efficiency in _EFFICIENCIES:
+        nats = (seen * np.log(efficiency) - expected * (efficiency - 1)) / noise
+        odds += np.exp(np.minimum(nats, 20)) / len(_EFFICIENCIES)
+    found = [np.minimum(np.log1p(share * (odds - 1)), _MOST_A_CELL).sum(1) for share in _BROKEN]
+    odds *= _BROKEN[-1]
+    return np.asarray(np.logaddexp.reduce(found, axis=0) - np.log(len(found))), odds / (1 + odds)
+
+
+def _patterned(
+    pull: Doubles,
+    worth: Doubles,
+    patterns: Patterns,
+    whole: tuple[Floats, Floats],
+    noise: Doubles,
+    ratio: Doubles,
+) -> tuple[Doubles, NDArray[np.int64], Doubles]:
+    """Give the nats (N,) of "some pattern", the likeliest one (N,), and whether it goes up or down there.
+
+    A pattern f pulls by sum(f z sqrt(e / v)), and is worth sum(f^2 e / v) less what its mean, the luminosity,
+    takes.
+    """
+    shapes = patterns.shapes
+    root = np.sqrt(worth)
+    total = np.maximum(worth.sum(1, keepdims=True), _LEAST)
+    mean = worth @ shapes.T / total
+    amount = (pull * root) @ shapes.T - mean * (pull * root).sum(1, keepdims=True)
+    information = np.maximum(worth @ (shapes**2).T - mean**2 * total, _LEAST)
+    # What a unit scatters more than its cells, and how far it moves.
+    usual = np.maximum(np.median(noise, axis=1, keepdims=True) / (1 + ratio), 1)
+    wider = np.maximum(whole[0][:, None] / usual, 1)
+    width = information * wider + (whole[1] ** 2)[:, None] * information**2
+    squared = amount**2 / width
+    known = information**2 / width
+    nats = [
+        0.5 * (squared * size**2 * known / (1 + size**2 * known) - np.log1p(size**2 * known))
+        for size in _PATTERN
+    ]
+    each = np.logaddexp.reduce(nats, axis=0) - np.log(len(nats)) + patterns.log_prior
+    best = each.argmax(1)
+    return np.logaddexp.reduce(each, axis=1), best, np.sign(amount[np.arange(len(best)), best])
+
+
+@lru_cache(maxsize=64)
+def _patterns_of(geometry: Geometry) -> Patterns:
+    """List the patterns of an element: units and halves, every second cell, waves along units."""
+    rows, columns = geometry.shape
+    mask = geometry.mask()
+    classes: list[list[Cells | Doubles]] = [_wholes(geometry)]
+    spans = [(u.start, u.stop) for u in geometry.units] or [(0, rows)]
+    every: list[Cells | Doubles] = []
+    waves: list[Cells | Doubles] = []
+    alternate = np.where(np.arange(columns) % 2, 1.0, -1.0)
+    for first, stop in spans:
+        inside = np.zeros((rows, columns))
+        inside[first:stop] = 1
+        every.append(inside * alternate)
+        every += [
+            inside * alternate * (np.arange(rows) == r)[:, None] for r in range(first, stop) if len(spans) > 1
+        ]
+        at = (np.arange(columns) + 0.5) / max(geometry.widths[first:stop]) * np.pi
+        for half_periods in _WAVES:
+            waves += [inside * wave(half_periods * at) for wave in (np.sin, np.cos)]
+    classes += [every, waves]
+    classes = [c for c in classes if c]
+    shapes = np.concatenate([np.stack(c).reshape(len(c), -1) for c in classes]) * mask.ravel()
+    log_prior = np.concatenate([np.full(len(c), -np.log(len(c) * len(classes))) for c in classes])
+    return Patterns(shapes.astype(np.float64), log_prior)
+
+
+def _wholes(geometry: Geometry) -> list[Cells | Doubles]:
+    """Give the units of an element, and its halves."""
+    rows, columns = geometry.shape
+    found: list[Cells | Doubles] = []
+    for unit in geometry.units:
+        cells = np.zeros((rows, columns))
+        cells[unit.start : unit.stop] = 1
+        found.append(cells)
+    if not geometry.units:
+        upper = np.broadcast_to((np.arange(rows) < rows // 2)[:, None], (rows, columns))
+        left = np.broadcast_to(np.arange(columns) < columns // 2, (rows, columns))
+        found += [upper.astype(np.float64), left.astype(np.float64)]
+    return found

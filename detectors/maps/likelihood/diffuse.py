@@ -44,6 +44,9 @@ _FARTHEST = 4.0
 
 _BLAMED = 4.0  # pull from which a cell of an uneven map is blamed as far as any
 
+_STEADY = 0.003
+"""How far a pattern from cell to cell moves without a fault (relative)."""
+
 _LEAST = 1e-3
 
 
@@ -62,11 +65,13 @@ class DiffuseEvidence:
 class Patterns:
     """Patterns over the cells: `shapes` (P, R * C) from -1 to 1, and the logarithm of each one's prior (P,).
 
-    Each class is as likely as any other, and so is each pattern of a class.
+    Each class is as likely as any other, and so is each pattern of a class. `smooth` (P,): it goes along with
+    what moves a whole unit; one from cell to cell does not.
     """
 
     shapes: Doubles
     log_prior: Doubles
+    smooth: Cells
 
 
 def diffuse_evidence(
@@ -145,8 +150,9 @@ def _patterned(
     information = np.maximum(worth @ (shapes**2).T - mean**2 * total, _LEAST)
     # What a unit scatters more than its cells, and how far it moves.
     usual = np.maximum(np.median(noise, axis=1, keepdims=True) / (1 + ratio), 1)
-    wider = np.maximum(whole[0][:, None] / usual, 1)
-    width = information * wider + (whole[1] ** 2)[:, None] * information**2
+    wider = np.where(patterns.smooth, np.maximum(whole[0][:, None] / usual, 1), 1)
+    stray = np.where(patterns.smooth, whole[1][:, None], _STEADY)
+    width = information * wider + stray**2 * information**2
     squared = amount**2 / width
     known = information**2 / width
     nats = [
@@ -182,7 +188,8 @@ def _patterns_of(geometry: Geometry) -> Patterns:
     classes = [c for c in classes if c]
     shapes = np.concatenate([np.stack(c).reshape(len(c), -1) for c in classes]) * mask.ravel()
     log_prior = np.concatenate([np.full(len(c), -np.log(len(c) * len(classes))) for c in classes])
-    return Patterns(shapes.astype(np.float64), log_prior)
+    smooth = np.concatenate([np.full(len(c), c is not every) for c in classes])
+    return Patterns(shapes.astype(np.float64), log_prior, smooth)
 
 
 def _wholes(geometry: Geometry) -> list[Cells | Doubles]:

@@ -4,7 +4,7 @@ BIN := .venv/bin
 # Small models are up to 170 times slower on two threads.
 export OMP_NUM_THREADS ?= 1
 
-.PHONY: demo test check audit chaos golden bench docs clean
+.PHONY: demo test check audit chaos golden bench docs screenshots clean
 
 demo: .venv/installed  ## the main job on this machine; ARGS=--once ends by itself
 	$(BIN)/anomalyd demo $(ARGS)
@@ -44,6 +44,10 @@ bench: .venv/installed  ## the cost of detectors beside PCA, then messages a sec
 	$(PYTHON) -m venv .venv
 	$(BIN)/pip install --quiet --editable '.[test]'
 	touch $@
+
+screenshots: .venv/installed  ## the dashboard's pages as pictures, in build/screenshots; docs/images holds two of them
+	mkdir -p build/screenshots
+	SCREENSHOTS=build/screenshots $(BIN)/pytest tests/dashboard/test_browser.py -k dark_light
 
 docs: .venv/installed  ## pages that are made from the code
 	$(BIN)/python -m anomalyd.daemon.telemetry.reference > docs/metrics.md

@@ -38,6 +38,7 @@ ADDRESSES = {
     "assistant": "/assistant?q=what+is+open?",
 }
 BACKGROUND = "getComputedStyle(document.querySelector('.stApp')).backgroundColor"
+FOLLOWED = "[...document.querySelectorAll('style')].some(s => s.textContent.includes('#5b636c'))"
 DONE = """() => {
     const app = document.querySelector('.stApp');
     return app && app.getAttribute('data-test-script-state') === 'notRunning'
@@ -135,6 +136,9 @@ def test_every_page_dark_light_and_on_a_phone(visit, site, stores):
         page.emulate_media(color_scheme="light")
         page.wait_for_function(f"{BACKGROUND} === 'rgb(255, 255, 255)'")
         settled(page)
+        if name == "incident" or os.environ.get("SCREENSHOTS"):
+            page.wait_for_function(FOLLOWED)  # pictures and badges, too
+            settled(page)
         picture(page, f"{name}-light")
         page.emulate_media(color_scheme="dark")
         page.set_viewport_size({"width": 390, "height": 844})

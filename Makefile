@@ -4,7 +4,7 @@ BIN := .venv/bin
 # Small models are up to 170 times slower on two threads.
 export OMP_NUM_THREADS ?= 1
 
-.PHONY: demo test check audit chaos golden bench docs screenshots clean
+.PHONY: demo test check audit chaos golden bench docs screenshots site clean
 
 demo: .venv/installed  ## the main job on this machine; ARGS=--once ends by itself
 	$(BIN)/anomalyd demo $(ARGS)
@@ -51,12 +51,16 @@ screenshots: .venv/installed  ## the dashboard's pages as pictures, in build/scr
 
 docs: .venv/installed  ## pages that are made from the code
 	$(BIN)/python -m anomalyd.daemon.telemetry.reference > docs/metrics.md
+	$(BIN)/python -m anomalyd.daemon.config.reference > docs/settings.md
 	$(BIN)/python -m typer anomalyd.daemon.cli.app utils docs --name anomalyd --title 'Commands' --output docs/cli.md
 	KAFKA_PASSWORD=x $(BIN)/anomalyd deploy prometheus -c anomalyd.yaml > deploy/prometheus/anomalyd.rules.yml
 	KAFKA_USERNAME=x KAFKA_PASSWORD=x POD_NAME=x DATABASE_URL=postgresql://a/b $(BIN)/anomalyd deploy prometheus \
 		--kubernetes -c deploy/kubernetes/anomalyd.yaml > deploy/kubernetes/prometheus-rule.yaml
 	$(BIN)/anomalyd deploy alertmanager > deploy/prometheus/alertmanager.yml
 	$(BIN)/anomalyd deploy grafana > deploy/grafana/anomalyd.json
+
+site: .venv/installed  ## the documentation as a site, in build/site
+	$(BIN)/mkdocs build --strict
 
 clean:
 	rm -rf .venv build dist demo-run src/*.egg-info

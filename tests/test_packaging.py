@@ -22,7 +22,7 @@ def _sources() -> set[str]:
     """What a clean clone holds of the rooms, as paths in the wheel."""
     found = {f"anomalyd/{path.name}" for path in (ROOT / "src" / "anomalyd").glob("*.py*") if path.is_file()}
     found |= {"anomalyd/py.typed", "anomalyd/assistant/reader/model/ATTRIBUTION.md"}
-    found |= {f"anomalyd/docs/{path.name}" for path in (ROOT / "docs").glob("*.md")}
+    found |= {f"anomalyd/{path.relative_to(ROOT)}" for path in (ROOT / "docs").rglob("*.md")}
     for room in ROOMS:
         for path in (ROOT / room).rglob("*"):
             if path.suffix in {*SOURCES, ".safetensors", ".json"} and "__pycache__" not in path.parts:
@@ -59,6 +59,7 @@ def test_the_wheel_holds_every_module_and_every_file_they_read(wheel: zipfile.Zi
     assert held == _sources()
     assert any(name.startswith("anomalyd/reports/storage/migrations/versions/0001") for name in held)
     assert any(name.endswith(".yaml") for name in held)
+    assert "anomalyd/docs/runbooks/incident.md" in held  # the assistant answers from them
 
 
 def test_the_wheel_says_what_it_is(wheel: zipfile.ZipFile) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import shutil
 import subprocess
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,7 @@ import pytest
 import yaml
 
 from anomalyd.daemon.config.config import Config, parse_config
-from anomalyd.daemon.deployment.alert_rules import alert_rules, rules_file
+from anomalyd.daemon.deployment.alert_rules import AlertRule, alert_rules, rules_file
 
 ROOT = Path(__file__).parents[2]
 QUEUE = 20_000
@@ -175,30 +176,26 @@ def test_each_rule_fires_where_it_should_and_nothing_does_where_all_is_well(
     promtool: str, config: Config, tmp_path: Path
 ) -> None:
     rules = alert_rules(config)
-    (tmp_path / "rules.yml").write_text(rules_file(rules))
 
-    def series(changes: dict[str, str]) -> list[dict[str, str]]:
-        return [{"series": name, "values": values} for name, values in {**WELL, **changes}.items()]
-
-    def expected(name: str, fires: bool) -> list[dict[str, Any]]:
+    def expected(name: str, fires: bool) -> dict[str, Any]:
         # Only whether it fires: the labels and texts are the rule's own.
         count = f'count(ALERTS{{alertname="{name}",alertstate="firing"}}) or vector(0)'
         samples = [{"labels": "{}", "value": 1 if fires else 0}]
-        return [{"expr": count, "eval_time": "10h", "exp_samples": samples}]
+        return {"expr": count, "eval_time": "10h", "exp_samples": samples}
 
-    tests = [
-        {
-            "name": f"{rule.name} {'broken' if fires else 'well'}",
+    def write(name: str, tried: Sequence[AlertRule], changes: dict[str, str], *, fires: bool) -> Path:
+        (tmp_path / f"{name}.rules.yml").write_text(rules_file(tried))
+        test = {
             "interval": "1m",
-            "input_series": series(BROKEN[rule.name] if fires else {}),
-            "promql_expr_test": expected(rule.name, fires),
+            "input_series": [{"series": s, "values": v} for s, v in {**WELL, **changes}.items()],
+            "promql_expr_test": [expected(rule.name, fires) for rule in tried],
         }
-        for rule in rules
-        for fires in (True, False)
-    ]
-    file = tmp_path / "tests.yml"
-    file.write_text(
-        yaml.safe_dump({"rule_files": ["rules.yml"], "evaluation_interval": "1m", "tests": tests})
-    )
-    done = subprocess.run([promtool, "test", "rules", str(file)], capture_output=True, text=True, timeout=300)
+        file = tmp_path / f"{name}.yml"
+        about = {"rule_files": [f"{name}.rules.yml"], "evaluation_interval": "1m", "tests": [test]}
+        file.write_text(yaml.safe_dump(about))
+        return file
+
+    files = [write("well", rules, {}, fires=False)]
+    files += [write(rule.name, [rule], BROKEN[rule.name], fires=True) for rule in rules]
+    done = subprocess.run([promtool, "test", "rules", *files], capture_output=True, text=True, timeout=280)
     assert done.returncode == 0, done.stdout + done.stderr

@@ -82,8 +82,10 @@ def _group(admin: Any, config: KafkaConfig) -> Iterator[str]:
         admin.describe_groups([config.group])
     except GroupAuthorizationFailedError:
         yield from _no_group(config)
-    except KafkaError:
-        return  # a group that nobody has joined yet has no coordinator
+    except (KafkaError, ValueError):
+        # A group that nobody has joined yet has no coordinator; a broker that does not tell what is allowed
+        # answers with a number that kafka-python takes for operations it does not know.
+        return
 
 
 def _no_group(config: KafkaConfig) -> Iterator[str]:

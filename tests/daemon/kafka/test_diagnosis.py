@@ -147,6 +147,8 @@ class Admin:
     def describe_groups(self, groups: list[str]) -> None:
         if groups == ["forbidden"]:
             raise GroupAuthorizationFailedError("forbidden")
+        if groups == ["untold"]:
+            raise ValueError("15 is not a valid ACLOperation")
 
     def close(self) -> None:
         self.closed = True
@@ -173,6 +175,7 @@ def test_what_an_acl_forbids_is_named_with_the_acl_to_grant() -> None:
     assert "User:ann may not WRITE the topic seen" in seen
     assert problems(["nowhere"]) == ["there is no topic nowhere; check inputs, or start what sends to it"]
     assert "no topic nowhere to write to" in problems(["good"], dead_letter_topic="nowhere")[0]
+    assert problems(["good"], "untold") == []
     (group,) = problems(["good"], "forbidden")
     assert "may not READ the group forbidden" in group
     assert "--operation Read --group forbidden" in group

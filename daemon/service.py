@@ -31,13 +31,12 @@ from anomalyd.daemon.incidents.coverage import coverage
 from anomalyd.daemon.incidents.evidence import Witness
 from anomalyd.daemon.incidents.operator_feedback import FeedbackApplier
 from anomalyd.daemon.incidents.report_retention import ReportRetention
-from anomalyd.daemon.incidents.stored_changes import event_entries, stored_change
+from anomalyd.daemon.incidents.stored_changes import outgoing, stored_change
 from anomalyd.daemon.incidents.tracking import Change, Event, IncidentTracker
 from anomalyd.daemon.intake.accounts import handed_on
 from anomalyd.daemon.intake.decode import Decoder
 from anomalyd.daemon.intake.intake import Arrivals, Intake
 from anomalyd.daemon.intake.suspects import Suspects
-from anomalyd.daemon.kafka.messages import adapted_entry, dead_letter_entry
 from anomalyd.daemon.kafka.source import Batch, PollResult
 from anomalyd.daemon.kafka.topic_ids import STATE_NAME as TOPICS
 from anomalyd.daemon.kafka.topic_ids import TopicIds
@@ -47,14 +46,14 @@ from anomalyd.daemon.scoring.alert_policy import Judgement
 from anomalyd.daemon.scoring.entity_states import EntityStates
 from anomalyd.daemon.scoring.realised_rate import RealisedRate
 from anomalyd.daemon.scoring.score import Scorer
-from anomalyd.daemon.stages import DeadLetter, Partition, Scored
+from anomalyd.daemon.stages import Partition, Scored
 from anomalyd.daemon.store_outage import StoreOutage
 from anomalyd.daemon.telemetry.telemetry import Telemetry
 from anomalyd.detectors.calibration import ALERT
 from anomalyd.errors import StoreConflict, StoreError
 from anomalyd.reports.adaptation import Adapted
 from anomalyd.reports.report import Incident, Provenance
-from anomalyd.reports.step import OutboxEntry, Step
+from anomalyd.reports.step import Step
 from anomalyd.reports.storage.repositories.entity_states import StateChanges
 from anomalyd.reports.storage.store import Store
 
@@ -292,7 +291,7 @@ class Service:
                     moves=moves,
                     stored_changes=tuple(stored_change(change, self._made_with) for change in changes),
                     states=self._states(moves),
-                    outbox=tuple(self._outgoing(changes, adaptations, arrivals.dead)),
+                    outbox=tuple(outgoing(self._config.output, changes, adaptations, arrivals.dead)),
                     activity=activity(arrivals.samples),
                     adaptations=tuple(adaptations),
                     samples=self._retention.keep(arrivals.samples),
@@ -351,18 +350,6 @@ class Service:
     def _states(self, moves: Collection[Partition]) -> StateChanges:
         topics = {(TOPICS, place): id_ for place, id_ in self._topic_ids.state(moves).items()}
         return replace(self._entity_states.changes(), intake=self._intake.states(self._read) | topics)
-
-    def _outgoing(
-        self, changes: Sequence[Change], adapted: Sequence[Adapted], dead: Sequence[DeadLetter]
-    ) -> list[OutboxEntry]:
-        output = self._config.output
-        entries = []
-        if output.topic is not None:
-            entries += event_entries(changes, output.topic)
-            entries += [adapted_entry(each, output.topic) for each in adapted]
-        if output.dead_letter_topic is not None:
-            entries += [dead_letter_entry(letter, output.dead_letter_topic) for letter in dead]
-        return entries
 
     def _tell(
         self,

@@ -5,8 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import replace
 
+from anomalyd.daemon.config.config import OutputConfig
 from anomalyd.daemon.incidents.tracking import Change
-from anomalyd.daemon.kafka.messages import report_entry
+from anomalyd.daemon.kafka.messages import adapted_entry, dead_letter_entry, report_entry
+from anomalyd.daemon.stages import DeadLetter
+from anomalyd.reports.adaptation import Adapted
 from anomalyd.reports.narrative import narrate
 from anomalyd.reports.report import Provenance
 from anomalyd.reports.step import OutboxEntry, StoredChange
@@ -33,6 +36,19 @@ def event_entries(changes: Iterable[Change], topic: str) -> list[OutboxEntry]:
         for event in change.events
         if event != "updated"
     ]
+
+
+def outgoing(
+    output: OutputConfig, changes: Iterable[Change], adapted: Iterable[Adapted], dead: Iterable[DeadLetter]
+) -> list[OutboxEntry]:
+    """Give all messages of a step: events of incidents, adaptations, dead letters."""
+    entries: list[OutboxEntry] = []
+    if output.topic is not None:
+        entries += event_entries(changes, output.topic)
+        entries += [adapted_entry(each, output.topic) for each in adapted]
+    if output.dead_letter_topic is not None:
+        entries += [dead_letter_entry(letter, output.dead_letter_topic) for letter in dead]
+    return entries
 
 
 def _narrative(change: Change) -> str:

@@ -44,8 +44,10 @@ def _draw(queries: Queries) -> None:
         st.html(facts_table(tables.facts(report)))
         with st.expander("Model and data"):
             st.html(facts_table(tables.provenance(report, evidence)))
-    why.show(report, evidence, queries.explanations(incident.id))
+    interpretation = queries.cases.interpretation(incident.id)
+    why.show(report, evidence, queries.explanations(incident.id), interpretation)
     related.show(queries, incident)
+    related.show_similar(queries, incident)
     said.show(queries, incident)
 
 
@@ -111,8 +113,9 @@ def _export(report_id: str, address: str) -> str:
         report = queries.report(report_id)
         evidence = queries.evidence(report_id)
         explanations = queries.explanations(report_id)
+        interpretation = queries.cases.interpretation(report_id)
         pictures = [
-            (each.method, why.drawn(report, evidence, each, LIGHT))
+            (each.method, why.drawn(report, evidence, each, LIGHT, why.trust_of(each, interpretation)))
             for each in explanations
             if evidence is not None and explains(each, evidence)
         ]

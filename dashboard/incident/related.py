@@ -8,6 +8,8 @@ from anomalyd.assistant.language.phrasing import duration
 from anomalyd.dashboard import navigation, style
 from anomalyd.dashboard.now.states import group_of
 from anomalyd.dashboard.settings import Settings
+from anomalyd.dashboard.wording import moment
+from anomalyd.reports.cases.propagation import related_incidents, told
 from anomalyd.reports.queries import Queries
 from anomalyd.reports.relations.coincidence import Coincidence, coincidences, odds
 from anomalyd.reports.report import Incident
@@ -55,3 +57,21 @@ def show(queries: Queries, incident: Incident) -> None:
         + f"That any of all entities does as near as the first one: {any_chance.removesuffix(' by chance')}."
         + (f" {more} more started then, too." if more > 0 else "")
     )
+    began = told(related_incidents(queries, incident, Settings.from_environment().groups))
+    if began:
+        st.html(style.told(f"Of those that share an input or a group: {began}.", "ad-quiet"))
+
+
+def show_similar(queries: Queries, incident: Incident) -> None:
+    """Show earlier cases whose explanation is alike, and what was concluded about them."""
+    found = queries.cases.similar(incident.id)
+    if not found:
+        return
+    st.markdown("##### Alike before")
+    with st.container(gap=None):
+        for case in found:
+            concluded = "; ".join(case.concluded) or "nothing was concluded"
+            label = (
+                f"{case.entity} · {moment(case.onset)} · {100 * case.similarity:.0f} % alike · {concluded}"
+            )
+            navigation.report_button(case.report, f"alike {case.report}", style.literal(label))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from typing import Any
 
 from kafka.admin import KafkaAdminClient
@@ -61,7 +61,7 @@ def grant(config: KafkaConfig, operation: str, kind: str, name: str) -> str:
 
 
 def _topics(admin: Any, config: KafkaConfig, names: Sequence[str], operation: str) -> Iterator[str]:
-    for found in admin.describe_topics(list(names)) if names else ():
+    for found in _described(admin, names) if names else ():
         name, error = found["name"], found["error_code"]
         wanted = operation.title()
         if error == _NOT_ALLOWED or (
@@ -75,6 +75,16 @@ def _topics(admin: Any, config: KafkaConfig, names: Sequence[str], operation: st
             yield f"there is no topic {name}; check inputs, or start what sends to it"
         elif error == _UNKNOWN_TOPIC:
             yield f"there is no topic {name} to write to; make it, or set output to null"
+
+
+def _described(admin: Any, names: Sequence[str]) -> Sequence[Mapping[str, Any]]:
+    try:
+        found: Sequence[Mapping[str, Any]] = admin.describe_topics(list(names))
+    except ValueError:
+        # A broker names operations that kafka-python does not know yet: what is there is all that it tells.
+        there = set(admin.list_topics())
+        return [{"name": name, "error_code": 0 if name in there else _UNKNOWN_TOPIC} for name in names]
+    return found
 
 
 def _group(admin: Any, config: KafkaConfig) -> Iterator[str]:

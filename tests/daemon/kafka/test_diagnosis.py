@@ -154,6 +154,28 @@ class Admin:
         self.closed = True
 
 
+class NewerAdmin(Admin):
+    """What kafka-python makes of a broker that names an operation which it does not know."""
+
+    def describe_topics(self, names: list[str]) -> list[dict[str, Any]]:
+        raise ValueError("15 is not a valid ACLOperation")
+
+    def list_topics(self) -> list[str]:
+        return ["good", "out"]
+
+
+def test_a_broker_that_knows_more_operations_still_tells_what_is_there() -> None:
+    config = Config.model_validate(
+        {
+            "inputs": [{"topic": "good"}, {"topic": "nowhere"}],
+            "detectors": [{"name": "d", "kind": "vector-autoencoder"}],
+            "output": {"topic": "out", "dead_letter_topic": None},
+        }
+    )
+    (problem,) = access_problems(config, NewerAdmin)
+    assert "there is no topic nowhere" in problem
+
+
 def problems(inputs: list[str], group: str = "g", **output: str | None) -> list[str]:
     config = Config.model_validate(
         {

@@ -43,6 +43,7 @@ _BUDGET_S = 60.0
 _HISTORY = 20
 _MOVED = 0.5  # standard deviations of its counts by which a map is moved for the sensitivity
 _FOUND = 0.5  # part of a fault's cells that a place must hold to be it
+_ODD_NAMED = 8  # odd cells that a report names; the others it counts
 
 OBVIOUS, HARD = "dead or hot", "weak"
 
@@ -194,7 +195,7 @@ def _judge(
 
 
 def _both_named(course: Course, faults: Sequence[tuple[str, str, Maps, Cells]]) -> list[bool]:
-    """Put two obvious faults into one map; say whether the detector names both places."""
+    """Put two obvious faults into one map; say whether the detector names both, as places or odd cells."""
     detector: object = course.detector
     obvious = [(drawn, cells) for _, group, drawn, cells in faults if group == OBVIOUS]
     if not isinstance(detector, Locating) or len(obvious) < 2:
@@ -205,8 +206,13 @@ def _both_named(course: Course, faults: Sequence[tuple[str, str, Maps, Cells]]) 
         one, two = first[1][k], second[1][k]
         if (one & two).any():
             continue
-        places = detector.findings(course.window(k, np.where(two, second[0][k], first[0][k]))).places
-        named.append(all(any((p.cells & t).sum() >= _FOUND * t.sum() for p in places) for t in (one, two)))
+        told = detector.findings(course.window(k, np.where(two, second[0][k], first[0][k])))
+        held = [place.cells for place in told.places]
+        odd = np.zeros(one.shape, dtype=np.bool_)
+        for cell in told.odd[:_ODD_NAMED]:
+            odd[cell.row, cell.column] = True
+        # A single hot wire is named among the odd cells, each of them by itself.
+        named.append(all(any((p & t).sum() >= _FOUND * t.sum() for p in (*held, odd)) for t in (one, two)))
     return named
 
 

@@ -1,8 +1,7 @@
 """Which metrics are to blame, in numbers: group, direction, when each began, expected and seen.
 
 Two witnesses have to agree: how far a metric left its reference since the onset, which no detector can follow
-away, and what the detector itself holds against it. Metrics that moved in the same row are ordered by blame;
-`first_mover` names the one that began earliest.
+away, and what the detector itself holds against it. Metrics that moved in the same row are ordered by blame.
 """
 
 from __future__ import annotations
@@ -112,11 +111,6 @@ def rank_causes(
         for f in map(int, order)
         if agreed[f] > _LEAST_SHARE * agreed[order[0]]
     )
-
-
-def first_mover(causes: Sequence[Cause]) -> Cause | None:
-    """Give the cause that began earliest; the worse one of two that began together."""
-    return min(causes, key=lambda cause: cause.started, default=None)
 
 
 def group_of(metric: str) -> str:

@@ -21,7 +21,7 @@ from anomalyd.interpret.fidelity import (
 )
 from anomalyd.interpret.reference import Reference, expected_course
 from anomalyd.interpret.rescoring import Rescoring
-from anomalyd.interpret.root_cause import first_mover, group_of, rank_causes
+from anomalyd.interpret.root_cause import group_of, rank_causes
 from anomalyd.interpret.signed_error import signed_error
 from anomalyd.interpret.trust import order_of, trust_of
 from anomalyd.reports.report import Direction
@@ -189,9 +189,5 @@ def test_causes_are_told_with_when_they_began():
     assert found["net.rx"] == (Direction.ABOVE, 620.0)
     assert found["cpu.used"] == (Direction.BELOW, 660.0)
     assert found["disk"] == (Direction.STUCK, 580.0)
-    mover = first_mover(causes)
-    assert mover is not None
-    assert mover.name == "disk"
     assert [a.share >= b.share for a, b in itertools.pairwise(causes)]
     assert (group_of("cpu.used"), group_of("net.rx"), group_of("3")) == ("cpu", "net", "3")
-    assert first_mover(()) is None

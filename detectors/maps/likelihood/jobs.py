@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
+from numpy.typing import NDArray
 
 from anomalyd.detectors.maps.geometry import Geometry
 from anomalyd.detectors.maps.likelihood.diffuse import PRIOR, diffuse_evidence
@@ -16,9 +17,16 @@ from anomalyd.detectors.maps.likelihood.population import Population
 from anomalyd.detectors.maps.likelihood.reference_test import Profile
 from anomalyd.detectors.maps.neighbours.evidence import rarity
 from anomalyd.detectors.maps.neighbours.grid import unit_evidence
+from anomalyd.detectors.maps.neighbours.local import judges_alone
 
 PRIOR_ALONE = 0.2
 """Prior share of what a map says of itself: so that normal maps reach as far with it as with a history."""
+
+
+_OVER = -6.0
+"""Nats of a map against what it and the two before it show together, from which that is over."""
+
+_FAINTEST = 0.01
 
 
 @dataclass(slots=True)
@@ -60,7 +68,8 @@ def scan_jobs(jobs: Sequence[Job]) -> None:
     found = scan(counts[some], reference[some], jobs[0].places, drift[some], profile, noise[some])
     for k, score, blame in zip(some.tolist(), found.score, found.blame, strict=True):
         jobs[k].score, jobs[k].blame = float(score), blame
-    if profile is None:
+    # Of a plain histogram a shape that moves cannot be told from one that is uneven.
+    if profile is None and judges_alone(jobs[0].geometry):
         _with_diffuse(jobs, counts, reference, drift, noise)
     if jobs[0].geometry.segments and not jobs[0].profiled:
         _beside_units(jobs, counts, reference)
@@ -98,3 +107,27 @@ def _beside_units(jobs: Sequence[Job], counts: Counts, reference: Counts) -> Non
             share = np.float32(-1 if units[best].lost[k] else 1)
             job.blame = units[best].cells(k) * share
         job.score = float(np.logaddexp(job.score, np.logaddexp.reduce(odds[k])))
+
+
+def is_over(three: Job, single: Job) -> bool:
+    """Say whether what the sum of three maps shows is over in the last of them: a fault of those before."""
+    size = np.abs(three.blame)
+    if not size.any():
+        return False
+    cells = size > size.max() / 2
+    expected = [_expected_in(job, cells) for job in (three, single)]
+    if min(expected) <= 0:
+        return False
+    change = float(np.nansum(three.drawn[cells])) / expected[0]
+    seen = float(np.nansum(single.drawn[cells]))
+    # The likelihood ratio of the last map, for the change that all three show against none.
+    nats = seen * np.log(max(change, _FAINTEST)) - expected[1] * (change - 1)
+    return bool(nats / single.dispersion < _OVER)
+
+
+def _expected_in(job: Job, cells: NDArray[np.bool_]) -> float:
+    """Give the counts that some cells of a map should have, by all the others."""
+    reference, drawn = np.where(np.isnan(job.drawn), 0, job.reference), np.nan_to_num(job.drawn)
+    known = float(reference[cells].sum(dtype=np.float64))
+    rest = float(reference.sum(dtype=np.float64)) - known
+    return known * float(drawn[~cells].sum(dtype=np.float64)) / rest if rest > 0 else 0.0

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from anomalyd.detectors.detector import Adaptation, RawScores, SeriesWindow
 from anomalyd.detectors.maps.geometry import Geometry
-from anomalyd.detectors.maps.likelihood.jobs import PRIOR_ALONE, Job, scan_jobs
+from anomalyd.detectors.maps.likelihood.jobs import PRIOR_ALONE, Job, is_over, scan_jobs
 from anomalyd.detectors.maps.likelihood.layouts import places_of
 from anomalyd.detectors.maps.likelihood.memory import Memory, Noise
 from anomalyd.detectors.maps.likelihood.overdispersion import measure_noise
@@ -254,7 +254,7 @@ class MapStream:
         if step.single is None:
             return -np.inf, None, None
         raw, blame = step.single.score, step.single.blame
-        if step.three is not None:
+        if step.three is not None and not is_over(step.three, step.single):
             new, lasting = raw + np.log(1 - _LASTING), step.three.score + np.log(_LASTING)
             raw = float(np.logaddexp(new, lasting))
             if lasting > new:

@@ -245,3 +245,13 @@ def test_a_dead_element_is_the_worst_of_faults_and_no_beam_is_none(detector):
     assert max(s.raw[0] for s in others) < 4
     dark = [window(name, np.where(np.isnan(m), np.nan, 0).astype(np.float32)) for name, m in maps.items()]
     assert all(np.isnan(s.raw).all() for s in detector.score(dark))
+
+
+def test_a_map_after_a_fault_is_normal_at_once(detector):
+    made = simulator(KNOWN[0])
+    before = made.maps(range(100, 120))
+    fault = LowEfficiency((1, 2, 3, 4), 10, 30, 0.0)
+    maps = np.concatenate([before, made.maps(range(120, 124), fault), made.maps(range(124, 128))])
+    (scored,) = detector.score([window(KNOWN[0], maps)])
+    assert (scored.raw[20:24] > 20).all()
+    assert (scored.raw[24:] < 4.6).all()

@@ -213,7 +213,8 @@ def entity_tally(q: Question, context: Context) -> list[tuple[str, int]]:
     tallies = [dict(context.queries.tally(select(where), by)) for where in wheres]  # type: ignore[arg-type]
     common = set.intersection(*(set(t) for t in tallies))
     if q.none is not None:
-        of_time = isinstance(q.none, Not) and isinstance(q.none.part, During)
+        lacked = q.none.part if isinstance(q.none, Not) else q.none
+        of_time = isinstance(lacked, During) or (isinstance(lacked, Within) and lacked.measure == "onset")
         base = tuple(
             p for p in q.where.parts if entities_or_time(p) and not (of_time and isinstance(p, During))
         )

@@ -9,15 +9,20 @@ from anomalyd.assistant.understanding.cues import by_of, collective, recurrence
 from anomalyd.assistant.understanding.question import Ask, Aspect, Question, Target
 from anomalyd.assistant.understanding.reading import Reading, onset_within, order_of
 from anomalyd.assistant.understanding.scope import Scoped
-from anomalyd.reports.conditions import Among, AnyOf, Condition, Not
+from anomalyd.reports.conditions import Among, AnyOf, Condition, Not, Within
 from anomalyd.reports.queries import Order
 from anomalyd.reports.report import Status
 
 
 def quiet(r: Reading) -> Question | None:
     """Which entities had none."""
-    alarmed = re.search(rf"\b(?:alarm(?:ed)?|flagged|{INCIDENTS}) (?:and|but|, )", r.asked)
-    if r.none is not None and not isinstance(r.none, Not) and not _others(r) and not alarmed:
+    alarmed = re.search(
+        rf"\b(?:alarm(?:ed)?|flagged|{INCIDENTS})(?: TIME[0-9]+| RUN[0-9]+)* (?:and|but|, "
+        rf")",
+        r.asked,
+    )
+    first = isinstance(r.none, Within)
+    if r.none is not None and not isinstance(r.none, Not) and not _others(r) and not (alarmed or first):
         r.cues.take("NEVER", "SHOW", "HOWMANY", "ENTITIES", "EXISTS")
         r.scope = Scoped((*r.scope.parts, ("NONE", r.none)), r.scope.unused)
         return r.question(Ask.QUIET, target=Target.ENTITIES)
@@ -153,7 +158,9 @@ def ranked_entities(r: Reading) -> Question | None:
     fewest, most = recurrence(r.cues.words("RECUR")) if r.cues.take("RECUR") else (1, None)
     ranked = r.cues.take("MOSTOFTEN") | r.cues.take("LEASTOFTEN")
     least = "LEASTOFTEN" in r.cues
-    _, limit, _ = order_of(r)
+    _, limit, nth = order_of(r)
+    if nth is not None:
+        return None  # "the second most frequent"
     number = re.search(r"\b([0-9]{1,3})\b(?= (?:_[A-Z]+_ |SEV[0-9]+ )*ENT)", r.text)
     if limit is None and number:
         limit = int(number[1])

@@ -67,6 +67,8 @@ def _asked(q: Question) -> str:
                 words += f", at most {q.most}"
             if q.each:
                 words += f" with incidents in each of: {listed([condition_words(c) for c in q.each])}"
+            if q.none is not None:
+                words += f" without one that is: {condition_words(q.none)}"
             if q.limit:
                 words += f", the {q.limit}{' fewest' if q.least else ' most' if q.ranked else ''}"
             return words + (f", {ORDER_WORDS[q.order]} first" if q.order else "")

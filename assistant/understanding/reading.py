@@ -6,6 +6,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from anomalyd.assistant.language.interval import Interval
 from anomalyd.assistant.language.systems import INCIDENTS
 from anomalyd.assistant.understanding.atoms import Atom
 from anomalyd.assistant.understanding.cues import Cues, nth_of
@@ -91,7 +92,7 @@ _LACKS = re.compile(
     r"(?:(?:with|had|have|has|having|got|but|and|that|which|who|did|do|ever) )*"
     r"(?:_NEVER_|never|without|no|not|not (?:have|had))"
     r"(?: (?:any|an?|had|have|has|went|go|been|seen|saw|raised|reached|got|became|show|showed|single))*"
-    r" ((?:SEV|SEEN|SCORE|SPAN|CAUSE|STAT)[0-9]+)"
+    r" ((?:SEV|SEEN|SCORE|SPAN|CAUSE|STAT|TIME|RUN)[0-9]+)"
 )
 _ONLY = re.compile(
     r"\b(?:only|nothing but|just)(?: (?:had|have|with|ever))* ((?:SEV|SEEN|STAT|TIME|RUN)[0-9]+)"
@@ -109,3 +110,13 @@ def lacking(text: str, atoms: Mapping[str, Atom]) -> tuple[str, Condition | None
     if match and not _OF_INCIDENTS.search(text[: match.start()]):
         return text.replace(match[0], match[1], 1), Not(atoms[match[1]].condition)
     return text, None
+
+
+def first_time(cues: Cues, intervals: Mapping[str, Interval]) -> Condition | None:
+    """Read "which hosts alarmed today for the first time": an entity must have none that began before."""
+    match = re.search(r" *\bfor the (?:very )?first time(?: ever)?\b", cues.text)
+    since = [i.since for i in intervals.values() if i.since is not None]
+    if match is None or len(intervals) != 1 or not since or not re.match(r"(?:which|what|who)\b", cues.text):
+        return None
+    cues.text = f"{cues.text[: match.start()]}{cues.text[match.end() :]}"
+    return Within("onset", high=since[0], open_high=True, words="began before")

@@ -35,6 +35,7 @@ _OPERATORS = (
     ("comma", r","),
     ("group", r"that|which|who|whose|where|with"),
     ("noun", rf"{INCIDENTS}|ones|those"),
+    ("verb", r"went|goes|had|have|has|was|were|are|is|did|alarm(?:ed)?|became|got"),
 )
 _TOKENS = re.compile(
     "|".join(
@@ -76,8 +77,8 @@ def scoped(text: str, atoms: Mapping[str, Atom]) -> Scoped:
         QuestionError: conditions that nothing can fulfil together.
 
     """
-    items = _items(but_resolved(text), atoms)
-    items, unused = _negated(items)
+    items, unused = _negated(_items(but_resolved(text), atoms))
+    items = [item for item in items if item.kind != "verb"]
     for merge in (True, False):
         parts = _combined(_merged(items) if merge else items)
         joined = _intersected(parts)
@@ -166,8 +167,8 @@ def _reach(items: Sequence[Item], i: int, *, whole: bool) -> tuple[int, list[lis
                 break
             groups.append(current)
             current = []
-        elif (item.kind in ("not", "except") and current) or (item.kind == "group" and current):
-            break
+        elif item.kind in ("not", "except", "group", "verb") and current:
+            break  # "besides node17 went critical": only node17 is left out
         i += 1
     if current:
         groups.append(current)

@@ -24,7 +24,7 @@ from anomalyd.assistant.understanding.intents import decide
 from anomalyd.assistant.understanding.ledger import is_planned, read_ledger
 from anomalyd.assistant.understanding.properties import read_properties
 from anomalyd.assistant.understanding.question import Question
-from anomalyd.assistant.understanding.reading import Reading, lacking
+from anomalyd.assistant.understanding.reading import Reading, first_time, lacking
 from anomalyd.assistant.understanding.scope import Scoped, but_resolved, scoped
 from anomalyd.errors import QuestionError
 from anomalyd.reports.conditions import Among, AnyOf, Causes, Condition
@@ -187,9 +187,9 @@ def _typed(atoms: Atoms) -> Understood:
     read_properties(atoms)
     now = atoms.read_now()
     cues.text = asked = " ".join(atoms.text.split())
+    none = first_time(cues, atoms.intervals)
     read_cues(cues)
-    none = None
-    if collective(cues.text, atoms.found) or "ENTITIES" in cues:
+    if none is None and (collective(cues.text, atoms.found) or "ENTITIES" in cues):
         cues.text, none = lacking(cues.text, atoms.found)
     text = _without_marks(cues.text)
     if _was_open(asked, atoms):

@@ -59,7 +59,7 @@ from anomalyd.detectors.vectors.ensemble.views import (
     shares_of,
 )
 from anomalyd.detectors.vectors.scaling import Scaling
-from anomalyd.errors import ModelDamaged, TrainingError
+from anomalyd.errors import ModelDamaged, ModelMismatch, TrainingError
 from anomalyd.verdict import Verdict
 
 _SETTLING = 100
@@ -344,7 +344,12 @@ class VectorEnsemble(Detector):
             raise ModelDamaged(f"{cls.kind}: its configuration lacks {error}; train it again") from error
         except RuntimeError as error:
             raise ModelDamaged(f"{cls.kind}: weights and sizes differ ({error}); train it again") from error
-        return cls(parameters, scaling, network, usual, primed, rate)
+        try:
+            return cls(parameters, scaling, network, usual, primed, rate)
+        except ModelMismatch as error:
+            raise ModelDamaged(
+                f"{cls.kind}: what it remembers of its training is that of another version; train it again"
+            ) from error
 
 
 def _below(tensors: Mapping[str, Tensor], prefix: str) -> dict[str, Tensor]:

@@ -15,7 +15,7 @@ from anomalyd.detectors.vectors.ensemble.detector import VectorEnsemble
 from anomalyd.detectors.vectors.ensemble.ewma import ewma
 from anomalyd.detectors.vectors.ensemble.memory import Layout
 from anomalyd.detectors.vectors.ensemble.reference_windows import look_around
-from anomalyd.errors import ModelMismatch, TrainingError
+from anomalyd.errors import ModelDamaged, ModelMismatch, TrainingError
 from anomalyd.verdict import Verdict
 
 Rows = NDArray[np.float32]
@@ -227,6 +227,30 @@ def test_what_does_not_fit_is_refused(model: Model, training: TrainingSet) -> No
         model.score([SeriesWindow("a", times(1, 11.0), rows(0.1, 1)[:1], bad)])
     with pytest.raises(TrainingError, match="steps"):
         VectorEnsemble.fit(training, {"steps": 0})
+
+
+def test_a_model_of_another_version_is_refused(model: Model) -> None:
+    tensors, config = model.detector.tensors(), model.detector.config()
+    other = {name.replace("primed.0.since", "primed.0.alarm"): each for name, each in tensors.items()}
+    with pytest.raises(ModelDamaged, match="another version; train it again"):
+        VectorEnsemble.restore(other, config)
+
+
+def test_many_entities_together_are_scored_as_each_by_itself(model: Model) -> None:
+    names, at = ("a", "b", "c"), times(DAY, 10.0)
+    values = {name: rows(1, 20 + k) * (1 + k) for k, name in enumerate(names)}
+    values["b"][100:140, 2] += 5.0
+    values["c"][50:60] = np.nan
+    states: dict[str, State] = {name: {} for name in names}
+    found: dict[str, list[Rows]] = {name: [] for name in names}
+    for begin, end in ((0, 1), (1, 2), (2, 40), (40, 41), (41, DAY)):
+        windows = [SeriesWindow(n, at[begin:end], values[n][begin:end], states[n]) for n in names]
+        for name, scored in zip(names, model.score(windows), strict=True):
+            states[name] = scored.state
+            found[name].append(scored.score)
+    for name in names:
+        (alone,) = model.score([SeriesWindow(name, at, values[name])])
+        np.testing.assert_allclose(np.concatenate(found[name]), alone.score, rtol=2e-3, atol=2e-3)
 
 
 def test_ewma_is_what_its_formula_says() -> None:

@@ -6,14 +6,18 @@ import signal
 import time
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
+from typing import cast
 
 import numpy as np
 import psutil
 import pytest
 
 from anomalyd.daemon.config.config import Config
+from anomalyd.daemon.demo import script
 from anomalyd.daemon.demo.burst import load
 from anomalyd.daemon.demo.comparison import Injected, judge
+from anomalyd.daemon.demo.environment import Stage
 from anomalyd.daemon.demo.missed_fault import Reached, look_again, reached
 from anomalyd.detectors.detector import Series, TrainingSet
 from anomalyd.detectors.detector_pair import DetectorPair, train_pair
@@ -201,3 +205,16 @@ def test_a_load_that_is_interrupted_leaves_nothing_behind(tmp_path: Path) -> Non
         signal.signal(signal.SIGALRM, earlier)
     assert children() == before
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(("cpu", "watched"), [(20.0, 45), (100.0, 180)])
+def test_on_a_busy_machine_the_host_is_watched_longer(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], cpu: float, watched: float
+) -> None:
+    waits: list[float] = []
+    monkeypatch.setattr(script, "_wait", lambda progress, what, seconds: waits.append(seconds))
+    monkeypatch.setattr(psutil, "cpu_percent", lambda: cpu)
+    stage = cast(Stage, SimpleNamespace(agent=SimpleNamespace(entity="host/a")))
+    assert script._watch_host(stage, lambda what, done, total: None) == watched
+    assert sum(waits) == watched
+    assert ("the machine is busy (100 % CPU)" in capsys.readouterr().out) == (cpu > 60)

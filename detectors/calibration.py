@@ -96,13 +96,7 @@ class Calibration:
 
         `threshold`, of each or of all, is the height that gives 1; that of training is at height 1.
         """
-        return self.at(self.heights(raw), threshold)
-
-    def at(
-        self, heights: NDArray[np.float64], threshold: NDArray[np.float64] | float = 1.0
-    ) -> NDArray[np.float64]:
-        """Calibrate by `heights` (n,) of raw scores; as a call."""
-        far = heights / threshold
+        far = self.heights(raw) / threshold
         slope = 1.0 - _SCORE_OF_CENTRE
         # Below the centre an exponential that continues value and slope: never negative, ranks kept.
         below = _SCORE_OF_CENTRE * np.exp(np.minimum(far, 0.0) * slope / _SCORE_OF_CENTRE)

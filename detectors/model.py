@@ -125,17 +125,17 @@ class Model:
             return []
         # All rows at once: a window may be a single row, of each of a thousand entities.
         raw = np.concatenate([each.raw for each in raws])
-        heights = self.calibration.heights(raw)
         ends = np.cumsum([len(each.raw) for each in raws]).tolist()
         rows = [slice(end - len(each.raw), end) for each, end in zip(raws, ends, strict=True)]
         states, levels = [each.state for each in raws], np.ones(len(raw))
         if follows:
+            heights = self.calibration.heights(raw)
             for w, (part, window, (_, before)) in enumerate(zip(rows, windows, parts, strict=True)):
                 levels[part], course = threshold.follow_heights(
                     self.calibration, window.times, heights[part], before
                 )
                 states[w] = threshold.combined(states[w], course)
-        calibrated = self.calibration.at(heights, levels)
+        calibrated = self.calibration(raw, levels)
         return [
             Scores(
                 calibrated[part],

@@ -23,7 +23,7 @@ from anomalyd.detectors.maps.simulate.elements import elements_of, name_of, trai
 from anomalyd.detectors.registry import detector_class
 
 METRICS, ROWS, BATCH = 38, 23_700, 512
-VECTOR_KINDS = ("median-distance", "vector-autoencoder", "vector-ensemble", "vector-patch")
+VECTOR_KINDS = ("median-distance", "vector-autoencoder", "vector-ensemble")
 
 
 def machine(rows: int, seed: int) -> np.ndarray:

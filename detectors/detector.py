@@ -102,7 +102,8 @@ class RawScores:
     `contribution` (n, ...): who to blame, >= 0, larger is more to blame; NaN where missing.
     `state`: what is remembered after the last sample. `adaptations`: what was changed on the way that an
     operator may want to know of and undo, in event-time order. `signed` (n, ...): the contribution, below 0
-    where less was observed than expected; None: as the sign of each error says.
+    where less was observed than expected; None: as the sign of each error says. `learning`: whether the
+    detector still learns what is usual of the entity, and alarms only beyond what its like ever showed.
     """
 
     raw: NDArray[np.float64]
@@ -112,6 +113,7 @@ class RawScores:
     state: State
     adaptations: tuple[Adaptation, ...] = ()
     signed: NDArray[np.float32] | None = None
+    learning: bool = False
 
 
 class Progress(Protocol):

@@ -58,6 +58,11 @@ class PairScores:
             return np.minimum(self.autoencoder.score, self.classical.score)
         return self.autoencoder.score
 
+    @property
+    def learning(self) -> bool:
+        """Whether the autoencoder still learns what is usual of the entity."""
+        return self.autoencoder.learning
+
     def forgetting(self, state: State) -> PairScores:
         """Give the same scores as if nothing had been learnt: `state` is what is remembered."""
         own, baseline = (replace(scores, adaptations=()) for scores in (self.autoencoder, self.classical))

@@ -84,7 +84,7 @@ class Scores:
     """What one model says of a window of n samples; `...` is F or R, C.
 
     `score` (n,): calibrated, above 1 is an alert, NaN where it cannot tell. `raw`, `error`, `expectation`,
-    `contribution`, `state`, `adaptations`, `signed`: as in `RawScores`, `signed` is always there.
+    `contribution`, `state`, `adaptations`, `signed`, `learning`: as in `RawScores`, `signed` is always there.
     """
 
     score: NDArray[np.float64]
@@ -95,6 +95,7 @@ class Scores:
     state: State
     adaptations: tuple[Adaptation, ...] = ()
     signed: NDArray[np.float32] = field(default_factory=lambda: np.zeros(0, dtype=np.float32))
+    learning: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,6 +147,7 @@ class Model:
                 state,
                 each.adaptations,
                 signed,
+                each.learning,
             )
             for part, each, state, signed in zip(rows, raws, states, _signed(raws, rows), strict=True)
         ]

@@ -9,7 +9,6 @@ from anomalyd.errors import TrainingError
 
 _KINDS = {
     "vector-ensemble": "anomalyd.detectors.vectors.ensemble.detector:VectorEnsemble",
-    "vector-patch": "anomalyd.detectors.vectors.patch.detector:VectorPatch",
     "vector-autoencoder": "anomalyd.detectors.vectors.autoencoder:VectorAutoencoder",
     "median-distance": "anomalyd.detectors.vectors.distance:MedianDistance",
     "map-autoencoder": "anomalyd.detectors.maps.autoencoder.autoencoder:MapAutoencoder",
@@ -25,7 +24,6 @@ _RECOMMENDED = {"vector": "vector-ensemble", "map": "map-scan"}
 
 _BASELINES = {
     "vector-ensemble": "median-distance",
-    "vector-patch": "median-distance",
     "vector-autoencoder": "median-distance",
     "map-autoencoder": "map-classical",
     "map-scan": "map-classical",

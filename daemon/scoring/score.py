@@ -149,6 +149,7 @@ class Scorer:
         scores: PairScores,
     ) -> Scored:
         name = active_model.config.name
+        self._telemetry.scoring.learning(name, window.entity, scores.learning)
         entity_state = self._entity_states.get(name, window.entity)
         # What is not to be learnt from is judged by what was remembered before it, and forgotten.
         learnt = not loaded.pair.adaptive or active_model.policy.learns(window.entity, some[0].time)

@@ -48,6 +48,13 @@ class ScoringMetrics:
         self._alarms_realised = families.gauge(
             "alarms_per_day_realised", "Incidents opened in the last day of event time.", "detector"
         )
+        self._learning = families.gauge(
+            "entities_learning",
+            "Entities that training did not know, in their first day: they alarm only beyond what any of "
+            "their like ever showed.",
+            "detector",
+        )
+        self._learners: dict[str, set[str]] = {}
         self._model = families.info("model", "The model at work.", "detector")
         self._refused = families.counter("model_refused", "Trained models refused.", "detector")
         self._adaptations = families.counter(
@@ -60,7 +67,7 @@ class ScoringMetrics:
             self._begin(detector)
 
     def _begin(self, detector: str) -> None:
-        for of_detector in (self._scored, self._refused, self._alarms_realised):
+        for of_detector in (self._scored, self._refused, self._alarms_realised, self._learning):
             of_detector.labels(detector)
         for unscored in UNSCORED:
             self._unscored.labels(detector, unscored)
@@ -88,6 +95,13 @@ class ScoringMetrics:
         ):
             if count := int(np.count_nonzero(samples)):
                 self._alerts.labels(detector, seen_by).inc(count)
+
+    def learning(self, detector: str, entity: str, learns: bool) -> None:
+        """Say whether a detector still learns what is usual of an entity."""
+        learners = self._learners.setdefault(detector, set())
+        if learns != (entity in learners):
+            (learners.add if learns else learners.discard)(entity)
+            self._learning.labels(detector).set(len(learners))
 
     def suppressed(self, detector: str, reason: Suppression, samples: int) -> None:
         """Count samples with a score above 1 that the policy kept from opening an incident."""

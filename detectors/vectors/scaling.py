@@ -21,6 +21,9 @@ from anomalyd.errors import ModelDamaged, ModelMismatch, TrainingError
 LARGEST_DEVIATION = 1e4
 """Deviations are clipped here: ten thousand usual widths are as strange as it gets."""
 
+_OTHERWISE = 4.0
+"""An entity that moves so many times as much as others, or as little, has another scale."""
+
 LEAST_ROWS = 10
 """Rows of an entity from which a scale is measured in training; with fewer it counts as unknown."""
 
@@ -115,15 +118,25 @@ class Scaling:
     """The scale of every entity of the training set, and of those that come later."""
 
     def __init__(
-        self, entities: Sequence[str], scales: Scale, warmup: int, floor: float, trusted: float = 0.995
+        self,
+        entities: Sequence[str],
+        scales: Scale,
+        warmup: int,
+        floor: float,
+        trusted: float = 0.995,
+        moves: Array | None = None,
     ) -> None:
         self._entities = {entity: e for e, entity in enumerate(entities)}
         self._scales = scales
         self._warmup = warmup
         self._floor = floor
         self._trusted = trusted
+        self._moves = moves
         # What an unknown entity falls back on for a metric that was missing in all of its warm-up.
         self._typical = Scale(*(np.median(a, axis=0) for a in (scales.centre, scales.width, scales.cap)))
+        if moves is not None:
+            width = np.sqrt(np.mean(np.square(scales.width, dtype=np.float64), axis=0)).astype(np.float32)
+            self._typical = Scale(self._typical.centre, width, scales.cap.max(axis=0))
 
     @property
     def metrics(self) -> int:
@@ -135,6 +148,11 @@ class Scaling:
         """The scales of all entities measured in training, stacked (E, F)."""
         return self._scales
 
+    @property
+    def typical(self) -> Scale:
+        """The scale (F,) of all entities together."""
+        return self._typical
+
     def of(self, entity: str) -> Scale:
         """Give the scale (F,) of an entity measured in training."""
         return _pick(self._scales, self._entities[entity])
@@ -144,8 +162,18 @@ class Scaling:
         return entity in self._entities
 
     @classmethod
-    def fit(cls, training: TrainingSet, warmup: int, floor: float, trusted: float = 0.995) -> Scaling:
+    def fit(
+        cls,
+        training: TrainingSet,
+        warmup: int,
+        floor: float,
+        trusted: float = 0.995,
+        pooled: bool = False,
+    ) -> Scaling:
         """Measure every entity that has at least `LEAST_ROWS` rows; the others count as unknown.
+
+        `pooled`: those take the typical scale of all at the level of their first rows, wider or narrower
+        where they move otherwise from row to row, instead of a scale that so few rows cannot show.
 
         Raises:
             TrainingError: no entity has, or the values are not (T, F) with F the number of features.
@@ -166,7 +194,10 @@ class Scaling:
                 "wait for more data"
             )
         measured = [measure(training.series[e].values, floor, trusted=trusted) for e in usable]
-        return cls(usable, _stack(measured), warmup, floor, trusted)
+        moves = None
+        if pooled:
+            moves = np.median(np.stack([_moves(training.series[e].values) for e in usable]), axis=0)
+        return cls(usable, _stack(measured), warmup, floor, trusted, moves)
 
     def join(self, windows: Sequence[SeriesWindow], history: int) -> Joined:
         """Scale a batch and put `history` remembered rows before each window.
@@ -242,12 +273,25 @@ class Scaling:
         if len(rows) < self._warmup:
             return self._typical, past, is_ready, {"warmup": rows}
         own = measure(rows[: self._warmup], self._floor, self._typical, self._trusted)
+        if self._moves is not None:
+            own = self._like_others(rows[: self._warmup], own.centre, self._moves)
         after = {"recent": rows[-history:].copy()} if history else {}
         return own, past, is_ready, {**after, **_arrays(own)}
 
+    def _like_others(self, rows: Array, centre: Array, moves: Array) -> Scale:
+        """Give the typical scale at this centre (F,) for an entity of which these rows (n, F) are known."""
+        own = _moves(rows)
+        known = (own > 0) & (moves > 0)
+        ratio = np.divide(own, moves, out=np.ones_like(own), where=known)
+        # Twelve rows do not tell twice as much from as much.
+        factor = np.where((ratio > _OTHERWISE) | (ratio < 1.0 / _OTHERWISE), ratio, 1.0)
+        width = (self._typical.width * factor).astype(np.float32)
+        return Scale(centre, width, self._typical.cap)
+
     def tensors(self) -> dict[str, Tensor]:
         """Everything measured, for safetensors."""
-        return {f"scaling.{name}": torch.from_numpy(array) for name, array in _arrays(self._scales).items()}
+        arrays = _arrays(self._scales) | ({} if self._moves is None else {"moves": self._moves})
+        return {f"scaling.{name}": torch.from_numpy(array) for name, array in arrays.items()}
 
     def config(self) -> dict[str, object]:
         """Everything else, for JSON."""
@@ -268,6 +312,7 @@ class Scaling:
         """
         try:
             scales = Scale(*(tensors[f"scaling.{name}"].numpy() for name in ("centre", "width", "cap")))
+            moves = tensors["scaling.moves"].numpy() if "scaling.moves" in tensors else None
             entities, warmup, floor = config["entities"], config["warmup"], config["floor"]
             trusted = config.get("trusted", 0.995)
         except KeyError as error:
@@ -279,7 +324,16 @@ class Scaling:
             raise ModelDamaged("the scaling's arrays do not fit its entities; train the model again")
         if not isinstance(trusted, float):
             raise ModelDamaged("the scaling's configuration is not what it should be; train the model again")
-        return cls(entities, scales, warmup, floor, trusted)
+        return cls(entities, scales, warmup, floor, trusted, moves)
+
+
+def _moves(rows: Array) -> Array:
+    """Give how far each metric moves from row to row, in the middle (F,)."""
+    apart = np.abs(np.diff(rows, axis=0))
+    known = ~np.isnan(apart).all(axis=0)
+    found = np.zeros(rows.shape[1], dtype=np.float32)
+    found[known] = np.nanmedian(apart[:, known], axis=0)
+    return found
 
 
 def _stack(scales: Sequence[Scale]) -> Scale:

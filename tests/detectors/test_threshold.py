@@ -204,7 +204,7 @@ def test_a_model_follows_and_a_word_on_it_is_undone() -> None:
 
 
 def test_where_the_threshold_is_known_it_stays() -> None:
-    model = trained("vector-patch", {})
+    model = trained("vector-ensemble", {"steps": 20})
     values = np.random.default_rng(1).normal(size=(50, 4)).astype(np.float32)
     (scored,) = model.score([SeriesWindow("a", times(50, 1e6), values)])
     assert not model.calibration.follows

@@ -320,7 +320,7 @@ def operator_feedback() -> Script:
     topic = Topic("metrics")
     breaks = {"host/a": range(6, 60), "host/b": range(6, 30)}
     yield from hosts(range(12), breaks, topic)
-    who = {"detector": "hosts-patch", "who": "Ada"}
+    who = {"detector": "hosts-ensemble", "who": "Ada"}
     yield {"do": "normal", "entity": "host/a", **who, "reason": "a new job runs there"}
     yield {"do": "broken", "entity": "host/b", **who, "reason": "the fan is dead"}
     yield {"do": "normal", "entity": "host/nowhere", **who, "reason": ""}

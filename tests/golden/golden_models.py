@@ -36,7 +36,7 @@ CALM = {"false_alarms": AlertRate(1e-3)}
 
 HOST_MODELS: dict[str, dict[str, Any]] = {
     "hosts": {"kind": "vector-autoencoder", "parameters": SMALL, "classical_parameters": {"warmup": 10}},
-    "hosts-patch": {"kind": "vector-patch"},
+    "hosts-ensemble": {"kind": "vector-ensemble", "parameters": {"steps": 20, "hidden": 8, "code": 4}},
 }
 MAP_MODELS: dict[str, dict[str, Any]] = {
     "chambers": {"kind": "map-autoencoder", "parameters": {"steps": 20}},

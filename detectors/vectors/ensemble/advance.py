@@ -6,7 +6,7 @@ rows in usual widths -> surroundings -> views, smoothed -> how rare they are -> 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -17,12 +17,17 @@ from anomalyd.detectors.vectors.ensemble import tail_probability
 from anomalyd.detectors.vectors.ensemble.alarm import hysteresis, spikes, sustained_activity, target_rate
 from anomalyd.detectors.vectors.ensemble.alarm.sustained_activity import Spans
 from anomalyd.detectors.vectors.ensemble.baseline_statistics import levels_of, pick, stacked, views_of
+from anomalyd.detectors.vectors.ensemble.beginning.population import Population
 from anomalyd.detectors.vectors.ensemble.ensemble_parameters import Parameters
 from anomalyd.detectors.vectors.ensemble.feature_extraction import Followed, follow
+from anomalyd.detectors.vectors.ensemble.fusion import height
+from anomalyd.detectors.vectors.ensemble.fusion.references import refer
 from anomalyd.detectors.vectors.ensemble.memory import Batch, Layout, Memory
 from anomalyd.detectors.vectors.ensemble.predictive import Predictor
 from anomalyd.detectors.vectors.ensemble.tail_probability import Rarity, Trained
 from anomalyd.detectors.vectors.ensemble.views import LARGEST, VIEWS, Usual, logs, shares_of
+from anomalyd.detectors.vectors.novelty import reference
+from anomalyd.detectors.vectors.novelty.reference import Reference
 from anomalyd.detectors.vectors.standstill import repeats
 
 Rows = NDArray[np.float32]
@@ -32,15 +37,17 @@ Rows = NDArray[np.float32]
 class Learnt:
     """What training says: the network, and of each entity what is usual, in the order of `places`.
 
-    An entity that training did not know is taken for the first. `usual` is stacked, (M, 1, F); `samples`:
-    what each showed; `heights`, `spans`: of its alarms; `beginnings`: what is remembered before its first
-    row.
+    Last stands the population, for entities that training did not know. `usual` is stacked, (M + 1, 1, F);
+    `samples`: what each showed; `heights`, `spans`: of its alarms; `beginnings`: what is remembered before
+    its first row. `newcomer`: the heights of the population on its first day; `daily` (96, F): its course of
+    a day.
     """
 
     parameters: Parameters
     network: Predictor
     places: Mapping[str, int]
     usual: Usual
+    reference: Reference
     samples: Sequence[NDArray[np.float16]]
     shares: Tensor
     rate: float
@@ -48,34 +55,66 @@ class Learnt:
     spans: Spans
     layout: Layout
     beginnings: Sequence[Memory]
+    newcomer: hysteresis.Heights
+    daily: NDArray[np.float32]
 
     @classmethod
     def of(
-        cls, parameters: Parameters, network: Predictor, usual: Mapping[str, Usual], rate: float
+        cls,
+        parameters: Parameters,
+        network: Predictor,
+        usual: Mapping[str, Usual],
+        references: Mapping[str, Reference],
+        population: Population,
+        rate: float,
     ) -> Learnt:
         """Put together what was fitted."""
-        each = list(usual.values())
+        each = [*usual.values(), population.usual]
         together = stacked(each)
         intervals = together.interval.numpy()[:, 0, 0]
         spans = Spans.of(intervals)
         layout = Layout(each[0].clip.shape[0], int(spans.hour.max()))
+        heights = [target_rate.heights_at(parameters, rate, interval) for interval in intervals.tolist()]
         return cls(
             parameters,
             network,
             {entity: place for place, entity in enumerate(usual)},
             together,
+            reference.stacked([*(references[entity] for entity in usual), population.reference]),
             [one.shown.numpy() for one in each],
             shares_of({view: getattr(parameters, view) for view in VIEWS}),
             rate,
-            [target_rate.heights_at(parameters, rate, interval) for interval in intervals.tolist()],
+            heights,
             spans,
             layout,
             [_beginning(layout, one) for one in each],
+            _above(heights[-1], *population.ceiling.tolist()),
+            population.daily.numpy(),
         )
 
+    def interval_s(self, place: int) -> float:
+        """Give how often the entity of a place sends, in seconds."""
+        return float(self.usual.interval[place, 0, 0])
+
     def place(self, entity: str) -> int:
-        """Give the place of an entity."""
-        return self.places.get(entity, 0)
+        """Give the place of an entity; the last is that of those that training did not know."""
+        return self.places.get(entity, len(self.places))
+
+    def is_unknown(self, place: int) -> bool:
+        """Say whether it is the place of entities that training did not know."""
+        return place == len(self.places)
+
+
+def _above(heights: hysteresis.Heights, agree: float, stir: float) -> hysteresis.Heights:
+    """Raise heights above what was ever seen."""
+    higher = max(agree - heights.agree, 0.0), max(stir - heights.stir, 0.0)
+    return replace(
+        heights,
+        agree=heights.agree + higher[0],
+        stir=heights.stir + higher[1],
+        settle=heights.settle + higher[1],
+        lasting=False,
+    )
 
 
 def _beginning(layout: Layout, usual: Usual) -> Memory:
@@ -147,22 +186,42 @@ def advance(
     runs = repeats(rows, last, memory.runs)
     memory.runs[:] = runs[:, -1]
     stuck = runs > usual.still.numpy()
+    lively = height.lively(memory.quick_means, seen.means[..., 1])
     shown = hysteresis.Shown(
         hysteresis.believed(seen.means[..., 0], seen.means[..., 1], memory),
         sustained_activity.commotion_of(seen.logged, learnt.shares[:, 2]),
         leaps if learnt.parameters.jolts else np.full(times.shape, -np.inf),
         np.asarray(stuck.any(axis=2)),
     )
-    heights = [learnt.heights[place] for place in places.tolist()]
+    heights = [
+        learnt.newcomer if learns else learnt.heights[place]
+        for place, learns in zip(places.tolist(), (~np.isnan(memory.learns_since)).tolist(), strict=True)
+    ]
+    memory.newest[:] = times[:, -1]
+    broken = memory.broken.copy()
     gone = hysteresis.follow(times, shown, memory, heights, learnt.spans.at(places))
     absent = np.isnan(rows)
-    raw = gone.over + target_rate.open_at(learnt.parameters, learnt.rate)
+    evidence = height.Evidence(
+        gone.over,
+        lively,
+        shown.stuck | (broken[:, None] & ~_is_over(gone.mended, times.shape[1])),
+        refer(learnt.reference, memory, places, rows, clip),
+    )
+    rule = height.Rule(learnt.reference.worth[places], learnt.rate, heights[0].accept_s)
+    raw = height.follow(times, evidence, memory, rule, gone.accepted)
+    raw += target_rate.open_at(learnt.parameters, learnt.rate)
     raw[absent.all(axis=2)] = np.nan
     contribution = _blame(memory, seen, stuck)
     error = followed.rows - followed.around.median15
     contribution[absent], error[absent] = np.nan, np.nan
     expectation = followed.around.median15 + offset
     return Advanced(raw, error, expectation, contribution, gone.accepted, gone.mended)
+
+
+def _is_over(mended: NDArray[np.int64], count: int) -> NDArray[np.bool_]:
+    """Say at which of `count` rows (E, n) what was called broken is over, from the rows `mended` (E,)."""
+    over: NDArray[np.bool_] = (mended >= 0)[:, None] & (np.arange(count) >= mended[:, None])
+    return over
 
 
 def _blame(memory: Batch, seen: Seen, stuck: NDArray[np.bool_]) -> Rows:

@@ -104,12 +104,17 @@ def measure_usual(
         still=torch.from_numpy(limits(np.where(observed > 0, rows, np.nan))),
         interval=torch.tensor([float(np.median(np.diff(times)))], dtype=torch.float64),
     )
-    seen = views_of(network, followed, stacked([usual]))
-    logged = logs(levels_of(seen, np.full((1, len(CHANNELS)), np.nan, dtype=np.float32))[0, settled])
+    logged = shown_of(network, followed, usual)[settled]
     shown = tail_probability.samples_of(times[settled], logged.numpy())
     means = tail_probability.Rarity.measure(shown).nats(logged) @ shares[:, 0]
     bulk = bulk_of(np.column_stack([means.numpy(), sustained_activity.commotion_of(logged, shares[:, 2])]))
     return replace(usual, shown=torch.from_numpy(shown), bulk=torch.from_numpy(bulk))
+
+
+def shown_of(network: Predictor, followed: Followed, usual: Usual) -> Tensor:
+    """Give the logs of the smoothed views (T, C) of the training rows (1, T, F) of one entity."""
+    seen = views_of(network, followed, stacked([usual]))
+    return logs(levels_of(seen, np.full((1, len(CHANNELS)), np.nan, dtype=np.float32))[0])
 
 
 def stacked(each: Sequence[Usual]) -> Usual:

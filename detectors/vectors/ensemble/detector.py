@@ -37,9 +37,13 @@ from anomalyd.detectors.vectors.ensemble.advance import Learnt, look
 from anomalyd.detectors.vectors.ensemble.alarm import hysteresis, target_rate
 from anomalyd.detectors.vectors.ensemble.alarm.target_rate import RATE
 from anomalyd.detectors.vectors.ensemble.baseline_statistics import measure_usual
+from anomalyd.detectors.vectors.ensemble.beginning import newcomer, population
+from anomalyd.detectors.vectors.ensemble.beginning.population import Population
+from anomalyd.detectors.vectors.ensemble.beginning.silence import silences
 from anomalyd.detectors.vectors.ensemble.ensemble_parameters import Parameters
 from anomalyd.detectors.vectors.ensemble.explaining import context_of, score_in
 from anomalyd.detectors.vectors.ensemble.feature_extraction import KNOWN, Followed, follow
+from anomalyd.detectors.vectors.ensemble.fusion import height
 from anomalyd.detectors.vectors.ensemble.memory import SCALE, Layout, Memory, scale_of
 from anomalyd.detectors.vectors.ensemble.pieces import Piece, score
 from anomalyd.detectors.vectors.ensemble.predictive import Predictor, fit_predictor
@@ -58,12 +62,17 @@ from anomalyd.detectors.vectors.ensemble.views import (
     from_tensors,
     shares_of,
 )
+from anomalyd.detectors.vectors.novelty import reference
+from anomalyd.detectors.vectors.novelty.reference import Reference
 from anomalyd.detectors.vectors.scaling import Scaling
 from anomalyd.errors import ModelDamaged, ModelMismatch, TrainingError
 from anomalyd.verdict import Verdict
 
 _SETTLING = 100
 """Rows at the beginning of a series that teach nothing: the means have not settled."""
+
+_WARMUP = 12
+"""Rows from which the level and the scale of an entity are measured that training did not know."""
 
 _NOTHING: State = {}
 
@@ -94,6 +103,8 @@ class VectorEnsemble(Detector):
         scaling: Scaling,
         network: Predictor,
         usual: Mapping[str, Usual],
+        references: Mapping[str, Reference],
+        together: Population,
         primed: Mapping[str, State] | None = None,
         rate: float = RATE,
     ) -> None:
@@ -101,8 +112,10 @@ class VectorEnsemble(Detector):
         self._scaling = scaling
         self._network = network.eval().requires_grad_(False)
         self._usual = dict(usual)
+        self._references = dict(references)
+        self._population = together
         self._rate = rate
-        self._learnt = Learnt.of(parameters, self._network, usual, rate)
+        self._learnt = Learnt.of(parameters, self._network, usual, references, together, rate)
         left = {entity: self._remembered(entity, state)[0] for entity, state in (primed or {}).items()}
         self._primed: dict[str, State] = {e: memory for e, memory in left.items() if memory is not None}
 
@@ -125,15 +138,17 @@ class VectorEnsemble(Detector):
         if not any(getattr(checked, view) for view in VIEWS):
             raise TrainingError(f"{cls.kind}: all of {', '.join(VIEWS)} are 0; leave one of them at 1")
         # Plain standard deviations: a metric that bursts now and then must not alarm with every burst.
-        scaling = Scaling.fit(training, checked.warmup, checked.floor, trusted=1.0)
+        scaling = Scaling.fit(training, _WARMUP, checked.floor, trusted=1.0, pooled=True)
         metrics = len(training.features)
         network = Predictor(KNOWN * metrics, metrics, checked.hidden, checked.code)
         followed: dict[str, Followed] = {}
+        references: dict[str, Reference] = {}
         clips: dict[str, Tensor] = {}
         for entity, series in training.series.items():
             if scaling.knows(entity):
                 joined = scaling.join([SeriesWindow(entity, series.times, series.values)], 0)
                 clips[entity] = torch.from_numpy(np.minimum(joined.scale.cap[0], np.float32(LARGEST)))
+                references[entity] = reference.measure(joined.observed(), clips[entity].numpy(), seed)
                 followed[entity] = follow(
                     series.times[None],
                     joined.observed()[None],
@@ -150,11 +165,15 @@ class VectorEnsemble(Detector):
             e: measure_usual(network, f, clips[e], training.series[e].times, settled[e], shares)
             for e, f in followed.items()
         }
-        return cls(checked, scaling, network, usual)
+        known_series = {entity: training.series[entity] for entity in usual}
+        together = population.measure(network, known_series, scaling.typical, shares, seed)
+        first = cls(checked, scaling, network, usual, references, together)
+        days = [first.score([day])[0].state for day in population.first_days(known_series)]
+        return cls(checked, scaling, network, usual, references, population.ceiling_of(together, days))
 
     def prime(self, states: Mapping[str, State]) -> Self:
         """Give the same detector, which begins an entity's first window after training from these states."""
-        return type(self)(self._parameters, self._scaling, self._network, self._usual, states, self._rate)
+        return self._with(states, self._rate)
 
     def score(self, windows: Sequence[SeriesWindow]) -> list[RawScores]:
         """Score windows, those of one length together; as `Detector.score`."""
@@ -171,13 +190,13 @@ class VectorEnsemble(Detector):
         bounds = [(end - count, end) for end, count in zip(ends, scaled.counts, strict=True)]
         cold = not scaled.ready.all()
         pieces = [
-            Piece(
-                place := self._learnt.place(window.entity),
+            self._piece(
+                window,
+                memory,
+                scale,
                 # From where on an entity that training did not know is out of its warm-up.
                 begin + int(np.argmin(np.append(~scaled.ready[begin:end], False))) if cold else begin,
                 end,
-                self._learnt.beginnings[place] if memory is None else memory,
-                scale,
             )
             for window, (begin, end), (memory, _), scale in zip(
                 windows, bounds, begun, scaled.states, strict=True
@@ -195,9 +214,30 @@ class VectorEnsemble(Detector):
                 found.contribution[begin:end],
                 piece.memory if has else {SCALE + name: array for name, array in piece.scale.items()},
                 tuple(self._accepted(float(times[row]), before) for row, before in piece.accepted),
+                learning=not (has and math.isnan(float(piece.memory["learns_since"]))),
             )
             for (begin, end), piece, has in zip(bounds, pieces, known, strict=True)
         ]
+
+    def _piece(
+        self, window: SeriesWindow, memory: Memory | None, scale: State, begin: int, end: int
+    ) -> Piece:
+        """Make a piece of a window whose rows are those from `begin` to `end` of all.
+
+        It is cut where a silence was, and where a newcomer begins or is looked at again.
+        """
+        place = self._learnt.place(window.entity)
+        before = self._learnt.beginnings[place] if memory is None else memory
+        times, newest = window.times[len(window.times) - (end - begin) :], float(before["newest"])
+        after = silences(times, newest, self._learnt.interval_s(place))
+        looked = list[int]()
+        if self._learnt.is_unknown(place) and len(times):
+            since = float(before["learns_since"])
+            if math.isnan(newest) or not math.isnan(since):
+                looked = newcomer.cuts(times, since, int(before["fresh_rows"]), after)
+                looked += [0] if math.isnan(newest) else []
+        cuts = sorted({begin + row for row in (*after, *looked)}) if after or looked else ()
+        return Piece(place, begin, end, before, scale, [begin + row for row in after], cuts)
 
     def apply_feedback(self, state: State, word: Verdict, since: float, now: float) -> State:
         """Take an operator's word; as `Adaptive.apply_feedback`.
@@ -213,6 +253,7 @@ class VectorEnsemble(Detector):
             forget_since(batch, 0, since)
         else:
             move_to_present(batch, 0, since)
+            height.accept(batch, 0, now - since)
             # The views' means begin again: what they hold is of the time before the word.
             batch.levels[0], batch.quick_means[0] = np.nan, -np.inf
         hysteresis.apply_feedback(batch, 0, broken=word is Verdict.BROKEN, since=since)
@@ -239,7 +280,19 @@ class VectorEnsemble(Detector):
 
     def at(self, rate: float) -> Self:
         """Give the same detector with the threshold for a rate; as `Graded.at`."""
-        return type(self)(self._parameters, self._scaling, self._network, self._usual, self._primed, rate)
+        return self._with(self._primed, rate)
+
+    def _with(self, primed: Mapping[str, State], rate: float) -> Self:
+        return type(self)(
+            self._parameters,
+            self._scaling,
+            self._network,
+            self._usual,
+            self._references,
+            self._population,
+            primed,
+            rate,
+        )
 
     def _accepted(self, time: float, before: State) -> Adaptation:
         days = self._parameters.accept_days
@@ -292,7 +345,7 @@ class VectorEnsemble(Detector):
             levels,
             (raw if math.isfinite(raw) else 0.0, float(seen.means[0, -1, 0])),
             Rarity(*(torch.from_numpy(each[0].copy()) for each in (batch.steps, batch.tail))),
-            list(self._usual.values())[place],
+            (*self._usual.values(), self._population.usual)[place],
         )
         feature = torch.where(
             torch.from_numpy(seen.followed.observed[0, 0]) > 0, torch.arange(rows.shape[1]), -1
@@ -309,6 +362,9 @@ class VectorEnsemble(Detector):
         found = {f"network.{name}": tensor for name, tensor in self._network.state_dict().items()}
         for e, usual in enumerate(self._usual.values()):
             found |= {f"usual.{e}.{name}": tensor for name, tensor in as_tensors(usual).items()}
+        for e, each in enumerate(self._references.values()):
+            found |= {f"reference.{e}.{name}": t for name, t in reference.as_tensors(each).items()}
+        found |= {f"population.{n}": t for n, t in population.as_tensors(self._population).items()}
         for e, state in enumerate(self._primed.values()):
             found |= {f"primed.{e}.{name}": torch.from_numpy(np.array(a)) for name, a in state.items()}
         return {**self._scaling.tensors(), **found}
@@ -334,6 +390,11 @@ class VectorEnsemble(Detector):
                 entity: from_tensors(_below(tensors, f"usual.{e}."))
                 for e, entity in enumerate(config["usual"])
             }
+            references = {
+                entity: reference.from_tensors(_below(tensors, f"reference.{e}."))
+                for e, entity in enumerate(config["usual"])
+            }
+            together = population.from_tensors(_below(tensors, "population."))
             primed: dict[str, State] = {
                 entity: {name: tensor.numpy() for name, tensor in _below(tensors, f"primed.{e}.").items()}
                 for e, entity in enumerate(config["primed"])
@@ -345,7 +406,7 @@ class VectorEnsemble(Detector):
         except RuntimeError as error:
             raise ModelDamaged(f"{cls.kind}: weights and sizes differ ({error}); train it again") from error
         try:
-            return cls(parameters, scaling, network, usual, primed, rate)
+            return cls(parameters, scaling, network, usual, references, together, primed, rate)
         except ModelMismatch as error:
             raise ModelDamaged(
                 f"{cls.kind}: what it remembers of its training is that of another version; train it again"

@@ -12,11 +12,11 @@ class Parameters:
     """What may be set.
 
     `hidden`, `code`: widths of the network; `steps`: batches it is trained with; `open`: height above the
-    bulk from which views agree on an alarm, at a rate of 0.0009 and with rows five minutes apart; `hold`: how
+    bulk from which views agree on an alarm, at a rate of 0.001 and with rows five minutes apart; `hold`: how
     much lower it stays on; `stir`, `settle`: spreads above its median from which commotion is an alarm, and
     down to which it stays one; `lasting`: whether it also stays one while the last hour is restless or
     metrics are displaced (0: no); `accept_days`: how long an alarm lasts before what it is about is taken for
-    the new normal; `warmup`: rows from which an unknown entity learns its scale; `floor`: how little a metric
+    the new normal; `floor`: how little a metric
     is asked to move, as a share of its size; `turbulence`, `surprise`, `displacement`, `profile`, `unrest`,
     `motion`, `level`: weight of each view, times the share it was given (0: without it; one stays); `jolts`:
     whether a jump of one row alerts (0: no).
@@ -31,7 +31,6 @@ class Parameters:
     settle: float = number(5.0, 0.1, 1000.0)
     lasting: int = number(1, 0, 1)
     accept_days: float = number(1.0, 0.01, 365.0, tune=(0.25, 14.0), log=True)
-    warmup: int = number(30, 10, 100_000)
     floor: float = number(0.01, 0.0, 1.0, tune=(0.001, 0.1), log=True)
     turbulence: float = number(1.0, 0.0, 10.0)
     surprise: float = number(1.0, 0.0, 10.0)

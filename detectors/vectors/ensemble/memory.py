@@ -21,7 +21,16 @@ WEEK_SLOTS = 7 * 96
 """Quarter hours of a week."""
 
 RECENT_ROWS = 15
+PATCH_ROWS = 29
+"""Rows before the one that ends a patch."""
+
+PATCH_ROWS = 29
+"""Rows before the one that ends a patch."""
+
 LATELY_ROWS = 29
+UNKNOWN_HEIGHT = 3.0
+"""Where the bulk of the height is before half a day of rows is known."""
+
 CHANNEL_COUNT, STEPS, BULKS = 10, 33, 5
 LEAP_DAYS, LEAPS_A_DAY = 7, 128
 """With one row in a second a week's 99.9 % of leaps is the 600th largest of 896."""
@@ -63,6 +72,16 @@ class Batch:
     nothing would keep it on, or NaN; `stuck_known` (E,) whether what is stuck is accepted; `agreed`,
     `stirred` (E,) which way the alarm is on; `deaf` (E,) whether sustained activity is not listened to until
     the bulk is measured. `week` E times (k, 5) rows kept, `week_of` E times (k,) what each is of.
+
+    `newest` (E,) event time of the row before, NaN before the first; `learns_since` (E,) since when an entity
+    that training did not know learns what is usual of it, NaN where it does not.
+
+    References that do not follow the entity (`fusion`): `patch_rows` (E, 29, F) rows before, without gaps or
+    offset; `fresh_rows` (E,) how many came since the beginning or the last silence; `new_means` (E, 4) how
+    they stand to the references, smoothed, NaN before the first; `height_bulk` (E, 2, 2) median and upper
+    quartile of the height and of the distance from the median, measured in the three hours of number
+    `height_measured` (E,); `height_slot` (E,) ten minutes of the newest row kept; `height_on` (E,) whether
+    the height alarms. `height_week` E times (k, 2) rows kept.
     """
 
     record: NDArray[np.void]
@@ -101,10 +120,20 @@ class Batch:
     agreed: NDArray[np.bool_]
     stirred: NDArray[np.bool_]
     deaf: NDArray[np.bool_]
+    newest: NDArray[np.float64]
+    learns_since: NDArray[np.float64]
+    patch_rows: NDArray[np.float32]
+    fresh_rows: NDArray[np.int32]
+    new_means: NDArray[np.float64]
+    height_bulk: NDArray[np.float64]
+    height_measured: NDArray[np.float64]
+    height_slot: NDArray[np.float64]
+    height_on: NDArray[np.bool_]
     slots: list[NDArray[np.float16]]
     shown: list[NDArray[np.float16]]
     week: list[NDArray[np.float32]]
     week_of: list[NDArray[np.int8]]
+    height_week: list[NDArray[np.float32]]
 
     def one(self, b: int) -> Batch:
         """Give what is remembered of one entity, the same views of its record, and its large arrays."""
@@ -112,7 +141,7 @@ class Batch:
         return _batch(record, *([getattr(self, name)[b]] for name in LARGE))
 
 
-LARGE = ("slots", "shown", "week", "week_of")
+LARGE = ("slots", "shown", "week", "week_of", "height_week")
 """Fields of an entity that lie outside of its record."""
 
 
@@ -128,6 +157,8 @@ class Layout:
             "slow": ("f8", (metrics,)),
             "bulk": ("f8", (BULKS, 2)),
             "leap_rows": ("f8", (LEAP_DAYS,)),
+            "new_means": ("f8", (4,)),
+            "height_bulk": ("f8", (2, 2)),
             "slot": ("i8", ()),
             **dict.fromkeys(
                 (
@@ -140,10 +171,15 @@ class Layout:
                     "kept_slot",
                     "since",
                     "quiet_since",
+                    "height_measured",
+                    "height_slot",
+                    "newest",
+                    "learns_since",
                 ),
                 ("f8", ()),
             ),
             "recent": ("f4", (RECENT_ROWS, metrics)),
+            "patch_rows": ("f4", (PATCH_ROWS, metrics)),
             "hours6": ("f4", (metrics,)),
             "day": ("f4", (metrics,)),
             "profile": ("f4", (metrics,)),
@@ -153,11 +189,12 @@ class Layout:
             "quick_means": ("f4", (LATELY_ROWS,)),
             "moved": ("f4", (metrics,)),
             "runs": ("i4", (metrics,)),
+            "fresh_rows": ("i4", ()),
             "steps": ("f4", (CHANNEL_COUNT, STEPS)),
             "tail": ("f4", (CHANNEL_COUNT,)),
             "leaps": ("f4", (LEAP_DAYS, LEAPS_A_DAY)),
             "restless": ("u1", (hour,)),
-            **dict.fromkeys(("broken", "stuck_known", "agreed", "stirred", "deaf"), ("?", ())),
+            **dict.fromkeys(("broken", "stuck_known", "agreed", "stirred", "deaf", "height_on"), ("?", ())),
         }
         self.dtype = np.dtype([(name, kind, shape) for name, (kind, shape) in sizes.items()], align=True)
         self.names = (*sizes, *LARGE)
@@ -174,6 +211,7 @@ class Layout:
             [np.empty((0, CHANNEL_COUNT), dtype=np.float16)],
             [week],
             [np.empty(0, dtype=np.int8)],
+            [np.empty((0, 2), dtype=np.float32)],
         )
         for unknown in (batch.recent, batch.hours6, batch.day, batch.profile, batch.levels, batch.moved):
             unknown[:] = np.nan
@@ -184,6 +222,9 @@ class Layout:
         batch.since[:] = batch.quiet_since[:] = np.nan
         batch.quick_means[:] = batch.leaps[:] = -np.inf
         batch.leap_threshold[:] = np.inf
+        batch.height_measured[:] = batch.height_slot[:] = -1
+        batch.new_means[:] = batch.newest[:] = batch.learns_since[:] = np.nan
+        batch.height_bulk[:, 0], batch.height_bulk[:, 1] = UNKNOWN_HEIGHT, np.nan
         return batch
 
     def join(self, memories: Sequence[Memory]) -> Batch:
@@ -195,6 +236,7 @@ class Layout:
             [m.shown for m in memories],
             [m.week for m in memories],
             [m.week_of for m in memories],
+            [m.height_week for m in memories],
         )
 
     def part(self, batch: Batch, scales: Sequence[State]) -> list[Memory]:
@@ -202,9 +244,7 @@ class Layout:
         size, whole = self.dtype.itemsize, memoryview(batch.record.view(np.uint8).data)
         return [
             Memory(self, bytes(whole[b * size : (b + 1) * size]), *large)
-            for b, large in enumerate(
-                zip(batch.slots, batch.shown, batch.week, batch.week_of, scales, strict=True)
-            )
+            for b, large in enumerate(zip(*(getattr(batch, name) for name in LARGE), scales, strict=True))
         ]
 
     def pack(self, entity: str, state: State) -> Memory:
@@ -222,10 +262,10 @@ class Layout:
             if np.shape(state[name]) != record[name].shape[1:]:
                 raise ModelMismatch(_mismatch(entity))
             record[name][0] = state[name]
-        slots, shown, week, week_of = (np.asarray(state[name]) for name in LARGE)
-        if slots.shape != (WEEK_SLOTS, self.metrics):
+        large = [np.asarray(state[name]) for name in LARGE]
+        if large[0].shape != (WEEK_SLOTS, self.metrics):
             raise ModelMismatch(_mismatch(entity))
-        return Memory(self, record.tobytes(), slots, shown, week, week_of, scale)
+        return Memory(self, record.tobytes(), **dict(zip(LARGE, large, strict=True)), scale=scale)
 
 
 @dataclass(frozen=True, slots=True)
@@ -241,6 +281,7 @@ class Memory(Mapping[str, NDArray[Any]]):
     shown: NDArray[np.float16]
     week: NDArray[np.float32]
     week_of: NDArray[np.int8]
+    height_week: NDArray[np.float32]
     scale: State
 
     def __getitem__(self, name: str) -> NDArray[Any]:

@@ -10,7 +10,9 @@ from numpy.typing import NDArray
 
 from anomalyd.detectors.detector import State
 from anomalyd.detectors.vectors.ensemble.advance import Learnt, advance
-from anomalyd.detectors.vectors.ensemble.memory import Memory
+from anomalyd.detectors.vectors.ensemble.beginning.newcomer import arrive, go_on
+from anomalyd.detectors.vectors.ensemble.beginning.silence import begin_again
+from anomalyd.detectors.vectors.ensemble.memory import Batch, Memory
 
 _ROWS_AT_ONCE = 2048
 """Rows of a batch: with 38 metrics the network's inputs are 2 MB then, and stay in the cache."""
@@ -22,8 +24,9 @@ Rows = NDArray[np.float32]
 class Piece:
     """Rows `begin` to `end` of those of all windows, of one entity, to be scored up to `upto` next.
 
-    `memory`: what is remembered before them; `scale`: what its scaling remembers. `accepted`: the rows at
-    which what goes on was taken for normal, and what was remembered before them.
+    `memory`: what is remembered before them; `scale`: what its scaling remembers. `silences`: the rows among
+    them that come after a silence; `cuts`: those, and where a newcomer begins or is looked at again, rising.
+    `accepted`: the rows at which what goes on was taken for normal, and what was remembered before them.
     """
 
     place: int
@@ -31,8 +34,14 @@ class Piece:
     end: int
     memory: Memory
     scale: State
+    silences: Sequence[int] = ()
+    cuts: Sequence[int] = ()
     upto: int = 0
     accepted: list[tuple[int, Memory]] = field(default_factory=list)
+
+    def stop(self) -> int:
+        """Give the row before which it is cut next, or its end."""
+        return next((row for row in self.cuts if row > self.begin), self.end)
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,11 +63,12 @@ class Found:
 def score(learnt: Learnt, pieces: Sequence[Piece], times: NDArray[np.float64], rows: Rows) -> Found:
     """Score pieces of rows (N, F) at times (N,); what is remembered of them is that after them then.
 
-    A piece is cut where what an operator called broken is over: from there on it is learnt from.
+    A piece is cut where what an operator called broken is over: from there on it is learnt from; and where a
+    silence was.
     """
     found = Found.nothing(*rows.shape)
     for piece in pieces:
-        piece.upto = piece.end
+        piece.upto = piece.stop()
     while left := [piece for piece in pieces if piece.begin < piece.end]:
         for group in _groups(left):
             _score(learnt, group, times, rows, found)
@@ -70,6 +80,9 @@ def _score(
 ) -> None:
     at = np.array([piece.begin for piece in group])[:, None] + np.arange(group[0].upto - group[0].begin)
     batch = learnt.layout.join([piece.memory for piece in group])
+    for b, piece in enumerate(group):
+        if piece.cuts and piece.begin in piece.cuts:
+            _begin(learnt, batch, b, piece, float(times[piece.begin]), rows[piece.begin])
     done = advance(learnt, batch, np.array([piece.place for piece in group]), times[at], rows[at])
     found.raw[at], found.error[at] = done.raw, done.error
     found.expectation[at], found.contribution[at] = done.expectation, done.contribution
@@ -80,7 +93,19 @@ def _score(
             piece.upto = piece.begin + mended + 1
             continue
         piece.accepted += [(piece.begin + row, piece.memory) for row in accepted]
-        piece.memory, piece.begin, piece.upto = memory, piece.upto, piece.end
+        piece.memory, piece.begin = memory, piece.upto
+        piece.upto = piece.stop()
+
+
+def _begin(learnt: Learnt, batch: Batch, b: int, piece: Piece, time: float, row: NDArray[np.float32]) -> None:
+    """Begin a piece at a row (F,) at which something begins."""
+    if learnt.is_unknown(piece.place) and np.isnan(batch.newest[b]):
+        arrive(batch, b, time, row, learnt.daily)
+        return
+    if piece.begin in piece.silences:
+        begin_again(batch, b)
+    if not np.isnan(batch.learns_since[b]):
+        go_on(batch, b, time)
 
 
 def _groups(pieces: Sequence[Piece]) -> Iterator[Sequence[Piece]]:

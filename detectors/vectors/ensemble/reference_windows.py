@@ -21,8 +21,8 @@ SLOT_S = 900.0
 """A daily profile needs slots that several rows share and that are short beside a scheduled job: a quarter of
 an hour holds three rows of five minutes."""
 
-_DAY = 96
-_DAYS = WEEK_SLOTS // _DAY
+DAY_SLOTS = 96
+_DAYS = WEEK_SLOTS // DAY_SLOTS
 _SIX_HOURS = 24
 _AT_ONCE = 64
 """Days laid out at once: of 38 metrics one MB, however long the window or many the entities."""
@@ -30,8 +30,8 @@ _AT_ONCE = 64
 _LARGEST = 30.0
 """A slot's mean takes no deviation for larger: one spike must not become the profile of its time of day."""
 
-_DAY_BEFORE = np.arange(-_DAY, 0)
-_ABOUT = np.arange(1, _DAYS + 1) * -_DAY
+_DAY_BEFORE = np.arange(-DAY_SLOTS, 0)
+_ABOUT = np.arange(1, _DAYS + 1) * -DAY_SLOTS
 _SAME_TIME = np.concatenate([_ABOUT[:-1] - 1, _ABOUT, _ABOUT + 1])
 """Places of this time of the last days. The quarter before that of a week ago has been written over by the
 last one."""
@@ -229,7 +229,7 @@ def move_to_present(memory: Batch, b: int, since: float) -> None:
     if first <= newest:
         fresh[np.arange(first, newest + 1) % WEEK_SLOTS] = True
     past = np.where(fresh[:, None], np.float32(np.nan), slots)
-    same = (newest + np.arange(_DAYS)[:, None] * -_DAY + np.arange(-1, 2)).ravel() % WEEK_SLOTS
+    same = (newest + np.arange(_DAYS)[:, None] * -DAY_SLOTS + np.arange(-1, 2)).ravel() % WEEK_SLOTS
     here = median(past[same].T)
     here = np.where(np.isnan(here), median(past.T), here)
     step = np.nan_to_num(median(memory.recent[b].T) - here).astype(np.float32)

@@ -341,7 +341,8 @@ def test_nothing_is_learnt_during_maintenance() -> None:
     chance = np.random.default_rng(0)
     rows = chance.normal(size=(400, 2)).astype(np.float32)
     series = Series(np.arange(400) * 60.0, rows)
-    pair = train_pair(TrainingSet({"x": series}, ("a", "b")), kind="vector-patch")
+    training = TrainingSet({"x": series}, ("a", "b"))
+    pair = train_pair(training, kind="vector-ensemble", parameters={"steps": 20})
     bench = Bench(d=(LoadedPair("d", "v1", pair, ()), ["*"]))
     active_model = bench.watches["d"]
     active_model.maintain([Window(("x",), 24_600.0, 24_900.0)])

@@ -303,6 +303,13 @@ def apply_feedback(memory: Batch, b: int, *, broken: bool, since: float) -> None
     _take_for_normal(memory, b)
 
 
+def end_alarm(memory: Batch, b: int) -> None:
+    """End the alarm of an entity: what it showed then stays apart from what is usual."""
+    memory.since[b] = np.nan
+    of = memory.week_of[b]
+    memory.week_of[b] = np.where(of == _DURING, _AFTER, of).astype(np.int8)
+
+
 def _take_for_normal(memory: Batch, b: int) -> None:
     """Take what the alarm was about for usual; of the days before it so few rows are kept that it makes a
     third: the upper one. No spread of commotion becomes smaller by it."""

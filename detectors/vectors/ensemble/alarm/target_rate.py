@@ -7,11 +7,10 @@ import math
 from anomalyd.detectors.vectors.ensemble.alarm.hysteresis import Heights
 from anomalyd.detectors.vectors.ensemble.ensemble_parameters import Parameters
 
-RATE = 0.9e-3
+RATE = 1e-3
 _PER_HEIGHT, _PER_SPREAD = 0.85, 0.45
 """Where alarms began at the heights `open` and `stir` on labelled servers: at about one in 1000 normal rows,
-and at fewer by a factor e for each 1 / 0.85 nats, or 1 / 0.45 spreads, more. (What a pair leaves to the
-ensemble of a wanted 0.001 is nine tenths.)"""
+and at fewer by a factor e for each 1 / 0.85 nats, or 1 / 0.45 spreads, more."""
 
 _PACE_S = 300.0
 """Views agree for minutes, not for rows: where rows come more often than every five minutes, `open` is as

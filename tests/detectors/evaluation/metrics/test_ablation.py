@@ -13,10 +13,10 @@ from anomalyd.detectors.evaluation.metrics.ablation import measure_ablation
 from anomalyd.detectors.evaluation.metrics.competitor import Competitor, Streamed
 from anomalyd.detectors.evaluation.tables import ablation_table
 from anomalyd.detectors.registry import detector_class
-from anomalyd.detectors.vectors.patch.views import VIEWS
+from anomalyd.detectors.vectors.ensemble.views import VIEWS
 from anomalyd.errors import TrainingError
 
-QUICK = Competitor("vector-patch")
+QUICK = Competitor("vector-ensemble", {"steps": 5})
 
 
 @pytest.fixture
@@ -34,7 +34,7 @@ def data(tmp_path: Path) -> Path:
 
 def test_every_part_is_left_out_once(data: Path, tmp_path: Path) -> None:
     found = measure_ablation(data, tmp_path / "out", QUICK, seeds=1)
-    assert [row.part for row in found.rows] == ["", *detector_class("vector-patch").parts]
+    assert [row.part for row in found.rows] == ["", *detector_class("vector-ensemble").parts]
     of_turbulence = found.rows[1]
     assert any(abs(of_turbulence.figures[name]) > 0.0 for name in ("auprc", "auroc", "vus_pr"))
     assert not found.failed
@@ -49,16 +49,16 @@ def test_what_only_one_part_finds_is_lost_without_it(
     monkeypatch.setattr(Competitor, "train", lambda self, training, progress: asked.append(self))
 
     def stream(trained: object, entity: str, times: object, values: np.ndarray) -> Streamed:
-        """Find every event; without jumps none on one machine, and half of them with the odd seed."""
+        """Find every event; without jolts none on one machine, and half of them with the odd seed."""
         score = np.zeros(len(values))
-        blind = "jumps" in asked[-1].parameters and entity == "one"
+        blind = "jolts" in asked[-1].parameters and entity == "one"
         score[200 :: 800 if asked[-1].seed % 2 else 400] = 0.5 if blind else 2.0
-        return {"vector-patch": (score, np.zeros_like(values))}
+        return {"vector-ensemble": (score, np.zeros_like(values))}
 
     monkeypatch.setattr(ablation, "stream", stream)
     found = measure_ablation(data, tmp_path / "out", QUICK, seeds=2)
     parts = {row.part: row for row in found.rows}
-    whole, without = parts[""], parts["jumps"]
+    whole, without = parts[""], parts["jolts"]
     # Two events, of which the odd seed finds one.
     assert whole.figures["events_found"] == pytest.approx((1 + 1 / 2) / 2)
     assert whole.spread["events_found"] == pytest.approx((1 - 1 / 2) / np.sqrt(2))
@@ -68,7 +68,7 @@ def test_what_only_one_part_finds_is_lost_without_it(
 
     lines = ablation_table(found).splitlines()
     assert lines[2].startswith("| whole | ")
-    assert lines[-1].startswith("| without jumps | ")
+    assert lines[-1].startswith("| without jolts | ")
     assert "-0.375 ± 0.177 (1/1)" in lines[-1]
 
 
@@ -86,4 +86,4 @@ def test_a_series_too_short_is_named(data: Path, tmp_path: Path) -> None:
 def test_one_view_has_to_stay(data: Path, tmp_path: Path) -> None:
     nothing = dict.fromkeys(VIEWS, 0.0)
     with pytest.raises(TrainingError, match="leave one of them"):
-        measure_ablation(data, tmp_path / "out", Competitor("vector-patch", parameters=nothing))
+        measure_ablation(data, tmp_path / "out", Competitor("vector-ensemble", parameters=nothing))

@@ -1,6 +1,6 @@
 """Training the patch autoencoder that comes with anomalyd.
 
-    python -m anomalyd.detectors.vectors.patch.pretraining --data FOLDER [--data FOLDER ...] --out FILE
+    python -m anomalyd.detectors.vectors.novelty.pretraining --data FOLDER [--data FOLDER ...] --out FILE
 
 Each folder holds series as `anomalyd evaluate metrics` takes them; only their training parts are used, never
 a label. The shipped weights are of thirteen machines of the Server Machine Dataset, four application servers,
@@ -18,7 +18,7 @@ import torch
 from numpy.typing import NDArray
 from safetensors.torch import save_file
 
-from anomalyd.detectors.vectors.patch.patches import ROWS, PatchAutoencoder, squash
+from anomalyd.detectors.vectors.novelty.patches import ROWS, PatchAutoencoder, squash
 from anomalyd.detectors.vectors.scaling import measure
 
 _STEPS, _BATCH, _RATE = 4000, 512, 4e-3

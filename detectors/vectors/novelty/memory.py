@@ -13,14 +13,19 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from anomalyd.detectors.vectors.patch import nats, patches
-from anomalyd.detectors.vectors.patch.views import top
+from anomalyd.detectors.vectors.novelty import nats, patches
+
+_TOP = 3
+"""The metrics that are newest count: one that is new is diluted by the others."""
 
 STRIDE = 4
 SMOOTHING = 0.115
 """Of the newest of every fourth row: .03 a row."""
 
 CODES = 128
+_MOST_PATCHES = 2500
+"""Patches of training that tell how far they are from one another."""
+
 _ROWS = 2048
 _LEAST_TAIL, _LEAST_TAIL_CONSTANT = 0.05, 0.5
 _RARE = 20.0
@@ -52,7 +57,9 @@ class Memory:
     def patch_nats(self, codes: Tensor, observed: Tensor) -> Tensor:
         """Give how new patches are, by their codes (N, F, 8): the three metrics that are newest, (N,)."""
         away = torch.log(patches.distances(codes, self.codes) + 0.05)
-        return top(nats.nats(away, self.steps, self.tail) * observed)
+        each = nats.nats(away, self.steps, self.tail) * observed
+        largest = torch.topk(each, min(_TOP, each.shape[1]), dim=1, sorted=False).values
+        return largest.mean(dim=1)
 
     def row_distance(self, rows: Tensor) -> Tensor:
         """Give how far rows (N, F) are from the nearest of training (N,), but no further than is rare: what
@@ -65,9 +72,16 @@ class Memory:
         rare = torch.exp(self.row_steps[:, -1] + _RARE * self.row_tail)
         return torch.where(torch.isfinite(nearest), torch.minimum(nearest, rare), 0.0)
 
-    def row_nats(self, level: Tensor) -> Tensor:
-        """Give how rare smoothed distances (N,) are, (N,)."""
-        return nats.nats(torch.log(level + 0.05), self.row_steps, self.row_tail)
+    def row_nats(self, places: NDArray[np.int64], level: Tensor) -> Tensor:
+        """Give how rare smoothed distances (K,) of the entities at `places` (K,) are, (K,)."""
+        at = torch.from_numpy(places)
+        return nats.nats(torch.log(level + 0.05), self.row_steps[at], self.row_tail[at])
+
+    def remembers_rows(self, places: NDArray[np.int64]) -> NDArray[np.bool_]:
+        """Say of which of the entities at `places` (K,) rows are remembered (K,)."""
+        if self.rows.shape[1] == 0:
+            return np.zeros(len(places), dtype=bool)
+        return torch.isfinite(self.rows[torch.from_numpy(places), 0, 0]).numpy()
 
 
 def worth_of(rows: int, binary: float) -> float:
@@ -85,6 +99,7 @@ def remember(rows: NDArray[np.float32], observed: NDArray[np.bool_], seed: int) 
     # A series shorter than a patch begins with its first row.
     filled = np.concatenate([np.repeat(rows[:1], max(0, 2 * patches.ROWS - count), axis=0), rows])
     ends = np.arange(patches.ROWS - 1, len(filled), STRIDE)
+    ends = ends[:: -(-len(ends) // _MOST_PATCHES)]
     codes = torch.cat(
         [
             patches.encode(torch.from_numpy(patches.patches_of(filled, part)))

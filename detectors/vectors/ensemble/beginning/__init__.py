@@ -1,0 +1,1 @@
+"""How an entity begins: new to the model, or back after a silence."""

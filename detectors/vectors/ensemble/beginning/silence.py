@@ -1,0 +1,34 @@
+"""Back after a silence: what came before it says nothing of the next minutes.
+
+A row is then compared with this time of the days before; its first neighbours are itself.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from anomalyd.detectors.vectors.ensemble.alarm import hysteresis
+from anomalyd.detectors.vectors.ensemble.memory import Batch
+
+_ROWS, _LEAST_S = 10, 900.0
+"""A silence lasts for ten rows, and a quarter of an hour."""
+
+
+def silences(times: NDArray[np.float64], newest: float, interval_s: float) -> list[int]:
+    """Say which of the rows at times (n,) come after a silence; `newest`: the row before, NaN for none."""
+    least = max(_ROWS * interval_s, _LEAST_S)
+    if len(times) == 1:  # of many entities a row each
+        return [0] if times[0] - newest > least else []
+    found: list[int] = np.flatnonzero(np.diff(times, prepend=newest) > least).tolist()
+    return found
+
+
+def begin_again(memory: Batch, b: int) -> None:
+    """Forget the last minutes of an entity. What an operator called broken stays so."""
+    memory.recent[b] = memory.levels[b] = memory.moved[b] = memory.new_means[b] = np.nan
+    memory.quick_means[b] = -np.inf
+    memory.known[b], memory.runs[b], memory.restless[b], memory.fresh_rows[b] = 0.0, 0, 0, 0
+    memory.agreed[b] = memory.stirred[b] = memory.height_on[b] = False
+    if not memory.broken[b]:
+        hysteresis.end_alarm(memory, b)

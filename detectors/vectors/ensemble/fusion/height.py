@@ -1,0 +1,168 @@
+"""One height of all evidence, and the alarm over it.
+
+    over + worth (new rows + new patches) + 0.1 (new patches + plane + median)
+
+`over`: how far the ensemble's own views lie above their bulk. What training never showed counts by what its
+memory is worth: much after a short training and where metrics are switches, hardly after weeks of a server
+whose load drifts. The plane of training and the distance from its median count a little everywhere.
+
+The ensemble's own alarm is kept while its quick views of the last ten rows come near it; beside it the height
+itself alarms, far above the bulk of its own last seven days.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from anomalyd.detectors.vectors.ensemble.alarm.target_rate import RATE
+from anomalyd.detectors.vectors.ensemble.fusion.references import Referred
+from anomalyd.detectors.vectors.ensemble.memory import Batch
+from anomalyd.detectors.vectors.ensemble.time_bins import runs_of
+
+_LEAST_OVER, _BEYOND = -2.0, 0.01
+"""Far below the bulk nothing is told apart by views, and hardly anything is."""
+
+_A_LITTLE = 0.1
+_LEAST_SPREAD, _LEAST_MEDIAN, _MOST_MEDIAN, _PER_MEDIAN = 0.02, -5.0, 30.0, 0.5
+"""The distance from the median counts in spreads of its own last three days, two of them for a nat."""
+
+_SPREADS, _HEIGHT, _HOLD = 2.0, 3.0, 1.0
+"""The height alarms above the upper quartile by so many of the bulk's spreads and nats, and goes on down to
+a nat less. Chosen on the telemetry; on the other folders it hardly ever alarms by itself."""
+
+_QUICK, QUICK_ROWS = 1.5, 10
+"""An alarm of the views is over when their quick mean was below so many nats for so many rows."""
+
+_CENTRE = 2.0
+_LEAST, _CERTAIN = 1e-6, 0.25
+_PER_HEIGHT = 0.85
+
+_EVERY_S, _EACH_S = 600.0, 3 * 3600.0
+_KEPT, _KEPT_MEDIAN, _LEAST_KEPT = 7 * 144, 3 * 144, 72
+
+Floats = NDArray[np.float64]
+Flags = NDArray[np.bool_]
+
+
+@dataclass(frozen=True, slots=True)
+class Evidence:
+    """What rows of E entities show, (E, n) each: `over` of the ensemble, the highest quick mean of the last
+    ten rows, whether an alarm is certain (stuck, or called broken), and how they stand to references."""
+
+    over: Floats
+    quick: Floats
+    certain: Flags
+    referred: Referred
+
+
+def lively(before: NDArray[np.float32], quick: Floats) -> Floats:
+    """Give the highest quick mean of the last ten rows (E, n); `before` (E, 29): those before."""
+    joined = np.concatenate([before[:, 1 - QUICK_ROWS :], quick], axis=1)
+    highest: Floats = np.lib.stride_tricks.sliding_window_view(joined, QUICK_ROWS, axis=1).max(axis=2)
+    return highest
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """What heights are made of and judged by: the `worth` (E,) of the entities' memories, the wanted `rate`,
+    and after how many seconds an alarm is taken for normal."""
+
+    worth: Floats
+    rate: float
+    accept_s: float
+
+
+def follow(
+    times: Floats, shown: Evidence, memory: Batch, rule: Rule, accepted: Sequence[Sequence[int]]
+) -> Floats:
+    """Give how far rows at times (E, n) lie above the threshold, or below (E, n); `memory` moves on.
+
+    `accepted`: of each entity, the rows at which what goes on was taken for normal.
+    """
+    worth = rule.worth
+    slots = times // _EACH_S
+    rarer = math.log(RATE / rule.rate) / _PER_HEIGHT
+    if (slots[:, -1] == slots[:, 0]).all() and not any(accepted):
+        return _part(times, shown, memory, worth, rarer)
+    excess = np.empty(times.shape)
+    for b in range(len(times)):
+        of, one = slice(b, b + 1), memory.one(b)
+        after = np.isin(np.arange(times.shape[1]) - 1, accepted[b]).cumsum()
+        for part in runs_of(slots[b] + after / (2.0 * len(after))):
+            excess[of, part] = _part(times[of, part], _cut(shown, of, part), one, worth[of], rarer)
+            if part.stop - 1 in accepted[b]:
+                accept(one, 0, rule.accept_s)
+        memory.height_week[b] = one.height_week[0]
+    return excess
+
+
+def _cut(shown: Evidence, of: slice, part: slice) -> Evidence:
+    referred = Referred(*(getattr(shown.referred, name)[of, part] for name in Referred.__slots__))
+    return Evidence(shown.over[of, part], shown.quick[of, part], shown.certain[of, part], referred)
+
+
+def _part(times: Floats, shown: Evidence, memory: Batch, worth: Floats, rarer: float) -> Floats:
+    """Follow rows (E, n) that lie in three hours: the bulk is the same for all of them."""
+    for b in np.flatnonzero(times[:, 0] // _EACH_S > memory.height_measured).tolist():
+        _measure(memory, b, float(times[b, 0] // _EACH_S))
+    height = _height(shown, memory, worth)
+    bulk = memory.height_bulk[:, 0]
+    opens = (bulk[:, 1] + _SPREADS * (bulk[:, 1] - bulk[:, 0]) + _HEIGHT + rarer)[:, None]
+    on = _hysteresis(height > opens, height <= opens - _HOLD, memory.height_on)
+    memory.height_on[:] = on[:, -1]
+    _keep(times, height, shown.referred.median, memory)
+    alarm = ((shown.over > 0.0) & ((shown.quick >= _QUICK) | shown.certain)) | on
+    above = height - _CENTRE
+    # Ranks stay as the height says within what alarms, and within what does not.
+    excess = np.where(alarm, np.logaddexp(0.0, above) + _LEAST, -np.logaddexp(0.0, -above))
+    return np.where(shown.certain & alarm, np.maximum(excess, _CERTAIN), excess)
+
+
+def _height(shown: Evidence, memory: Batch, worth: Floats) -> Floats:
+    referred, bulk = shown.referred, memory.height_bulk[:, 1]
+    spread = np.maximum(bulk[:, 1] - bulk[:, 0], _LEAST_SPREAD)[:, None]
+    median = np.clip((referred.median - bulk[:, :1]) / spread, _LEAST_MEDIAN, _MOST_MEDIAN)
+    median = np.where(np.isnan(median), 0.0, median) * _PER_MEDIAN
+    new = worth[:, None] * (referred.row + referred.patch)
+    little = _A_LITTLE * (referred.patch + referred.plane + median)
+    return np.asarray(np.maximum(shown.over, _LEAST_OVER) + _BEYOND * shown.over + new + little)
+
+
+def accept(memory: Batch, b: int, lasted_s: float) -> None:
+    """Take what went on for so many seconds for usual; of the rows before it half as many are kept."""
+    lately = max(int(1.5 * lasted_s / _EVERY_S), _LEAST_KEPT)
+    memory.height_week[b] = memory.height_week[b][-lately:]
+    memory.height_on[b] = False
+    _measure(memory, b, float(memory.height_measured[b]))
+
+
+def _measure(memory: Batch, b: int, slot: float) -> None:
+    memory.height_measured[b] = slot
+    week = memory.height_week[b]
+    if len(week) >= _LEAST_KEPT:
+        memory.height_bulk[b, 0] = np.quantile(week[:, 0], (0.5, 0.75))
+        memory.height_bulk[b, 1] = np.quantile(week[-_KEPT_MEDIAN:, 1], (0.5, 0.75))
+
+
+def _keep(times: Floats, height: Floats, median: Floats, memory: Batch) -> None:
+    """Keep a row in ten minutes."""
+    tens = times // _EVERY_S
+    fresh = np.diff(tens, axis=1, prepend=memory.height_slot[:, None]) > 0
+    memory.height_slot[:] = np.maximum(memory.height_slot, tens[:, -1])
+    for b in np.flatnonzero(fresh.any(axis=1) & ~memory.broken).tolist():
+        rows = np.stack([height[b, fresh[b]], median[b, fresh[b]]], axis=1).astype(np.float32)
+        memory.height_week[b] = np.concatenate([memory.height_week[b], rows])[-_KEPT:]
+
+
+def _hysteresis(opens: Flags, closes: Flags, before: Flags) -> Flags:
+    """Say where it is on (E, n): from each row that opens to the next one that closes."""
+    settled = opens | closes
+    at = np.where(settled, np.arange(opens.shape[1]), -1)
+    last = np.maximum.accumulate(at, axis=1)
+    found = np.take_along_axis(opens, np.maximum(last, 0), axis=1)
+    return np.where(last < 0, before[:, None], found)

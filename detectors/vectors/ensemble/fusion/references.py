@@ -1,0 +1,120 @@
+"""How rows stand to what does not follow the entity: memory, plane and median of training."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from anomalyd.detectors.vectors.ensemble.ewma import ewma
+from anomalyd.detectors.vectors.ensemble.memory import PATCH_ROWS, Batch
+from anomalyd.detectors.vectors.novelty import patches
+from anomalyd.detectors.vectors.novelty.memory import SMOOTHING, STRIDE
+from anomalyd.detectors.vectors.novelty.reference import PLANE_SMOOTHING, Reference, filled
+
+_MEDIAN_SMOOTHING = 0.1
+_LOG_FLOOR = 0.05
+_USUAL_PATCH, _USUAL_ROW = 1.0, float(np.log(2.0))
+"""Nats of a usual row: said where nothing is known yet."""
+
+PATCH, ROW, PLANE, MEDIAN = range(4)
+"""Places in `new_means`: smoothed nats of patches, distances of rows from those of training and from the
+plane, logs of distances from the median."""
+
+Floats = NDArray[np.float64]
+Rows = NDArray[np.float32]
+
+
+@dataclass(frozen=True, slots=True)
+class Referred:
+    """How rows of E entities stand, (E, n) each.
+
+    `patch`, `row`, `plane`: in nats above a usual row's; `median`: the log of the distance from the median.
+    """
+
+    patch: Floats
+    row: Floats
+    plane: Floats
+    median: Floats
+
+
+def refer(reference: Reference, memory: Batch, places: NDArray[np.int64], rows: Rows, clip: Rows) -> Referred:
+    """Refer rows (E, n, F), less the offset of their entities, to what training says; `memory` moves on.
+
+    `clip` (E, F): usual widths that a metric counts for at most.
+    """
+    count = rows.shape[1]
+    offset = memory.offset[:, None]
+    missing = np.isnan(rows)
+    whole = filled(np.concatenate([memory.patch_rows - offset, rows], axis=1))
+    memory.patch_rows[:] = whole[:, -PATCH_ROWS:] + offset
+    whole = np.clip(whole, -clip[:, None], clip[:, None])
+    each = np.ascontiguousarray(whole[:, PATCH_ROWS:])
+    fresh = memory.fresh_rows[:, None] + np.arange(1, count + 1)
+    memory.fresh_rows[:] = fresh[:, -1]
+    means = memory.new_means
+    new = _look(reference, places, whole, ~missing, (fresh % STRIDE == 0) & (fresh > PATCH_ROWS))
+    held = _hold(new, means[:, : ROW + 1])
+    plane = _smooth(reference.distance(places, each), PLANE_SMOOTHING, means[:, PLANE])
+    away = np.log(np.abs(each).sum(axis=2).astype(np.float64) + _LOG_FLOOR)
+    median = _smooth(away, _MEDIAN_SMOOTHING, means[:, MEDIAN])
+    means[:, : ROW + 1], means[:, PLANE], means[:, MEDIAN] = held[:, -1], plane[:, -1], median[:, -1]
+    return Referred(
+        np.nan_to_num(held[..., PATCH] - _USUAL_PATCH),
+        _row_nats(reference, places, held[..., ROW]),
+        reference.plane_nats(places, plane) - _USUAL_ROW,
+        median,
+    )
+
+
+def _look(
+    reference: Reference,
+    places: NDArray[np.int64],
+    whole: Rows,
+    observed: NDArray[np.bool_],
+    looked: NDArray[np.bool_],
+) -> Floats:
+    """Give nats of patches and distances of rows (E, n, 2) where they are `looked` at (E, n), else NaN.
+
+    `whole` (E, 29 + n, F): the rows before, too, without gaps.
+    """
+    new = np.full((*looked.shape, 2), np.nan)
+    if not looked.any():
+        return new
+    b, t = np.nonzero(looked)
+    windows = np.lib.stride_tricks.sliding_window_view(whole, PATCH_ROWS + 1, axis=1)
+    known = reference.memory.of(places[b])
+    with torch.inference_mode():
+        codes = patches.encode(torch.from_numpy(np.ascontiguousarray(windows[b, t])))
+        new[b, t, PATCH] = known.patch_nats(codes, torch.from_numpy(observed[b, t]).float()).numpy()
+        new[b, t, ROW] = known.row_distance(torch.from_numpy(whole[b, PATCH_ROWS + t])).numpy()
+    return new
+
+
+def _hold(new: Floats, before: Floats) -> Floats:
+    """Smooth what was looked at (E, n, 2), and hold it between; `before` (E, 2), NaN where there is none."""
+    held, level = np.empty_like(new), before
+    for t in range(new.shape[1]):
+        now = new[:, t]
+        moved = np.where(np.isnan(level), now, level + SMOOTHING * (now - level))
+        level = np.where(np.isnan(now), level, moved)
+        held[:, t] = level
+    return held
+
+
+def _smooth(each: Floats, weight: float, before: Floats) -> Floats:
+    """Smooth values (E, n) in time; `before` (E,), NaN where there is none."""
+    begin = np.where(np.isnan(before), each[:, 0], before)
+    return np.ascontiguousarray(ewma(np.ascontiguousarray(each.T), weight, begin).T)
+
+
+def _row_nats(reference: Reference, places: NDArray[np.int64], level: Floats) -> Floats:
+    """Give how rare smoothed distances of rows (E, n) are, 0 where no row is remembered."""
+    rare = np.zeros(level.shape)
+    b, t = np.nonzero(~np.isnan(level) & reference.memory.remembers_rows(places)[:, None])
+    if len(b):
+        levels = torch.from_numpy(level[b, t].astype(np.float32))
+        rare[b, t] = reference.memory.row_nats(places[b], levels).numpy() - _USUAL_ROW
+    return rare

@@ -1,0 +1,1 @@
+"""What training never showed: how new patches of each metric are, and whole rows."""

@@ -1,0 +1,138 @@
+"""What training says once and for all of an entity: a reference that does not follow it.
+
+Its memory of normal patches and rows (`memory`), and the plane in which its rows lie: principal components
+that hold nine tenths of their variance. How far rows are from that plane is counted in nats of training.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from anomalyd.detectors.vectors.novelty import memory, nats
+from anomalyd.detectors.vectors.novelty.memory import Memory
+
+PLANE_SMOOTHING = 0.1
+_VARIANCE = 0.9
+_MOST_ROWS = 20_000
+_LEAST_TAIL = 0.05
+_LOG_FLOOR = 0.05
+
+Rows = NDArray[np.float32]
+
+
+@dataclass(frozen=True, slots=True)
+class Reference:
+    """The references of N entities of F metrics.
+
+    `memory`: of patches and rows. `mean` (N, F), `basis` (N, F, K): the plane, with columns of 0 where it has
+    fewer dimensions; `steps` (N, 33), `tail` (N,): how far training rows are from it, smoothed, as a log.
+    """
+
+    memory: Memory
+    mean: Tensor
+    basis: Tensor
+    steps: Tensor
+    tail: Tensor
+
+    @property
+    def worth(self) -> NDArray[np.float64]:
+        """What the memories weigh (N,)."""
+        return self.memory.worth.numpy().astype(np.float64)
+
+    def distance(self, places: NDArray[np.int64], rows: Rows) -> NDArray[np.float64]:
+        """Give how far rows (E, n, F) of the entities at `places` (E,) are from their planes (E, n)."""
+        at = torch.from_numpy(places)
+        away = torch.from_numpy(rows) - self.mean[at][:, None]
+        basis = self.basis[at]
+        rest = away - (away @ basis) @ basis.transpose(1, 2)
+        return rest.square().sum(-1).sqrt().numpy().astype(np.float64)
+
+    def plane_nats(self, places: NDArray[np.int64], level: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Give how rare smoothed distances (E, n) from the plane are (E, n)."""
+        at = torch.from_numpy(places)
+        logged = torch.from_numpy(np.log(level + _LOG_FLOOR)).float()
+        return nats.nats(logged, self.steps[at][:, None], self.tail[at][:, None]).numpy().astype(np.float64)
+
+
+def measure(deviations: Rows, clip: Rows, seed: int) -> Reference:
+    """Measure the reference (N = 1) of an entity on its training rows (T, F) in usual widths, NaN where
+    missing; `clip` (F,): what a metric counts for at most."""
+    observed = ~np.isnan(deviations)
+    rows = filled(np.concatenate([np.zeros_like(deviations[:1]), np.clip(deviations, -clip, clip)]))[1:]
+    known = memory.remember(rows, observed, seed)
+    some = rows[:: -(-len(rows) // _MOST_ROWS)]
+    mean = some.mean(axis=0)
+    _, strength, directions = np.linalg.svd(some - mean, full_matrices=False)
+    share = np.cumsum(strength**2) / max(float((strength**2).sum()), 1e-9)
+    count = min(int(np.searchsorted(share, _VARIANCE)) + 1, len(directions))
+    basis = np.ascontiguousarray(directions[:count].T.astype(np.float32))
+    away = rows - mean
+    apart = np.sqrt(np.square(away - (away @ basis) @ basis.T).sum(axis=1))
+    levels, level = [], float(apart[0])
+    for one in apart.tolist():
+        level += PLANE_SMOOTHING * (one - level)
+        levels.append(level)
+    steps, tail = nats.measure(np.log(np.array(levels) + _LOG_FLOOR), _LEAST_TAIL)
+    return Reference(
+        known,
+        torch.from_numpy(mean.astype(np.float32))[None],
+        torch.from_numpy(basis)[None],
+        torch.from_numpy(steps)[None],
+        torch.from_numpy(np.asarray(tail)).reshape(1),
+    )
+
+
+def filled(rows: Rows) -> Rows:
+    """Fill what is missing in rows (..., T, F) with the value before; of the first row nothing is missing."""
+    missing = np.isnan(rows)
+    if not missing.any():
+        return rows
+    at = np.where(missing, 0, np.arange(rows.shape[-2])[:, None])
+    found: Rows = np.take_along_axis(rows, np.maximum.accumulate(at, axis=-2), axis=-2)
+    return found
+
+
+def stacked(each: Sequence[Reference]) -> Reference:
+    """Stack the references of entities (N = 1 each)."""
+    rows = max(one.memory.rows.shape[1] for one in each)
+    dimensions = max(one.basis.shape[2] for one in each)
+    fields = {
+        name: torch.cat([getattr(one.memory, name) for one in each])
+        for name in Memory.__slots__
+        if name != "rows"
+    }
+    pad = torch.nn.functional.pad
+    held = [one.memory.rows for one in each]
+    padded = [pad(some, (0, 0, 0, rows - some.shape[1]), value=torch.inf) for some in held]
+    return Reference(
+        Memory(**fields, rows=torch.cat(padded)),
+        torch.cat([one.mean for one in each]),
+        torch.cat([pad(one.basis, (0, dimensions - one.basis.shape[2])) for one in each]),
+        torch.cat([one.steps for one in each]),
+        torch.cat([one.tail for one in each]),
+    )
+
+
+_PLANE = ("mean", "basis", "steps", "tail")
+
+
+def as_tensors(reference: Reference) -> dict[str, Tensor]:
+    """Give it by name, for safetensors."""
+    return {
+        **{f"memory.{name}": getattr(reference.memory, name) for name in Memory.__slots__},
+        **{f"plane.{name}": getattr(reference, name) for name in _PLANE},
+    }
+
+
+def from_tensors(tensors: Mapping[str, Tensor]) -> Reference:
+    """Make one of what `as_tensors` gave."""
+    return Reference(
+        Memory(**{name: tensors[f"memory.{name}"] for name in Memory.__slots__}),
+        **{name: tensors[f"plane.{name}"] for name in _PLANE},
+    )

@@ -1,1 +1,0 @@
-"""The detector of metric vectors: views of rows beside a memory of normal patches."""

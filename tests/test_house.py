@@ -19,7 +19,6 @@ LONG_FUNCTIONS = {
     "assistant/understanding/entity_intents.py ranked_entities": "a list of rankings, each in turn",
 }
 FULL_FOLDERS = {
-    "detectors/vectors/patch": "on its way out: detectors/vectors/ensemble takes over its parts",
     "detectors/maps/likelihood": "one more, for first maps, until they have a room of their own",
 }
 """What is longer, and why."""

@@ -16,7 +16,6 @@ from anomalyd.detectors.maps.autoencoder.autoencoder import MapAutoencoder
 from anomalyd.detectors.maps.simulate.faults import DeadBlock
 from anomalyd.detectors.maps.simulate.simulation import ElementSimulator
 from anomalyd.detectors.model import save_model
-from anomalyd.detectors.vectors.patch.detector import VectorPatch
 from anomalyd.errors import ModelDamaged, TrainingError
 from anomalyd.interpret.neurons.activations import FILE, UsualActivity
 from anomalyd.interpret.neurons.ranking import rank_units
@@ -107,20 +106,3 @@ def test_the_command_ranks_draws_and_keeps(tmp_path):
         UsualActivity.load(tmp_path)
     refused = CliRunner().invoke(app, ["neurons", str(folder / "classical"), *arguments[2:]])
     assert "has no hidden layers" in str(refused.exception)
-
-
-def test_the_patch_encoder_has_units():
-    names = tuple(f"m{f}" for f in range(F))
-    detector = VectorPatch.fit(TrainingSet({"host": Series(np.arange(600) * 60.0, rows(600))}, names), {})
-    state = detector.score([SeriesWindow("host", np.arange(600) * 60.0, rows(600))])[0].state
-    test, times = rows(500, 2), 36_000 + np.arange(500) * 60.0
-
-    def window(last, broken):
-        values = test[last - 40 : last + 1].copy()
-        values[-5:, last % F] += 60.0 * broken
-        return SeriesWindow("host", times[last - 40 : last + 1], values, state)
-
-    normal = [window(50 + 20 * k, 0) for k in range(14)]
-    study = study_units(detector, normal, [window(60 + 40 * k, 1) for k in range(7)], most=1)
-    assert study.ranked[0].area > 0.85
-    assert {unit.layer for unit in study.ranked} == {"encoder.0", "encoder.2"}

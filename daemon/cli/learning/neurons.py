@@ -61,7 +61,7 @@ def neurons(
     if not isinstance(detector, Layered) or not isinstance(detector, Explainable):
         raise AnomalydError(
             f"{folder}: {loaded.card.kind} has no hidden layers that its input reaches; "
-            "map-autoencoder, map-variational, vector-autoencoder and vector-patch have"
+            "map-autoencoder and vector-autoencoder have"
         )
     normal, anomalous = _windows(loaded, data, entity, samples)
     study = study_units(detector, normal, anomalous, most)

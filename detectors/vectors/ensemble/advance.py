@@ -207,7 +207,10 @@ def advance(
         shown.stuck | (broken[:, None] & ~_is_over(gone.mended, times.shape[1])),
         refer(learnt.reference, memory, places, rows, clip),
     )
-    rule = height.Rule(learnt.reference.worth[places], learnt.rate, heights[0].accept_s)
+    known = learnt.reference
+    trained_s = known.count.numpy()[places].astype(np.float64) * usual.interval.numpy()[:, 0, 0]
+    brief = height.brief_of(trained_s)
+    rule = height.Rule(known.worth[places], brief, learnt.rate, heights[0].accept_s)
     raw = height.follow(times, evidence, memory, rule, gone.accepted)
     raw += target_rate.open_at(learnt.parameters, learnt.rate)
     raw[absent.all(axis=2)] = np.nan

@@ -31,7 +31,9 @@ class Reference:
     """The references of N entities of F metrics.
 
     `memory`: of patches and rows. `mean` (N, F), `basis` (N, F, K): the plane, with columns of 0 where it has
-    fewer dimensions; `steps` (N, 33), `tail` (N,): how far training rows are from it, smoothed, as a log.
+    fewer dimensions; `steps` (N, 33), `tail` (N,): how far training rows are from it, smoothed, as a log;
+    `away_steps` (N, 33), `away_tail` (N,): how far from the median, as a log, smoothed. `count` (N,): of
+    training rows.
     """
 
     memory: Memory
@@ -39,6 +41,9 @@ class Reference:
     basis: Tensor
     steps: Tensor
     tail: Tensor
+    away_steps: Tensor
+    away_tail: Tensor
+    count: Tensor
 
     @property
     def worth(self) -> NDArray[np.float64]:
@@ -59,6 +64,20 @@ class Reference:
         logged = torch.from_numpy(np.log(level + _LOG_FLOOR)).float()
         return nats.nats(logged, self.steps[at][:, None], self.tail[at][:, None]).numpy().astype(np.float64)
 
+    def median_nats(self, places: NDArray[np.int64], level: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Give how rare smoothed logs of distances (E, n) from the median are (E, n)."""
+        at, logged = torch.from_numpy(places), torch.from_numpy(level).float()
+        rare = nats.nats(logged, self.away_steps[at][:, None], self.away_tail[at][:, None])
+        return rare.numpy().astype(np.float64)
+
+
+def _smoothed(values: NDArray[np.float64]) -> NDArray[np.float64]:
+    levels, level = [], float(values[0])
+    for one in values.tolist():
+        level += PLANE_SMOOTHING * (one - level)
+        levels.append(level)
+    return np.array(levels)
+
 
 def measure(deviations: Rows, clip: Rows, seed: int) -> Reference:
     """Measure the reference (N = 1) of an entity on its training rows (T, F) in usual widths, NaN where
@@ -74,17 +93,18 @@ def measure(deviations: Rows, clip: Rows, seed: int) -> Reference:
     basis = np.ascontiguousarray(directions[:count].T.astype(np.float32))
     away = rows - mean
     apart = np.sqrt(np.square(away - (away @ basis) @ basis.T).sum(axis=1))
-    levels, level = [], float(apart[0])
-    for one in apart.tolist():
-        level += PLANE_SMOOTHING * (one - level)
-        levels.append(level)
-    steps, tail = nats.measure(np.log(np.array(levels) + _LOG_FLOOR), _LEAST_TAIL)
+    steps, tail = nats.measure(np.log(_smoothed(apart) + _LOG_FLOOR), _LEAST_TAIL)
+    far = np.log(np.abs(rows).sum(axis=1).astype(np.float64) + _LOG_FLOOR)
+    away_steps, away_tail = nats.measure(_smoothed(far), _LEAST_TAIL)
     return Reference(
         known,
         torch.from_numpy(mean.astype(np.float32))[None],
         torch.from_numpy(basis)[None],
         torch.from_numpy(steps)[None],
         torch.from_numpy(np.asarray(tail)).reshape(1),
+        torch.from_numpy(away_steps)[None],
+        torch.from_numpy(np.asarray(away_tail)).reshape(1),
+        torch.tensor([float(len(rows))]),
     )
 
 
@@ -114,12 +134,11 @@ def stacked(each: Sequence[Reference]) -> Reference:
         Memory(**fields, rows=torch.cat(padded)),
         torch.cat([one.mean for one in each]),
         torch.cat([pad(one.basis, (0, dimensions - one.basis.shape[2])) for one in each]),
-        torch.cat([one.steps for one in each]),
-        torch.cat([one.tail for one in each]),
+        *(torch.cat([getattr(one, name) for one in each]) for name in _PLANE[2:]),
     )
 
 
-_PLANE = ("mean", "basis", "steps", "tail")
+_PLANE = ("mean", "basis", "steps", "tail", "away_steps", "away_tail", "count")
 
 
 def as_tensors(reference: Reference) -> dict[str, Tensor]:

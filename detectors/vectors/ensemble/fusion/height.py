@@ -31,6 +31,10 @@ _A_LITTLE = 0.1
 _LEAST_SPREAD, _LEAST_MEDIAN, _MOST_MEDIAN, _PER_MEDIAN = 0.02, -5.0, 30.0, 0.5
 """The distance from the median counts in spreads of its own last three days, two of them for a nat."""
 
+_BRIEF_S = 6 * 3600.0
+"""Of a training shorter than this the views know no hours: as much as it is shorter, the references stand in
+their place, and alarm where they stand as high as nothing in training did."""
+
 _SPREADS, _HEIGHT, _HOLD = 2.0, 3.0, 1.0
 """The height alarms above the upper quartile by so many of the bulk's spreads and nats, and goes on down to
 a nat less. Chosen on the telemetry; on the other folders it hardly ever alarms by itself."""
@@ -40,6 +44,9 @@ _QUICK, QUICK_ROWS = 1.5, 10
 
 _CENTRE = 2.0
 _LEAST, _CERTAIN = 1e-6, 0.25
+_MOSTLY = 0.5
+"""With a training so brief the views alarm no more by themselves."""
+
 _PER_HEIGHT = 0.85
 
 _EVERY_S, _EACH_S = 600.0, 3 * 3600.0
@@ -60,6 +67,11 @@ class Evidence:
     referred: Referred
 
 
+def brief_of(trained_s: Floats) -> Floats:
+    """Give how brief trainings of so many seconds (E,) were: 0 from six hours on, 1 for none at all."""
+    return np.clip(1.0 - trained_s / _BRIEF_S, 0.0, 1.0)
+
+
 def lively(before: NDArray[np.float32], quick: Floats) -> Floats:
     """Give the highest quick mean of the last ten rows (E, n); `before` (E, 29): those before."""
     joined = np.concatenate([before[:, 1 - QUICK_ROWS :], quick], axis=1)
@@ -69,12 +81,20 @@ def lively(before: NDArray[np.float32], quick: Floats) -> Floats:
 
 @dataclass(frozen=True, slots=True)
 class Rule:
-    """What heights are made of and judged by: the `worth` (E,) of the entities' memories, the wanted `rate`,
-    and after how many seconds an alarm is taken for normal."""
+    """What heights are made of and judged by.
+
+    `worth` (E,): of the entities' memories; `brief` (E,): how brief their training was (`brief_of`); the
+    wanted `rate`, and after how many seconds an alarm is taken for normal.
+    """
 
     worth: Floats
+    brief: Floats
     rate: float
     accept_s: float
+
+    def at(self, of: slice) -> Rule:
+        """Give that of some entities."""
+        return Rule(self.worth[of], self.brief[of], self.rate, self.accept_s)
 
 
 def follow(
@@ -84,17 +104,16 @@ def follow(
 
     `accepted`: of each entity, the rows at which what goes on was taken for normal.
     """
-    worth = rule.worth
     slots = times // _EACH_S
     rarer = math.log(RATE / rule.rate) / _PER_HEIGHT
     if (slots[:, -1] == slots[:, 0]).all() and not any(accepted):
-        return _part(times, shown, memory, worth, rarer)
+        return _part(times, shown, memory, rule, rarer)
     excess = np.empty(times.shape)
     for b in range(len(times)):
         of, one = slice(b, b + 1), memory.one(b)
         after = np.isin(np.arange(times.shape[1]) - 1, accepted[b]).cumsum()
         for part in runs_of(slots[b] + after / (2.0 * len(after))):
-            excess[of, part] = _part(times[of, part], _cut(shown, of, part), one, worth[of], rarer)
+            excess[of, part] = _part(times[of, part], _cut(shown, of, part), one, rule.at(of), rarer)
             if part.stop - 1 in accepted[b]:
                 accept(one, 0, rule.accept_s)
         memory.height_week[b] = one.height_week[0]
@@ -106,31 +125,35 @@ def _cut(shown: Evidence, of: slice, part: slice) -> Evidence:
     return Evidence(shown.over[of, part], shown.quick[of, part], shown.certain[of, part], referred)
 
 
-def _part(times: Floats, shown: Evidence, memory: Batch, worth: Floats, rarer: float) -> Floats:
+def _part(times: Floats, shown: Evidence, memory: Batch, rule: Rule, rarer: float) -> Floats:
     """Follow rows (E, n) that lie in three hours: the bulk is the same for all of them."""
     for b in np.flatnonzero(times[:, 0] // _EACH_S > memory.height_measured).tolist():
         _measure(memory, b, float(times[b, 0] // _EACH_S))
-    height = _height(shown, memory, worth)
+    height = _height(shown, memory, rule)
     bulk = memory.height_bulk[:, 0]
     opens = (bulk[:, 1] + _SPREADS * (bulk[:, 1] - bulk[:, 0]) + _HEIGHT + rarer)[:, None]
     on = _hysteresis(height > opens, height <= opens - _HOLD, memory.height_on)
     memory.height_on[:] = on[:, -1]
     _keep(times, height, shown.referred.median, memory)
-    alarm = ((shown.over > 0.0) & ((shown.quick >= _QUICK) | shown.certain)) | on
+    views = (shown.over > 0.0) & (rule.brief < _MOSTLY)[:, None]
+    alarm = (views & ((shown.quick >= _QUICK) | shown.certain)) | on
     above = height - _CENTRE
     # Ranks stay as the height says within what alarms, and within what does not.
     excess = np.where(alarm, np.logaddexp(0.0, above) + _LEAST, -np.logaddexp(0.0, -above))
     return np.where(shown.certain & alarm, np.maximum(excess, _CERTAIN), excess)
 
 
-def _height(shown: Evidence, memory: Batch, worth: Floats) -> Floats:
+def _height(shown: Evidence, memory: Batch, rule: Rule) -> Floats:
     referred, bulk = shown.referred, memory.height_bulk[:, 1]
     spread = np.maximum(bulk[:, 1] - bulk[:, 0], _LEAST_SPREAD)[:, None]
     median = np.clip((referred.median - bulk[:, :1]) / spread, _LEAST_MEDIAN, _MOST_MEDIAN)
     median = np.where(np.isnan(median), 0.0, median) * _PER_MEDIAN
-    new = worth[:, None] * (referred.row + referred.patch)
+    new = rule.worth[:, None] * (referred.row + referred.patch)
     little = _A_LITTLE * (referred.patch + referred.plane + median)
-    return np.asarray(np.maximum(shown.over, _LEAST_OVER) + _BEYOND * shown.over + new + little)
+    brief = rule.brief[:, None]
+    own = np.maximum(shown.over, _LEAST_OVER) + _BEYOND * shown.over + new + little
+    fixed = referred.plane + referred.row + referred.patch + referred.away + _LEAST_OVER
+    return np.asarray((1.0 - brief) * own + brief * fixed)
 
 
 def accept(memory: Batch, b: int, lasted_s: float) -> None:

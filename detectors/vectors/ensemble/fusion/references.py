@@ -31,12 +31,14 @@ Rows = NDArray[np.float32]
 class Referred:
     """How rows of E entities stand, (E, n) each.
 
-    `patch`, `row`, `plane`: in nats above a usual row's; `median`: the log of the distance from the median.
+    `patch`, `row`, `plane`, `away` (from the median): in nats above a usual row's; `median`: the log of the
+    distance from the median.
     """
 
     patch: Floats
     row: Floats
     plane: Floats
+    away: Floats
     median: Floats
 
 
@@ -65,6 +67,7 @@ def refer(reference: Reference, memory: Batch, places: NDArray[np.int64], rows: 
         np.nan_to_num(held[..., PATCH] - _USUAL_PATCH),
         _row_nats(reference, places, held[..., ROW]),
         reference.plane_nats(places, plane) - _USUAL_ROW,
+        reference.median_nats(places, median) - _USUAL_ROW,
         median,
     )
 

@@ -37,15 +37,14 @@ from anomalyd.detectors.vectors.ensemble.advance import Learnt, look
 from anomalyd.detectors.vectors.ensemble.alarm import hysteresis, target_rate
 from anomalyd.detectors.vectors.ensemble.alarm.target_rate import RATE
 from anomalyd.detectors.vectors.ensemble.baseline_statistics import measure_usual
-from anomalyd.detectors.vectors.ensemble.beginning import newcomer, population
+from anomalyd.detectors.vectors.ensemble.beginning import population
 from anomalyd.detectors.vectors.ensemble.beginning.population import Population
-from anomalyd.detectors.vectors.ensemble.beginning.silence import silences
 from anomalyd.detectors.vectors.ensemble.ensemble_parameters import Parameters
 from anomalyd.detectors.vectors.ensemble.explaining import context_of, score_in
 from anomalyd.detectors.vectors.ensemble.feature_extraction import KNOWN, Followed, follow
 from anomalyd.detectors.vectors.ensemble.fusion import height
 from anomalyd.detectors.vectors.ensemble.memory import SCALE, Layout, Memory, scale_of
-from anomalyd.detectors.vectors.ensemble.pieces import Piece, score
+from anomalyd.detectors.vectors.ensemble.pieces import piece_of, score
 from anomalyd.detectors.vectors.ensemble.predictive import Predictor, fit_predictor
 from anomalyd.detectors.vectors.ensemble.reference_windows import (
     SLOT_S,
@@ -190,7 +189,8 @@ class VectorEnsemble(Detector):
         bounds = [(end - count, end) for end, count in zip(ends, scaled.counts, strict=True)]
         cold = not scaled.ready.all()
         pieces = [
-            self._piece(
+            piece_of(
+                self._learnt,
                 window,
                 memory,
                 scale,
@@ -218,26 +218,6 @@ class VectorEnsemble(Detector):
             )
             for (begin, end), piece, has in zip(bounds, pieces, known, strict=True)
         ]
-
-    def _piece(
-        self, window: SeriesWindow, memory: Memory | None, scale: State, begin: int, end: int
-    ) -> Piece:
-        """Make a piece of a window whose rows are those from `begin` to `end` of all.
-
-        It is cut where a silence was, and where a newcomer begins or is looked at again.
-        """
-        place = self._learnt.place(window.entity)
-        before = self._learnt.beginnings[place] if memory is None else memory
-        times, newest = window.times[len(window.times) - (end - begin) :], float(before["newest"])
-        after = silences(times, newest, self._learnt.interval_s(place))
-        looked = list[int]()
-        if self._learnt.is_unknown(place) and len(times):
-            since = float(before["learns_since"])
-            if math.isnan(newest) or not math.isnan(since):
-                looked = newcomer.cuts(times, since, int(before["fresh_rows"]), after)
-                looked += [0] if math.isnan(newest) else []
-        cuts = sorted({begin + row for row in (*after, *looked)}) if after or looked else ()
-        return Piece(place, begin, end, before, scale, [begin + row for row in after], cuts)
 
     def apply_feedback(self, state: State, word: Verdict, since: float, now: float) -> State:
         """Take an operator's word; as `Adaptive.apply_feedback`.

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
 
-from anomalyd.detectors.detector import State
+from anomalyd.detectors.detector import SeriesWindow, State
 from anomalyd.detectors.vectors.ensemble.advance import Learnt, advance
+from anomalyd.detectors.vectors.ensemble.beginning import newcomer
 from anomalyd.detectors.vectors.ensemble.beginning.newcomer import arrive, go_on
-from anomalyd.detectors.vectors.ensemble.beginning.silence import begin_again
+from anomalyd.detectors.vectors.ensemble.beginning.silence import begin_again, silences
 from anomalyd.detectors.vectors.ensemble.memory import Batch, Memory
 
 _ROWS_AT_ONCE = 2048
@@ -58,6 +60,27 @@ class Found:
         """Say nothing yet."""
         unknown = (np.full((rows, metrics), np.nan, dtype=np.float32) for _ in range(3))
         return cls(np.full(rows, np.nan), *unknown)
+
+
+def piece_of(
+    learnt: Learnt, window: SeriesWindow, memory: Memory | None, scale: State, begin: int, end: int
+) -> Piece:
+    """Make a piece of a window whose rows are those from `begin` to `end` of all.
+
+    It is cut where a silence was, and where a newcomer begins or is looked at again.
+    """
+    place = learnt.place(window.entity)
+    before = learnt.beginnings[place] if memory is None else memory
+    times, newest = window.times[len(window.times) - (end - begin) :], float(before["newest"])
+    after = silences(times, newest, learnt.interval_s(place))
+    looked = list[int]()
+    if learnt.is_unknown(place) and len(times):
+        since = float(before["learns_since"])
+        if math.isnan(newest) or not math.isnan(since):
+            looked = newcomer.cuts(times, since, int(before["fresh_rows"]), after)
+            looked += [0] if math.isnan(newest) else []
+    cuts = sorted({begin + row for row in (*after, *looked)}) if after or looked else ()
+    return Piece(place, begin, end, before, scale, [begin + row for row in after], cuts)
 
 
 def score(learnt: Learnt, pieces: Sequence[Piece], times: NDArray[np.float64], rows: Rows) -> Found:

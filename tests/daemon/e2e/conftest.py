@@ -238,6 +238,7 @@ class World:
         alert = {
             "open_after": 3,
             "close_after": 6,
+            "alert_on": "either",  # faults of each kind are planted: those of the baseline, too
             "false_alarm_rate": 1e-3,
             "severity": {"error": 2.4, "critical": 3.2},
         }
@@ -336,6 +337,7 @@ def pairs() -> dict[str, DetectorPair]:
     numbers = range(1, _TRAINED_MAPS + 1)
     maps = {e: Series(times[:_TRAINED_MAPS], chamber(e).maps(numbers)) for e in CHAMBERS}
     about: dict[str, Any] = {
+        "alert_on": "either",
         "code_version": "test",
         "created": 1_795_468_500.0,
     }

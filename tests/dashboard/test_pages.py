@@ -263,7 +263,7 @@ def test_models_with_their_cards_and_which_is_at_work(page, url, library, monkey
         "epochs: 3, warmup: 10, window: 4",
         "validation loss",
         "held-out share above 1",
-        "0.005 of the",
+        "0.01 of the",
     ):
         assert word in said, word
 

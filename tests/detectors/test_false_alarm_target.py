@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -9,7 +10,7 @@ import pytest
 from numpy.typing import NDArray
 
 from anomalyd.detectors.calibration import fit_calibration
-from anomalyd.detectors.detector import Series, TrainingSet
+from anomalyd.detectors.detector import AlertOn, Series, TrainingSet
 from anomalyd.detectors.detector_pair import DetectorPair, train_pair
 from anomalyd.detectors.false_alarm_target import AlarmsPerDay, usual_interval
 from anomalyd.detectors.library import ModelLibrary
@@ -113,7 +114,10 @@ def test_the_usual_interval_is_that_of_most_entities() -> None:
         usual_interval({"c": at(7)})
 
 
-def test_the_card_keeps_what_was_wanted(training: TrainingSet, tmp_path: Path) -> None:
+@pytest.mark.parametrize(("alert_on", "share"), [("autoencoder", 1.0), ("either", 0.5)])
+def test_the_card_keeps_what_was_wanted(
+    training: TrainingSet, tmp_path: Path, alert_on: AlertOn, share: float
+) -> None:
     about = {"epochs": 1, "warmup": 12}
     wanted = AlarmsPerDay(30.0, 2, 5)
     pair = train_pair(
@@ -122,14 +126,17 @@ def test_the_card_keeps_what_was_wanted(training: TrainingSet, tmp_path: Path) -
         parameters=about,
         classical_parameters={"warmup": 12},
         false_alarms=wanted,
+        alert_on=alert_on,
     )
     library = ModelLibrary(tmp_path)
     version = library.publish("hosts", pair)
-    loaded = library.load("hosts", version).pair
+    loaded = replace(
+        library.load("hosts", version).pair, alert_on=alert_on
+    )  # which is the policy's, not the model's
     assert loaded.alarms_per_day == 30.0
-    assert loaded.autoencoder.card.alarms_per_day == 15.0
+    assert loaded.autoencoder.card.alarms_per_day == 30.0 * share
     rates = [m.calibration.false_alarm_rate for m in (loaded.autoencoder, loaded.classical)]
-    assert loaded.false_alarm_rate == sum(rates)
+    assert loaded.false_alarm_rate == (sum(rates) if alert_on == "either" else rates[0])
     assert all(15.0 / 86_400 <= rate <= 0.1 for rate in rates)  # a sample a second
 
 

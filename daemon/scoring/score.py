@@ -152,7 +152,7 @@ class Scorer:
         self._telemetry.scoring.learning(name, window.entity, scores.learning)
         entity_state = self._entity_states.get(name, window.entity)
         # What is not to be learnt from is judged by what was remembered before it, and forgotten.
-        learnt = not loaded.pair.adaptive or active_model.policy.learns(window.entity, some[0].time)
+        learnt = active_model.policy.learns(window.entity, some[0].time) or not loaded.pair.adaptive
         if not learnt:
             scores = scores.forgetting(entity_state.state)
         scored = _scored(name, loaded, entity_state, some, window, scores, False)
@@ -206,7 +206,7 @@ def _runs(samples: list[Sample]) -> list[list[Sample]]:
 
 def _by_learning(active_model: ActiveModel, loaded: LoadedPair, samples: list[Sample]) -> list[list[Sample]]:
     """Cut samples in event-time order where an adaptive detector may begin to learn, or may no longer."""
-    if not loaded.pair.adaptive or not active_model.policy.windows:
+    if not active_model.policy.windows or not loaded.pair.adaptive:
         return [samples] if samples else []
     entity = samples[0].entity if samples else ""
     return [list(run) for _, run in groupby(samples, lambda s: active_model.policy.learns(entity, s.time))]

@@ -49,26 +49,27 @@ class Memory:
     row_tail: Tensor
     worth: Tensor
 
-    def of(self, places: NDArray[np.int64] | Tensor) -> Memory:
-        """Give the memory of the entities at places (N,), in single precision."""
-        at = torch.as_tensor(places)
-        return Memory(*(getattr(self, name)[at].float() for name in Memory.__slots__))
+    def of(self, place: int) -> Memory:
+        """Give the memory of the entity at a place (N = 1), in single precision."""
+        return Memory(*(getattr(self, name)[place : place + 1].float() for name in Memory.__slots__))
 
     def patch_nats(self, codes: Tensor, observed: Tensor) -> Tensor:
-        """Give how new patches are, by their codes (N, F, 8): the three metrics that are newest, (N,)."""
+        """Give how new patches of one entity are (N = 1 here), by their codes (K, F, 8): the three metrics
+        that are newest, (K,)."""
         away = torch.log(patches.distances(codes, self.codes) + 0.05)
         each = nats.nats(away, self.steps, self.tail) * observed
         largest = torch.topk(each, min(_TOP, each.shape[1]), dim=1, sorted=False).values
         return largest.mean(dim=1)
 
     def row_distance(self, rows: Tensor) -> Tensor:
-        """Give how far rows (N, F) are from the nearest of training (N,), but no further than is rare: what
-        is smoothed is soon over. 0 where no row is remembered."""
+        """Give how far rows (K, F) of one entity (N = 1 here) are from the nearest of training (K,), but no
+        further than is rare: what is smoothed is soon over. 0 where no row is remembered."""
         if self.rows.shape[1] == 0:
             return rows.new_zeros(len(rows))
         known = torch.isfinite(self.steps[..., -1])
-        away = torch.cdist((rows * known)[:, None], self.rows, compute_mode="donot_use_mm_for_euclid_dist")
-        nearest = away.amin(dim=(1, 2))
+        # Not by matrix products: they round by how many rows there are, and a stream may be cut anywhere.
+        away = torch.cdist(rows * known, self.rows[0], compute_mode="donot_use_mm_for_euclid_dist")
+        nearest = away.amin(dim=1)
         rare = torch.exp(self.row_steps[:, -1] + _RARE * self.row_tail)
         return torch.where(torch.isfinite(nearest), torch.minimum(nearest, rare), 0.0)
 

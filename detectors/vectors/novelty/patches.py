@@ -72,7 +72,7 @@ def patches_of(rows: NDArray[np.float32], last: NDArray[np.int64]) -> NDArray[np
 
 
 def distances(codes: Tensor, memory: Tensor) -> Tensor:
-    """Give how far codes (N, F, 8) are from the nearest in memories (N, F, M, 8): (N, F)."""
+    """Give how far codes (K, F, 8) are from the nearest in a memory (1, F, M, 8): (K, F)."""
     away = (
         codes.square().sum(-1, keepdim=True)
         + memory.square().sum(-1)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -88,12 +89,22 @@ def _look(
         return new
     b, t = np.nonzero(looked)
     windows = np.lib.stride_tricks.sliding_window_view(whole, PATCH_ROWS + 1, axis=1)
-    known = reference.memory.of(places[b])
     with torch.inference_mode():
         codes = patches.encode(torch.from_numpy(np.ascontiguousarray(windows[b, t])))
-        new[b, t, PATCH] = known.patch_nats(codes, torch.from_numpy(observed[b, t]).float()).numpy()
-        new[b, t, ROW] = known.row_distance(torch.from_numpy(whole[b, PATCH_ROWS + t])).numpy()
+        # A memory is large: each is looked into once, for all rows that are compared with it.
+        for place, k in _by_place(places[b]):
+            known, e, row = reference.memory.of(place), b[k], t[k]
+            seen = torch.from_numpy(observed[e, row]).float()
+            new[e, row, PATCH] = known.patch_nats(codes[k], seen).numpy()
+            new[e, row, ROW] = known.row_distance(torch.from_numpy(whole[e, PATCH_ROWS + row])).numpy()
     return new
+
+
+def _by_place(places: NDArray[np.int64]) -> Iterator[tuple[int, NDArray[np.int64]]]:
+    """Give each place among (K,) with where it stands."""
+    order = np.argsort(places, kind="stable")
+    each, begins = np.unique(places[order], return_index=True)
+    yield from zip(each.tolist(), np.split(order, begins[1:]), strict=True)
 
 
 def _hold(new: Floats, before: Floats) -> Floats:

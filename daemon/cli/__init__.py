@@ -16,7 +16,7 @@ import typer
 
 COMMANDS: dict[str, tuple[str, ...]] = {
     "init": ("init",),
-    "operate": ("run", "check-config"),
+    "operate": ("run", "check-config", "replay"),
     "doctor": ("doctor",),
     "learning.train": ("train",),
     "learning.tune": ("tune",),

@@ -24,7 +24,7 @@ def sample(entity: str, lumisection: int | None, run: int | None = 7, is_map: bo
 
 
 def scored(samples, score):
-    return SimpleNamespace(samples=tuple(samples), scores=SimpleNamespace(either=np.array(score)))
+    return SimpleNamespace(samples=tuple(samples), scores=SimpleNamespace(score=np.array(score)))
 
 
 def test_elements_are_counted_by_system_and_lumisection_and_once_for_two_detectors():

@@ -118,6 +118,7 @@ def learnt(busy: float) -> tuple[DetectorPair, Callable[[float, float], Training
         kind="vector-autoencoder",
         parameters={"epochs": 2, "window": 4, "warmup": 10},
         false_alarms=AlertRate(0.0005),
+        alert_on="either",  # as the demo's own policy
     )
     return pair, history
 

@@ -150,10 +150,7 @@ def _disturb(stage: Stage, progress: Progress) -> list[Injected]:
 def _sum_up(stage: Stage, injected: list[Injected]) -> Comparison:
     queries = Queries.open(stage.config.store.url.get_secret_value())
     try:
-        # Before the first fault the daemon may have trained by itself on less than the demo does.
-        begin = min(each.first for each in injected) - _TOLERANCE_S
-        found = [r.incident for r in queries.reports(Selection(), limit=1000)]
-        incidents = [incident for incident in found if incident.onset >= begin]
+        incidents = [r.incident for r in queries.reports(Selection(), limit=1000)]
         activity = queries.activity()
         verdict = judge(injected, incidents, _TOLERANCE_S)
         assistant = Assistant(queries)

@@ -277,11 +277,11 @@ class Daemon:
         ]
         if not untrained:
             return None
+        missing = f"no usable model of {', '.join(untrained)}; run `anomalyd train`"
+        if not any(d.training.automatic for d in self._config.detectors if d.name in untrained):
+            return missing
         how = [told for name in untrained if (told := self._auto_training.status(name)) is not None]
-        return (
-            f"no usable model of {', '.join(untrained)}; run `anomalyd train`, or wait: "
-            f"{'; '.join(how) or 'it trains by itself once there is enough history'}"
-        )
+        return f"{missing}, or wait: {'; '.join(how) or 'it trains by itself once there is enough history'}"
 
 
 def _say(found: Found) -> None:

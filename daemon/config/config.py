@@ -104,6 +104,7 @@ class TrainingConfig(_Section):
     history_s: Seconds = 86_400.0
     max_samples: Annotated[int, Field(ge=20)] = 500_000
     seed: Annotated[int, Field(ge=0)] = 0
+    automatic: bool = True
     every: Seconds | None = None
     promote: Literal["gate", "always"] = "gate"
 

@@ -121,6 +121,7 @@ class Stage:
                     "name": HOSTS,
                     "kind": "vector-autoencoder",
                     "entities": ["host/*"],
+                    "training": {"automatic": False},  # the demo says when, and on how much
                     "alert": {
                         "open_after": 4,
                         "close_after": 16,
@@ -132,6 +133,7 @@ class Stage:
                     "name": CHAMBERS,
                     "kind": "map-autoencoder",
                     "entities": ["DT/*"],
+                    "training": {"automatic": False},
                     "alert": {
                         "open_after": 2,
                         "close_after": 3,

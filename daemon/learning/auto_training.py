@@ -1,4 +1,5 @@
-"""Training by itself: while a detector has no model, and from time to time where `training.every` is set.
+"""Training by itself: while a detector has no model, and from time to time where `training.every` is set;
+never where `training.automatic` is off.
 
 It trains in a process of its own, so that scoring goes on beside it, on what the topics hold. A new model is
 published where there is none yet, or where it passes the gate (`promotion`); else it is kept as a candidate,
@@ -95,6 +96,8 @@ class AutoTraining:
                 _log.exception("training by itself failed; trying again")
 
     def _due(self, detector: DetectorConfig) -> bool:
+        if not detector.training.automatic:
+            return False
         now = self._clock()
         if now < self._next.get(detector.name, 0.0):
             return False

@@ -142,3 +142,9 @@ def test_when_a_training_is_due(tmp_path: Path, topics: dict[str, TrainingSet]) 
     never = AutoTraining(configured(tmp_path), clock=lambda: NOW + 10**9, train=train)
     never.look()
     assert len(trained) == 3
+
+
+def test_where_it_is_off_nothing_is_trained(tmp_path: Path) -> None:
+    auto = AutoTraining(configured(tmp_path, automatic=False), clock=lambda: NOW, train=pytest.fail)
+    auto.look()
+    assert auto.status("hosts") is None

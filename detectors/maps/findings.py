@@ -90,7 +90,7 @@ def find_places(
 ) -> tuple[FoundPlace, ...]:
     """Find all likely places of a window's last map: the worst, what is left once it is put right, ..."""
     drawn = window.values[-1].astype(np.float32)
-    left = drawn.copy()
+    left, told = drawn.copy(), np.zeros(drawn.shape, dtype=bool)
     found: list[FoundPlace] = []
     for number in range(MOST_PLACES):
         (scored,) = score([replace(window, times=window.times[-1:], values=left[None], exposure=None)])
@@ -98,8 +98,10 @@ def find_places(
         if number and not raw > _LIKELY:
             break
         cells = highlighted(blame) & np.isfinite(drawn)
-        if not cells.any():
+        # The same place once more: what was put in its stead is not all that a history expects.
+        if not cells.any() or 2 * (cells & told).sum() > cells.sum():
             break
+        told |= cells
         seen, expected = float(drawn[cells].sum()), float(np.nansum(expectation[cells]))
         text = describe_region(drawn, expectation, blame, geometry)
         found.append(FoundPlace(f"{text} ({seen:.0f} of {expected:.0f})", cells, seen, expected, raw))

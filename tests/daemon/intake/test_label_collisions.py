@@ -55,7 +55,7 @@ class Feed:
     def take(self, batches: list[Batch], later: float = 0.0) -> None:
         arrivals = self.intake.take(batches, {}, NOW + later)
         self.told += arrivals.samples
-        self.intake.tell(arrivals)
+        self.intake.tell(arrivals, {})
 
     def vectors(self) -> list[dict[str, Any]]:
         self.take([], 1000.0)

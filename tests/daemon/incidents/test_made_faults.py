@@ -334,7 +334,7 @@ def test_every_detector_and_its_baseline_point_at_the_fault_by_every_road(kind: 
         {"host/00": Series(BEGIN + np.arange(-TRAINED, 0) * INTERVAL_S, rows[:TRAINED].astype(np.float32))},
         NAMES,
     )
-    pair = train_pair(training, kind=kind)
+    pair = train_pair(training, kind=kind, alert_on="either")
     found = dict.fromkeys(MEMBERS, 0)
     for fault in made_faults(10):
         fault = replace(fault, host=0)

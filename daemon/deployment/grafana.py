@@ -129,6 +129,7 @@ ROWS = (
     Row(
         "Trust: how often it alarms, and what it learnt",
         (
+            Panel("Entities that are learning", (_now("entities_learning", "detector", of=_OF_DETECTOR),)),
             Panel(
                 "Share of samples that alert",
                 (

@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 
 from anomalyd.assistant.language.phrasing import duration
-from anomalyd.reports.relations.incident_row import RANK
-from anomalyd.reports.report import Incident, Severity
+from anomalyd.reports.report import Incident
 
 SILENT_S = 120.0
 """Without data for so long something is wrong: hosts send every second, chambers every lumisection (23 s)."""
@@ -24,12 +22,6 @@ def score(value: float) -> str:
     if math.isnan(value):
         return "could not tell"
     return f"{value:.3g}" if value < 1000 else f"{value:,.0f}"
-
-
-def open_counts(tally: Sequence[tuple[str, int]]) -> Mapping[Severity, int]:
-    """Give how many are open of each severity, the worst first; those with none are left out."""
-    counts = {Severity(name): count for name, count in tally}
-    return {severity: counts[severity] for severity in sorted(counts, key=lambda s: -RANK[s])}
 
 
 def freshness(latest: float | None, now: float) -> tuple[bool, str]:

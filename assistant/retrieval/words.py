@@ -35,11 +35,6 @@ class Words:
             folder.mkdir()
             return cls(_tantivy().Index(_schema(), path=str(folder)))
 
-    @classmethod
-    def in_memory(cls) -> Self:
-        """Keep nothing."""
-        return cls(_tantivy().Index(_schema()))
-
     def __len__(self) -> int:
         return int(self._index.searcher().num_docs)
 

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import json
 import logging
-import math
 import sys
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
+
+from anomalyd.reports.json_values import without_nan
 
 ConfigFile = Annotated[
     Path, typer.Option("--config", "-c", help="The configuration file.", show_default=True, dir_okay=False)
@@ -66,13 +67,4 @@ def log_to_stderr(level: int = logging.INFO, *, as_json: bool = False) -> None:
 
 def print_json(about: Any) -> None:
     """Print JSON, with null for every NaN and infinity."""
-    typer.echo(json.dumps(_plain(about), indent=2, allow_nan=False))
-
-
-def _plain(value: Any) -> Any:
-    """Make null of every NaN and infinity: JSON has neither."""
-    if isinstance(value, dict):
-        return {name: _plain(each) for name, each in value.items()}
-    if isinstance(value, list | tuple):
-        return [_plain(each) for each in value]
-    return None if isinstance(value, float) and not math.isfinite(value) else value
+    typer.echo(json.dumps(without_nan(about), indent=2, allow_nan=False))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from html import escape
 
 import streamlit as st
 
@@ -12,7 +13,7 @@ from anomalyd.assistant.language.phrasing import duration
 from anomalyd.dashboard import access
 from anomalyd.dashboard.store import write
 from anomalyd.dashboard.style import literal
-from anomalyd.dashboard.wording import lumisections, moment
+from anomalyd.dashboard.wording import moment
 from anomalyd.errors import AnomalydError
 from anomalyd.reports.quality import Flag, Override, system_of
 from anomalyd.reports.remark import Remark, RemarkKind
@@ -58,7 +59,7 @@ def show(incident: Incident) -> None:
     with st.container(border=True):
         who = access.name_field(f"who {incident.id}")
         action = propose(chosen, incident, who)
-        st.html(f'<div class="ad-told">{_escaped(action.words)}</div>')
+        st.html(f'<div class="ad-told">{escape(action.words)}</div>')
         if action.missing:
             st.caption(f"It needs {action.missing}.")
         if st.button("Do it", type="primary", key=f"do {incident.id}", disabled=bool(action.missing)):
@@ -168,17 +169,6 @@ def set_flag(override: Override, missing: str) -> Action:
     return Action(f"Flag {of} as {override.flag}, before the machine's own verdict.", do, missing)
 
 
-def of_lumisections(incident: Incident) -> str:
-    """Say which lumisections it touched."""
-    return lumisections(incident)
-
-
 def _plain_pattern(entity: str) -> str:
     """Give a shell pattern that means this very name."""
     return "".join(f"[{c}]" if c in "*?[" else c for c in entity)
-
-
-def _escaped(text: str) -> str:
-    from html import escape
-
-    return escape(text)

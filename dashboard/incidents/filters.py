@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC
 
 import streamlit as st
 
@@ -134,8 +134,3 @@ def time_range(begin: str, end: str) -> tuple[float | None, float | None]:
     ]
     first, last = (None if at is None else at.replace(tzinfo=UTC).timestamp() for at in found)
     return first, last
-
-
-def as_parameter(time: float) -> str:
-    """Write a time (seconds since the epoch) as the address holds it."""
-    return f"{datetime.fromtimestamp(time, UTC):%Y-%m-%dT%H:%M}"

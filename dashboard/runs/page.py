@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from html import escape
 
 import altair as alt
 import pandas as pd
@@ -151,10 +152,4 @@ def _show_summary(queries: Queries, run: int, runs: Sequence[int]) -> None:
     if ordered:
         reference = st.selectbox("beside", ordered, index=0, key="reference", bind="query-params")
     beside = [others[reference]] if reference in others else []
-    st.html(f'<pre style="white-space:pre-wrap">{_escaped(as_text(summary, beside))}</pre>')
-
-
-def _escaped(text: str) -> str:
-    from html import escape
-
-    return escape(text)
+    st.html(f'<pre style="white-space:pre-wrap">{escape(as_text(summary, beside))}</pre>')

@@ -8,6 +8,8 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
+from anomalyd.reports.json_values import without_nan
+
 _ALIKE = 0.6
 """Cosine from which two cases are alike: of two causes, at least the first is then the same."""
 
@@ -68,7 +70,7 @@ class SimilarCase:
 
 def to_json(interpretation: Interpretation) -> str:
     """Write it, with null for what is not finite."""
-    return json.dumps(_plain(asdict(interpretation)), allow_nan=False)
+    return json.dumps(without_nan(asdict(interpretation)), allow_nan=False)
 
 
 def from_json(text: str) -> Interpretation:
@@ -101,14 +103,6 @@ def nearest(own: Mapping[str, float], earlier: Mapping[str, Mapping[str, float]]
     found = [(report, similarity(own, other)) for report, other in earlier.items()]
     alike = [each for each in found if each[1] >= _ALIKE]
     return sorted(alike, key=lambda each: (-each[1], each[0]))[:_NEAREST]
-
-
-def _plain(value: Any) -> Any:
-    if isinstance(value, dict):
-        return {name: _plain(each) for name, each in value.items()}
-    if isinstance(value, list | tuple):
-        return [_plain(each) for each in value]
-    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def _number(value: float | None) -> float:

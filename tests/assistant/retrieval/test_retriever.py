@@ -234,8 +234,8 @@ def test_an_interruption_before_the_commit_loses_and_doubles_nothing(
 
 
 @pytest.fixture(scope="module")
-def words() -> Words:
-    made = Words.in_memory()
+def words(tmp_path_factory: pytest.TempPathFactory) -> Words:
+    made = Words.open(tmp_path_factory.mktemp("words"))
     made.replace([(1, "the disk was slow")], [])
     return made
 

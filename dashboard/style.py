@@ -87,6 +87,7 @@ def stylesheet() -> str:
 .ad-facts.numbers td:not(:first-child), .ad-facts.numbers th:not(:first-child) {{
   text-align: right; white-space: nowrap; }}
 .ad-facts.numbers td:first-child {{ color: {t.text}; }}
+.ad-facts.numbers td:first-child, .ad-facts.numbers th:first-child {{ overflow-wrap: break-word; }}
 .ad-big {{ display: flex; flex-wrap: wrap; column-gap: 2rem; margin-right: 1rem;
   font-size: clamp(1.6rem, 4.2vw, 3.2rem); font-weight: 700; line-height: 1.15; }}
 .ad-groups {{ display: grid; gap: 1rem;

@@ -10,6 +10,7 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+from msgspec import structs
 from prometheus_client import CollectorRegistry
 
 from anomalyd.daemon.config.config import Config
@@ -23,16 +24,21 @@ from anomalyd.daemon.kafka.topic_ids import TopicIds
 from anomalyd.daemon.learning.auto_training import AutoTraining
 from anomalyd.daemon.scoring.active_model import ActiveModel
 from anomalyd.daemon.service import Found, Service
+from anomalyd.daemon.status import daemon_status, detector_status
 from anomalyd.daemon.telemetry.telemetry import Telemetry
 from anomalyd.daemon.watchdog import Watchdog
 from anomalyd.detectors.library import ModelLibrary
 from anomalyd.errors import BrokerError, StoreError
 from anomalyd.reports.queries import Queries
+from anomalyd.reports.storage.repositories.daemon_status import DaemonStatus
 from anomalyd.reports.storage.store import Store
 
 _log = logging.getLogger(__name__)
 
 _MEASURE_S = 1.0
+
+_TOLD_S = 3.0
+"""How often the store is tried, by writing how this daemon stands: a few kilobytes."""
 
 _STILL_S = 60.0
 """A step of many large maps takes seconds; a loop that stands still for a minute hangs."""
@@ -85,9 +91,12 @@ class Daemon:
             on_turn=self._turn,
             topic_ids=self._topic_ids,
         )
+        self._started = time.time()
+        self._status: DaemonStatus | None = None
         self._store_check = RegularCheck(
             "store",
             self._write_to_store,
+            every_s=_TOLD_S,
             on_result=lambda missing: self._telemetry.store.writable(missing is None),
         )
         self._broker_check = RegularCheck(
@@ -180,11 +189,20 @@ class Daemon:
             in_time = all(together.map(lambda stop: stop(_THREADS_STOP_S), stops))
         self._health.stop()
         if in_time:
+            self._say_that_it_stopped()
             self._queries.close()
             self._store.close()
         # Else a thread still uses the store; what it had not finished is found again by the next start.
         _log.info("stopped%s", "" if in_time else " before everything had ended")
         return in_time
+
+    def _say_that_it_stopped(self) -> None:
+        if self._status is None or self._begins_anew:
+            return
+        try:
+            self._store.status.keep(structs.replace(self._status, stopped=True))
+        except StoreError as error:
+            _log.warning("that it stopped is not in the store: %s", error)
 
     def _turn(self) -> None:
         self._heartbeat.beat()
@@ -223,6 +241,26 @@ class Daemon:
         except StoreError as error:
             telemetry.store.error(error.failure)
             _log.warning("metrics of the store are as they were: %s", error)
+        self._status = self._own_status()
+
+    def _own_status(self) -> DaemonStatus:
+        return daemon_status(
+            self._config,
+            started=self._started,
+            turned=time.time(),
+            every_s=_TOLD_S,
+            lag=self._source.lag(),
+            newest=self._service.newest_events,
+            missing={
+                "kafka": self._kafka_missing(),
+                "output": self._output_missing(),
+                "models": self._models_missing(),
+            },
+            detectors=[
+                detector_status(each, self._service.realised(each.config.name), self._telemetry.scoring)
+                for each in self._active_models
+            ],
+        )
 
     def _kafka_answers(self, is_so: bool) -> None:
         self._telemetry.kafka.answers(is_so)
@@ -265,7 +303,10 @@ class Daemon:
 
     def _write_to_store(self) -> str | None:
         try:
-            self._store.probe()
+            if self._status is None:
+                self._store.probe()
+            else:
+                self._store.status.keep(self._status)
         except StoreError as error:
             self._telemetry.store.error(error.failure)
             return str(error)

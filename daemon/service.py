@@ -44,7 +44,7 @@ from anomalyd.daemon.learning.sample_retention import SampleRetention
 from anomalyd.daemon.scoring.active_model import ActiveModel
 from anomalyd.daemon.scoring.alert_policy import Judgement
 from anomalyd.daemon.scoring.entity_states import EntityStates
-from anomalyd.daemon.scoring.realised_rate import RealisedRate
+from anomalyd.daemon.scoring.realised_rate import Figures, RealisedRate
 from anomalyd.daemon.scoring.score import Scorer
 from anomalyd.daemon.stages import Partition, Scored
 from anomalyd.daemon.store_outage import StoreOutage
@@ -161,6 +161,10 @@ class Service:
     def newest_events(self) -> Mapping[Partition, float]:
         """The newest event time taken through, by partition, seconds since the epoch."""
         return self._newest.copy()
+
+    def realised(self, detector: str) -> Figures:
+        """Give how often a detector alarmed in the last day of event time."""
+        return self._realised[detector].figures()
 
     @property
     def store_failure(self) -> str | None:

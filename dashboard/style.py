@@ -134,13 +134,22 @@ def facts_table(facts: list[tuple[str, str]]) -> str:
 
 def numbers_table(rows: list[dict[str, str]]) -> str:
     """Give HTML of rows that have the same keys: a name, then numbers in words, set flush right."""
+    return _table(rows, "ad-facts numbers")
+
+
+def text_table(rows: list[dict[str, str]]) -> str:
+    """Give HTML of rows that have the same keys, all of them text."""
+    return _table(rows, "ad-facts")
+
+
+def _table(rows: list[dict[str, str]], kind: str) -> str:
     if not rows:
         return ""
     head = "".join(f"<th>{escape(name)}</th>" for name in rows[0])
     body = "".join(
         "<tr>" + "".join(f"<td>{escape(value)}</td>" for value in row.values()) + "</tr>" for row in rows
     )
-    return f'<div class="ad-scroll"><table class="ad-facts numbers"><tr>{head}</tr>{body}</table></div>'
+    return f'<div class="ad-scroll"><table class="{kind}"><tr>{head}</tr>{body}</table></div>'
 
 
 def literal(text: str) -> str:

@@ -130,6 +130,7 @@ ROWS = (
         "Trust: how often it alarms, and what it learnt",
         (
             Panel("Entities that are learning", (_now("entities_learning", "detector", of=_OF_DETECTOR),)),
+            Panel("Entities that fit no model", (_now("entities_unfit", "detector", of=_OF_DETECTOR),)),
             Panel(
                 "Share of samples that alert",
                 (

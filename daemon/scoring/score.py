@@ -137,6 +137,7 @@ class Scorer:
             some, window = series_windows[0]
             _log.warning("detector %s: %s cannot be scored: %s", name, window.entity, error)
             self._telemetry.scoring.unscored(name, "mismatch", len(some))
+            self._telemetry.scoring.unfit(name, window.entity, True)
             return []
         return [(*part, scored) for part, scored in zip(series_windows, scores, strict=True)]
 
@@ -150,6 +151,7 @@ class Scorer:
     ) -> Scored:
         name = active_model.config.name
         self._telemetry.scoring.learning(name, window.entity, scores.learning)
+        self._telemetry.scoring.unfit(name, window.entity, False)
         entity_state = self._entity_states.get(name, window.entity)
         # What is not to be learnt from is judged by what was remembered before it, and forgotten.
         learnt = active_model.policy.learns(window.entity, some[0].time) or not loaded.pair.adaptive

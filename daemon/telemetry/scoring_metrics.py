@@ -6,6 +6,7 @@ from collections.abc import Collection
 
 import numpy as np
 from numpy.typing import NDArray
+from prometheus_client import Gauge
 
 from anomalyd.daemon.stages import Suppression
 from anomalyd.daemon.telemetry.families import Families
@@ -54,7 +55,11 @@ class ScoringMetrics:
             "their like ever showed.",
             "detector",
         )
+        self._unfit = families.gauge(
+            "entities_unfit", "Entities whose newest samples the model at work cannot take.", "detector"
+        )
         self._learners: dict[str, set[str]] = {}
+        self._misfits: dict[str, set[str]] = {}
         self._model = families.info("model", "The model at work.", "detector")
         self._refused = families.counter("model_refused", "Trained models refused.", "detector")
         self._adaptations = families.counter(
@@ -67,7 +72,7 @@ class ScoringMetrics:
             self._begin(detector)
 
     def _begin(self, detector: str) -> None:
-        for of_detector in (self._scored, self._refused, self._alarms_realised, self._learning):
+        for of_detector in (self._scored, self._refused, self._alarms_realised, self._learning, self._unfit):
             of_detector.labels(detector)
         for unscored in UNSCORED:
             self._unscored.labels(detector, unscored)
@@ -98,10 +103,19 @@ class ScoringMetrics:
 
     def learning(self, detector: str, entity: str, learns: bool) -> None:
         """Say whether a detector still learns what is usual of an entity."""
-        learners = self._learners.setdefault(detector, set())
-        if learns != (entity in learners):
-            (learners.add if learns else learners.discard)(entity)
-            self._learning.labels(detector).set(len(learners))
+        _note(self._learners, self._learning, detector, entity, learns)
+
+    def unfit(self, detector: str, entity: str, is_so: bool) -> None:
+        """Say whether the model at work cannot take what an entity sends."""
+        _note(self._misfits, self._unfit, detector, entity, is_so)
+
+    def learners(self, detector: str) -> Collection[str]:
+        """Name the entities that a detector still learns."""
+        return tuple(self._learners.get(detector, ()))
+
+    def misfits(self, detector: str) -> Collection[str]:
+        """Name the entities of which a detector's model takes nothing."""
+        return tuple(self._misfits.get(detector, ()))
 
     def suppressed(self, detector: str, reason: Suppression, samples: int) -> None:
         """Count samples with a score above 1 that the policy kept from opening an incident."""
@@ -132,3 +146,11 @@ class ScoringMetrics:
     def adapted(self, detector: str, what: str) -> None:
         """Count an adaptation; `what` is the detector's short word, or one of `ADAPTED`."""
         self._adaptations.labels(detector, what).inc()
+
+
+def _note(members: dict[str, set[str]], gauge: Gauge, detector: str, entity: str, belongs: bool) -> None:
+    """Take an entity into a detector's set, or out of it, and tell how many there are."""
+    of_detector = members.setdefault(detector, set())
+    if belongs != (entity in of_detector):
+        (of_detector.add if belongs else of_detector.discard)(entity)
+        gauge.labels(detector).set(len(of_detector))

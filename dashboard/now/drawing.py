@@ -16,7 +16,9 @@ from anomalyd.reports.report import Severity
 _SHAPES = {
     **{Condition(severity.value): shape for severity, shape in SHAPE.items()},
     Condition.SILENT: "✕",
+    Condition.UNFIT: "≠",
     Condition.UNSCORED: "?",
+    Condition.LEARNING: "…",
     Condition.MAINTENANCE: "⚒",
     Condition.NORMAL: "",
 }
@@ -48,10 +50,10 @@ def draw_group(group: GroupState, theme: Theme) -> str:
 
 def fill_of(condition: Condition, theme: Theme) -> str:
     """Give the colour of an area."""
-    if condition in (Condition.NORMAL, Condition.MAINTENANCE):
+    if condition in (Condition.NORMAL, Condition.LEARNING, Condition.MAINTENANCE):
         # What is well is quieter than what is not.
-        return f"{theme.expected}{'99' if condition is Condition.NORMAL else '33'}"
-    if condition in (Condition.SILENT, Condition.UNSCORED):
+        return f"{theme.expected}{'33' if condition is Condition.MAINTENANCE else '99'}"
+    if condition in (Condition.SILENT, Condition.UNFIT, Condition.UNSCORED):
         return f"{theme.quiet}88"
     return FILLS[Severity(condition.value)]
 

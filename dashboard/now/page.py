@@ -9,16 +9,25 @@ import streamlit as st
 
 from anomalyd.assistant.language.phrasing import counted, duration
 from anomalyd.dashboard import navigation, style, wording
-from anomalyd.dashboard.now import drawing, states
+from anomalyd.dashboard.now import daemons, drawing, states
 from anomalyd.dashboard.settings import Settings
 from anomalyd.dashboard.store import look
 from anomalyd.reports.queries import Queries, Selection
 from anomalyd.reports.relations.incident_row import RANK, IncidentRow
 from anomalyd.reports.report import Severity, Status
+from anomalyd.reports.storage.repositories.daemon_status import DaemonStatus
 from anomalyd.reports.storage.repositories.overview import Backlog
 
 _REFRESH_S = 5.0  # soon enough for a person, and a few queries of milliseconds each
 _URGENT = 8
+_TOLD = (
+    states.Condition.SILENT,
+    states.Condition.UNFIT,
+    states.Condition.UNSCORED,
+    states.Condition.LEARNING,
+    states.Condition.MAINTENANCE,
+)
+"""What is counted below the map, beside what is open."""
 
 
 @st.fragment(run_every=_REFRESH_S)
@@ -30,7 +39,9 @@ def show() -> None:
 def _draw(queries: Queries, now: float) -> None:
     open_rows = queries.overview.rows(Selection(statuses=(Status.OPEN,)))
     latest = queries.overview.latest()
-    _show_head(open_rows, max((sent.last for sent in latest.values()), default=None), now)
+    running = queries.overview.daemons()
+    newest = max((sent.last for sent in latest.values()), default=None)
+    _show_head(open_rows, newest, daemons.of_all(running, now), now)
     entities = {*latest, *(row.entity for row in open_rows)}
     windows = [w for w in queries.maintenance() if w.since <= now < w.until]
     known = states.Known(
@@ -38,6 +49,14 @@ def _draw(queries: Queries, now: float) -> None:
         scored=frozenset(queries.overview.scored()),
         alarming=states.worst_of(open_rows),
         silenced=frozenset(e for e in entities if any(w.covers(e) for w in windows)),
+        learning=frozenset(e for each in running for d in each.detectors for e in d.learning_names),
+        unfit={
+            e: f"the model of {d.name} cannot take what it sends"
+            for each in running
+            for d in each.detectors
+            for e in d.unfit_names
+        }
+        | queries.overview.unfit(),
     )
     groups = states.group_states(known, Settings.from_environment().groups)
     if groups:
@@ -49,9 +68,12 @@ def _draw(queries: Queries, now: float) -> None:
         )
     _show_urgent(open_rows, now)
     _show_health(queries.overview.backlog(), groups)
+    _show_daemons(running, now)
 
 
-def _show_head(open_rows: list[IncidentRow], latest: float | None, now: float) -> None:
+def _show_head(
+    open_rows: list[IncidentRow], latest: float | None, running: list[daemons.Said], now: float
+) -> None:
     counts = Counter(row.severity for row in open_rows)
     severities = sorted(counts, key=lambda s: -RANK[s])
     marks = [
@@ -60,8 +82,11 @@ def _show_head(open_rows: list[IncidentRow], latest: float | None, now: float) -
     ]
     head = "".join(marks) or "nothing open"
     well, text = wording.freshness(latest, now)
-    age = style.badge(text) if well else style.badge(f"⚠ {text}", style.alarm())
-    st.html(f'<div class="ad-strip"><div class="ad-big">{head}</div>{age}</div>')
+    badges = "".join(
+        style.badge(said.text) if said.well else style.badge(f"⚠ {said.text}", style.alarm())
+        for said in (daemons.Said(well, text), *running)
+    )
+    st.html(f'<div class="ad-strip"><div class="ad-big">{head}</div>{badges}</div>')
 
 
 def _counted(number: int, severity: Severity) -> str:
@@ -90,11 +115,7 @@ def _show_health(backlog: Backlog, groups: list[states.GroupState]) -> None:
     conditions = Counter(state.condition for group in groups for state in group.entities)
     parts = [
         counted(conditions.total(), "entity", "entities") + " known",
-        *(
-            f"{conditions[c]:,} {c}"
-            for c in (states.Condition.SILENT, states.Condition.UNSCORED, states.Condition.MAINTENANCE)
-            if conditions[c]
-        ),
+        *(f"{conditions[c]:,} {c}" for c in _TOLD if conditions[c]),
     ]
     waiting = [
         f"{what}: {n:,}"
@@ -106,3 +127,8 @@ def _show_health(backlog: Backlog, groups: list[states.GroupState]) -> None:
         if n
     ]
     st.html(style.told(" · ".join([*parts, *waiting]), "ad-quiet"))
+
+
+def _show_daemons(running: list[DaemonStatus], now: float) -> None:
+    if running:
+        st.html(style.text_table([daemons.details(each, now) for each in running]))

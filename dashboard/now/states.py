@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 from fnmatch import fnmatchcase
 
@@ -20,8 +20,12 @@ class Condition(StrEnum):
     NORMAL = "normal"
     MAINTENANCE = "maintenance"
     """Somebody works on it: it does not alarm."""
+    LEARNING = "learning"
+    """Training did not know it, and it is in its first day: it alarms beyond what its like ever showed."""
     UNSCORED = "not scored"
     """It sends, and no detector has scored it: none is trained for it, or it is still learning."""
+    UNFIT = "model does not fit"
+    """What it sends cannot be judged by the model at work."""
     SILENT = "no data"
     """It has sent for a while and sends no more, while others of its kind do."""
     WARNING = "warning"
@@ -68,13 +72,16 @@ class Known:
     """What the store says of the entities.
 
     `latest`: entity -> its latest sample; `scored`: those that a detector has
-    scored; `alarming`: those with open incidents, and the worst of each; `silenced`: those in maintenance.
+    scored; `alarming`: those with open incidents, and the worst of each; `silenced`: those in maintenance;
+    `learning`: those in their first day; `unfit`: those that the model at work does not fit, and why.
     """
 
     latest: Mapping[str, LatestSample]
     scored: frozenset[str]
     alarming: Mapping[str, IncidentRow]
     silenced: frozenset[str]
+    learning: frozenset[str] = frozenset()
+    unfit: Mapping[str, str] = field(default_factory=dict)
 
 
 _MISSED = 5
@@ -131,6 +138,10 @@ def _state(entity: str, age_s: float, interval_s: float, known: Known) -> Entity
     if age_s >= max(SILENT_S, _MISSED * interval_s):
         # Behind the newest sample of all: a store that nobody writes to is told in the head of the page.
         return EntityState(entity, Condition.SILENT, None, f"no data for {age_s / 60:.0f} min")
+    if entity in known.unfit:
+        return EntityState(entity, Condition.UNFIT, None, known.unfit[entity])
+    if entity in known.learning:
+        return EntityState(entity, Condition.LEARNING, None, "learning: it is in its first day")
     if entity not in known.scored:
         return EntityState(entity, Condition.UNSCORED, None, "sends, and no detector has scored it yet")
     return EntityState(entity, Condition.NORMAL, None, "normal")

@@ -31,6 +31,7 @@ from anomalyd.reports.storage import tables as t
 from anomalyd.reports.storage.database import Database, Insert
 from anomalyd.reports.storage.repositories.activity import activity_rows, activity_upsert
 from anomalyd.reports.storage.repositories.attempts import AttemptRepository
+from anomalyd.reports.storage.repositories.daemon_status import DaemonStatusBook
 from anomalyd.reports.storage.repositories.entity_states import EntityStateRepository, keep_states
 from anomalyd.reports.storage.repositories.feedback_repository import (
     Ledger,
@@ -71,8 +72,11 @@ class Store:
         self.samples = SampleShelf(database)
         """Samples that are kept to train on."""
         self.remarks = RemarkBook(database, clock)
-        self.outlines = OutlineBook(database, clock)
         """Comments and acknowledgements on reports, and what users said of answers."""
+        self.outlines = OutlineBook(database, clock)
+        """Faults that operators outlined on maps."""
+        self.status = DaemonStatusBook(database, clock)
+        """What each daemon last said of itself."""
         self.states = EntityStateRepository(database)
         """What the daemon remembers between two steps."""
         self.flags = FlagBook(database, clock)

@@ -193,6 +193,14 @@ flags = Table(
     sqlite_autoincrement=True,
 )
 
+daemon_status = Table(
+    "daemon_status",
+    metadata,
+    Column("instance", Text, primary_key=True),
+    Column("seen", Real, nullable=False),
+    Column("body", Text, nullable=False),
+)
+
 outbox = Table(
     "outbox",
     metadata,

@@ -80,6 +80,7 @@ def exercise(telemetry: Telemetry) -> None:
     telemetry.scoring.suppressed("host", Suppression.QUIET_HOURS, 2)
     for entity, learns in (("new", True), ("newer", True), ("new", False), ("old", False)):
         telemetry.scoring.learning("host", entity, learns)
+        telemetry.scoring.unfit("host", entity, learns)
     telemetry.scoring.wanted("host", 0.001)
     telemetry.scoring.realised("host", rate=0.002, alarms=3, wanted_alarms=2.0)
     telemetry.scoring.model("host", "v1", "vector-autoencoder")
@@ -114,6 +115,7 @@ def test_every_call_arrives_under_its_name(registry: CollectorRegistry, telemetr
         ("alerts_total", "detector=host seen_by=both"): 4,
         ("alerts_suppressed_total", "detector=host reason=quiet-hours"): 2,
         ("entities_learning", "detector=host"): 1,
+        ("entities_unfit", "detector=host"): 1,
         ("alert_rate_wanted", "detector=host"): 0.001,
         ("alert_rate_realised", "detector=host"): 0.002,
         ("alarms_per_day_wanted", "detector=host"): 2.0,

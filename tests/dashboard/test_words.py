@@ -14,13 +14,14 @@ from anomalyd.dashboard import style, wording
 from anomalyd.dashboard.incident import export, tables
 from anomalyd.dashboard.incidents import rows, timeline
 from anomalyd.dashboard.incidents.filters import Filters, entity_patterns
-from anomalyd.dashboard.now import drawing, states
+from anomalyd.dashboard.now import daemons, drawing, states
 from anomalyd.dashboard.now.states import Condition, Known
 from anomalyd.interpret.pictures.palette import DARK, LIGHT
 from anomalyd.reports.queries import Selection
 from anomalyd.reports.relations.incident_row import IncidentIndex, IncidentRow
 from anomalyd.reports.remark import Remark, RemarkKind
 from anomalyd.reports.report import Cause, Direction, Explanation, Report, Severity, Status
+from anomalyd.reports.storage.repositories.daemon_status import DaemonStatus
 from anomalyd.reports.storage.repositories.overview import LatestSample
 
 
@@ -205,6 +206,55 @@ def test_what_entities_are_like():
     assert [e.entity for e in found["host"].entities][-1] == "host/pc10"
     assert found["storage"].condition is Condition.MAINTENANCE
     assert drawing.words(found["host"]) == "✕ 1 no data · ? 1 not scored · 2 normal"
+
+
+def test_who_learns_and_who_fits_no_model_is_told():
+    learning, unfit = frozenset({"host/pc1", "host/pc10"}), {"host/pc10": "30 of 30 maps alert"}
+    groups = states.group_states(known(learning=learning, unfit=unfit), {"storage": ["ds-*"]})
+    host = next(g for g in groups if g.name == "host")
+    assert {e.entity: e.condition for e in host.entities if e.entity in learning} == {
+        "host/pc1": Condition.LEARNING,
+        "host/pc10": Condition.UNFIT,
+    }
+    assert drawing.words(host).startswith(
+        "✕ 1 no data · ≠ 1 model does not fit · ? 1 not scored · … 1 learning"
+    )
+
+
+def daemon(instance="pc1:9464", seen=1000.0, **changes):
+    given = {"version": "1", "started": 0.0, "turned": seen, "every_s": 3.0, "lag": {"hosts": 5, "maps": 1}}
+    return DaemonStatus(instance, seen=seen, **{**given, **changes})
+
+
+@pytest.mark.parametrize(
+    ("known", "said"),
+    [
+        ([], [(False, "no daemon has written to this store yet")]),
+        ([daemon()], [(True, "daemon up · consumer lag 6 records")]),
+        ([daemon(), daemon("pc2", stopped=True)], [(True, "daemon up · consumer lag 6 records")]),
+        ([daemon(), daemon("pc2")], [(True, "2 daemons up · consumer lag 12 records")]),
+        ([daemon(stopped=True, seen=910.0)], [(False, "the daemon was stopped 1 min 35 s ago")]),
+        (
+            [daemon(seen=940.0)],
+            [(False, "no news from the daemon for 1 min 5 s: it is down, or cannot write to the store")],
+        ),
+        (
+            [daemon("pc2", seen=940.0), daemon()],
+            [
+                (True, "daemon up · consumer lag 6 records"),
+                (False, "no news from daemon pc2 for 1 min 5 s: it is down, or cannot write to the store"),
+            ],
+        ),
+        ([daemon(turned=900.0)], [(False, "the daemon hangs: its loop has stood still for 1 min 40 s")]),
+        (
+            [daemon(missing={"kafka": "no broker answers"})],
+            [(False, "the daemon is not ready: kafka: no broker answers")],
+        ),
+        ([daemon(seen=2000.0)], [(True, "daemon up · consumer lag 6 records")]),  # its clock is ahead
+    ],
+)
+def test_silence_of_a_daemon_is_never_taken_for_well(known, said):
+    assert [(each.well, each.text) for each in daemons.of_all(known, 1005.0)] == said
 
 
 def test_the_group_that_needs_somebody_comes_first():

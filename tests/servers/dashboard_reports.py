@@ -25,6 +25,7 @@ from anomalyd.reports.report import (
     Status,
 )
 from anomalyd.reports.storage import tables
+from anomalyd.reports.storage.repositories.daemon_status import DaemonStatus, DetectorStatus
 from anomalyd.reports.storage.repositories.entity_states import StateChanges, StateSnapshot
 from anomalyd.reports.storage.repositories.maintenance import Window
 from anomalyd.reports.storage.store import Activity, Point, Step, Store, StoredChange
@@ -218,7 +219,21 @@ def a_night(url):
     text = "its disk was busier for an hour and stayed so: taken for the new normal"
     shift = Adapted("ad01", what="level", text=text, before=b"state", **about)
     store.commit(Step("night", adaptations=(shift,)))
+    store.status.keep(a_daemon())
     store.close()
+
+
+def a_daemon():
+    """A daemon that is well, and goes on being so: it promises to write once in a while only."""
+    hosts = DetectorStatus(
+        "hosts", "v1", learning=1, learning_names=("host/daq-59",), rate_wanted=1e-3, rate_realised=2.1e-3,
+        alarms_wanted=6.0, alarms_realised=17,
+    )  # fmt: skip
+    chambers = DetectorStatus("chambers", "v1", rate_wanted=1e-3, rate_realised=8e-4, alarms_realised=1)
+    return DaemonStatus(
+        "daq-head:9464", "0.1", NOW - 90_000, NOW, 86_400.0, newest=NOW - 4, lag={"hosts": 120, "maps": 0},
+        detectors=(hosts, chambers),
+    )  # fmt: skip
 
 
 def alerting(system, number, element):

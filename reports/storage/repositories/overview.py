@@ -14,8 +14,12 @@ from anomalyd.reports.selection import Selection, conditions
 from anomalyd.reports.step import Point
 from anomalyd.reports.storage import tables as t
 from anomalyd.reports.storage.database import Database
+from anomalyd.reports.storage.repositories.daemon_status import DaemonStatus, read_daemons
 
 _r = t.reports.c
+
+UNFIT = "model-does-not-fit"
+"""The adaptation by which a detector says that its model does not fit an entity."""
 
 _row_columns = (_r.id, _r.detector, _r.entity, _r.severity, _r.status, _r.onset, _r.last, _r.peak)
 
@@ -55,6 +59,29 @@ class Overview:
         with self._database.reading() as connection:
             outbox, unexplained, words, undos = (int(connection.execute(q).scalar_one()) for q in of)
         return Backlog(outbox, unexplained, words + undos)
+
+    def daemons(self) -> list[DaemonStatus]:
+        """Give what every daemon last said of itself, by name."""
+        with self._database.reading() as connection:
+            return read_daemons(connection)
+
+    def unfit(self) -> dict[str, str]:
+        """Give entity -> what was said when a detector found that its model at work does not fit it.
+
+        What was undone, or settled by a word of an operator since, does not count.
+        """
+        a, w, s = t.adaptations.c, t.words.c, t.entity_states.c
+        settled = select(w.id).where(
+            w.entity == a.entity, w.detector == a.detector, w.applied.is_not(None), w.recorded >= a.recorded
+        )
+        query = (
+            select(a.entity, a.text)
+            .join(t.entity_states, (s.entity == a.entity) & (s.detector == a.detector) & (s.model == a.model))
+            .where(a.what == UNFIT, a.undone.is_(None), ~settled.exists())
+            .order_by(a.number)
+        )
+        with self._database.reading() as connection:
+            return {row.entity: row.text for row in connection.execute(query)}
 
     def scored(self) -> dict[str, tuple[str, ...]]:
         """Give entity -> the detectors that remember it: those that have scored it."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import time
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,8 @@ from typer.testing import CliRunner
 from anomalyd.daemon.cli.app import app
 from anomalyd.daemon.config.config import load_config
 from anomalyd.daemon.learning import auto_training
+from anomalyd.reports.queries import Queries
+from anomalyd.reports.storage.repositories.daemon_status import DaemonStatus
 from anomalyd.reports.storage.store import Store
 
 ROWS, EVERY_S = 400, 10.0
@@ -55,6 +58,9 @@ def test_init_check_run_train_find_and_doctor(
         assert done.exit_code == 0, done.output
         return done.output
 
+    def alarms(daemon: DaemonStatus) -> int:
+        return sum(each.alarms_realised or 0 for each in daemon.detectors)
+
     send(range(ROWS - 10))
     told = command("init", "-b", embedded_broker.bootstrap_servers, "--topic", topic)
     assert f"{topic}: telegraf-json, 2 entities, 3 metrics, one every 10 s" in told
@@ -65,12 +71,15 @@ def test_init_check_run_train_find_and_doctor(
     with running(Path("anomalyd.yaml")):
         eventually(lambda: any(Path("models").glob("metrics/2*")), within_s=120.0)
         send(range(ROWS - 10, ROWS), jump=40.0)
-        store = Store.open(config.store.url.get_secret_value())
-        try:
+        url = config.store.url.get_secret_value()
+        with closing(Store.open(url)) as store, closing(Queries.open(url)) as queries:
             eventually(lambda: store.open_incidents(), within_s=60.0)
             assert {incident.entity for incident in store.open_incidents()} == {"n2"}
-        finally:
-            store.close()
+            # What the daemon says of itself, for the dashboard.
+            eventually(lambda: any(alarms(d) for d in queries.overview.daemons()), within_s=120.0)
+            (daemon,) = queries.overview.daemons()
+            assert topic in daemon.lag
+            assert daemon.detectors[0].model
     examined = CliRunner().invoke(app, ["doctor"])
     assert "ok    models: every detector has one" in examined.output, examined.exception
     producer.close(5)

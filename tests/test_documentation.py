@@ -61,7 +61,7 @@ def test_every_command_is_named_in_a_page() -> None:
         "    for each, inner in getattr(command, 'commands', {}).items(): walk(inner, f'{name} {each}')\n"
         "walk(typer.main.get_command(app), 'anomalyd')"
     )
-    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=120)
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=280)
     assert done.returncode == 0, done.stderr
     pages = "\n".join(page.read_text() for page in PAGES)
     assert [command for command in done.stdout.splitlines() if command not in pages] == []

@@ -160,6 +160,8 @@ class Publisher:
                     # Another may have sent since: what arrived is looked for anew.
                     looked_at.clear()
                     if not self._store.publisher_lease.take():
+                        # What went wrong here while it was our turn says nothing of the one that sends now.
+                        self.last_error = None
                         if stopping:
                             return
                         self._pause()

@@ -314,9 +314,9 @@ def kafka() -> FakeKafka:
 
 @pytest.fixture
 def eventually() -> Callable[..., None]:
-    """Wait for a condition that another thread will bring about: eventually(condition, within_s=5)."""
+    """Wait for a condition that another thread will bring about: eventually(condition)."""
 
-    def wait(condition: Callable[[], Any], within_s: float = 5.0) -> None:
+    def wait(condition: Callable[[], Any], within_s: float = 180.0) -> None:
         deadline = time.monotonic() + within_s
         while not condition():
             assert time.monotonic() < deadline, "it did not come about in time"

@@ -148,5 +148,5 @@ def test_alertmanager_takes_its_configuration() -> None:
         pytest.skip("no amtool in PATH: install Debian's package prometheus-alertmanager")
     file = DEPLOY / "prometheus" / "alertmanager.yml"
     assert file.read_text() == alertmanager_file(), "run `make docs`"
-    done = subprocess.run([amtool, "check-config", str(file)], capture_output=True, text=True, timeout=60)
+    done = subprocess.run([amtool, "check-config", str(file)], capture_output=True, text=True, timeout=280)
     assert done.returncode == 0, done.stdout + done.stderr

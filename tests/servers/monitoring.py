@@ -91,7 +91,7 @@ class Alertmanager:
     def amtool(self, *words: str) -> str:
         """Run amtool against it: what it prints."""
         done = subprocess.run(
-            ["amtool", f"--alertmanager.url={self.url}", *words], capture_output=True, text=True, timeout=30
+            ["amtool", f"--alertmanager.url={self.url}", *words], capture_output=True, text=True, timeout=280
         )
         assert done.returncode == 0, done.stderr
         return done.stdout
@@ -139,7 +139,7 @@ def stopping(*servers: Any) -> Iterator[None]:
             server.stop()
 
 
-def wait_for(url: str, process: subprocess.Popen[bytes], log: Path, within_s: float = 60.0) -> None:
+def wait_for(url: str, process: subprocess.Popen[bytes], log: Path, within_s: float = 180.0) -> None:
     """Wait until an address answers with 200."""
     deadline = time.monotonic() + within_s
     while time.monotonic() < deadline:

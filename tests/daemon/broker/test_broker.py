@@ -36,7 +36,7 @@ def read(broker: LocalBroker, topic: str, count: int) -> list[bytes]:
     return values
 
 
-def wait_until_gone(pid: int, within_s: float = 10.0) -> bool:
+def wait_until_gone(pid: int, within_s: float = 120.0) -> bool:
     deadline = time.monotonic() + within_s
     while psutil.pid_exists(pid) and psutil.Process(pid).status() != psutil.STATUS_ZOMBIE:
         if time.monotonic() > deadline:
@@ -225,7 +225,7 @@ def test_a_child_ends_when_its_parent_is_killed(tmp_path: Path, end: signal.Sign
 
 def test_a_child_ends_when_its_parent_ends(tmp_path: Path) -> None:
     command = [sys.executable, "-c", PARENT, str(tmp_path / "log"), "go"]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=30, check=True)
+    done = subprocess.run(command, capture_output=True, text=True, timeout=280, check=True)
     assert wait_until_gone(int(done.stdout))
 
 

@@ -29,7 +29,7 @@ print(json.dumps([status, [name for name in {heavy!r} if name in sys.modules]]),
 
 def imported_by(*arguments: str) -> list[str]:
     program = _PROGRAM.format(arguments=list(arguments), heavy=HEAVY)
-    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=120)
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=280)
     status, modules = json.loads(done.stderr.splitlines()[-1])
     assert status in (0, None), done.stderr
     return list(modules)
@@ -51,7 +51,7 @@ def test_listing_reports_imports_nothing_heavy(tmp_path: Path) -> None:
 @pytest.mark.parametrize("module", ["anomalyd.daemon.application", "anomalyd.daemon.learning.training"])
 def test_the_daemon_and_training_import_no_pages_and_no_assistant(module: str) -> None:
     program = f"import json, sys, {module}; print(json.dumps([m for m in sys.modules]))"
-    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=120)
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=280)
     assert done.returncode == 0, done.stderr
     assert not {"streamlit", "transformers", "bm25s"} & set(json.loads(done.stdout))
 
@@ -62,6 +62,6 @@ def test_a_missing_extra_names_the_command_that_brings_it(tmp_path: Path) -> Non
         f"sys.argv = ['anomalyd', 'dashboard', '--store', 'sqlite:///{tmp_path / 'reports.db'}']\n"
         "from anomalyd.daemon.cli import main; main()"
     )
-    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=120)
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=280)
     assert done.returncode == 2
     assert "pip install 'anomalyd[dashboard]'" in done.stderr

@@ -142,9 +142,9 @@ def test_broken_messages_among_good_ones_and_an_orderly_end(
     running = command(file)
     config = load_config(file)
 
-    eventually(lambda: running.get("/livez")[0] == 200, within_s=30.0)
-    eventually(lambda: world.settled(config), within_s=60.0)
-    eventually(lambda: running.get("/readyz")[0] == 200, within_s=20.0)
+    eventually(lambda: running.get("/livez")[0] == 200)
+    eventually(lambda: world.settled(config))
+    eventually(lambda: running.get("/readyz")[0] == 200)
 
     reasons = {letter.reason for letter in letters}
     outcome = world.outcome(config)
@@ -184,7 +184,7 @@ def test_it_ends_in_time_while_it_still_starts_and_while_there_is_no_broker(
     text["kafka"]["bootstrap_servers"] = [f"127.0.0.1:{reserve_port()}"]
     file.write_text(yaml.safe_dump(text))
     running = command(file)
-    eventually(lambda: running.get("/livez")[0] == 200, within_s=30.0)
+    eventually(lambda: running.get("/livez")[0] == 200)
     status, why = running.get("/readyz")
     assert status == 503
     assert "kafka" in why
@@ -201,10 +201,10 @@ def test_it_ends_in_time_while_its_broker_is_dead(
         world.flush()
         file = world.configure("orphan")
         running = command(file)
-        eventually(lambda: running.get("/readyz")[0] == 200, within_s=40.0)
-        eventually(lambda: world.store(load_config(file)).offsets("orphan"), within_s=20.0)
+        eventually(lambda: running.get("/readyz")[0] == 200)
+        eventually(lambda: world.store(load_config(file)).offsets("orphan"))
         broker.kill()
-        eventually(lambda: running.get("/readyz")[0] == 503, within_s=10.0)
+        eventually(lambda: running.get("/readyz")[0] == 503)
         assert "kafka" in running.get("/readyz")[1]
         assert running.get("/livez")[0] == 200, "a restart would not bring the broker back"
         assert running.terminate() < 10.0
@@ -219,7 +219,7 @@ def test_a_signal_before_it_listens_ends_it_too(
     file = make_world(embedded_broker).configure("early")
     running = command(file)
     database = Path(load_config(file).store.url.get_secret_value().removeprefix("sqlite:///"))
-    eventually(database.exists, within_s=30.0)  # the daemon is being put together
+    eventually(database.exists)  # the daemon is being put together
     assert running.terminate() < 10.0
     assert running.process.returncode in (0, -signal.SIGTERM)
     assert "Traceback" not in running.log.read_text()

@@ -36,7 +36,7 @@ def lived(
     config = load_config(file)
     with running(file):
         world.send(stream.hosts(range(ROWS)) + stream.parts(range(ROWS)))
-        eventually(lambda: len(_reports(file)) == 13 and world.settled(config), within_s=60.0)
+        eventually(lambda: len(_reports(file)) == 13 and world.settled(config))
     return file
 
 

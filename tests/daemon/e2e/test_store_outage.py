@@ -45,6 +45,7 @@ def survive(
     make_stream: Any,
     plant: Any,
     eventually: Any,
+    chaos_size: int,
     chaos_figures: Any,
 ) -> Callable[..., None]:
     """Stream through an outage: survive(fault, away, back, url=None)."""
@@ -63,18 +64,19 @@ def survive(
         config = load_config(file)
         with running(file) as daemon:
             world.send(stream.hosts(range(60)))
-            eventually(lambda: world.settled(config) and not missing(daemon), within_s=40.0)
+            eventually(lambda: world.settled(config) and not missing(daemon))
             away(file)
             world.send(stream.hosts(range(60, 110)))
-            eventually(lambda: "store" in missing(daemon), within_s=10.0)
-            eventually(lambda: failures(daemon) > 0, within_s=15.0)
+            eventually(lambda: "store" in missing(daemon))
+            eventually(lambda: failures(daemon) > 0)
             back()
             came_back = time.monotonic()
-            eventually(lambda: world.settled(config), within_s=30.0)
+            eventually(lambda: world.settled(config))
             resumed_s = time.monotonic() - came_back
-            assert resumed_s < RESUMES_WITHIN_S
+            # The time it takes is a promise, but no other work may run beside it.
+            assert chaos_size == 1 or resumed_s < RESUMES_WITHIN_S
             world.send(stream.hosts(range(110, ROWS)))
-            eventually(lambda: world.settled(config) and not missing(daemon), within_s=20.0)
+            eventually(lambda: world.settled(config) and not missing(daemon))
         outcome = world.outcome(config)
         told = outcome.happened()
         chaos_figures(

@@ -53,12 +53,12 @@ def test_from_messages_to_answers(
     file = world.configure("whole", explain=METHODS)
     config = load_config(file)
     with running(file) as daemon:
-        eventually(lambda: world.settled(config), within_s=150.0)
+        eventually(lambda: world.settled(config))
         # What is stored is counted a moment later, by the thread that stored it. On a slow machine the budget
         # ends an explanation early: it is there all the same.
         outcomes = ({"outcome": "complete"}, {"outcome": "partial"})
         name = "anomalyd_explanations_total"
-        eventually(lambda: sum(figure(daemon, name, **o) for o in outcomes) >= 4, within_s=15.0)
+        eventually(lambda: sum(figure(daemon, name, **o) for o in outcomes) >= 4)
         with urlopen(daemon.url + "/readyz", timeout=5.0) as answer:
             assert answer.status == 200
         scored = {
@@ -119,7 +119,7 @@ def test_models_come_while_it_runs(
         def send(rows: range) -> int:
             messages = stream.hosts(rows)
             world.send(messages)
-            eventually(lambda: world.settled(config), within_s=30.0)
+            eventually(lambda: world.settled(config))
             return len(messages)
 
         untrained = send(range(100))
@@ -130,19 +130,17 @@ def test_models_come_while_it_runs(
         assert world.outcome(config).reports == {}
 
         good = library.publish("hosts", pairs["hosts"])
-        eventually(lambda: at_work(good), within_s=15.0)
+        eventually(lambda: at_work(good))
         send(range(100, 200))
 
         newer = library.publish("hosts", redated(pairs["hosts"]))
-        eventually(lambda: at_work(newer), within_s=15.0)
+        eventually(lambda: at_work(newer))
         broken = tmp_path / "models" / "hosts" / "20990101T000000Z-00000000"
         shutil.copytree(tmp_path / "models" / "hosts" / newer, tmp_path / "half")
         weights = tmp_path / "half" / "autoencoder" / "model.safetensors"
         weights.write_bytes(weights.read_bytes()[:-100])
         (tmp_path / "half").rename(broken)
-        eventually(
-            lambda: figure(daemon, "anomalyd_model_refused_total", detector="hosts") == 1, within_s=15.0
-        )
+        eventually(lambda: figure(daemon, "anomalyd_model_refused_total", detector="hosts") == 1)
         assert at_work(newer), "the last good one stays"
         send(range(200, 300))
         assert figure(daemon, "anomalyd_samples_unscored_total") == untrained
@@ -193,7 +191,7 @@ def test_a_broker_that_dies_and_comes_back(
         producer = threading.Thread(target=produce)
         with running(file) as daemon:
             producer.start()
-            eventually(lambda: sum(world.store(outlived).offsets("outlived").values()) > 200, within_s=30.0)
+            eventually(lambda: sum(world.store(outlived).offsets("outlived").values()) > 200)
             broker.kill()
 
             def unready() -> bool:
@@ -203,12 +201,12 @@ def test_a_broker_that_dies_and_comes_back(
                     return "503" in str(error)
                 return False
 
-            eventually(unready, within_s=10.0)
+            eventually(unready)
             broker.start()
             producer.join(60.0)
-            eventually(lambda: world.settled(outlived), within_s=90.0)
+            eventually(lambda: world.settled(outlived))
         with running(other):
-            eventually(lambda: world.settled(after), within_s=60.0)
+            eventually(lambda: world.settled(after))
         first, second = world.outcome(outlived), world.outcome(after)
     assert {r.incident.entity for r in first.reports.values()} == {"node00", "node01", "node02", "node03"}
     assert len(first.reports) == len(planted)

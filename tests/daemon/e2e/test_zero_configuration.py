@@ -69,14 +69,14 @@ def test_init_check_run_train_find_and_doctor(
     assert "anomalyd.yaml: good" in command("check-config")
     config = load_config(Path("anomalyd.yaml"))
     with running(Path("anomalyd.yaml")):
-        eventually(lambda: any(Path("models").glob("metrics/2*")), within_s=120.0)
+        eventually(lambda: any(Path("models").glob("metrics/2*")))
         send(range(ROWS - 10, ROWS), jump=40.0)
         url = config.store.url.get_secret_value()
         with closing(Store.open(url)) as store, closing(Queries.open(url)) as queries:
-            eventually(lambda: store.open_incidents(), within_s=60.0)
+            eventually(lambda: store.open_incidents())
             assert {incident.entity for incident in store.open_incidents()} == {"n2"}
             # What the daemon says of itself, for the dashboard.
-            eventually(lambda: any(alarms(d) for d in queries.overview.daemons()), within_s=120.0)
+            eventually(lambda: any(alarms(d) for d in queries.overview.daemons()))
             (daemon,) = queries.overview.daemons()
             assert topic in daemon.lag
             assert daemon.detectors[0].model

@@ -319,10 +319,10 @@ def test_the_thread_does_what_waits_at_the_start_and_what_comes_later(
     explainer = desk.begin()
     explainer.start()
     try:
-        eventually(lambda: desk.methods(first[0].id), within_s=20)
+        eventually(lambda: desk.methods(first[0].id))
         desk.put(*second)
         explainer.wake()
-        eventually(lambda: desk.methods(second[0].id), within_s=20)
+        eventually(lambda: desk.methods(second[0].id))
     finally:
         assert explainer.stop(10.0)
 
@@ -351,7 +351,7 @@ def test_the_thread_outlives_a_store_that_fails(
     try:
         assert asked.wait(5.0)
         explainer.wake()
-        eventually(lambda: desk.methods(incident.id), within_s=20)
+        eventually(lambda: desk.methods(incident.id))
     finally:
         assert explainer.stop(10.0)
 

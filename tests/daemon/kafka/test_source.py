@@ -52,7 +52,7 @@ class Taker:
             self.values += [record.value for record in batch.records if record.value is not None]
         return polled
 
-    def take_until(self, condition: Callable[[], Any], within_s: float = 5.0) -> None:
+    def take_until(self, condition: Callable[[], Any], within_s: float = 180.0) -> None:
         deadline = time.monotonic() + within_s
         while not condition():
             assert time.monotonic() < deadline, f"not in time; last error: {self.source.last_error}"
@@ -437,15 +437,15 @@ def test_a_real_broker(broker: LocalBroker, make_topic: Callable[..., str], stop
     source = stopping(KafkaSource(config, [topic]))
     source.start()
     taker = Taker(None, source, stored)
-    taker.take_until(lambda: len(taker.values) >= 90, within_s=30)
+    taker.take_until(lambda: len(taker.values) >= 90)
     source.rewind()
-    taker.take_until(lambda: len(taker.news) == 2 and len(source.assigned()) == 2, within_s=30)
-    taker.take_until(lambda: source.lag() == {(topic, 0): 0, (topic, 1): 0}, within_s=30)
+    taker.take_until(lambda: len(taker.news) == 2 and len(source.assigned()) == 2)
+    taker.take_until(lambda: source.lag() == {(topic, 0): 0, (topic, 1): 0})
     assert sorted(taker.values) == sorted(values[20::2] + values[1::2])
     source.committed(stored)
     began = time.monotonic()
     assert source.stop()
-    assert time.monotonic() - began < 4
+    assert time.monotonic() - began < 60
     assert (source.errors, source.last_error) == (0, None)
 
 
@@ -471,7 +471,7 @@ def test_a_static_member_that_comes_back_gets_all_that_is_configured_now(
         source = stopping(KafkaSource(config, [old, new]))
         source.start()
         taker = Taker(None, source, stored)
-        taker.take_until(lambda: source.assigned() == {(old, 0), (new, 0)}, within_s=15)
+        taker.take_until(lambda: source.assigned() == {(old, 0), (new, 0)})
     finally:
         killed.close(autocommit=False, timeout_ms=1_000)
 
@@ -495,7 +495,7 @@ def test_a_join_that_outlasts_many_polls_is_completed(
         source = stopping(KafkaSource(config, [topic]))
         source.start()
         taker = Taker(None, source, stored)
-        taker.take_until(lambda source=source: source.assigned() == {(topic, 0)}, within_s=15)
+        taker.take_until(lambda source=source: source.assigned() == {(topic, 0)})
         assert source.stop()
 
 

@@ -83,7 +83,7 @@ def message(value: bytes) -> Message:
     return Message(b"k", value, 1.5)
 
 
-def wait_for(condition: Callable[[], Any], within_s: float = 10.0) -> None:
+def wait_for(condition: Callable[[], Any], within_s: float = 120.0) -> None:
     deadline = time.monotonic() + within_s
     while not condition():
         assert time.monotonic() < deadline, "it did not happen in time"

@@ -51,6 +51,17 @@ def test_the_migrations_lead_to_the_tables_to_the_letter(tmp_path: Path) -> None
     assert statements(tmp_path / "migrated.db") == statements(tmp_path / "created.db")
 
 
+@pytest.mark.parametrize(
+    "where",
+    ["severity = 'critical'", "entity = 'a' AND seen_by = 'both'", "onset < 5 AND last > 2", "run = 7"],
+)
+def test_a_count_reads_no_whole_reports(tmp_path: Path, where: str) -> None:
+    Store.open(url := f"sqlite:///{tmp_path}/reports.db").close()
+    with Database.open(url).reading() as connection:
+        plan = connection.execute(text(f"EXPLAIN QUERY PLAN SELECT count(*) FROM reports WHERE {where}"))
+        assert all("COVERING INDEX" in row.detail for row in plan)
+
+
 def test_a_store_is_there_again(url: str, incident: Callable[..., Incident]) -> None:
     for name in ("first", "second"):
         store = Store.open(url)

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from anomalyd.detectors.vectors.scaling import measure
+from anomalyd.detectors.vectors.scale import measure
 
 _LEAST_SCATTER = 0.1
 """Scatter of the residuals is taken to be at least this, in squashed units (0.1 usual widths): a metric that

@@ -16,6 +16,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from anomalyd.detectors.detector import RawScores, SeriesWindow, State, TrainingSet
+from anomalyd.detectors.vectors.gaps import median
+from anomalyd.detectors.vectors.scale import Array, Scale, measure
 from anomalyd.errors import ModelDamaged, ModelMismatch, TrainingError
 
 LARGEST_DEVIATION = 1e4
@@ -27,54 +29,10 @@ _OTHERWISE = 4.0
 LEAST_ROWS = 10
 """Rows of an entity from which a scale is measured in training; with fewer it counts as unknown."""
 
-Array = NDArray[np.float32]
+_NAMES = ("centre", "width", "cap")
+"""Of a scale, as they are remembered of an entity that training did not know."""
 
-
-@dataclass(frozen=True, slots=True)
-class Scale:
-    """What is usual of the metrics of one entity: `centre`, `width` and `cap`, each (F,) or stacked (E, F).
-
-    `cap` is how many usual widths a deviation may count for at most: infinite for a metric that moves, small
-    for one that hardly ever moved, because its width says nothing. That such a metric moves is as rare as its
-    moves were in n rows, so it counts as a Gaussian deviation of that rarity, sqrt(2 ln(n / moves)), twice,
-    because the other metrics dilute it. 0 for one that was never seen: nobody can say how strange it is.
-    """
-
-    centre: Array
-    width: Array
-    cap: Array
-
-
-def measure(
-    values: NDArray[np.floating], floor: float, fallback: Scale | None = None, trusted: float = 0.995
-) -> Scale:
-    """Measure what is usual in rows (T, F), NaN where missing; a metric without any row takes the fallback.
-
-    Centre: median. Width: root mean square of the deviations from it, each at most their `trusted` quantile.
-    It sees the bursts that a median absolute deviation ignores, and at 99.5 % half a percent of anomalies,
-    however large, cannot stretch it far. `floor`: the least width, as a share of the centre's size.
-    """
-    metrics = values.shape[1]
-    centre, width, cap = np.zeros(metrics), np.ones(metrics), np.full(metrics, np.inf)
-    for f in range(metrics):
-        column = values[:, f].astype(np.float64)
-        column = column[np.isfinite(column)]
-        n = len(column)
-        if n == 0:
-            cap[f] = 0.0
-            if fallback is not None:
-                centre[f], width[f], cap[f] = fallback.centre[f], fallback.width[f], fallback.cap[f]
-            continue
-        middle = np.median(column)
-        deviation = np.abs(column - middle)
-        spread = np.sqrt(np.mean(np.minimum(deviation, np.quantile(deviation, trusted)) ** 2))
-        # Around 0 there is no size: the largest deviation stands in for it, or a unit where there is none.
-        smallest = max(floor * (abs(middle) or min(1.0, deviation.max() or 1.0)), 1e-30)
-        if spread < smallest:
-            moves = int(np.count_nonzero(deviation > 3.0 * smallest))
-            cap[f] = 2.0 * np.sqrt(2.0 * np.log((n + 1.0) / (moves + 1.0)))
-        centre[f], width[f] = middle, max(spread, smallest)
-    return Scale(centre.astype(np.float32), width.astype(np.float32), cap.astype(np.float32))
+_NOTHING: State = {}
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,7 +52,7 @@ class Joined:
     counts: tuple[int, ...]
     scale: Scale
     ready: NDArray[np.bool_]
-    states: tuple[dict[str, Array], ...]
+    states: tuple[State, ...]
 
     def observed(self) -> Array:
         """Give the deviations (N, F) of the new rows."""
@@ -199,94 +157,114 @@ class Scaling:
             moves = np.median(np.stack([_moves(training.series[e].values) for e in usable]), axis=0)
         return cls(usable, _stack(measured), warmup, floor, trusted, moves)
 
-    def join(self, windows: Sequence[SeriesWindow], history: int) -> Joined:
+    def join(
+        self, windows: Sequence[SeriesWindow], history: int, remembered: Sequence[State] | None = None
+    ) -> Joined:
         """Scale a batch and put `history` remembered rows before each window.
+
+        `remembered`: of each window, instead of its state.
 
         Raises:
             ModelMismatch: rows (or a state) of another number of metrics.
 
         """
         F = self.metrics
-        blocks: list[Array] = []
-        states: list[dict[str, Array]] = []
-        places = [self._entities.get(window.entity) for window in windows]
+        values = [self._values_of(window) for window in windows]
+        before = [window.state for window in windows] if remembered is None else remembered
+        places = [self._entities.get(window.entity, -1) for window in windows]
         # Most entities were measured in training: their scales are taken all at once.
-        stacked = _pick(self._scales, np.array([place or 0 for place in places], dtype=np.int64))
-        counts = tuple(len(s.times) for s in windows)
+        stacked = _pick(self._scales, np.array(places, dtype=np.int64))
+        counts = tuple(map(len, values))
         ready = np.ones(sum(counts), dtype=bool)
-        end = 0
-        for w, (window, place) in enumerate(zip(windows, places, strict=True)):
-            values = np.asarray(window.values, dtype=np.float32)
-            begin, end = end, end + len(values)
-            if values.ndim != 2 or values.shape[1] != F:
-                raise ModelMismatch(
-                    f"entity {window.entity!r}: samples of {values.shape[1:]} values, the model was "
-                    f"trained on {F} metrics; train it again for them"
-                )
-            if window.state and any(array.shape[-1] != F for array in window.state.values()):
-                raise ModelMismatch(
-                    f"entity {window.entity!r}: its remembered state is of another model; start it without"
-                )
-            if place is not None and not history:
-                blocks.append(values)
-                states.append({})
-                continue
-            scale, past, ready[begin:end], state = self._remember(
-                window.entity, values, window.state, history
-            )
-            if place is None:
-                stacked.centre[w], stacked.width[w], stacked.cap[w] = scale.centre, scale.width, scale.cap
-            before = np.full((history, F), np.nan, dtype=np.float32)
-            if history and len(past):
-                before[-min(len(past), history) :] = past[-history:]
-            blocks += [before, values] if history else [values]
-            states.append(state)
-        stretch_of = np.repeat(np.arange(len(counts)), counts)
-        of_all = np.repeat(np.arange(len(counts)), np.asarray(counts, dtype=np.int64) + history)
-        with np.errstate(over="ignore"):  # what overflows is infinite, and clipped with the rest
-            deviations = (np.concatenate(blocks) - stacked.centre[of_all]) / stacked.width[of_all]
-        np.clip(deviations, -LARGEST_DEVIATION, LARGEST_DEVIATION, out=deviations)
-        if not (known := stacked.cap > 0).all():
-            # What the entity never sent counts as missing still: a network that never saw it there would
-            # find all else of the row strange.
-            deviations[~known[of_all]] = np.nan
-        rows = np.arange(len(stretch_of)) + history * (stretch_of + 1)
-        return Joined(deviations, rows, stretch_of, counts, stacked, ready, tuple(states))
+        states: list[State] = [_NOTHING] * len(windows)
+        unknown = [w for w, place in enumerate(places) if place < 0]
+        settled = [w for w in unknown if "centre" in before[w]]
+        warming = [w for w in unknown if "centre" not in before[w]] if len(settled) < len(unknown) else []
+        if settled:
+            names = [windows[w].entity for w in settled]
+            for name in _NAMES:
+                each = [before[w][name] for w in settled]
+                getattr(stacked, name)[settled] = stacked_states(names, each, (F,))
+            for w in settled:
+                states[w] = {name: before[w][name] for name in _NAMES}
+        past = [np.empty((0, F), dtype=np.float32)] * len(windows)
+        for w in range(len(windows)) if history else warming:
+            name = "warmup" if w in warming else "recent"
+            past[w] = stacked_states([windows[w].entity], [before[w].get(name, past[w])], (-1, F))[0]
+        if warming:
+            self._warm_up(warming, past, values, stacked, ready, states)
+        if history:
+            self._keep(history, past, values, states)
+            nothing = np.full((history, F), np.nan, dtype=np.float32)
+            pairs = zip(past, values, strict=True)
+            blocks = [each for p, v in pairs for each in (np.concatenate([nothing, p])[-history:], v)]
+        else:
+            blocks = values
+        return _joined(blocks, history, counts, stacked, ready, states)
 
-    def _remember(
-        self, entity: str, values: Array, state: State, history: int
-    ) -> tuple[Scale, Array, NDArray[np.bool_], dict[str, Array]]:
-        """Give an entity's scale, the raw rows before these, which of these are ready, and its new state."""
-        F, n = self.metrics, len(values)
-        nothing = np.empty((0, F), dtype=np.float32)
-        if entity in self._entities or "centre" in state:
-            past = np.asarray(state.get("recent", nothing))
-            recent = np.concatenate([past, values])[-history:].copy() if history else nothing
-            after = {"recent": recent} if history else {}
-            if entity in self._entities:
-                return _pick(self._scales, self._entities[entity]), past, np.ones(n, dtype=bool), after
-            own = Scale(*(np.asarray(state[name]) for name in ("centre", "width", "cap")))
-            return own, past, np.ones(n, dtype=bool), {**after, **_arrays(own)}
-        past = np.asarray(state.get("warmup", nothing))
-        rows = np.concatenate([past, values])
-        is_ready = np.arange(len(past), len(rows)) >= self._warmup
-        if len(rows) < self._warmup:
-            return self._typical, past, is_ready, {"warmup": rows}
-        own = measure(rows[: self._warmup], self._floor, self._typical, self._trusted)
+    def _values_of(self, window: SeriesWindow) -> Array:
+        values = np.asarray(window.values, dtype=np.float32)
+        if values.ndim != 2 or values.shape[1] != self.metrics:
+            raise ModelMismatch(
+                f"entity {window.entity!r}: samples of {values.shape[1:]} values, the model was "
+                f"trained on {self.metrics} metrics; train it again for them"
+            )
+        return values
+
+    def _keep(
+        self, history: int, past: Sequence[Array], values: Sequence[Array], states: list[State]
+    ) -> None:
+        """Put the last rows into the states, but for those that keep their whole warm-up."""
+        for w, (earlier, rows) in enumerate(zip(past, values, strict=True)):
+            if "warmup" not in states[w]:
+                states[w] = {"recent": np.concatenate([earlier, rows])[-history:].copy(), **states[w]}
+
+    def _warm_up(
+        self,
+        warming: Sequence[int],
+        past: Sequence[Array],
+        values: Sequence[Array],
+        stacked: Scale,
+        ready: NDArray[np.bool_],
+        states: list[State],
+    ) -> None:
+        """Scale unknown entities in or at the end of their warm-up: what they learn there goes into `stacked`
+        and `states`, which rows come after it into `ready`."""
+        ends = np.cumsum([len(each) for each in values])
+        learnt = list[int]()
+        first = list[Array]()
+        for w in warming:
+            rows = np.concatenate([past[w], values[w]])
+            begin = int(ends[w]) - len(values[w])
+            ready[begin : ends[w]] = np.arange(len(past[w]), len(rows)) >= self._warmup
+            if len(rows) < self._warmup:
+                stacked.centre[w], stacked.width[w] = self._typical.centre, self._typical.width
+                stacked.cap[w] = self._typical.cap
+                states[w] = {"warmup": rows}
+            else:
+                learnt.append(w)
+                first.append(rows[: self._warmup])
+        if not learnt:
+            return
+        # All at once: many hosts that come together end their warm-up with one row.
+        known = np.stack(first)
+        own = measure(known, self._floor, self._typical, self._trusted)
         if self._moves is not None:
-            own = self._like_others(rows[: self._warmup], own.centre, self._moves)
-        after = {"recent": rows[-history:].copy()} if history else {}
-        return own, past, is_ready, {**after, **_arrays(own)}
+            own = self._like_others(known, own.centre, self._moves)
+        for name in _NAMES:
+            getattr(stacked, name)[learnt] = getattr(own, name)
+        for e, w in enumerate(learnt):
+            states[w] = {name: getattr(own, name)[e].copy() for name in _NAMES}
 
     def _like_others(self, rows: Array, centre: Array, moves: Array) -> Scale:
-        """Give the typical scale at this centre (F,) for an entity of which these rows (n, F) are known."""
+        """Give the typical scale at these centres (E, F) for entities of which rows (E, n, F) are known."""
         own = _moves(rows)
         known = (own > 0) & (moves > 0)
         ratio = np.divide(own, moves, out=np.ones_like(own), where=known)
         # Twelve rows do not tell twice as much from as much.
         factor = np.where((ratio > _OTHERWISE) | (ratio < 1.0 / _OTHERWISE), ratio, 1.0)
         width = (self._typical.width * factor).astype(np.float32)
-        return Scale(centre, width, self._typical.cap)
+        return Scale(centre, width, np.broadcast_to(self._typical.cap, width.shape))
 
     def tensors(self) -> dict[str, Tensor]:
         """Everything measured, for safetensors."""
@@ -311,7 +289,7 @@ class Scaling:
 
         """
         try:
-            scales = Scale(*(tensors[f"scaling.{name}"].numpy() for name in ("centre", "width", "cap")))
+            scales = Scale(*(tensors[f"scaling.{name}"].numpy() for name in _NAMES))
             moves = tensors["scaling.moves"].numpy() if "scaling.moves" in tensors else None
             entities, warmup, floor = config["entities"], config["warmup"], config["floor"]
             trusted = config.get("trusted", 0.995)
@@ -327,12 +305,48 @@ class Scaling:
         return cls(entities, scales, warmup, floor, trusted, moves)
 
 
+def stacked_states(entities: Sequence[str], each: Sequence[Array], shape: tuple[int, ...]) -> Array:
+    """Stack what is remembered of entities, (E, *shape); -1 for a size that may be any.
+
+    Raises:
+        ModelMismatch: an array of another shape, of another model.
+
+    """
+    for entity, array in zip(entities, each, strict=True):
+        if array.shape != shape and (len(array.shape) != len(shape) or array.shape[1:] != shape[1:]):
+            raise ModelMismatch(
+                f"entity {entity!r}: its remembered state is of another model; start it without"
+            )
+    found: Array = np.concatenate(each, axis=None).reshape(len(each), *each[0].shape)
+    return found
+
+
+def _joined(
+    blocks: Sequence[Array],
+    history: int,
+    counts: tuple[int, ...],
+    scale: Scale,
+    ready: NDArray[np.bool_],
+    states: Sequence[State],
+) -> Joined:
+    """Scale rows, the remembered ones of each window before its new ones."""
+    stretch_of = np.repeat(np.arange(len(counts)), counts)
+    of_all = np.repeat(np.arange(len(counts)), np.asarray(counts, dtype=np.int64) + history)
+    with np.errstate(over="ignore"):  # what overflows is infinite, and clipped with the rest
+        deviations = (np.concatenate(blocks) - scale.centre[of_all]) / scale.width[of_all]
+    np.clip(deviations, -LARGEST_DEVIATION, LARGEST_DEVIATION, out=deviations)
+    if not (known := scale.cap > 0).all():
+        # What the entity never sent counts as missing still: a network that never saw it there would find
+        # all else of the row strange.
+        deviations[~known[of_all]] = np.nan
+    rows = np.arange(len(stretch_of)) + history * (stretch_of + 1)
+    return Joined(deviations, rows, stretch_of, counts, scale, ready, tuple(states))
+
+
 def _moves(rows: Array) -> Array:
-    """Give how far each metric moves from row to row, in the middle (F,)."""
-    apart = np.abs(np.diff(rows, axis=0))
-    known = ~np.isnan(apart).all(axis=0)
-    found = np.zeros(rows.shape[1], dtype=np.float32)
-    found[known] = np.nanmedian(apart[:, known], axis=0)
+    """Give how far each metric moves from row to row, in the middle (..., F), of rows (..., T, F)."""
+    apart = np.abs(np.diff(rows, axis=-2))
+    found: Array = np.nan_to_num(median(np.ascontiguousarray(np.moveaxis(apart, -2, -1))))
     return found
 
 

@@ -232,7 +232,7 @@ class VectorEnsemble(Detector):
         if word is Verdict.BROKEN:
             forget_since(batch, 0, since)
         else:
-            move_to_present(batch, 0, since)
+            move_to_present(batch, np.array([0]), np.array([since]))
             height.accept(batch, 0, now - since)
             # The views' means begin again: what they hold is of the time before the word.
             batch.levels[0], batch.quick_means[0] = np.nan, -np.inf

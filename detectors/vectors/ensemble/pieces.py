@@ -103,9 +103,9 @@ def _score(
 ) -> None:
     at = np.array([piece.begin for piece in group])[:, None] + np.arange(group[0].upto - group[0].begin)
     batch = learnt.layout.join([piece.memory for piece in group])
-    for b, piece in enumerate(group):
-        if piece.cuts and piece.begin in piece.cuts:
-            _begin(learnt, batch, b, piece, float(times[piece.begin]), rows[piece.begin])
+    beginning = [b for b, piece in enumerate(group) if piece.cuts and piece.begin in piece.cuts]
+    if beginning:
+        _begin(learnt, batch, np.array(beginning), [group[b] for b in beginning], times, rows)
     done = advance(learnt, batch, np.array([piece.place for piece in group]), times[at], rows[at])
     found.raw[at], found.error[at] = done.raw, done.error
     found.expectation[at], found.contribution[at] = done.expectation, done.contribution
@@ -120,15 +120,27 @@ def _score(
         piece.upto = piece.stop()
 
 
-def _begin(learnt: Learnt, batch: Batch, b: int, piece: Piece, time: float, row: NDArray[np.float32]) -> None:
-    """Begin a piece at a row (F,) at which something begins."""
-    if learnt.is_unknown(piece.place) and np.isnan(batch.newest[b]):
-        arrive(batch, b, time, row, learnt.daily)
-        return
-    if piece.begin in piece.silences:
-        begin_again(batch, b)
-    if not np.isnan(batch.learns_since[b]):
-        go_on(batch, b, time)
+def _begin(
+    learnt: Learnt,
+    batch: Batch,
+    which: NDArray[np.int64],
+    pieces: Sequence[Piece],
+    times: NDArray[np.float64],
+    rows: Rows,
+) -> None:
+    """Begin the pieces of entities `which` (B,) of a batch, each at a row at which something begins."""
+    begins = np.array([piece.begin for piece in pieces])
+    unknown = np.array([learnt.is_unknown(piece.place) for piece in pieces])
+    new = unknown & np.isnan(batch.newest[which])
+    if new.any():
+        arrive(batch, which[new], times[begins[new]], rows[begins[new]], learnt.daily)
+    old = np.flatnonzero(~new)
+    for k in old.tolist():
+        if pieces[k].begin in pieces[k].silences:
+            begin_again(batch, int(which[k]))
+    learning = old[~np.isnan(batch.learns_since[which[old]])]
+    if len(learning):
+        go_on(batch, which[learning], times[begins[learning]])
 
 
 def _groups(pieces: Sequence[Piece]) -> Iterator[Sequence[Piece]]:

@@ -36,6 +36,9 @@ _SAME_TIME = np.concatenate([_ABOUT[:-1] - 1, _ABOUT, _ABOUT + 1])
 """Places of this time of the last days. The quarter before that of a week ago has been written over by the
 last one."""
 
+_HERE = (np.arange(_DAYS)[:, None] * -DAY_SLOTS + np.arange(-1, 2)).ravel()
+"""... and of now."""
+
 
 @dataclass(frozen=True, slots=True)
 class Surroundings:
@@ -197,7 +200,7 @@ def _indices(known: NDArray[np.int64], wanted: NDArray[np.int64]) -> NDArray[np.
     return out
 
 
-def _turned(means: Sequence[NDArray[np.float16]] | NDArray[np.float16]) -> Rows:
+def _turned(means: Sequence[NDArray[np.float16]] | NDArray[np.floating]) -> Rows:
     """Turn means (B, K, F) into (B, F, K)."""
     return np.ascontiguousarray(np.asarray(means).transpose(0, 2, 1), dtype=np.float32)
 
@@ -217,28 +220,36 @@ def forget_since(memory: Batch, b: int, since: float) -> None:
     compare_anew(memory, np.array([b]))
 
 
-def move_to_present(memory: Batch, b: int, since: float) -> None:
-    """Take where the metrics have been since event time `since` for normal, keeping the daily course.
+def move_to_present(memory: Batch, which: NDArray[np.int64], since: NDArray[np.float64]) -> None:
+    """Take where the metrics of some entities (B,) have been since event times `since` (B,) for normal,
+    keeping the daily course.
 
     The offset grows by what separates the last rows from this time of the days before; all that was seen
     since then is moved with it.
     """
-    slots, newest = memory.slots[b].astype(np.float32), int(memory.slot[b])
-    first = max(int(since // SLOT_S) + 1, newest - WEEK_SLOTS + 1)
-    fresh = np.zeros(WEEK_SLOTS, dtype=bool)
-    if first <= newest:
-        fresh[np.arange(first, newest + 1) % WEEK_SLOTS] = True
-    past = np.where(fresh[:, None], np.float32(np.nan), slots)
-    same = (newest + np.arange(_DAYS)[:, None] * -DAY_SLOTS + np.arange(-1, 2)).ravel() % WEEK_SLOTS
-    here = median(past[same].T)
-    here = np.where(np.isnan(here), median(past.T), here)
-    step = np.nan_to_num(median(memory.recent[b].T) - here).astype(np.float32)
-    slots[fresh] -= step
-    memory.slots[b] = slots.astype(np.float16)
-    memory.slot_sum[b] -= memory.slot_count[b] * step
-    memory.recent[b] -= step
-    memory.offset[b] += step
-    compare_anew(memory, np.array([b]))
+    for begin in range(0, len(which), _AT_ONCE):
+        _move(memory, which[begin : begin + _AT_ONCE], since[begin : begin + _AT_ONCE])
+    compare_anew(memory, which)
+
+
+def _move(memory: Batch, which: NDArray[np.int64], since: NDArray[np.float64]) -> None:
+    slots = np.stack([memory.slots[b] for b in which.tolist()]).astype(np.float32)
+    newest = memory.slot[which][:, None]
+    numbers = newest - (newest - np.arange(WEEK_SLOTS)) % WEEK_SLOTS
+    fresh = numbers > (since // SLOT_S).astype(np.int64)[:, None]
+    past = np.where(fresh[..., None], np.float32(np.nan), slots)
+    same = (newest + _HERE) % WEEK_SLOTS
+    here = median(_turned(np.take_along_axis(past, same[..., None], axis=1)))
+    for b in np.flatnonzero(np.isnan(here).any(axis=1)).tolist():
+        unknown = np.isnan(here[b])
+        here[b, unknown] = median(past[b][:, unknown].T)
+    step = np.nan_to_num(median(_turned(memory.recent[which])) - here).astype(np.float32)
+    moved = np.where(fresh[..., None], slots - step[:, None], slots).astype(np.float16)
+    for b, each in zip(which.tolist(), moved, strict=True):
+        memory.slots[b] = each.copy()
+    memory.slot_sum[which] -= memory.slot_count[which] * step
+    memory.recent[which] -= step[:, None]
+    memory.offset[which] += step
 
 
 def move_back(memory: Batch, before: Batch, b: int) -> None:

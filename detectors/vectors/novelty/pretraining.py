@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from safetensors.torch import save_file
 
 from anomalyd.detectors.vectors.novelty.patches import ROWS, PatchAutoencoder, squash
-from anomalyd.detectors.vectors.scaling import measure
+from anomalyd.detectors.vectors.scale import measure
 
 _STEPS, _BATCH, _RATE = 4000, 512, 4e-3
 _NOISE = 0.05

@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from anomalyd.detectors.detector import Series, SeriesWindow, State, TrainingSet
-from anomalyd.detectors.vectors.scaling import LARGEST_DEVIATION, Scale, Scaling, measure
+from anomalyd.detectors.vectors.scale import Scale, measure
+from anomalyd.detectors.vectors.scaling import LARGEST_DEVIATION, Scaling
 from anomalyd.errors import ModelDamaged, ModelMismatch, TrainingError
 
 Make = Callable[..., NDArray[np.float32]]

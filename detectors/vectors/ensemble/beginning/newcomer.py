@@ -22,26 +22,35 @@ from anomalyd.detectors.vectors.ensemble.reference_windows import (
 SETTLED_ROWS = 30
 LEARNS_S = 86_400.0
 
-
-def arrive(memory: Batch, b: int, time: float, row: NDArray[np.float32], daily: NDArray[np.float32]) -> None:
-    """Begin an entity with its first row (F,), in the scale of the population; `daily` (96, F): its day."""
-    slot = int(time // SLOT_S)
-    before = np.arange(slot - WEEK_SLOTS, slot)
-    slots = np.empty_like(memory.slots[b])
-    slots[before % WEEK_SLOTS] = daily[before % DAY_SLOTS]
-    memory.slots[b], memory.slot[b] = slots, slot
-    compare_anew(memory, np.array([b]))
-    memory.offset[b] = np.nan_to_num(row - memory.profile[b])
-    memory.learns_since[b] = time
+Rows = NDArray[np.float32]
 
 
-def go_on(memory: Batch, b: int, time: float) -> None:
-    """Measure its level once more, or let it be no newcomer any more, as the time has come."""
-    since = float(memory.learns_since[b])
-    if time - since >= LEARNS_S:
-        memory.learns_since[b] = np.nan
-    elif memory.fresh_rows[b] == SETTLED_ROWS:
-        move_to_present(memory, b, since)
+def arrive(
+    memory: Batch, which: NDArray[np.int64], times: NDArray[np.float64], rows: Rows, daily: Rows
+) -> None:
+    """Begin some entities (B,) with their first rows (B, F) at times (B,), in the scale of the population;
+    `daily` (96, F): its day."""
+    slot = (times // SLOT_S).astype(np.int64)
+    for b, newest in zip(which.tolist(), slot.tolist(), strict=True):
+        before = np.arange(newest - WEEK_SLOTS, newest)
+        slots = np.empty_like(memory.slots[b])
+        slots[before % WEEK_SLOTS] = daily[before % DAY_SLOTS]
+        memory.slots[b] = slots
+    memory.slot[which] = slot
+    compare_anew(memory, which)
+    memory.offset[which] = np.nan_to_num(rows - memory.profile[which])
+    memory.learns_since[which] = times
+
+
+def go_on(memory: Batch, which: NDArray[np.int64], times: NDArray[np.float64]) -> None:
+    """Measure the level of newcomers (B,) once more, or let them be no newcomers any more, as the time (B,)
+    has come."""
+    since = memory.learns_since[which]
+    grown = times - since >= LEARNS_S
+    memory.learns_since[which[grown]] = np.nan
+    settled = ~grown & (memory.fresh_rows[which] == SETTLED_ROWS)
+    if settled.any():
+        move_to_present(memory, which[settled], since[settled])
 
 
 def cuts(times: NDArray[np.float64], learns_since: float, fresh: int, silences: Sequence[int]) -> list[int]:

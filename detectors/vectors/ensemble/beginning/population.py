@@ -28,7 +28,7 @@ from anomalyd.detectors.vectors.ensemble.reference_windows import DAY_SLOTS, SLO
 from anomalyd.detectors.vectors.ensemble.views import LARGEST, Usual
 from anomalyd.detectors.vectors.novelty import reference
 from anomalyd.detectors.vectors.novelty.reference import Reference
-from anomalyd.detectors.vectors.scaling import Scale
+from anomalyd.detectors.vectors.scale import Scale
 
 MOST = 10
 """So many entities make the population: more of a kind say the same."""

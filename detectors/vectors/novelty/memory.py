@@ -67,11 +67,17 @@ class Memory:
         if self.rows.shape[1] == 0:
             return rows.new_zeros(len(rows))
         known = torch.isfinite(self.steps[..., -1])
-        # Not by matrix products: they round by how many rows there are, and a stream may be cut anywhere.
-        away = torch.cdist(rows * known, self.rows[0], compute_mode="donot_use_mm_for_euclid_dist")
-        nearest = away.amin(dim=1)
+        held = self.rows[0][torch.isfinite(self.rows[0, :, 0])]
+        if not len(held):
+            return rows.new_zeros(len(rows))
+        looked = rows * known
+        # Which is nearest by matrix products, how far it is without: they round, and a stream may be cut
+        # anywhere.
+        size = held.square().sum(-1)
+        near = [torch.addmm(size, part, held.T, alpha=-2.0).argmin(1) for part in patches.tiles(looked)]
+        nearest = (looked - held[torch.cat(near)[: len(rows)]]).square().sum(-1).sqrt()
         rare = torch.exp(self.row_steps[:, -1] + _RARE * self.row_tail)
-        return torch.where(torch.isfinite(nearest), torch.minimum(nearest, rare), 0.0)
+        return torch.minimum(nearest, rare)
 
     def row_nats(self, places: NDArray[np.int64], level: Tensor) -> Tensor:
         """Give how rare smoothed distances (K,) of the entities at `places` (K,) are, (K,)."""

@@ -25,6 +25,8 @@ _HIDDEN = 48
 _TILE = 64
 """Patches are encoded in multiples of so many: what a patch gives must not depend on how many come along."""
 
+_ROWS_AT_ONCE = 8
+
 WEIGHTS = "patches.safetensors"
 
 
@@ -73,9 +75,19 @@ def patches_of(rows: NDArray[np.float32], last: NDArray[np.int64]) -> NDArray[np
 
 def distances(codes: Tensor, memory: Tensor) -> Tensor:
     """Give how far codes (K, F, 8) are from the nearest in a memory (1, F, M, 8): (K, F)."""
-    away = (
-        codes.square().sum(-1, keepdim=True)
-        + memory.square().sum(-1)
-        - 2.0 * (memory @ codes[..., None]).squeeze(-1)
-    )
-    return away.amin(-1).clamp(min=1e-12).sqrt()
+    known = memory[0]
+    size = torch.einsum("fmd,fmd->fm", known, known)[:, None]
+    parts = [
+        torch.baddbmm(size, part.transpose(0, 1), known.transpose(1, 2), alpha=-2.0).amin(-1)
+        for part in tiles(codes)
+    ]
+    away = torch.cat(parts, dim=1)[:, : len(codes)].T + codes.square().sum(-1)
+    return away.clamp(min=1e-12).sqrt()
+
+
+def tiles(rows: Tensor) -> tuple[Tensor, ...]:
+    """Give rows (K, ...) in parts of 8, the last filled with 0: matrix products round by how many rows there
+    are, and a stream may be cut anywhere."""
+    short = -len(rows) % _ROWS_AT_ONCE
+    whole = torch.cat([rows, rows.new_zeros(short, *rows.shape[1:])]) if short else rows
+    return whole.split(_ROWS_AT_ONCE)

@@ -187,7 +187,10 @@ def member_state(state: State, member: str) -> State:
     """Give one member's part ("autoencoder" or "classical") of a pair's state."""
     prefix = f"{member}."
     if isinstance(state, CombinedState):
-        return next((own for of, own in state.parts if of == prefix), _NOTHING)
+        for of, own in state.parts:
+            if of == prefix:
+                return own
+        return _NOTHING
     return {name.removeprefix(prefix): array for name, array in state.items() if name.startswith(prefix)}
 
 

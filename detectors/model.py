@@ -114,13 +114,15 @@ class Model:
 
         """
         follows = self.calibration.follows
-        parts = [
-            threshold.parted(window.state) if follows else (window.state, _NOTHING) for window in windows
-        ]
-        own = [
-            SeriesWindow(window.entity, window.times, window.values, state, window.exposure)
-            for window, (state, _) in zip(windows, parts, strict=True)
-        ]
+        parts = [threshold.parted(window.state) for window in windows] if follows else []
+        own = (
+            [
+                SeriesWindow(window.entity, window.times, window.values, state, window.exposure)
+                for window, (state, _) in zip(windows, parts, strict=True)
+            ]
+            if follows
+            else windows
+        )
         raws = self.detector.score(own)
         if not raws:
             return []
@@ -128,15 +130,17 @@ class Model:
         raw = np.concatenate([each.raw for each in raws])
         ends = np.cumsum([len(each.raw) for each in raws]).tolist()
         rows = [slice(end - len(each.raw), end) for each, end in zip(raws, ends, strict=True)]
-        states, levels = [each.state for each in raws], np.ones(len(raw))
+        states, levels = [each.state for each in raws], list[float]()
         if follows:
-            heights = self.calibration.heights(raw)
-            for w, (part, window, (_, before)) in enumerate(zip(rows, windows, parts, strict=True)):
-                levels[part], course = threshold.follow_heights(
-                    self.calibration, window.times, heights[part], before
+            heights = self.calibration.heights(raw).tolist()
+            times = np.concatenate([window.times for window in windows]).tolist()
+            for w, (part, (_, before)) in enumerate(zip(rows, parts, strict=True)):
+                own_levels, course = threshold.follow_heights(
+                    self.calibration, times[part], heights[part], before
                 )
+                levels += own_levels
                 states[w] = threshold.combined(states[w], course)
-        calibrated = self.calibration(raw, levels)
+        calibrated = self.calibration(raw, np.array(levels) if follows else 1.0)
         return [
             Scores(
                 calibrated[part],

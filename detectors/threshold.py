@@ -16,7 +16,7 @@ does, so that a long anomaly hides itself no more than a short one.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields
 from operator import attrgetter
 from typing import Any
@@ -129,16 +129,17 @@ def follow(
     Gives the threshold (n,) that held at each, as a multiple of the calibration's (for `Calibration`), and
     what is remembered after them. What comes of it does not depend on how a stream is cut.
     """
-    return follow_heights(calibration, times, calibration.heights(raw), state)
+    factors, course = follow_heights(calibration, times.tolist(), calibration.heights(raw).tolist(), state)
+    return np.array(factors), course
 
 
 def follow_heights(
-    calibration: Calibration, times: NDArray[np.float64], raw: NDArray[np.float64], state: State
-) -> tuple[NDArray[np.float64], Course]:
+    calibration: Calibration, times: Sequence[float], heights: Sequence[float], state: State
+) -> tuple[list[float], Course]:
     """Follow the heights (n,) of raw scores; as `follow`."""
     course = Course.of(state)
     factors, new = list[float](), list[float]()
-    for time, height in zip(times.tolist(), raw.tolist(), strict=True):
+    for time, height in zip(times, heights, strict=True):
         if time >= course.due:
             course.kept, new = _joined(course.kept, new), []
             course.due = (time // _EVERY_S + 1.0) * _EVERY_S
@@ -164,7 +165,7 @@ def follow_heights(
         elif not course.broken:
             new.append(max(height, 0.0))
     course.kept = _joined(course.kept, new)
-    return np.array(factors), course
+    return factors, course
 
 
 def apply_feedback(calibration: Calibration, state: State, word: Verdict) -> Course:

@@ -7,7 +7,7 @@ that it stands beside, it counts from the level of the last rows, and in their s
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from typing import Any, ClassVar, Self
 
 import numpy as np
@@ -28,7 +28,7 @@ from anomalyd.detectors.detector import (
 )
 from anomalyd.detectors.parameters import number, read_parameters
 from anomalyd.detectors.vectors.energy import energy
-from anomalyd.detectors.vectors.scaling import Scaling
+from anomalyd.detectors.vectors.scaling import Scaling, stacked_states
 from anomalyd.errors import ModelDamaged
 from anomalyd.verdict import Verdict
 
@@ -96,12 +96,12 @@ class MedianDistance(Detector):
         raw = energy(torch.from_numpy(squared), torch.from_numpy(~missing), self._parameters.top)
         contribution = np.where(missing, np.float32(np.nan), squared)
         expectation = batch.scale.centre[batch.window] + level * batch.scale.width[batch.window]
-        found = batch.results(raw.double().numpy(), error, expectation, contribution)
         lately = _lately(windows, deviations, batch.counts)
-        return [
-            replace(each, state={**each.state, "lately": own, **_only(window.state, _TOLD)})
-            for each, own, window in zip(found, lately, windows, strict=True)
+        states = [
+            {**scale, "lately": own, **_only(window.state, _TOLD)}
+            for scale, own, window in zip(batch.states, lately, windows, strict=True)
         ]
+        return batch.results(raw.double().numpy(), error, expectation, contribution, states)
 
     def apply_feedback(self, state: State, word: Verdict, since: float, now: float) -> State:
         """Take an operator's word; as `Adaptive.apply_feedback`: what is normal is that of the last rows."""
@@ -167,10 +167,15 @@ def _only(state: State, names: Sequence[str]) -> dict[str, NDArray[Any]]:
 def _told(windows: Sequence[SeriesWindow], metrics: int) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
     """Give the level and the spread (S, F) that count as normal of each window."""
     nothing, one = np.zeros(metrics, dtype=np.float32), np.ones(metrics, dtype=np.float32)
-    return (
-        np.stack([np.asarray(w.state.get("level", nothing)) for w in windows]),
-        np.stack([np.asarray(w.state.get("spread", one)) for w in windows]),
-    )
+    return _held(windows, "level", nothing), _held(windows, "spread", one)
+
+
+def _held(windows: Sequence[SeriesWindow], name: str, otherwise: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Give what is remembered under a name of each window, stacked (S, ...), or else what stands for it."""
+    if not any(name in window.state for window in windows):
+        return np.broadcast_to(otherwise, (len(windows), *otherwise.shape))
+    each = [window.state.get(name, otherwise) for window in windows]
+    return stacked_states([window.entity for window in windows], each, otherwise.shape)
 
 
 def _lately(
@@ -179,7 +184,7 @@ def _lately(
     """Give weight, sum and sum of squares (3, F) of the last deviations of each window, older ones fading."""
     metrics = deviations.shape[1]
     nothing = np.zeros((3, metrics), dtype=np.float32)
-    before = np.stack([np.asarray(w.state.get("lately", nothing)) for w in windows]).astype(np.float64)
+    before = _held(windows, "lately", nothing).astype(np.float64)
     ends = np.cumsum(counts)
     age = np.repeat(ends, counts) - 1 - np.arange(len(deviations))
     fades = (_KEEPS**age)[:, None]

@@ -59,15 +59,23 @@ class Joined:
         return self.deviations[self.rows]
 
     def results(
-        self, raw: NDArray[np.float64], error: Array, expectation: Array, contribution: Array
+        self,
+        raw: NDArray[np.float64],
+        error: Array,
+        expectation: Array,
+        contribution: Array,
+        states: Sequence[State] | None = None,
     ) -> list[RawScores]:
-        """Cut what was found of the new rows, (N,) and (N, F), into the raw scores of each window."""
-        ends = np.cumsum(self.counts)
+        """Cut what was found of the new rows, (N,) and (N, F), into the raw scores of each window.
+
+        `states`: what is remembered after each, if it is more than its scale.
+        """
+        ends = np.cumsum(self.counts).tolist()
         return [
             RawScores(raw[part], error[part], expectation[part], contribution[part], state)
             for part, state in (
                 (slice(end - count, end), state)
-                for end, count, state in zip(ends, self.counts, self.states, strict=True)
+                for end, count, state in zip(ends, self.counts, states or self.states, strict=True)
             )
         ]
 
@@ -188,8 +196,8 @@ class Scaling:
             for w in settled:
                 states[w] = {name: before[w][name] for name in _NAMES}
         past = [np.empty((0, F), dtype=np.float32)] * len(windows)
-        for w in range(len(windows)) if history else warming:
-            name = "warmup" if w in warming else "recent"
+        names_of_past = dict.fromkeys(range(len(windows)), "recent") if history else {}
+        for w, name in (names_of_past | dict.fromkeys(warming, "warmup")).items():
             past[w] = stacked_states([windows[w].entity], [before[w].get(name, past[w])], (-1, F))[0]
         if warming:
             self._warm_up(warming, past, values, stacked, ready, states)

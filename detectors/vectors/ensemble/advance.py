@@ -38,6 +38,7 @@ class Learnt:
     """What training says: the network, and of each entity what is usual, in the order of `places`.
 
     Last stands the population, for entities that training did not know. `usual` is stacked, (M + 1, 1, F);
+    `intervals_s`: how often each sends;
     `samples`: what each showed; `heights`, `spans`: of its alarms; `beginnings`: what is remembered before
     its first row. `newcomer`: the heights of the population on its first day; `daily` (96, F): its course of
     a day.
@@ -48,6 +49,7 @@ class Learnt:
     places: Mapping[str, int]
     usual: Usual
     reference: Reference
+    intervals_s: Sequence[float]
     samples: Sequence[NDArray[np.float16]]
     shares: Tensor
     rate: float
@@ -81,6 +83,7 @@ class Learnt:
             {entity: place for place, entity in enumerate(usual)},
             together,
             reference.stacked([*(references[entity] for entity in usual), population.reference]),
+            intervals.tolist(),
             [one.shown.numpy() for one in each],
             shares_of({view: getattr(parameters, view) for view in VIEWS}),
             rate,
@@ -91,10 +94,6 @@ class Learnt:
             _above(heights[-1], *population.ceiling.tolist()),
             population.daily.numpy(),
         )
-
-    def interval_s(self, place: int) -> float:
-        """Give how often the entity of a place sends, in seconds."""
-        return float(self.usual.interval[place, 0, 0])
 
     def place(self, entity: str) -> int:
         """Give the place of an entity; the last is that of those that training did not know."""

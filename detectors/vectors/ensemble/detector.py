@@ -179,11 +179,7 @@ class VectorEnsemble(Detector):
         if not windows:
             return []
         begun = [self._begin(window) for window in windows]
-        own = [
-            SeriesWindow(window.entity, window.times, window.values, scale)
-            for window, (_, scale) in zip(windows, begun, strict=True)
-        ]
-        scaled = self._scaling.join(own, 0)
+        scaled = self._scaling.join(windows, 0, [scale for _, scale in begun])
         times = np.concatenate([window.times for window in windows])
         ends = np.cumsum(scaled.counts).tolist()
         bounds = [(end - count, end) for end, count in zip(ends, scaled.counts, strict=True)]
@@ -214,7 +210,7 @@ class VectorEnsemble(Detector):
                 found.contribution[begin:end],
                 piece.memory if has else {SCALE + name: array for name, array in piece.scale.items()},
                 tuple(self._accepted(float(times[row]), before) for row, before in piece.accepted),
-                learning=not (has and math.isnan(float(piece.memory["learns_since"]))),
+                learning=not (has and math.isnan(piece.memory.learns_since)),
             )
             for (begin, end), piece, has in zip(bounds, pieces, known, strict=True)
         ]

@@ -144,6 +144,9 @@ class Batch:
 LARGE = ("slots", "shown", "week", "week_of", "height_week")
 """Fields of an entity that lie outside of its record."""
 
+OFTEN = ("newest", "learns_since", "fresh_rows")
+"""Fields of the record that are looked at before an entity is put into a batch."""
+
 
 class Layout:
     """Where each field lies in the record of an entity of F metrics; an hour has up to H rows."""
@@ -242,9 +245,11 @@ class Layout:
     def part(self, batch: Batch, scales: Sequence[State]) -> list[Memory]:
         """Give what is remembered of each entity; `scales`: and by its scaling."""
         size, whole = self.dtype.itemsize, memoryview(batch.record.view(np.uint8).data)
+        large = (getattr(batch, name) for name in LARGE)
+        looked = (getattr(batch, name).tolist() for name in OFTEN)
         return [
-            Memory(self, bytes(whole[b * size : (b + 1) * size]), *large)
-            for b, large in enumerate(zip(*(getattr(batch, name) for name in LARGE), scales, strict=True))
+            Memory(self, bytes(whole[b * size : (b + 1) * size]), *each)
+            for b, each in enumerate(zip(*large, scales, *looked, strict=True))
         ]
 
     def pack(self, entity: str, state: State) -> Memory:
@@ -265,14 +270,17 @@ class Layout:
         large = [np.asarray(state[name]) for name in LARGE]
         if large[0].shape != (WEEK_SLOTS, self.metrics):
             raise ModelMismatch(_mismatch(entity))
-        return Memory(self, record.tobytes(), **dict(zip(LARGE, large, strict=True)), scale=scale)
+        looked = [record[name][0].item() for name in OFTEN]
+        return Memory(self, record.tobytes(), *large, scale, *looked)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True, eq=False)
 class Memory(Mapping[str, NDArray[Any]]):
     """What is remembered of one entity: a mapping of named arrays, for a store; see `Batch`.
 
-    `scale`: what its scaling remembers of an entity that training did not know.
+    `scale`: what its scaling remembers of an entity that training did not know; `newest`, `learns_since`,
+    `fresh_rows`: as in the record, for whoever asks them of each of a thousand entities. Nothing of it is
+    ever written to.
     """
 
     layout: Layout
@@ -283,6 +291,9 @@ class Memory(Mapping[str, NDArray[Any]]):
     week_of: NDArray[np.int8]
     height_week: NDArray[np.float32]
     scale: State
+    newest: float
+    learns_since: float
+    fresh_rows: int
 
     def __getitem__(self, name: str) -> NDArray[Any]:
         if name in LARGE:

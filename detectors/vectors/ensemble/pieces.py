@@ -71,13 +71,13 @@ def piece_of(
     """
     place = learnt.place(window.entity)
     before = learnt.beginnings[place] if memory is None else memory
-    times, newest = window.times[len(window.times) - (end - begin) :], float(before["newest"])
-    after = silences(times, newest, learnt.interval_s(place))
+    times, newest = window.times[len(window.times) - (end - begin) :], before.newest
+    after = silences(times, newest, learnt.intervals_s[place])
     looked = list[int]()
     if learnt.is_unknown(place) and len(times):
-        since = float(before["learns_since"])
+        since = before.learns_since
         if math.isnan(newest) or not math.isnan(since):
-            looked = newcomer.cuts(times, since, int(before["fresh_rows"]), after)
+            looked = newcomer.cuts(times, since, before.fresh_rows, after)
             looked += [0] if math.isnan(newest) else []
     cuts = sorted({begin + row for row in (*after, *looked)}) if after or looked else ()
     return Piece(place, begin, end, before, scale, [begin + row for row in after], cuts)

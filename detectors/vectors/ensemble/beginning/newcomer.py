@@ -6,6 +6,7 @@ more, for the first may have been a burst; after a day it is compared with its o
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 import numpy as np
@@ -59,7 +60,9 @@ def cuts(times: NDArray[np.float64], learns_since: float, fresh: int, silences: 
     `learns_since`: NaN before its first row; `fresh`: rows since then or the last silence; `silences`: the
     rows that come after one.
     """
-    since = float(times[0]) if np.isnan(learns_since) else learns_since
+    since = float(times[0]) if math.isnan(learns_since) else learns_since
+    if len(times) == 1:  # of many entities a row each
+        return [0] if fresh == SETTLED_ROWS or times[0] >= since + LEARNS_S else []
     settled = [SETTLED_ROWS - fresh, *(row + SETTLED_ROWS for row in silences)]
     found = [*settled, int(np.searchsorted(times, since + LEARNS_S))]
     return [row for row in found if 0 <= row < len(times)]

@@ -270,8 +270,8 @@ class Layout:
         large = [np.asarray(state[name]) for name in LARGE]
         if large[0].shape != (WEEK_SLOTS, self.metrics):
             raise ModelMismatch(_mismatch(entity))
-        looked = [record[name][0].item() for name in OFTEN]
-        return Memory(self, record.tobytes(), *large, scale, *looked)
+        rest: list[Any] = [*large, scale, *(record[name][0].item() for name in OFTEN)]
+        return Memory(self, record.tobytes(), *rest)
 
 
 @dataclass(slots=True, eq=False)

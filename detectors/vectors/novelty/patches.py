@@ -85,9 +85,9 @@ def distances(codes: Tensor, memory: Tensor) -> Tensor:
     return away.clamp(min=1e-12).sqrt()
 
 
-def tiles(rows: Tensor) -> tuple[Tensor, ...]:
+def tiles(rows: Tensor) -> list[Tensor]:
     """Give rows (K, ...) in parts of 8, the last filled with 0: matrix products round by how many rows there
     are, and a stream may be cut anywhere."""
     short = -len(rows) % _ROWS_AT_ONCE
     whole = torch.cat([rows, rows.new_zeros(short, *rows.shape[1:])]) if short else rows
-    return whole.split(_ROWS_AT_ONCE)
+    return [whole[begin : begin + _ROWS_AT_ONCE] for begin in range(0, len(whole), _ROWS_AT_ONCE)]

@@ -9,6 +9,8 @@ import typer
 from anomalyd.daemon.cli.options import DEFAULT_CONFIG, ConfigFile
 from anomalyd.daemon.config.config import load_config
 
+_LOCAL_DASHBOARD = "http://localhost:8501"
+
 deploy = typer.Typer(help="Write what runs around the daemon.", no_args_is_help=True)
 
 
@@ -26,8 +28,9 @@ def _group() -> None:
 def prometheus(
     config: ConfigFile = DEFAULT_CONFIG,
     dashboard: Annotated[
-        str, typer.Option(help="The address of the dashboard, for links in alerts.")
-    ] = "http://localhost:8501",
+        str | None,
+        typer.Option(help="The address of the dashboard, for links in alerts; by default dashboard.url."),
+    ] = None,
     runbooks: Annotated[
         str, typer.Option(help="Where the runbooks are read: a folder or an address.")
     ] = "docs/runbooks",
@@ -39,7 +42,9 @@ def prometheus(
     from anomalyd.daemon.deployment.alert_rules import alert_rules, rules_file, rules_resource
 
     written = rules_resource if kubernetes else rules_file
-    typer.echo(written(alert_rules(load_config(config), dashboard=dashboard), runbooks=runbooks), nl=False)
+    found = load_config(config)
+    address = (dashboard or found.dashboard.url or _LOCAL_DASHBOARD).rstrip("/")
+    typer.echo(written(alert_rules(found, dashboard=address), runbooks=runbooks), nl=False)
 
 
 @deploy.command("alertmanager")

@@ -76,14 +76,19 @@ def show_report(
         evidence = queries.evidence(report.incident.id)
         interpretation = queries.cases.interpretation(report.incident.id)
         similar = queries.cases.similar(report.incident.id)
-        related = related_incidents(queries, report.incident, _groups_of(config, store))
+        found = None if store is not None else load_config(config)
+        groups = {} if found is None else {g: list(p) for g, p in found.groups.items()}
+        related = related_incidents(queries, report.incident, groups)
+    link = None if found is None else found.dashboard.link(report.incident.id)
     if plot is not None:
         trust = interpretation.trust if interpretation is not None else {}
         _draw(plot, report.incident, evidence, explanations, method, trust)
     if as_json:
         made = None if interpretation is None else asdict(interpretation)
         more = {"similar": [asdict(case) for case in similar], "related": [asdict(each) for each in related]}
-        print_json(as_dict(report) | _why(evidence, explanations) | {"interpretation": made} | more)
+        print_json(
+            as_dict(report) | {"link": link} | _why(evidence, explanations) | {"interpretation": made} | more
+        )
         return
     typer.echo(incident_line(report.incident))
     typer.echo(report.narrative)
@@ -96,6 +101,8 @@ def show_report(
         typer.echo(f"not explained: {report.explain_error or 'not yet'}")
     if plot is not None:
         typer.echo(f"picture: {plot}")
+    if link is not None:
+        typer.echo(link)
 
 
 def _draw(
@@ -144,11 +151,6 @@ def _why(evidence: Evidence | None, explanations: Sequence[Explanation]) -> dict
             "error": evidence.error.tolist(),
         }
     return about
-
-
-def _groups_of(config: Path, store: str | None) -> dict[str, list[str]]:
-    """Give the groups of entities that the configuration names; none where only a store is given."""
-    return {} if store is not None else {g: list(p) for g, p in load_config(config).groups.items()}
 
 
 def dashboard(

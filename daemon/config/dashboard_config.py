@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated
 
-from pydantic import BaseModel
+from pydantic import BaseModel, Field
 
 from anomalyd.daemon.config.section import STRICT
 
@@ -20,9 +20,14 @@ class DashboardConfig(BaseModel):
 
     model_config = STRICT
 
+    url: Annotated[str, Field(pattern=r"^https?://[^\s?#]+$")] | None = None
     user_header: str | None = None
     sign_in: bool = False
     annotate: list[str] = ["*"]
+
+    def link(self, report_id: str) -> str | None:
+        """Give the address of a report's page, None where no address of the dashboard is set."""
+        return None if self.url is None else f"{self.url.rstrip('/')}/incident?report={report_id}"
 
     def settings(self, groups: Mapping[str, Sequence[str]], assistant: AssistantConfig) -> Settings:
         """Give what the dashboard is started with."""

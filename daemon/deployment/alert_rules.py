@@ -254,7 +254,7 @@ def _anomalies(config: Config, dashboard: str) -> Iterable[AlertRule]:
         '{{ if eq $labels.severity "critical" }}page{{ else }}ticket{{ end }}',
         "{{ $labels.entity }} is anomalous",
         "{{ $labels.detector }} scores it {{ $value | humanize }}; above 1 is an alert. The report: "
-        f"{dashboard}/?report={{{{ $labels.report }}}}",
+        f"{dashboard}/incident?report={{{{ $labels.report }}}}",
         keep="2m",  # a daemon that starts again resolves nothing
     )
     yield AlertRule(
@@ -265,7 +265,7 @@ def _anomalies(config: Config, dashboard: str) -> Iterable[AlertRule]:
         "page",
         "anomalies of {{ $labels.detector }} last",
         "{{ $value | humanize }} incidents of error or critical severity are open for a quarter of an hour: "
-        f"{dashboard}/?detector={{{{ $labels.detector }}}}",
+        f"{dashboard}/incidents?detector={{{{ $labels.detector }}}}",
     )
     yield AlertRule(
         "anomalies",

@@ -7,7 +7,7 @@ from html import escape
 import streamlit as st
 
 from anomalyd.dashboard import navigation, style
-from anomalyd.dashboard.incident import actions, course, export, related, said, tables, why
+from anomalyd.dashboard.incident import actions, course, export, outlining, related, said, tables, why
 from anomalyd.dashboard.navigation import REPORT
 from anomalyd.dashboard.store import look, opened
 from anomalyd.dashboard.style import badge, facts_table, literal, strip, told
@@ -46,6 +46,7 @@ def _draw(queries: Queries) -> None:
             st.html(facts_table(tables.provenance(report, evidence)))
     interpretation = queries.cases.interpretation(incident.id)
     why.show(report, evidence, queries.explanations(incident.id), interpretation)
+    outlining.show(queries, incident, evidence)
     related.show(queries, incident)
     related.show_similar(queries, incident)
     said.show(queries, incident)

@@ -237,6 +237,22 @@ def test_something_is_done_about_an_incident(visit, site, stores):
     assert remark.text == "high voltage was ramped"
 
 
+def test_a_click_on_the_map_outlines_the_fault(visit, site, stores):
+    site.show(stores["night"])
+    page = visit("/incident?report=bb000001")
+    page.get_by_text("Outline the fault").scroll_into_view_if_needed()
+    cells = page.get_by_test_id("stVegaLiteChart").last.locator("svg .mark-rect path")
+    cells.and_(page.locator("[aria-label*='layer: 2;'][aria-label*='wire: 12;']")).click()
+    page.get_by_role("button", name="Keep this outline").wait_for()
+    page.get_by_label("Your name").last.fill("Ada")
+    page.get_by_label("Your name").last.press("Tab")
+    page.get_by_role("button", name="Keep this outline").click()
+    page.get_by_text("Kept as label").wait_for()
+    with closing(Queries.open(site.url)) as queries:
+        (kept,) = queries.cases.outlines("bb000001")
+    assert kept.who == "Ada"
+
+
 def test_the_exported_page_needs_nothing_else(visit, site, stores, tmp_path):
     site.show(stores["night"])
     page = visit("/incident?report=bb000001")

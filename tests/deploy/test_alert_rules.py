@@ -146,7 +146,7 @@ def test_an_alert_of_an_incident_says_how_bad_it_is_and_links_its_report(
             "exp_annotations": {
                 "summary": "e is anomalous",
                 "description": "d scores it 4; above 1 is an alert. The report: "
-                f"https://here/?report={report}",
+                f"https://here/incident?report={report}",
                 "runbook_url": "docs/runbooks/incident.md",
             },
         }

@@ -80,7 +80,7 @@ def test_a_fault_is_told_with_a_link_to_its_report_and_so_is_its_end(
         assert incident.entity == "node01"
         assert alert["labels"]["entity"] == "node01"
         assert alert["labels"]["severity"] in ("page", "ticket")
-        assert f"{DASHBOARD}/?report={incident.id}" in alert["annotations"]["description"]
+        assert f"{DASHBOARD}/incident?report={incident.id}" in alert["annotations"]["description"]
         assert alert["annotations"]["runbook_url"].endswith("incident.md")
         assert not receiver.alerts("AnomalydIncident", "resolved")
 

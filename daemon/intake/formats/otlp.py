@@ -163,8 +163,8 @@ def _exponential(data: Any, point: Any) -> Iterator[_Field]:
         exponential_quantiles(
             point.scale,
             point.zero_count,
-            (positive.offset, positive.bucket_counts),
-            (negative.offset, negative.bucket_counts),
+            dict(enumerate(positive.bucket_counts, positive.offset)),
+            dict(enumerate(negative.bucket_counts, negative.offset)),
         )
     )
 

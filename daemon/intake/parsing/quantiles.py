@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 QUANTILES = (0.5, 0.95, 0.99)
 
@@ -10,7 +10,7 @@ _Bucket = tuple[float, float, float]
 """Where it begins and ends, and how many are in it."""
 
 
-def quantiles(bounds: Sequence[float], counts: Sequence[int]) -> dict[float, float]:
+def quantiles(bounds: Sequence[float], counts: Sequence[float]) -> dict[float, float]:
     """Give the quantiles of buckets (-inf, b0], (b0, b1], ..., (bn, inf); none of an empty histogram.
 
     Beyond the outermost bounds nothing is known: there the bound stands for the value.
@@ -23,20 +23,20 @@ def quantiles(bounds: Sequence[float], counts: Sequence[int]) -> dict[float, flo
 
 
 def exponential_quantiles(
-    scale: int, zeros: int, positive: tuple[int, Sequence[int]], negative: tuple[int, Sequence[int]]
+    scale: int, zeros: float, positive: Mapping[int, float], negative: Mapping[int, float]
 ) -> dict[float, float]:
     """Give the quantiles of an exponential histogram: buckets (base^k, base^(k+1)], base = 2^(2^-scale).
 
-    `positive` and `negative` are the k of the first bucket and the counts of that and the following.
+    `positive` and `negative` hold k -> count of their buckets.
     """
 
-    def buckets(offset: int, counts: Sequence[int]) -> list[_Bucket]:
+    def buckets(counts: Mapping[int, float]) -> list[_Bucket]:
         base = 2.0 ** (2.0**-scale)
-        return [(base ** (offset + k), base ** (offset + k + 1), n) for k, n in enumerate(counts) if n]
+        return [(base**k, base ** (k + 1), counts[k]) for k in sorted(counts) if counts[k]]
 
     try:
-        below = [(-high, -low, n) for low, high, n in reversed(buckets(*negative))]
-        return _interpolated([*below, (0.0, 0.0, zeros), *buckets(*positive)])
+        below = [(-high, -low, n) for low, high, n in reversed(buckets(negative))]
+        return _interpolated([*below, (0.0, 0.0, zeros), *buckets(positive)])
     except OverflowError:
         return {}
 

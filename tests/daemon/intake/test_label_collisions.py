@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import struct
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,6 @@ from anomalyd.daemon.config.config import InputConfig
 from anomalyd.daemon.intake.decode import Decoder
 from anomalyd.daemon.intake.intake import Intake
 from anomalyd.daemon.intake.label_collisions import TURNS_S, LabelCollisions, _with
-from anomalyd.daemon.intake.parsing.write_request import request
 from anomalyd.daemon.kafka.poll_result import Batch
 from anomalyd.daemon.stages import Record, Sample
 from anomalyd.daemon.telemetry.telemetry import Telemetry
@@ -24,12 +24,18 @@ NOW = 1_795_288_500.0
 Labels = dict[str, str]
 
 
-def series(labels: Labels, value: float, at: float) -> tuple[bytes, list[tuple[float | None, int]]]:
+def varint(number: int) -> bytes:
+    return bytes([number]) if number < 128 else bytes([number & 127 | 128]) + varint(number >> 7)
+
+
+def series(labels: Labels, value: float, at: float) -> bytes:
+    """A series of remote write 1.0, as a request of its own; requests one behind the other are one."""
+
     def text(number: int, raw: bytes) -> bytes:
-        return bytes([number << 3 | 2, len(raw)]) + raw
+        return bytes([number << 3 | 2]) + varint(len(raw)) + raw
 
     raw = b"".join(text(1, text(1, k.encode()) + text(2, v.encode())) for k, v in labels.items())
-    return raw, [(value, int(at * 1000))]
+    return text(1, raw + text(2, b"\x09" + struct.pack("<d", value) + b"\x10" + varint(int(at * 1000))))
 
 
 class Feed:
@@ -47,7 +53,7 @@ class Feed:
         return Intake(self.inputs, Decoder(self.inputs, clock=lambda: NOW), self.telemetry)
 
     def send(self, at: float, *found: tuple[Labels, float]) -> None:
-        value = request([series(labels, value, NOW + at) for labels, value in found])
+        value = b"".join(series(labels, value, NOW + at) for labels, value in found)
         record = Record("t", 0, self.offset, NOW, None, bytes(cramjam.snappy.compress_raw(value)))
         self.offset += 1
         self.take([Batch("t", 0, [record])])

@@ -166,10 +166,10 @@ def test_quantiles_within_buckets() -> None:
     assert quantiles([], []) == quantiles([1.0], [0, 0]) == quantiles([1.0], [1]) == {}
     assert quantiles([10.0], [10, 0]) == {0.5: 5.0, 0.95: 9.5, 0.99: pytest.approx(9.9)}
     assert quantiles([10.0], [0, 5]) == {0.5: 10.0, 0.95: 10.0, 0.99: 10.0}
-    assert exponential_quantiles(0, 4, (0, []), (0, [])) == {0.5: 0.0, 0.95: 0.0, 0.99: 0.0}
-    assert exponential_quantiles(0, 0, (0, []), (1, [2])) == {
+    assert exponential_quantiles(0, 4, {}, {}) == {0.5: 0.0, 0.95: 0.0, 0.99: 0.0}
+    assert exponential_quantiles(0, 0, {}, {1: 2}) == {
         0.5: -3.0,
         0.95: pytest.approx(-2.1),
         0.99: pytest.approx(-2.02),
     }
-    assert exponential_quantiles(-10, 0, (9, [1]), (0, [])) == {}
+    assert exponential_quantiles(-10, 0, {9: 1}, {}) == {}

@@ -101,10 +101,10 @@ UNKNOWN = varint(9 << 3) + varint(2**40) + varint(99 << 3 | 1) + bytes(8) + vari
 
 
 def test_what_nobody_reads_is_passed_over() -> None:
-    exemplar, histogram = field(3, b"\x09" + bytes(8)), field(4, b"\x08\x05\x10\x06")
+    exemplar = field(3, b"\x09" + bytes(8))
     name = field(1, UNKNOWN + field(1, b"__name__") + field(7, b"x") + field(2, b"a"))
     value = field(2, UNKNOWN + b"\x09" + struct.pack("<d", 4.0) + b"\x10" + varint(MS))
-    series = field(1, exemplar + name + UNKNOWN + value + histogram + label("instance", "i"))
+    series = field(1, exemplar + name + UNKNOWN + value + label("instance", "i"))
     metadata = field(3, b"\x08\x01" + field(2, b"a") + field(4, b"help"))
     (sample,), error = decode(metadata + UNKNOWN + series + metadata)
     assert error is None
@@ -112,7 +112,7 @@ def test_what_nobody_reads_is_passed_over() -> None:
 
 
 @pytest.mark.parametrize(
-    "request_", [b"", field(3, b"\x08\x01"), time_series("a"), time_series("a", field(4, b""))]
+    "request_", [b"", field(3, b"\x08\x01"), time_series("a"), time_series("a", field(3, b""))]
 )
 def test_a_request_of_no_samples_is_no_fault(request_: bytes) -> None:
     assert decode(request_) == ([], None)
@@ -121,17 +121,19 @@ def test_a_request_of_no_samples_is_no_fault(request_: bytes) -> None:
 @pytest.mark.parametrize(
     ("request_", "reason", "text"),
     [
-        (b"\x0a", "syntax", "ends within"),
-        (b"\x0a\x05a", "syntax", "5 bytes where 1 are left"),
-        (b"\x80" * 11, "syntax", "more than 64 bits"),
-        (b"\x0b", "syntax", "wire type 3"),
-        (b"\x09\x01", "syntax", "ends within"),
-        (field(1, b"\x12\x03\x09\x00\x00") + bytes(20), "syntax", "within its value"),
-        (field(1, b"\x12\x02\x10\x80") + field(3, b""), "syntax", "within a field"),
-        (field(1, b"\x0a\x7f" + bytes(3)) + bytes(200), "syntax", "127 bytes where 3"),
+        (b"\x0a", "syntax", "not a WriteRequest"),
+        (b"\x0a\x05a", "syntax", "not a WriteRequest"),
+        (b"\x80" * 11, "syntax", "not a WriteRequest"),
+        (b"\x0b", "syntax", "not a WriteRequest"),
+        (b"\x09\x01", "syntax", "not a WriteRequest"),
+        (field(1, b"\x12\x03\x09\x00\x00") + bytes(20), "syntax", "not a WriteRequest"),
+        (field(1, b"\x12\x02\x10\x80") + field(3, b""), "syntax", "not a WriteRequest"),
+        (field(1, b"\x0a\x7f" + bytes(3)) + bytes(200), "syntax", "not a WriteRequest"),
         (time_series("a", point(1))[:-1], "syntax", "not a WriteRequest"),
-        (field(4, b"") + field(4, b"__name__"), "syntax", r"remote write 2\.0"),
-        (field(5, b"\x0a\x01\x01"), "syntax", r"remote write 2\.0"),
+        (field(5, b"\x0a\x02\x01\x02" + point(1)), "syntax", "labels_refs: .* each one of the symbols"),
+        (field(4, b"a") + field(5, b"\x0a\x01\x00" + point(1)), "syntax", "labels_refs: names and values"),
+        (field(4, b"\xff") + field(5, b"\x0a\x02\x00\x00" + point(1)), "syntax", "labels b'.xff"),
+        (field(4, b"a") + field(5, b"\x0a\x04\x00\x00\x00\x00" + point(1)), "syntax", "'a' stands twice"),
         (field(1, label("instance", "i") + point(1)), "metrics", "__name__"),
         (field(1, field(1, field(1, b"\xff")) + point(1)), "syntax", "labels"),
         (field(1, field(1, b"\x0a\x05a") + point(1)), "syntax", "labels"),
@@ -226,3 +228,90 @@ def test_any_bytes_give_samples_or_a_reason(request: bytes) -> None:
     except DecodeError as refusal:
         error = refusal
     assert error is None or error.reason in set(Reason) - {Reason.INTERNAL}
+
+
+# Written with the classes that protoc makes of the specification's own `io.prometheus.write.v2`, with
+# metadata: a gauge, a counter that is not called so (with an exemplar), a gauge called `_total`, a native
+# histogram, and a gauge histogram of custom buckets.
+VERSION_2 = bytes.fromhex(
+    "220022085f5f6e616d655f5f220a6e6f64655f6c6f6164312208696e7374616e636522076e313a3931303022036a6f6222046e6f6465"
+    "2210316d206c6f616420617665726167652e22136e6f64655f766d737461745f70676661756c74220874726163655f6964220361626322"
+    "136b7562655f7265706c696361735f746f74616c220b7270635f7365636f6e6473220c525043206c6174656e63792e22077365636f6e64"
+    "73220c71756575655f6c656e6774682a200a06010203040506121009000000000000f83f10ac8aa2fc9f342a04080218072a3b0a060108"
+    "03040506121009000000000024fe4010ac8aa2fc9f3422140a02090a11000000000000f03f18ac8aa2fc9f342a02080130ec85e5fb9f34"
+    "2a1e0a06010b03040506121009000000000000084010ac8aa2fc9f342a0208022a3e0a06010c030405061a2c080a190000000000803940"
+    "299d978ccf08ba5b2530015a0210025a0408021001620304040178ac8aa2fc9f342a060803180d200e2a6c0a06010f030405061a5e1100"
+    "0000000000104019000000000000204020695a0210046a20000000000000f03f000000000000f03f000000000000f03f000000000000f0"
+    "3f700378ac8aa2fc9f34820118000000000000f03f000000000000004000000000000010402a020804"
+)
+
+# The same histogram in 1.0, written by the package remote-pb2.
+HISTOGRAM_OF_1 = bytes.fromhex(
+    "0a5c0a170a085f5f6e616d655f5f120b7270635f7365636f6e64730a130a08696e7374616e636512076e313a39313030222c080a190000"
+    "000000803940299d978ccf08ba5b2530015a0210025a0408021001620304040178ac8aa2fc9f34"
+)
+
+
+def test_version_2_tells_types_and_histograms() -> None:
+    (sample,), error = decode(VERSION_2)
+    assert error is None
+    assert (sample.entity, sample.time) == ("n1:9100", NOW - 0.5)
+    assert sample.values is not None
+    assert {n: v for n, v in sample.values.items() if "quantile" not in n} == {
+        "node_load1": 1.5,
+        "node_vmstat_pgfault": 123456,
+        "kube_replicas_total": 3,
+        "rpc_seconds_count": 10,
+        "rpc_seconds_sum": 25.5,
+        "queue_length_count": 4,
+        "queue_length_sum": 8,
+    }
+    assert set(sample.counters or {}) == {"node_vmstat_pgfault", "rpc_seconds_count", "rpc_seconds_sum"}
+    quantiles = {n: v for n, v in sample.values.items() if "quantile" in n}
+    assert quantiles == {  # of 1 at 0, 2 in (1/2, 1], 4 in (1, 2] and 3 in (4, 8]; of 1 in each custom bucket
+        "rpc_seconds{quantile=0.5}": pytest.approx(1 + 2 / 4),
+        "rpc_seconds{quantile=0.95}": pytest.approx(4 + 4 * 2.5 / 3),
+        "rpc_seconds{quantile=0.99}": pytest.approx(4 + 4 * 2.9 / 3),
+        "queue_length{quantile=0.5}": 2,
+        "queue_length{quantile=0.95}": 4,
+        "queue_length{quantile=0.99}": 4,
+    }
+
+
+def test_version_1_tells_histograms_alike() -> None:
+    (one,), _ = decode(HISTOGRAM_OF_1)
+    (two,), _ = decode(VERSION_2)
+    assert one.values is not None
+    assert two.values is not None
+    assert one.values == {n: v for n, v in two.values.items() if n.startswith("rpc_seconds")}
+
+
+def test_a_histogram_that_has_ended_is_missing() -> None:
+    stale = b"\x08\x01\x19" + struct.pack("<d", STALE) + b"\x78" + varint(MS)
+    (sample,), error = decode(time_series("h", field(4, stale)))
+    assert error is None
+    assert sample.values == {"h_count": None, "h_sum": None}
+
+
+def test_spans_that_say_more_than_there_is_end() -> None:
+    wide = field(11, b"\x10" + varint(2**32 - 1)) + field(12, b"\x02")
+    histogram = b"\x08\x01\x19" + struct.pack("<d", 1.5) + wide + b"\x78" + varint(MS)
+    (sample,), error = decode(time_series("h", field(4, histogram)))
+    assert error is None
+    assert (sample.values or {})["h{quantile=0.5}"] == pytest.approx(0.75)
+
+
+def test_a_bad_series_of_version_2_is_told_in_version_1() -> None:
+    bad = field(5, b"\x0a\x04\x01\x02\x03\x04" + point(float("inf")))
+    good = field(5, b"\x0a\x04\x01\x05\x03\x04" + point(1))
+    symbols = b"".join(field(4, s) for s in (b"", b"__name__", b"a", b"instance", b"i", b"b"))
+    (sample,), error = decode(symbols + bad + good)
+    assert sample.values == {"b": 1}
+    assert error is not None
+    assert error.where == "series 0"
+    assert error.broken == compressed(time_series("a", point(float("inf"))))
+
+
+def test_counters_of_the_configuration_outdo_the_types() -> None:
+    (sample,), _ = decode(VERSION_2, counters=["kube_*"])
+    assert set(sample.counters or {}) == {"kube_replicas_total"}

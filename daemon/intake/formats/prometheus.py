@@ -82,9 +82,9 @@ class Prometheus(Format):
 
     def _add_histogram(self, parts: Parts, series: TimeSeries, histogram: Any) -> None:
         count, total, quantiles = native_histograms.values_of(histogram)
-        counts = {} if native_histograms.is_gauge(histogram) else None
+        counts: Mapping[str, int] | None = {} if native_histograms.is_gauge(histogram) else None
         for ending, value in (("_count", count), ("_sum", total)):
-            key = (ending, *series.key)
+            key: Hashable = (ending, *series.key)
             named = self._naming.known(key) or self._learn(key, series, ending)
             parts.add(named, histogram.timestamp / 1000, (("", value),), counts)
         for quantile, value in quantiles.items():

@@ -13,6 +13,7 @@ from pathlib import Path
 from msgspec import structs
 from prometheus_client import CollectorRegistry
 
+from anomalyd.daemon.canary.sender import CanarySender
 from anomalyd.daemon.config.config import Config
 from anomalyd.daemon.health import HealthServer, Heartbeat, RegularCheck
 from anomalyd.daemon.incidents.explainer import Explainer
@@ -93,6 +94,7 @@ class Daemon:
         )
         self._started = time.time()
         self._status: DaemonStatus | None = None
+        self._canary_sender = CanarySender(config, lambda: self._service.canaries.templates, self._telemetry)
         self._store_check = RegularCheck(
             "store",
             self._write_to_store,
@@ -153,6 +155,8 @@ class Daemon:
             self._publisher.start()
             if self._config.explain.enabled:
                 self._explainer.start()
+            if self._config.canary.enabled:
+                self._canary_sender.start()
             self._source.start()
             self._watchdog.ready()
             # What is loaded now stays: looking through all of it again and again took a third of a step.
@@ -184,7 +188,8 @@ class Daemon:
         self._broker_check.stop()
         self._access_check.stop()
         self._auto_training.stop()
-        stops = (self._source.stop, self._explainer.stop, self._publisher.stop, self._store_check.join)
+        threads = (self._source, self._explainer, self._publisher, self._canary_sender)
+        stops = (*(thread.stop for thread in threads), self._store_check.join)
         with ThreadPoolExecutor(len(stops)) as together:
             in_time = all(together.map(lambda stop: stop(_THREADS_STOP_S), stops))
         self._health.stop()

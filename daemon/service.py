@@ -24,6 +24,7 @@ from typing import Protocol
 import numpy as np
 
 from anomalyd import __version__
+from anomalyd.daemon.canary.checks import CanaryChecks
 from anomalyd.daemon.config.config import Config
 from anomalyd.daemon.incidents.activity import activity
 from anomalyd.daemon.incidents.adaptations import adaptations_of, notes_on
@@ -147,6 +148,7 @@ class Service:
             clock=clock,
             stopwatch=stopwatch,
         )
+        self.canaries = CanaryChecks(self._active_models, self._entity_states, telemetry, clock)
         self._trackers = {w.config.name: IncidentTracker(w.config.alert) for w in watches}
         self._realised = {w.config.name: RealisedRate() for w in watches}
         self._stored: dict[Partition, int] = {}
@@ -278,6 +280,7 @@ class Service:
     def _process(self, batches: Sequence[Batch], arrivals: Arrivals) -> None:
         with self._telemetry.timing.stage("score"):
             scored = self._scorer.score(arrivals.samples)
+            canaries = self.canaries.judge(arrivals.canaries)
         with self._telemetry.timing.stage("track"):
             adapted = {id(some): adaptations_of(some) for some in scored}
             judgements = [self._judge(some) for some in scored]
@@ -303,6 +306,7 @@ class Service:
                         arrivals.samples,
                         [(some, j.anomalous) for some, j in zip(scored, judgements, strict=True)],
                     ),
+                    canaries=canaries,
                 )
             )
         reached = {place: following for place, (_, following) in moves.items()}
@@ -310,6 +314,7 @@ class Service:
         self._source.committed(reached)
         for each in adaptations:
             self._telemetry.scoring.adapted(each.detector, each.what)
+        self.canaries.note(scored, canaries)
         self._tell(batches, arrivals, scored, changes)
 
     def _judge(self, scored: Scored) -> Judgement:

@@ -81,12 +81,15 @@ class Reason(StrEnum):
 
 
 class Outcome(StrEnum):
-    """What decoding made of a record: samples, samples and a dead letter, a dead letter alone, or nothing."""
+    """What decoding made of a record: samples, samples and a dead letter, a dead letter alone, or nothing; a
+    canary is no sample.
+    """
 
     DECODED = "decoded"
     PARTLY = "partly"
     DEAD = "dead-lettered"
     EMPTY = "empty"
+    CANARY = "canary"
 
 
 class Fate(StrEnum):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Literal
 
 from anomalyd.reports.adaptation import Adapted, AnsweredUndo
 from anomalyd.reports.feedback import AppliedFeedback
@@ -64,6 +65,25 @@ class Activity:
     samples: int
 
 
+CanaryKind = Literal["healthy", "faulty"]
+
+
+@dataclass(frozen=True, slots=True)
+class CanaryCheck:
+    """What became of a canary: a synthetic sample that was sent through the real topic.
+
+    `sent` (seconds since the epoch) to stored took `latency_s`. `score`: the pair's, above 1 an alert; None
+    where it could not tell. `right`: a healthy one gave no alert, a faulty one gave one.
+    """
+
+    detector: str
+    kind: CanaryKind
+    sent: float
+    latency_s: float
+    score: float | None
+    right: bool
+
+
 @dataclass(frozen=True, slots=True)
 class Step:
     """A step of a consumer group: what was read, what was found, what is remembered, what is to be sent.
@@ -73,7 +93,8 @@ class Step:
     this step. `adaptations`: what detectors changed of themselves, in order. `words` and
     `undos`: the operators' words and requests to undo that this step applies; each is applied once only, the
     step is refused if another daemon has done it. `samples`: what is kept to train on. `lumisections`: (run,
-    system, lumisection) -> what this step saw of each of its elements, by name.
+    system, lumisection) -> what this step saw of each of its elements, by name. `canaries`: those that came
+    back.
     """
 
     group: str
@@ -87,3 +108,4 @@ class Step:
     undos: tuple[AnsweredUndo, ...] = ()
     samples: tuple[Piece, ...] = ()
     lumisections: Mapping[tuple[int, str, int], Mapping[str, Look]] = field(default_factory=dict)
+    canaries: tuple[CanaryCheck, ...] = ()

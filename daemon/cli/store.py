@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from contextlib import closing
 from dataclasses import asdict
+from datetime import UTC, datetime
 from typing import Annotated
 
 import typer
 
 from anomalyd.daemon.cli.options import DEFAULT_CONFIG, ConfigFile, Json, print_json
 from anomalyd.daemon.config.config import load_config
+from anomalyd.reports.queries import Queries
 from anomalyd.reports.storage.repositories.retention import Pruned
 from anomalyd.reports.storage.store import Store
 
@@ -49,3 +51,22 @@ def prune(
         if vacuum:
             opened.retention.vacuum()
     typer.echo(f"let go of {total.reports} reports, and of the evidence of {total.evidence}")
+
+
+@store.command("canaries")
+def canaries(config: ConfigFile = DEFAULT_CONFIG, as_json: Json = False) -> None:
+    """Say what became of the newest canary of each detector and kind (canary.enabled)."""
+    about = load_config(config, parameters=False)
+    with closing(Queries.open(about.store.url.get_secret_value())) as queries:
+        found = queries.overview.canaries()
+    if as_json:
+        print_json([asdict(check) for check in found])
+        return
+    if not found:
+        typer.echo("no canary has come back yet; canary.enabled says whether any are sent")
+    for check in found:
+        score = "no score" if check.score is None else f"score {check.score:.2f}"
+        sent = datetime.fromtimestamp(check.sent, UTC).isoformat(timespec="seconds")
+        verdict = "right" if check.right else "WRONG"
+        took = f"stored {check.latency_s:.1f} s later"
+        typer.echo(f"{check.detector}  {check.kind:<8} sent {sent}, {took}, {score}: {verdict}")

@@ -15,6 +15,7 @@ from pydantic import BaseModel, Field, SecretStr, ValidationError, model_validat
 
 from anomalyd.daemon.config.alert_config import AlertPolicy
 from anomalyd.daemon.config.assistant_config import AssistantConfig
+from anomalyd.daemon.config.canary_config import CanaryConfig
 from anomalyd.daemon.config.dashboard_config import DashboardConfig
 from anomalyd.daemon.config.further_mistakes import further_mistakes
 from anomalyd.daemon.config.section import STRICT, Count, Name, Seconds
@@ -252,6 +253,7 @@ class Config(_Section):
     metrics: MetricsConfig = MetricsConfig()
     explain: ExplainConfig = ExplainConfig()
     adaptation: AdaptationConfig = AdaptationConfig()
+    canary: CanaryConfig = CanaryConfig()
     assistant: AssistantConfig = AssistantConfig()
     dashboard: DashboardConfig = DashboardConfig()
     output: OutputConfig = OutputConfig()

@@ -54,6 +54,7 @@ def alert_rules(config: Config, *, dashboard: str = DASHBOARD) -> tuple[AlertRul
         *_service(config),
         *_data(config),
         *_broken_data(),
+        *_canaries(),
         *_store(),
         *_models(),
         *_anomalies(config, dashboard),
@@ -167,6 +168,33 @@ def _broken_data() -> Iterable[AlertRule]:
         "more than 5 % of {{ $labels.topic }} comes too late",
         "{{ $value | humanize }} samples were older than what was scored already; check the producer's clock "
         "and lateness_s.",
+    )
+
+
+def _canaries() -> Iterable[AlertRule]:
+    # Of all daemons together: whoever reads the partition answers for what another has sent.
+    sent = "sum by (detector, kind) (increase(anomalyd_canary_sent_total[10m]))"
+    returned = "sum by (detector, kind) (increase(anomalyd_canary_returned_total[10m]))"
+    yield AlertRule(
+        "data",
+        "AnomalydCanaryMissed",
+        f"{sent} > 0 and {returned} == 0",
+        "5m",
+        "page",
+        "canaries of {{ $labels.detector }} do not come back",
+        "{{ $value | humanize }} synthetic samples were sent in ten minutes, and none was scored and stored: "
+        "what is real does not get through, either.",
+    )
+    answered = 'sum by (detector) (increase(anomalyd_canary_returned_total{kind="faulty"}[10m]))'
+    undetected = answered.replace('kind="faulty"', 'kind="faulty",verdict="wrong"')
+    yield AlertRule(
+        "models",
+        "AnomalydCanaryUndetected",
+        f"{undetected} > 0.5 * {answered}",
+        "5m",
+        "page",
+        "{{ $labels.detector }} does not see a planted fault",
+        "{{ $value | humanize }} synthetic faults of ten minutes gave no alert: real ones are missed, too.",
     )
 
 

@@ -213,6 +213,14 @@ ROWS = (
         (
             Panel("From Kafka to the store", _quantiles("end_to_end_seconds"), unit="s"),
             Panel("A step of each stage", _quantiles("stage_seconds", "stage"), unit="s"),
+            Panel(
+                "Canaries sent, and back, an hour",
+                (
+                    _count("canary_sent_total", "detector", "kind", of=_OF_DETECTOR),
+                    _count("canary_returned_total", "detector", "kind", "verdict", of=_OF_DETECTOR),
+                ),
+            ),
+            Panel("Canaries: from sent to stored", _quantiles("canary_latency_seconds"), unit="s"),
             Panel("Explanations an hour", (_count("explanations_total", "method", "outcome"),)),
             Panel("Reports that wait for one", (_now("explanations_pending", how="max"),)),
             Panel(

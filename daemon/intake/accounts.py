@@ -1,6 +1,6 @@
 """What became of everything that was read: each record and each sample has one fate, and all are counted.
 
-    records: consumed + reread = decoded + partly + dead-lettered + empty
+    records: consumed + reread = decoded + partly + dead-lettered + empty + canary
     samples: decoded = scored + unscored + unwatched + joined + late + repeated + given up + in flight
 
 Fates are counted once their step is stored. What a step had in hand that was not stored, or that belongs to

@@ -8,6 +8,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 
 from anomalyd.daemon.config.config import InputConfig
+from anomalyd.daemon.intake.formats.canary import is_canary
 from anomalyd.daemon.intake.formats.recognise import recognised
 from anomalyd.daemon.intake.formats.registry import format_of
 from anomalyd.daemon.intake.parsing.masks import Masks
@@ -45,12 +46,15 @@ class Decoder:
         """Decode records; samples come in the records' order.
 
         A message of several samples of which some are bad gives the good ones and one dead letter. No record
-        raises anything: a fault of a decoder gives a dead letter of reason `internal`.
+        raises anything: a fault of a decoder gives a dead letter of reason `internal`. Canaries are
+        passed over.
         """
         samples: list[Sample] = []
         dead: list[DeadLetter] = []
         inputs, now = self._inputs, self._clock()
         for record in records:
+            if record.headers and is_canary(record):
+                continue
             decode, most = inputs[record.topic]
             value = record.value
             try:

@@ -26,6 +26,7 @@ from anomalyd.daemon.intake.clocks import ClockChange, ProducerClocks
 from anomalyd.daemon.intake.counter_kinds import STATE_NAME as KINDS
 from anomalyd.daemon.intake.counter_kinds import CounterKinds, Kind, KindChange, kinds_mark, read_kinds
 from anomalyd.daemon.intake.decode import Decoder
+from anomalyd.daemon.intake.formats.canary import Canary, decode_canary, is_canary
 from anomalyd.daemon.intake.label_collisions import STATE_NAME as LABELS
 from anomalyd.daemon.intake.label_collisions import Collision, LabelCollisions
 from anomalyd.daemon.intake.metric_presence import STATE_NAME as PRESENCE
@@ -34,7 +35,7 @@ from anomalyd.daemon.intake.reported_offsets import STATE_NAME as TOLD
 from anomalyd.daemon.intake.reported_offsets import ReportedOffsets
 from anomalyd.daemon.intake.suspects import ATTEMPTS, Place
 from anomalyd.daemon.kafka.poll_result import Batch
-from anomalyd.daemon.stages import DeadLetter, Fate, Partition, Reason, Record, Sample
+from anomalyd.daemon.stages import DeadLetter, Fate, Outcome, Partition, Reason, Record, Sample
 from anomalyd.daemon.telemetry.telemetry import Telemetry
 from anomalyd.reports.storage.store import Store
 
@@ -61,6 +62,7 @@ class Arrivals:
     kinds: tuple[KindChange, ...] = ()
     churning: tuple[Churning, ...] = ()
     clocks: tuple[ClockChange, ...] = ()
+    canaries: tuple[Canary, ...] = ()
 
 
 class Intake:
@@ -130,7 +132,7 @@ class Intake:
 
         """
         with self._telemetry.timing.stage("decode"):
-            decoded, dead = self._decode(batches, stored, poison)
+            decoded, dead, marked = self._decode(batches, stored, poison)
         with self._telemetry.timing.stage("align"):
             decoded = self._clocks.corrected(decoded, self._fresh)
             aligned = self._aligner.add(decoded, now, behind) + self._aligner.flush(now)
@@ -151,6 +153,7 @@ class Intake:
             tuple(kinds),
             churning,
             self._clocks.take(),
+            tuple(canary for record in marked if (canary := decode_canary(record)) is not None),
         )
 
     def states(self, read: Mapping[Partition, int]) -> dict[tuple[str, str], bytes | None]:
@@ -295,13 +298,16 @@ class Intake:
 
     def _decode(
         self, batches: Sequence[Batch], stored: Mapping[Partition, int], poison: Collection[Place]
-    ) -> tuple[list[Sample], list[DeadLetter]]:
+    ) -> tuple[list[Sample], list[DeadLetter], list[Record]]:
         samples: list[Sample] = []
         dead: list[DeadLetter] = []
+        canaries: list[Record] = []
         for batch in batches:
             place = (batch.topic, batch.partition)
             poisonous = [record for record in batch.records if (*place, record.offset) in poison]
             records = [r for r in batch.records if r not in poisonous] if poisonous else batch.records
+            marked = [record for record in records if record.headers and is_canary(record)]
+            canaries += marked
             decoded, refused = self._decoder.decode(records)
             refused += map(_poisonous, poisonous)
             samples += decoded
@@ -313,9 +319,10 @@ class Intake:
             dead += [letter for letter in refused if self._reported.fresh(*place, letter.record.offset)]
             self._telemetry.kafka.consumed(batch.topic, len(batch.records) - again, again)
             self._accounts.decoded(batch.topic, len(decoded))
-            for outcome, count in outcomes(len(batch.records), decoded, refused).items():
+            self._telemetry.intake.records(batch.topic, Outcome.CANARY, len(marked))
+            for outcome, count in outcomes(len(batch.records) - len(marked), decoded, refused).items():
                 self._telemetry.intake.records(batch.topic, outcome, count)
-        return samples, dead
+        return samples, dead, canaries
 
 
 def _poisonous(record: Record) -> DeadLetter:

@@ -102,13 +102,13 @@ class Scorer:
                 rounds[number].append(run)
             # Each on its own: with what is remembered now, as if it came next.
             late.extend(
-                ([sample], _window(active_model, loaded, entity_state, [sample])) for sample in too_late
+                ([sample], window_of(active_model, loaded, entity_state, [sample])) for sample in too_late
             )
             noted_late.update((id(sample), sample) for sample in too_late)
         found: list[Scored] = []
         for group in rounds:
             timely = [
-                (run, _window(active_model, loaded, self._entity_states.get(name, run[0].entity), run))
+                (run, window_of(active_model, loaded, self._entity_states.get(name, run[0].entity), run))
                 for run in group
             ]
             found += [
@@ -218,9 +218,10 @@ def _shape(sample: Sample) -> tuple[int, ...] | None:
     return None if sample.map is None else sample.map.shape
 
 
-def _window(
+def window_of(
     active_model: ActiveModel, loaded: LoadedPair, entity_state: EntityState, samples: Sequence[Sample]
 ) -> SeriesWindow:
+    """Put samples of one entity before a pair, behind what is remembered of it."""
     features = loaded.pair.features
     if loaded.pair.sample_kind == "vector":
         values = vectors(features, samples)

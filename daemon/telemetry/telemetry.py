@@ -11,6 +11,7 @@ from prometheus_client import CollectorRegistry, ProcessCollector
 
 from anomalyd import __version__
 from anomalyd.daemon.config.config import Config
+from anomalyd.daemon.telemetry.canary_metrics import CanaryMetrics
 from anomalyd.daemon.telemetry.entity_scores import EntityScores
 from anomalyd.daemon.telemetry.families import Families
 from anomalyd.daemon.telemetry.incident_metrics import IncidentMetrics
@@ -58,6 +59,7 @@ class Telemetry:
         )
         self.store = StoreMetrics(families)
         self.timing = TimingMetrics(families, clock=clock)
+        self.canary = CanaryMetrics(families, detectors=detectors)
 
     def config_refused(self) -> None:
         """Count a changed configuration that cannot be used."""

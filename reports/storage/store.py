@@ -31,6 +31,7 @@ from anomalyd.reports.storage import tables as t
 from anomalyd.reports.storage.database import Database, Insert
 from anomalyd.reports.storage.repositories.activity import activity_rows, activity_upsert
 from anomalyd.reports.storage.repositories.attempts import AttemptRepository
+from anomalyd.reports.storage.repositories.canaries import keep_canaries
 from anomalyd.reports.storage.repositories.daemon_status import DaemonStatusBook
 from anomalyd.reports.storage.repositories.entity_states import EntityStateRepository, keep_states
 from anomalyd.reports.storage.repositories.feedback_repository import (
@@ -169,6 +170,7 @@ class Store:
             if step.activity:
                 connection.execute(self._upsert_activity, activity_rows(step.activity))
             keep_looks(connection, self._database, step.lumisections)
+            keep_canaries(connection, self._database, step.canaries)
             _queue(connection, step.outbox)
 
     def unsent(self, limit: int) -> list[Outgoing]:

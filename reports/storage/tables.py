@@ -354,6 +354,17 @@ outlines = Table(
     sqlite_autoincrement=True,
 )
 
+canaries = Table(
+    "canaries",
+    metadata,
+    Column("detector", Text, primary_key=True),
+    Column("kind", Text, primary_key=True),
+    Column("sent", Real, nullable=False),
+    Column("latency_s", Real, nullable=False),
+    Column("score", Real),
+    Column("right", Boolean, nullable=False),
+)
+
 answer_feedback = Table(
     "answer_feedback",
     metadata,

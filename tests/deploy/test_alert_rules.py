@@ -44,6 +44,11 @@ WELL = {
     'anomalyd_incident_score{detector="d",entity="e",severity="warning",report="r1"}': "1.5x600",
     'anomalyd_incident_score{detector="d",entity="e",severity="error",report="r2"}': "_ 3 4 4 _x596",
     'anomalyd_incidents_opened_total{detector="d",severity="error"}': "0 1 2 3x597",
+    'anomalyd_canary_sent_total{detector="d",kind="healthy"}': "0+1x600",
+    'anomalyd_canary_sent_total{detector="d",kind="faulty"}': "0+1x600",
+    'anomalyd_canary_returned_total{detector="d",kind="healthy",verdict="right"}': "0+1x600",
+    'anomalyd_canary_returned_total{detector="d",kind="faulty",verdict="right"}': "0+1x600",
+    'anomalyd_canary_returned_total{detector="d",kind="faulty",verdict="wrong"}': "0 1 1 2 2x596",
 }
 """Ten hours, a minute apart, of a daemon that is well; a topic that is read, some faults that pass."""
 
@@ -64,6 +69,13 @@ BROKEN: dict[str, dict[str, str]] = {
     "AnomalydStoreErrors": {"anomalyd_store_writable": "0x600"},
     "AnomalydStoreConflicts": {"anomalyd_store_conflicts_total": "0+2x600"},
     "AnomalydExplanationsPending": {"anomalyd_explanations_pending": "0+4x600"},
+    "AnomalydCanaryMissed": {
+        'anomalyd_canary_returned_total{detector="d",kind="faulty",verdict="right"}': "0+1x500 500x100"
+    },
+    "AnomalydCanaryUndetected": {
+        'anomalyd_canary_returned_total{detector="d",kind="faulty",verdict="right"}': "0x600",
+        'anomalyd_canary_returned_total{detector="d",kind="faulty",verdict="wrong"}': "0+1x600",
+    },
     "AnomalydModelRefused": {'anomalyd_model_refused_total{detector="d"}': "0x590 1x10"},
     "AnomalydUntrained": {'anomalyd_samples_unscored_total{detector="d",reason="untrained"}': "0+9x600"},
     "AnomalydModelUnfit": {'anomalyd_samples_unscored_total{detector="d",reason="mismatch"}': "0+9x600"},

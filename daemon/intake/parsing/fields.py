@@ -166,12 +166,16 @@ class Fields:
 def seconds_of(timestamp: float) -> float:
     """Give seconds since the epoch, from a time in s, ms, us or ns: told apart by its size.
 
-    Read as seconds, 1e11 is the year 5138; read as milliseconds, it is 1973. So for the other units.
+    Read as seconds, 1e11 is the year 5138; read as milliseconds, it is 1973. So for the other units. A whole
+    number beyond all floats is infinite.
     """
     size = abs(timestamp)
     if size < 1e11:
         return float(timestamp)
-    return timestamp / (1e3 if size < 1e14 else 1e6 if size < 1e17 else 1e9)
+    try:
+        return timestamp / (1e3 if size < 1e14 else 1e6 if size < 1e17 else 1e9)
+    except OverflowError:
+        return math.inf if timestamp > 0 else -math.inf
 
 
 def seconds_or_text(text: str) -> float | str:

@@ -84,7 +84,8 @@ def _not_negative(name: str, cells: Cells) -> None:
 
 
 def _whole(cells: Cells, name: str = "map") -> None:
-    away = np.abs(cells - np.rint(cells))
+    with np.errstate(invalid="ignore"):  # a NaN that signals
+        away = np.abs(cells - np.rint(cells))
     if not np.fmax.reduce(away, axis=None) > _WHOLE:
         return
     off = away > _WHOLE * np.maximum(1, np.abs(cells) * 1e-3)

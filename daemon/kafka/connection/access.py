@@ -22,11 +22,13 @@ def access_problems(config: Config, admin_factory: Callable[..., Any] = KafkaAdm
 
     """
     written = [t for t in (config.output.topic, config.output.dead_letter_topic) if t is not None]
+    inputs = [i.topic for i in config.inputs]
     admin = connect(admin_factory, config.kafka)
     try:
         return [
-            *_topics(admin, config.kafka, [i.topic for i in config.inputs], "READ"),
+            *_topics(admin, config.kafka, inputs, "READ"),
             *_topics(admin, config.kafka, written, "WRITE"),
+            *_topics(admin, config.kafka, inputs if config.canary.enabled else (), "WRITE"),
             *_group(admin, config.kafka),
         ]
     except KafkaError as error:

@@ -11,9 +11,10 @@ from anomalyd.reports.relations.incident_row import RANK, IncidentIndex, Inciden
 from anomalyd.reports.remark import RemarkKind
 from anomalyd.reports.report import Status
 from anomalyd.reports.selection import Selection, conditions
-from anomalyd.reports.step import Point
+from anomalyd.reports.step import CanaryCheck, Point
 from anomalyd.reports.storage import tables as t
 from anomalyd.reports.storage.database import Database
+from anomalyd.reports.storage.repositories.canaries import read_canaries
 from anomalyd.reports.storage.repositories.daemon_status import DaemonStatus, read_daemons
 
 _r = t.reports.c
@@ -82,6 +83,11 @@ class Overview:
         )
         with self._database.reading() as connection:
             return {row.entity: row.text for row in connection.execute(query)}
+
+    def canaries(self) -> list[CanaryCheck]:
+        """Give the newest canary of each detector and kind that came back."""
+        with self._database.reading() as connection:
+            return read_canaries(connection)
 
     def scored(self) -> dict[str, tuple[str, ...]]:
         """Give entity -> the detectors that remember it: those that have scored it."""

@@ -1,0 +1,1 @@
+"""Canaries: a healthy and a faulty sample through the real topic, every minute."""

@@ -19,6 +19,7 @@ LONG_FUNCTIONS = {
     "assistant/understanding/entity_intents.py ranked_entities": "a list of rankings, each in turn",
 }
 FULL_FOLDERS = {
+    "reports/storage/migrations/versions": "one for each change of the schema, for ever",
     "detectors/maps/likelihood": "one more, for first maps, until they have a room of their own",
 }
 """What is longer, and why."""

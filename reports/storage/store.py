@@ -28,10 +28,10 @@ from anomalyd.reports.report import Explanation, Incident, Severity, Status
 from anomalyd.reports.score_history import MAX_POINTS, superfluous
 from anomalyd.reports.step import Activity, OutboxEntry, Outgoing, Point, Step, StoredChange
 from anomalyd.reports.storage import tables as t
+from anomalyd.reports.storage.canaries import keep_canaries
 from anomalyd.reports.storage.database import Database, Insert
 from anomalyd.reports.storage.repositories.activity import activity_rows, activity_upsert
 from anomalyd.reports.storage.repositories.attempts import AttemptRepository
-from anomalyd.reports.storage.repositories.canaries import keep_canaries
 from anomalyd.reports.storage.repositories.daemon_status import DaemonStatusBook
 from anomalyd.reports.storage.repositories.entity_states import EntityStateRepository, keep_states
 from anomalyd.reports.storage.repositories.feedback_repository import (

@@ -13,8 +13,8 @@ from anomalyd.reports.report import Status
 from anomalyd.reports.selection import Selection, conditions
 from anomalyd.reports.step import CanaryCheck, Point
 from anomalyd.reports.storage import tables as t
+from anomalyd.reports.storage.canaries import read_canaries
 from anomalyd.reports.storage.database import Database
-from anomalyd.reports.storage.repositories.canaries import read_canaries
 from anomalyd.reports.storage.repositories.daemon_status import DaemonStatus, read_daemons
 
 _r = t.reports.c

@@ -7,6 +7,7 @@ from dataclasses import MISSING, field, fields
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from anomalyd.errors import TrainingError
+from anomalyd.near_names import did_you_mean
 
 if TYPE_CHECKING:
     from _typeshed import DataclassInstance
@@ -36,7 +37,8 @@ def read_parameters(kind: str, known: type[P], given: Mapping[str, Any]) -> P:
     for name, value in given.items():
         if name not in allowed:
             raise TrainingError(
-                f"{kind}: unknown parameter {name!r}; known: {', '.join(allowed) if allowed else 'none'}"
+                f"{kind}: unknown parameter {name!r}; {did_you_mean(name, allowed)}"
+                f"known: {', '.join(allowed) if allowed else 'none'}"
             )
         wanted = allowed[name]
         assert wanted.default is not MISSING

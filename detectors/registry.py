@@ -6,6 +6,7 @@ from importlib import import_module
 
 from anomalyd.detectors.detector import Detector, SampleKind
 from anomalyd.errors import TrainingError
+from anomalyd.near_names import did_you_mean
 
 _KINDS = {
     "vector-ensemble": "anomalyd.detectors.vectors.ensemble.detector:VectorEnsemble",
@@ -43,7 +44,9 @@ def detector_class(kind: str) -> type[Detector]:
 
     """
     if kind not in _KINDS:
-        raise TrainingError(f"unknown kind of detector {kind!r}; known: {', '.join(_KINDS)}")
+        raise TrainingError(
+            f"unknown kind of detector {kind!r}; {did_you_mean(kind, _KINDS)}known: {', '.join(_KINDS)}"
+        )
     module, _, name = _KINDS[kind].partition(":")
     found: type[Detector] = getattr(import_module(module), name)
     return found
@@ -59,7 +62,9 @@ def sample_kind_of(kind: str) -> SampleKind:
 
     """
     if kind not in _KINDS:
-        raise TrainingError(f"unknown kind of detector {kind!r}; known: {', '.join(_KINDS)}")
+        raise TrainingError(
+            f"unknown kind of detector {kind!r}; {did_you_mean(kind, _KINDS)}known: {', '.join(_KINDS)}"
+        )
     return "map" if _KINDS[kind].startswith("anomalyd.detectors.maps.") else "vector"
 
 

@@ -6,12 +6,12 @@ import math
 from collections import Counter
 from collections.abc import Sequence
 from datetime import UTC, datetime
-from difflib import get_close_matches
 from typing import Any, Self
 
 from sqlalchemy import and_, case, func, select
 
 from anomalyd.errors import QuestionError
+from anomalyd.near_names import nearest as nearest_to
 from anomalyd.reports.adaptation import Adaptation
 from anomalyd.reports.conditions import MEASURES
 from anomalyd.reports.evidence import decode
@@ -162,7 +162,7 @@ class Queries:
                     f"several reports begin with {report_id!r}: {', '.join(ids)}; give more of the id", ids
                 )
             latest = connection.execute(select(_r.id).order_by(_r.onset.desc()).limit(1000)).scalars().all()
-        nearest = tuple(get_close_matches(report_id, latest, n=3, cutoff=0.5)) or tuple(latest[:3])
+        nearest = nearest_to(report_id, latest) or tuple(latest[:3])
         hint = f"the nearest are {', '.join(nearest)}" if nearest else "none is recorded yet"
         raise QuestionError(f"there is no report {report_id!r}; {hint}", nearest)
 

@@ -7,7 +7,6 @@ from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from dataclasses import asdict
 from datetime import UTC, datetime
-from difflib import get_close_matches
 from time import monotonic, sleep
 from typing import Annotated
 
@@ -15,6 +14,7 @@ import typer
 
 from anomalyd.daemon.cli.options import DEFAULT_CONFIG, Json, MaybeConfig, StoreUrl, print_json, store_url
 from anomalyd.errors import AnomalydError, QuestionError
+from anomalyd.near_names import nearest as nearest_to
 from anomalyd.reports.adaptation import Adaptation
 from anomalyd.reports.cases.outline import Outline
 from anomalyd.reports.feedback import OperatorFeedback
@@ -190,7 +190,7 @@ def _detectors(queries: Queries, entity: str, wanted: str | None) -> list[str]:
     watching = queries.watchers(entity)
     if not watching:
         known = queries.entities()
-        nearest = tuple(get_close_matches(entity, known, n=3, cutoff=0.5)) or tuple(known[:3])
+        nearest = nearest_to(entity, known) or tuple(known[:3])
         if entity in known:
             raise QuestionError(
                 f"no detector has scored {entity!r} yet; check `entities` in the configuration"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fnmatch
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -14,6 +15,7 @@ from anomalyd.daemon.config.config import load_config
 from anomalyd.daemon.terminal import incident_line, interpretation_lines
 from anomalyd.errors import AnomalydError
 from anomalyd.extras import extra
+from anomalyd.near_names import did_you_mean
 from anomalyd.reports.cases.propagation import related_incidents
 from anomalyd.reports.queries import Order, Queries, Selection
 from anomalyd.reports.report import Evidence, Explanation, Incident, Report, Severity, Status
@@ -46,13 +48,23 @@ def list_reports(
     )
     with _queries(config, store) as queries:
         found = queries.reports(selection, order=order, limit=limit)
+        known = [] if found or not entity else queries.entities()
     if as_json:
         print_json([as_dict(report) for report in found])
         return
     for report in found:
         typer.echo(incident_line(report.incident))
     if not found:
-        typer.echo("no reports")
+        typer.echo("; ".join(["no reports", *_unknown(entity or (), known)]))
+
+
+def _unknown(patterns: Sequence[str], known: Sequence[str]) -> list[str]:
+    """Say which patterns fit no entity that there is, and which one may have been meant."""
+    return [
+        f"no entity like {pattern!r} is known; {did_you_mean(pattern, known)}".rstrip("; ")
+        for pattern in patterns
+        if known and not fnmatch.filter(known, pattern)
+    ]
 
 
 @reports.command("show")
@@ -119,8 +131,11 @@ def _draw(
 
     chosen = [e for e in explanations if method in (None, e.method)]
     if not chosen:
-        have = ", ".join(e.method for e in explanations) or "none yet"
-        raise AnomalydError(f"report {incident.id}: no such explanation to draw; there is: {have}")
+        have = [e.method for e in explanations]
+        raise AnomalydError(
+            f"report {incident.id}: no such explanation to draw; {did_you_mean(method or '', have)}"
+            f"there is: {', '.join(have) or 'none yet'}"
+        )
     if evidence is None or not explains(chosen[0], evidence):
         raise AnomalydError(
             f"report {incident.id}: what {chosen[0].method} explains is no longer kept; "

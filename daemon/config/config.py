@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import re
 from collections.abc import Mapping
 from fnmatch import fnmatchcase
 from pathlib import Path
@@ -28,6 +29,7 @@ from anomalyd.detectors.registry import (
     sample_kind_of,
 )
 from anomalyd.errors import ConfigError
+from anomalyd.near_names import did_you_mean
 from anomalyd.reports.report import Severity
 from anomalyd.reports.storage.repositories.retention import RetentionLimits
 
@@ -134,9 +136,15 @@ class DetectorConfig(_Section):
     @model_validator(mode="after")
     def _kinds_are_known(self) -> DetectorConfig:
         if self.kind not in autoencoder_kinds():
-            raise ValueError(f"kind {self.kind!r} is unknown; known: {', '.join(autoencoder_kinds())}")
+            raise ValueError(
+                f"kind {self.kind!r} is unknown; {did_you_mean(self.kind, autoencoder_kinds())}"
+                f"known: {', '.join(autoencoder_kinds())}"
+            )
         if self.classical is not None and self.classical not in kinds():
-            raise ValueError(f"classical {self.classical!r} is unknown; known: {', '.join(kinds())}")
+            raise ValueError(
+                f"classical {self.classical!r} is unknown; {did_you_mean(self.classical, kinds())}"
+                f"known: {', '.join(kinds())}"
+            )
         ours, theirs = (sample_kind_of(k) for k in (self.kind, self.classical_kind))
         if ours != theirs:
             raise ValueError(f"kind {self.kind!r} takes a {ours}, classical {self.classical!r} a {theirs}")
@@ -356,14 +364,18 @@ def _described(error: ValidationError) -> list[str]:
     for e in error.errors(include_url=False):
         path = "".join(f"[{p}]" if isinstance(p, int) else f".{p}" for p in e["loc"]).lstrip(".")
         if e["type"] == "extra_forbidden":
-            known = ", ".join(_fields_at(e["loc"][:-1]))
-            lines.append(f"{path}: unknown setting; known here: {known}")
+            known = _fields_at(e["loc"][:-1])
+            hint = did_you_mean(str(e["loc"][-1]), known)
+            lines.append(f"{path}: unknown setting; {hint}known here: {', '.join(known)}")
         elif e["type"] == "missing":
             lines.append(f"{path}: must be given")
         else:
             shown = "" if isinstance(e["input"], dict | list | SecretStr) else f" (got {e['input']!r})"
             if "password" in path:
                 shown = ""
+            if e["type"] == "literal_error" and isinstance(e["input"], str):
+                hint = did_you_mean(e["input"], re.findall("'([^']+)'", e["ctx"]["expected"]))
+                shown += f"; {hint.rstrip()}" if hint else ""
             lines.append(f"{path or '(whole file)'}: {e['msg'].removeprefix('Value error, ')}{shown}")
     return lines
 

@@ -13,6 +13,7 @@ from anomalyd.detectors.registry import (
     recommended_kind,
 )
 from anomalyd.errors import TrainingError
+from anomalyd.near_names import did_you_mean
 
 FORMATS = (
     *("json", "npy", "telegraf-json", "influx", "prometheus", "collectd"),
@@ -45,7 +46,10 @@ def _formats(inputs: Sequence[Mapping[str, Any]]) -> Iterator[str]:
     for index, each in enumerate(inputs):
         name = each.get("format", "json")
         if isinstance(name, str) and name not in FORMATS:
-            yield f"inputs[{index}].format: unknown format {name!r}; known: {', '.join(FORMATS)}"
+            yield (
+                f"inputs[{index}].format: unknown format {name!r}; "
+                f"{did_you_mean(name, FORMATS)}known: {', '.join(FORMATS)}"
+            )
 
 
 def _unique(section: str, key: str, found: Sequence[Mapping[str, Any]]) -> Iterator[str]:
@@ -71,7 +75,10 @@ def _kinds(detectors: Sequence[Mapping[str, Any]]) -> Iterator[str]:
         for key, known in (("kind", autoencoder_kinds()), ("classical", kinds())):
             kind = each.get(key)
             if isinstance(kind, str) and kind not in known:
-                yield f"detectors[{index}]: {key} {kind!r} is unknown; known: {', '.join(known)}"
+                yield (
+                    f"detectors[{index}]: {key} {kind!r} is unknown; "
+                    f"{did_you_mean(kind, known)}known: {', '.join(known)}"
+                )
 
 
 def _parameters(detectors: Sequence[Mapping[str, Any]]) -> Iterator[str]:

@@ -22,6 +22,7 @@ from anomalyd.detectors.library import ModelLibrary
 from anomalyd.detectors.model import Card
 from anomalyd.detectors.registry import detector_class
 from anomalyd.errors import ConfigError, StoreError, TrainingError
+from anomalyd.near_names import did_you_mean
 from anomalyd.reports.queries import Queries
 from anomalyd.reports.storage.repositories.maintenance import Window
 
@@ -106,8 +107,11 @@ def chosen_detectors(config: Config, name: str | None) -> list[DetectorConfig]:
     """
     detectors = [d for d in config.detectors if name in (None, d.name)]
     if not detectors:
-        known = ", ".join(d.name for d in config.detectors)
-        raise ConfigError(f"there is no detector {name!r} in the configuration; there are: {known}")
+        known = [d.name for d in config.detectors]
+        raise ConfigError(
+            f"there is no detector {name!r} in the configuration; {did_you_mean(name or '', known)}"
+            f"there are: {', '.join(known)}"
+        )
     return detectors
 
 

@@ -15,6 +15,7 @@ from anomalyd.daemon.intake.formats.prometheus import Prometheus
 from anomalyd.daemon.intake.formats.prometheus_json import PrometheusJson
 from anomalyd.daemon.intake.formats.telegraf_json import TelegrafJson
 from anomalyd.errors import ConfigError
+from anomalyd.near_names import did_you_mean
 
 FORMATS: Mapping[str, type[Format]] = {
     "json": JsonSamples,
@@ -40,7 +41,8 @@ def format_class(config: InputConfig) -> type[Format]:
     """
     if config.format not in FORMATS:
         raise ConfigError(
-            f"inputs: {config.topic}: unknown format {config.format!r}; known: {', '.join(FORMATS)}"
+            f"inputs: {config.topic}: unknown format {config.format!r}; "
+            f"{did_you_mean(config.format, FORMATS)}known: {', '.join(FORMATS)}"
         )
     return FORMATS[config.format]
 

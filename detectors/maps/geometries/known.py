@@ -12,6 +12,7 @@ from pathlib import Path
 from anomalyd.detectors.maps.geometries.file import ElementType, read_file, read_type
 from anomalyd.detectors.maps.geometry import Geometry, Unit
 from anomalyd.errors import ConfigError
+from anomalyd.near_names import did_you_mean
 
 _SIGNED_ZERO = re.compile(r"(?<=/W)[+-](0)(?=/)")  # the wheel in the middle has no side
 
@@ -41,7 +42,8 @@ def load_type(name_or_path: str) -> ElementType:
     if "/" in name_or_path or name_or_path.endswith((".yaml", ".yml")):
         return read_file(Path(name_or_path))
     raise ConfigError(
-        f"geometry {name_or_path!r}: unknown; give the path of a YAML file, or one of {', '.join(SHIPPED)}"
+        f"geometry {name_or_path!r}: unknown; {did_you_mean(name_or_path, SHIPPED)}"
+        f"give the path of a YAML file, or one of {', '.join(SHIPPED)}"
     )
 
 

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from anomalyd.detectors.maps.geometry import Geometry
+from anomalyd.near_names import did_you_mean
 
 
 class Fault(ABC):
@@ -211,4 +212,6 @@ def random_fault(kind: str, chamber: Geometry, rng: np.random.Generator) -> Faul
             return LowVoltage(efficiency=0.7 if rng.random() < 2 / 3 else 0.05)
         case HotWires.kind:
             return HotWires(layer, *wires(1, 3, (layer,)), noise=float(rng.uniform(4, 10)))
-    raise ValueError(f"fault kind {kind!r}: unknown; there are {', '.join(FAULT_KINDS)}")
+    raise ValueError(
+        f"fault kind {kind!r}: unknown; {did_you_mean(kind, FAULT_KINDS)}there are {', '.join(FAULT_KINDS)}"
+    )

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from anomalyd.detectors.maps.geometries.file import ElementType
 from anomalyd.detectors.maps.geometry import Geometry
 from anomalyd.detectors.maps.simulate.limit import places_of_fault
+from anomalyd.near_names import did_you_mean
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,8 +33,11 @@ class PlacedFault:
             if recipe.kind == kind:
                 places = places_of_fault(geometry, recipe, float(rng.choice(recipe.factors)))
                 return cls(kind, places.factors[int(rng.integers(len(places.factors)))])
-        known = ", ".join(dict.fromkeys(f.kind for f in element_type.faults)) or "none"
-        raise ValueError(f"fault kind {kind!r}: unknown to {element_type.name}; there are {known}")
+        known = list(dict.fromkeys(f.kind for f in element_type.faults))
+        raise ValueError(
+            f"fault kind {kind!r}: unknown to {element_type.name}; {did_you_mean(kind, known)}"
+            f"there are {', '.join(known) or 'none'}"
+        )
 
     def cells(self, element: Geometry) -> NDArray[np.bool_]:
         """Give the cells (R, C) it touches."""

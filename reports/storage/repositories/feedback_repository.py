@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from difflib import get_close_matches
 from typing import Any
 
 from sqlalchemy import Connection, Row, delete, exists, insert, select, update
 
 from anomalyd.errors import QuestionError, StoreConflict, StoreError
+from anomalyd.near_names import nearest as nearest_to
 from anomalyd.reports.adaptation import UNDOABLE, Adaptation, Adapted, AnsweredUndo
 from anomalyd.reports.feedback import AppliedFeedback, OperatorFeedback
 from anomalyd.reports.storage import tables as t
@@ -233,6 +233,6 @@ def find_adaptation(connection: Connection, adaptation_id: str) -> Adaptation:
             f"several adaptations begin with {adaptation_id!r}: {', '.join(ids)}; give more of the id", ids
         )
     latest = connection.execute(select(_a.id).order_by(_a.number.desc()).limit(1000)).scalars().all()
-    nearest = tuple(get_close_matches(adaptation_id, latest, n=3, cutoff=0.5)) or tuple(latest[:3])
+    nearest = nearest_to(adaptation_id, latest) or tuple(latest[:3])
     hint = f"the nearest are {', '.join(nearest)}" if nearest else "none is recorded yet"
     raise QuestionError(f"there is no adaptation {adaptation_id!r}; {hint}", nearest)

@@ -167,7 +167,9 @@ def test_every_mistake_of_a_bad_configuration_is_told_with_its_path(
 ) -> None:
     good.write_text(GOOD + "stroe: {}\nmetrics:\n  port: high\n")
     ran = anomalyd("check-config", "-c", good)
-    assert failed(ran, "anomalyd: ", "stroe: unknown setting; known here: ", "store", "metrics.port: ")
+    assert failed(
+        ran, "anomalyd: ", "stroe: unknown setting; did you mean 'store'? known here: ", "metrics.port: "
+    )
 
 
 @pytest.mark.parametrize(
@@ -309,7 +311,8 @@ def test_reports_are_chosen_and_ordered(
 
 
 def test_where_there_are_no_reports_it_is_said(anomalyd: Callable[..., Ran], store: str) -> None:
-    assert anomalyd("reports", "list", "--store", store, "--entity", "nobody").out == "no reports\n"
+    nobody = anomalyd("reports", "list", "--store", store, "--entity", "nobody").out
+    assert nobody == "no reports; no entity like 'nobody' is known\n"
 
 
 def test_the_store_is_the_configuration_s_unless_another_is_named(

@@ -120,3 +120,12 @@ def test_a_report_says_what_was_made_of_its_explanation(url: str) -> None:
     assert told["interpretation"]["trust"] == {"occlusion": "good"}
     assert [case["report"] for case in told["similar"]] == ["one"]
     assert [each["report"] for each in told["related"]] == ["one"]
+
+
+def test_an_entity_and_a_method_that_are_mistyped(url: str, tmp_path: Path) -> None:
+    listed = CliRunner().invoke(
+        app, ["reports", "list", "--store", url, "--entity", "elemnt/a*", "--entity", "*"]
+    )
+    assert listed.output.count("\n") > 1
+    mistyped = CliRunner().invoke(app, ["reports", "list", "--store", url, "--entity", "elemnt/a"])
+    assert "no entity like 'elemnt/a' is known; did you mean 'element/" in mistyped.output

@@ -93,7 +93,10 @@ def test_a_kind_that_is_left_out_is_the_recommended_one(inputs: str, detector: s
             "inputs: [{topic: a}]\ndetectors: [{name: x, parameters: {foo: 1}}]",
             "detectors[0].parameters.foo",
         ),
-        (LEAST + "kafka: {grup: x}", "kafka.grup: unknown setting; known here: bootstrap_servers"),
+        (
+            LEAST + "kafka: {grup: x}",
+            "kafka.grup: unknown setting; did you mean 'group'? known here: bootstrap_servers",
+        ),
         (LEAST + "kafka: {group: 1}", "kafka.group: Input should be a valid string (got 1)"),
         (LEAST + "kafka: {group: a, group: b}", "'group' stands twice"),
         (LEAST + "nonsense: 1", "nonsense: unknown setting; known here: adaptation, assistant"),

@@ -1,5 +1,8 @@
 """Messages a second: a bare kafka-python loop against the daemon without explanation, and their ratio.
 
+Beside them messages a second of processor time of the daemon (all of its threads), which other work on the
+machine changes less.
+
     python benchmarks/throughput.py [--vectors N] [--maps N] [--rounds N] [--only STREAM] [--apache]
 
 Streams are put into a broker first, in lz4 batches over four partitions: JSON vectors of 38 metrics (815
@@ -172,28 +175,32 @@ class TimedSource(KafkaSource):
     """Notes when the first records were handed out."""
 
     first: float | None = None
+    first_cpu = 0.0
 
     def take(self, timeout_s: float, max_records: int | None = None) -> PollResult | None:
         """Take, as the service does."""
         polled = super().take(timeout_s, max_records)
         if self.first is None and polled is not None and polled.batches:
-            self.first = time.perf_counter()
+            self.first, self.first_cpu = time.perf_counter(), time.process_time()
         return polled
 
 
-def daemon(broker: LocalBroker, stream: Stream, kind: str, folder: Path, group: str) -> float:
-    """Take the topic through all stages of the daemon; gives messages a second after the first records."""
+def daemon(broker: LocalBroker, stream: Stream, kind: str, folder: Path, group: str) -> tuple[float, float]:
+    """Take the topic through all stages of the daemon; gives messages a second after the first records.
+
+    The second figure is messages a second of processor time.
+    """
     config = config_of(stream, kind, broker, group)
     registry = CollectorRegistry()
     telemetry = Telemetry.for_config(config, registry)
     library = ModelLibrary(folder / "models")
     store = Store.open(f"sqlite:///{folder / group}.db")
     source = TimedSource(config.kafka, [stream.name])
-    ended = consumed = 0.0
+    ended = ended_cpu = consumed = 0.0
 
     def after_step() -> None:
-        nonlocal ended, consumed
-        ended = time.perf_counter()
+        nonlocal ended, ended_cpu, consumed
+        ended, ended_cpu = time.perf_counter(), time.process_time()
         consumed = registry.get_sample_value("anomalyd_records_consumed_total", {"topic": stream.name}) or 0.0
         if consumed >= stream.count:
             service.stop()
@@ -213,7 +220,7 @@ def daemon(broker: LocalBroker, stream: Stream, kind: str, folder: Path, group: 
     scored = registry.get_sample_value("anomalyd_samples_scored_total", {"detector": kind})
     if source.first is None or scored != stream.count:
         raise SystemExit(f"{stream.name}: {consumed:.0f} consumed, {scored:.0f} scored, of {stream.count}")
-    return consumed / (ended - source.first)
+    return consumed / (ended - source.first), consumed / (ended_cpu - source.first_cpu)
 
 
 def config_of(stream: Stream, kind: str, broker: LocalBroker, group: str) -> Config:
@@ -245,9 +252,11 @@ def compare(broker: LocalBroker, stream: Stream, rounds: int, folder: Path) -> N
     kafka = statistics.median(bare)
     for kind in stream.kinds:
         ours = [daemon(broker, stream, kind, folder, f"{stream.name}-{kind}-{n}") for n in range(rounds)]
-        anomalyd = statistics.median(ours)
+        anomalyd, of_cpu = (statistics.median(some) for some in zip(*ours, strict=True))
         told = f"{stream.name:<9} {kind:<19} {stream.count:>7} {size:>6.0f}"
-        print(f"{told} {kafka:>13,.0f} {anomalyd:>9,.0f} {anomalyd / kafka:>6.2f}", flush=True)
+        print(
+            f"{told} {kafka:>13,.0f} {anomalyd:>9,.0f} {anomalyd / kafka:>6.2f} {of_cpu:>9,.0f}", flush=True
+        )
 
 
 def streams_of(vector_count: int, map_count: int, now: float) -> list[Stream]:
@@ -288,7 +297,7 @@ def main() -> None:
         start_broker(os.environ) if given.apache else EmbeddedBroker() as broker,
     ):
         print(f"{broker.name}; messages a second, median of {given.rounds}")
-        print("stream    kind                  count  bytes  kafka-python  anomalyd  ratio")
+        print("stream    kind                  count  bytes  kafka-python  anomalyd  ratio   a CPU s")
         for stream in streams:
             compare(broker, stream, given.rounds, Path(folder))
 

@@ -50,15 +50,8 @@ _STEADY = 0.003
 _LEAST = 1e-3
 
 
-@dataclass(frozen=True, slots=True)
-class DiffuseEvidence:
-    """Log odds (N,) of a diffuse fault in each map, and who is to blame.
-
-    `cells` (N, R, C): from -1 to 1, below 0 where counts are lost.
-    """
-
-    odds: Doubles
-    cells: Floats
+_CHUNK = 40_000
+"""Cells that are worked on together, so that they stay in the processor's cache."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,9 +62,42 @@ class Patterns:
     what moves a whole unit; one from cell to cell does not.
     """
 
-    shapes: Doubles
+    shapes: Floats
     log_prior: Doubles
     smooth: Cells
+
+
+@dataclass(frozen=True, slots=True)
+class _Few:
+    """A few maps (N, R * C): what each class says of them, and who is to blame by each."""
+
+    odds: Doubles
+    leading: NDArray[np.int64]
+    pull: Floats
+    broken: Floats
+    pattern: Floats
+
+    def cells(self, k: int) -> Floats:
+        """Give the blame (R * C,) of map k by the likeliest class."""
+        if self.leading[k] == 0:
+            return np.clip(self.pull[k] / np.float32(_BLAMED), -1, 1)
+        if self.leading[k] == 1:
+            return self.broken[k] / (1 + self.broken[k]) * np.sign(self.pull[k])
+        return self.pattern[k]
+
+
+@dataclass(frozen=True, slots=True)
+class DiffuseEvidence:
+    """Log odds (N,) of a diffuse fault in each map, and who is to blame."""
+
+    odds: Doubles
+    parts: tuple[_Few, ...]
+    shape: tuple[int, int]
+
+    def cells(self, k: int) -> Floats:
+        """Give the blame (R, C) of map k, from -1 to 1, below 0 where counts are lost."""
+        each = len(self.parts[0].odds)
+        return self.parts[k // each].cells(k % each).reshape(self.shape)
 
 
 def diffuse_evidence(
@@ -86,73 +112,98 @@ def diffuse_evidence(
     `cell`, `whole`: variance over Poisson's (N,) and relative spread of normal maps (N,), of single cells and
     of the largest places.
     """
-    n = len(counts)
-    usable = (reference > 0) & (geometry.mask() & (counts >= 0))
-    seen, known = (np.where(usable, x, 0).reshape(n, -1).astype(np.float64) for x in (counts, reference))
+    rows, columns = geometry.shape
+    patterns, mask = _patterns_of(geometry), geometry.mask().ravel()
+    flat = [x.reshape(len(x), -1) for x in (counts, reference)]
+    step = max(1, _CHUNK // (rows * columns))
+    parts = []
+    for start in range(0, len(counts), step):
+        part = slice(start, start + step)
+        noise = [(width[part, None], spread[part, None]) for width, spread in (cell, whole)]
+        parts.append(_look_at(flat[0][part], flat[1][part], mask, patterns, noise[0], noise[1]))
+    odds = np.concatenate([x.odds for x in parts]) if parts else np.zeros(0)
+    return DiffuseEvidence(odds, tuple(parts), (rows, columns))
+
+
+def _look_at(
+    counts: Floats,
+    reference: Floats,
+    mask: Cells,
+    patterns: Patterns,
+    cell: tuple[Floats, Floats],
+    whole: tuple[Floats, Floats],
+) -> _Few:
+    """Look for diffuse faults in a few maps (N, R * C); noise and spreads are (N, 1)."""
+    usable = (reference > 0) & mask
+    seen, known = counts * usable, reference * usable
     ratio = seen.sum(1, keepdims=True) / np.maximum(known.sum(1, keepdims=True), _LEAST)
     expected = known * ratio
-    noise = (1 + ratio) * np.maximum(cell[0], 1)[:, None] + (cell[1] ** 2)[:, None] * expected
+    noise = expected * cell[1] ** 2
+    noise += (1 + ratio) * np.maximum(cell[0], 1)
     pull = (seen - expected) / np.sqrt(np.maximum(expected * noise, _LEAST))
     clipped = np.clip(pull, -_FARTHEST, _FARTHEST)
     worth = expected / noise
     uneven = _uneven(clipped, worth)
-    scattered, share = _scattered(seen, expected, noise)
-    patterns = _patterns_of(geometry)
-    ordered, best, sign = _patterned(clipped, worth, patterns, whole, noise, ratio)
+    scattered, broken = _scattered(seen, expected, noise)
+    wider = np.maximum(whole[0] / np.maximum(noise.mean(1, keepdims=True) / (1 + ratio), 1), 1)
+    ordered, best, sign = _patterned(clipped, worth, patterns, wider, whole[1])
     each = np.stack([uneven, scattered, ordered]) + np.log(1 / 3)
-    leading = each.argmax(0)
-    blame = np.where(
-        (leading == 0)[:, None],
-        np.clip(pull / _BLAMED, -1, 1),
-        np.where((leading == 1)[:, None], share * np.sign(pull), sign[:, None] * patterns.shapes[best]),
-    )
-    return DiffuseEvidence(np.logaddexp.reduce(each, axis=0), blame.reshape(counts.shape).astype(np.float32))
+    pattern = sign[:, None].astype(np.float32) * patterns.shapes[best]
+    return _Few(np.logaddexp.reduce(each, axis=0), each.argmax(0), pull, broken, pattern)
 
 
-def _uneven(pull: Doubles, worth: Doubles) -> Doubles:
+def _uneven(pull: Floats, worth: Floats) -> Doubles:
     """Give the nats (N,) of "every cell is off by itself", from pulls and what each cell is worth."""
     found = []
+    squared = np.square(pull)
     for spread in _UNEVEN:
-        gain = spread**2 * worth
-        found.append(0.5 * (pull**2 * gain / (1 + gain) - np.log1p(gain)).sum(1))
+        grown = worth * np.float32(spread**2)
+        grown += 1
+        # squared * gain / (1 + gain), where `grown` is 1 + gain.
+        gained = squared - squared / grown
+        gained -= np.log(grown)
+        found.append(0.5 * gained.sum(1, dtype=np.float64))
     return np.asarray(np.logaddexp.reduce(found, axis=0) - np.log(len(found)))
 
 
-def _scattered(seen: Doubles, expected: Doubles, noise: Doubles) -> tuple[Doubles, Doubles]:
-    """Give the nats (N,) of "some cells are broken", and how likely each of them is (N, R * C)."""
+def _scattered(seen: Floats, expected: Floats, noise: Floats) -> tuple[Doubles, Floats]:
+    """Give the nats (N,) of "some cells are broken", and the odds (N, R * C) of each of them."""
     odds = np.zeros_like(seen)
+    each, missing = seen / noise, expected / noise
     for efficiency in _EFFICIENCIES:
-        nats = (seen * np.log(efficiency) - expected * (efficiency - 1)) / noise
-        odds += np.exp(np.minimum(nats, 20)) / len(_EFFICIENCIES)
-    found = [np.minimum(np.log1p(share * (odds - 1)), _MOST_A_CELL).sum(1) for share in _BROKEN]
-    odds *= _BROKEN[-1]
-    return np.asarray(np.logaddexp.reduce(found, axis=0) - np.log(len(found))), odds / (1 + odds)
+        nats = each * np.float32(np.log(efficiency))
+        nats -= missing * np.float32(efficiency - 1)
+        np.minimum(nats, 20, out=nats)
+        odds += np.exp(nats, out=nats)
+    odds /= len(_EFFICIENCIES)
+    found = []
+    for share in _BROKEN:
+        gain = odds * np.float32(share)
+        gain += np.float32(1 - share)
+        np.log(gain, out=gain)
+        np.minimum(gain, _MOST_A_CELL, out=gain)
+        found.append(gain.sum(1, dtype=np.float64))
+    odds *= np.float32(_BROKEN[-1])
+    return np.asarray(np.logaddexp.reduce(found, axis=0) - np.log(len(found))), odds
 
 
 def _patterned(
-    pull: Doubles,
-    worth: Doubles,
-    patterns: Patterns,
-    whole: tuple[Floats, Floats],
-    noise: Doubles,
-    ratio: Doubles,
+    pull: Floats, worth: Floats, patterns: Patterns, wider: Floats, moved: Floats
 ) -> tuple[Doubles, NDArray[np.int64], Doubles]:
     """Give the nats (N,) of "some pattern", the likeliest one (N,), and whether it goes up or down there.
 
     A pattern f pulls by sum(f z sqrt(e / v)), and is worth sum(f^2 e / v) less what its mean, the luminosity,
-    takes.
+    takes. `wider`, `moved` (N, 1): what a unit scatters more than its cells, and how far it moves.
     """
     shapes = patterns.shapes
-    root = np.sqrt(worth)
+    amounts = pull * np.sqrt(worth)
     total = np.maximum(worth.sum(1, keepdims=True), _LEAST)
     mean = worth @ shapes.T / total
-    amount = (pull * root) @ shapes.T - mean * (pull * root).sum(1, keepdims=True)
-    information = np.maximum(worth @ (shapes**2).T - mean**2 * total, _LEAST)
-    # What a unit scatters more than its cells, and how far it moves.
-    usual = np.maximum(np.median(noise, axis=1, keepdims=True) / (1 + ratio), 1)
-    wider = np.where(patterns.smooth, np.maximum(whole[0][:, None] / usual, 1), 1)
-    stray = np.where(patterns.smooth, whole[1][:, None], _STEADY)
-    width = information * wider + stray**2 * information**2
+    amount = (amounts @ shapes.T - mean * amounts.sum(1, keepdims=True)).astype(np.float64)
+    information = np.maximum(worth @ np.square(shapes).T - mean**2 * total, _LEAST).astype(np.float64)
+    smooth = patterns.smooth
+    stray = np.where(smooth, moved, _STEADY)
+    width = information * np.where(smooth, wider, 1) + stray**2 * information**2
     squared = amount**2 / width
     known = information**2 / width
     nats = [
@@ -189,7 +240,7 @@ def _patterns_of(geometry: Geometry) -> Patterns:
     shapes = np.concatenate([np.stack(c).reshape(len(c), -1) for c in classes]) * mask.ravel()
     log_prior = np.concatenate([np.full(len(c), -np.log(len(c) * len(classes))) for c in classes])
     smooth = np.concatenate([np.full(len(c), c is not every) for c in classes])
-    return Patterns(shapes.astype(np.float64), log_prior, smooth)
+    return Patterns(shapes.astype(np.float32), log_prior, smooth)
 
 
 def _wholes(geometry: Geometry) -> list[Cells | Doubles]:

@@ -7,24 +7,30 @@ it best, and a map in which none of them pulls need not be scanned.
 
 from __future__ import annotations
 
+from dataclasses import replace
+from functools import lru_cache
+
 import numpy as np
 from numpy.typing import NDArray
 
-from anomalyd.detectors.maps.likelihood.places import Counts, Family, Index, Places
+from anomalyd.detectors.maps.likelihood.places import Counts, Family, Index, Listed, Places
 from anomalyd.detectors.maps.likelihood.reference_test import laid_out
 
 Floats = NDArray[np.float32]
 
-SUSPICIOUS = -0.5
-"""Log odds of a single place, by the sum of squares, from which a map is scanned: one normal map in five to
-eight."""
+SUSPICIOUS = 0.5
+"""Log odds of a single place, by the sum of squares, from which a map is scanned: one normal map in ten. Of
+faulty maps that alert the lowest stand above 1."""
 
 _WIDER, _TALL_WIDER = 1.45, 1.9
 """Ratio of the sizes that are looked at, of runs and of boxes. Boxes may lie further apart: there are more of
 them, with neighbours on four sides."""
 
-_STEP, _TALL_STEP = 4, 2
-"""Runs are looked at a quarter of their size apart, boxes half of it."""
+_STEP, _TALL_STEP = 3, 2
+"""Runs are looked at a third of their size apart, boxes half of it."""
+
+_ALIKE = 0.93
+"""Cosine between two shapes without edges from which one of them tells enough of the other."""
 
 _LEAST = np.float32(0.3)  # counts below which nothing is expected of a place
 
@@ -52,7 +58,7 @@ def suspicion(
             nats = _nats(a, b, r, wider, stray, widen=places.tall)
             np.maximum(best, nats.reshape(-1, len(best)).max(0) + np.float32(family.prior), out=best)
         flat = [x.reshape(len(x), -1) for x in (seen, known)]
-        for listed in places.listed:
+        for listed in _some_listed(places):
             wider, stray = noise[part, listed.kind], spread[part, listed.kind]
             a, b = ((x @ listed.cells).T for x in flat)
             if listed.squares is not None:
@@ -77,7 +83,25 @@ def _sums_of(cells: Floats, places: Places) -> Floats:
     return (places.groups @ sums.reshape(rows, -1)).reshape(-1, columns + most + 1, n)
 
 
-def _some_families(places: Places) -> list[Family]:
+@lru_cache(maxsize=64)
+def _some_listed(places: Places) -> tuple[Listed, ...]:
+    """Choose the listed places to look at: of shapes without edges those that are unlike one another."""
+    return tuple(_unlike(x, x.squares) if x.squares is not None else x for x in places.listed)
+
+
+def _unlike(listed: Listed, squares: Counts) -> Listed:
+    size = np.linalg.norm(listed.cells, axis=0)
+    cosine = listed.cells.T @ listed.cells / np.outer(size, size)
+    chosen: list[int] = []
+    for k in range(len(size)):
+        if not chosen or cosine[k, chosen].max() < _ALIKE:
+            chosen.append(k)
+    cells, squares = (np.ascontiguousarray(x[:, chosen]) for x in (listed.cells, squares))
+    return replace(listed, names=tuple(listed.names[k] for k in chosen), cells=cells, squares=squares)
+
+
+@lru_cache(maxsize=64)
+def _some_families(places: Places) -> tuple[Family, ...]:
     """Choose the sizes to look at: each so much wider than the one before, of places compared alike."""
     alike: dict[tuple[bytes, bytes], list[Family]] = {}
     for family in places.families:
@@ -92,7 +116,7 @@ def _some_families(places: Places) -> list[Family]:
                 continue
             least = family.width * wider
             chosen.append(family)
-    return chosen
+    return tuple(chosen)
 
 
 def _some_places(sums: Floats, family: Family, places: Places, group: Index | None = None) -> Floats:

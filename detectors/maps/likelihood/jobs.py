@@ -91,7 +91,7 @@ def _with_diffuse(
     odds = found.odds + float(np.log(PRIOR))
     for k, job in enumerate(jobs):
         if odds[k] > job.score:
-            job.blame = found.cells[k]
+            job.blame = found.cells(k)
         job.score = float(np.logaddexp(job.score, odds[k]))
 
 

@@ -64,12 +64,12 @@ class Standing:
         if not self.unfit:
             unfit = len(alerts) == span and sum(alerts) >= _MOSTLY * span
             return Standing(alerts, unfit)
-        counts = np.nan_to_num(drawn)
-        if self.provisional is not None:
-            counts = self.provisional + counts
         # When it has been quiet for as long, the case is over.
         if sum(alerts) <= (1 - _MOSTLY) * span:
             return Standing(alerts)
+        counts = np.nan_to_num(drawn)
+        if self.provisional is not None:
+            counts = self.provisional + counts
         return Standing(alerts, True, counts, self.weight + 1)
 
 
@@ -119,11 +119,11 @@ class Memory:
 
     def after(self, drawn: Counts, seen: RateSeen, trusted: bool, alerting: bool, span: int) -> Memory:
         """Remember one more map (R, C), its rate, and how it was judged."""
-        return replace(
-            self,
-            history=self.history.after(drawn, trusted),
-            rate=self.rate.after(seen, trusted),
-            standing=self.standing.after(drawn, alerting, span),
+        return Memory(
+            self.history.after(drawn, trusted),
+            self.rate.after(seen, trusted),
+            self.noise,
+            self.standing.after(drawn, alerting, span),
         )
 
     def accepted(self) -> Memory:

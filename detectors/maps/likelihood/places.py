@@ -81,9 +81,9 @@ class Listed:
     squares: Counts | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Places:
-    """Everything that the scan looks at in maps of one shape (R, C).
+    """Everything that the scan looks at in maps of one shape (R, C); compared by identity.
 
     `groups` (G, R): which rows each row group sums. `wrap`: the last column lies beside the first. `benign`:
     probability that a cell is dead without that being a fault; 0 where every dead cell is one. `tall`: cells

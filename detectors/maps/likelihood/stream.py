@@ -63,6 +63,9 @@ _STANDING = 6.0
 _AHEAD = 32
 """Maps of one element that are scored together, on the guess that none of them changes sides."""
 
+_WEAK = 0.0
+"""Log odds of the sum of three below which it does not matter whether what it shows is over."""
+
 _LIKELY = 6.0
 """Classes that are this many nats less likely than the likeliest are not blamed."""
 
@@ -126,7 +129,7 @@ class MapStream:
         self._memory = memory
         self._rates = rates
         self._span = unfit_after
-        self._grown = _GROWN * float(population.profile.mean())
+        self._grown = _GROWN * float(population.profile.sum())
         self._alone = judges_alone(geometry)
         self._at = 0
         self._guess = True
@@ -134,6 +137,9 @@ class MapStream:
         self._local: LocalJudgement | None = None
         n, *shape = window.values.shape
         self._raw = np.full(n, np.nan)
+        self._missing = np.isnan(window.values)
+        self._whole = ~self._missing.any((1, 2))
+        self._totals = np.where(self._missing, 0, window.values).sum((1, 2), dtype=np.float64)
         self._blame = np.zeros((n, *shape), dtype=np.float32)
         self._expected = np.zeros((n, *shape), dtype=np.float32)
         self._adaptations: list[Adaptation] = []
@@ -205,8 +211,9 @@ class MapStream:
                 noise = noise.after(*step.measured)
 
     def _job(self, drawn: Counts, reference: Counts, alone: bool) -> Job | None:
-        there = bool(reference.any())
-        grown = alone or float(reference.mean()) >= self._grown
+        known = float(reference.sum())
+        there = known > 0
+        grown = alone or known >= self._grown
         profiled = not self._alone and self.population.known and not grown
         if not there and not profiled:
             return None
@@ -232,10 +239,10 @@ class MapStream:
                 blame = np.full(drawn.shape, -1.0 if rate.lost else 1.0, dtype=np.float32)
                 if leading == "nothing":
                     blame *= 0
-            judged = bool(np.isfinite(drawn).any()) and not rate.no_beam
+            judged = not rate.no_beam and bool(self._whole[self._at] or not self._missing[self._at].all())
             self._raw[self._at] = raw if judged else np.nan
             self._blame[self._at] = blame
-            self._expected[self._at] = self._scaled(drawn, expected, rate, leading)
+            self._expected[self._at] = self._scaled(expected, rate, leading)
             known = step.single is not None and not step.single.profiled
             trusted = judged and bool(
                 (history <= _TRUSTED or not known)
@@ -254,7 +261,7 @@ class MapStream:
         if step.single is None:
             return -np.inf, None, None
         raw, blame = step.single.score, step.single.blame
-        if step.three is not None and not is_over(step.three, step.single):
+        if step.three is not None and (step.three.score < _WEAK or not is_over(step.three, step.single)):
             new, lasting = raw + np.log(1 - _LASTING), step.three.score + np.log(_LASTING)
             raw = float(np.logaddexp(new, lasting))
             if lasting > new:
@@ -272,15 +279,13 @@ class MapStream:
         width = step.single.dispersion if step.single is not None else self.population.dispersion
         return judge_rate(seen, memory.rate, max(width, 1.0) ** 2)
 
-    def _scaled(
-        self, drawn: Counts, usual: Counts | None, rate: RateJudgement, leading: str
-    ) -> NDArray[np.float32]:
+    def _scaled(self, usual: Counts | None, rate: RateJudgement, leading: str) -> NDArray[np.float32]:
         """Scale what is expected to the map's counts; to those of the rate where that is what is wrong."""
         if usual is None:
             usual = self.population.profile
-        there = np.where(np.isnan(drawn), 0, usual)
+        there = usual if self._whole[self._at] else np.where(self._missing[self._at], 0, usual)
         behind = float(there.sum(dtype=np.float64))
-        total = float(np.nansum(drawn, dtype=np.float64))
+        total = float(self._totals[self._at])
         if leading == "rate" and np.isfinite(rate.expected):
             total = rate.expected
         return np.asarray(usual * (total / behind if behind else 0.0), dtype=np.float32)
@@ -312,7 +317,7 @@ class MapStream:
     def scores(self) -> RawScores:
         """Give all scores of the window."""
         values = self._window.values
-        missing = np.isnan(values)
+        missing = self._missing
         error = (values - self._expected) / np.sqrt(np.maximum(self._expected, _LEAST_EXPECTED))
         return RawScores(
             raw=self._raw,

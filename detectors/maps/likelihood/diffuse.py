@@ -80,9 +80,9 @@ class _Few:
     def cells(self, k: int) -> Floats:
         """Give the blame (R * C,) of map k by the likeliest class."""
         if self.leading[k] == 0:
-            return np.clip(self.pull[k] / np.float32(_BLAMED), -1, 1)
+            return np.asarray(np.clip(self.pull[k] / np.float32(_BLAMED), -1, 1))
         if self.leading[k] == 1:
-            return self.broken[k] / (1 + self.broken[k]) * np.sign(self.pull[k])
+            return np.asarray(self.broken[k] / (1 + self.broken[k]) * np.sign(self.pull[k]))
         return self.pattern[k]
 
 

@@ -20,7 +20,6 @@ LONG_FUNCTIONS = {
 }
 FULL_FOLDERS = {
     "reports/storage/migrations/versions": "one for each change of the schema, for ever",
-    "detectors/maps/likelihood": "one more, for first maps, until they have a room of their own",
 }
 """What is longer, and why."""
 

@@ -25,7 +25,7 @@ from anomalyd.detectors.maps.classical.classical import NoParameters
 from anomalyd.detectors.maps.classical.statistics import TESTS, Beside, Statistic, tests_of
 from anomalyd.detectors.maps.geometries.known import geometry_of
 from anomalyd.detectors.maps.geometry import Geometry
-from anomalyd.detectors.maps.likelihood.history import History
+from anomalyd.detectors.maps.history.history import History
 from anomalyd.detectors.parameters import read_parameters
 from anomalyd.errors import ModelDamaged, ModelMismatch, TrainingError
 

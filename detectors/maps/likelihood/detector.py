@@ -28,8 +28,8 @@ from anomalyd.detectors.detector import (
 from anomalyd.detectors.maps.findings import Findings, OddCell, find_places
 from anomalyd.detectors.maps.geometries.known import geometry_like, kin_of
 from anomalyd.detectors.maps.geometry import Geometry
-from anomalyd.detectors.maps.likelihood.earlier_state import with_names
-from anomalyd.detectors.maps.likelihood.memory import Memory
+from anomalyd.detectors.maps.history.earlier_state import with_names
+from anomalyd.detectors.maps.history.memory import Memory
 from anomalyd.detectors.maps.likelihood.population import (
     Population,
     Shape,

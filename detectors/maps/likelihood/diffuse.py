@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from anomalyd.detectors.maps.geometry import Geometry
-from anomalyd.detectors.maps.likelihood.places import Cells, Counts
+from anomalyd.detectors.maps.places.places import Cells, Counts
 
 Floats = NDArray[np.float32]
 Doubles = NDArray[np.float64]
@@ -83,7 +83,7 @@ class _Few:
             return np.asarray(np.clip(self.pull[k] / np.float32(_BLAMED), -1, 1))
         if self.leading[k] == 1:
             return np.asarray(self.broken[k] / (1 + self.broken[k]) * np.sign(self.pull[k]))
-        return self.pattern[k]
+        return np.asarray(self.pattern[k])
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from anomalyd.detectors.maps.likelihood.places import Cells, Counts, Places
+from anomalyd.detectors.maps.places.places import Cells, Counts, Places
 
 Doubles = NDArray[np.float64]
 

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from anomalyd.detectors.maps.likelihood.box_sums import sums_of
-from anomalyd.detectors.maps.likelihood.places import Cells, Counts, Places
+from anomalyd.detectors.maps.places.box_sums import sums_of
+from anomalyd.detectors.maps.places.places import Cells, Counts, Places
 
 _DEAD_SHARE = 0.15
 """Share of what it should count up to which a cell is as good as dead: a dead wire still counts

@@ -21,11 +21,11 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from anomalyd.detectors.maps.likelihood.box_sums import at_places
 from anomalyd.detectors.maps.likelihood.edges import sharpened
 from anomalyd.detectors.maps.likelihood.empty_cells import Empties
-from anomalyd.detectors.maps.likelihood.places import Cells, Counts, Index, Places
 from anomalyd.detectors.maps.likelihood.reference_test import Compared, Profile, Sums, laid_out, summed_up
+from anomalyd.detectors.maps.places.box_sums import at_places
+from anomalyd.detectors.maps.places.places import Cells, Counts, Index, Places
 
 Floats = NDArray[np.float32]
 Doubles = NDArray[np.float64]

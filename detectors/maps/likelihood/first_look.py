@@ -13,8 +13,8 @@ from functools import lru_cache
 import numpy as np
 from numpy.typing import NDArray
 
-from anomalyd.detectors.maps.likelihood.places import Counts, Family, Index, Listed, Places
 from anomalyd.detectors.maps.likelihood.reference_test import laid_out
+from anomalyd.detectors.maps.places.places import Counts, Family, Index, Listed, Places
 
 Floats = NDArray[np.float32]
 

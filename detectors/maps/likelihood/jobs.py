@@ -12,12 +12,12 @@ from anomalyd.detectors.maps.geometry import Geometry
 from anomalyd.detectors.maps.likelihood.diffuse import PRIOR, diffuse_evidence
 from anomalyd.detectors.maps.likelihood.evidence import QUIET, scan
 from anomalyd.detectors.maps.likelihood.first_look import SUSPICIOUS, suspicion
-from anomalyd.detectors.maps.likelihood.places import Counts, Places
 from anomalyd.detectors.maps.likelihood.population import Population
 from anomalyd.detectors.maps.likelihood.reference_test import Profile
 from anomalyd.detectors.maps.neighbours.evidence import rarity
 from anomalyd.detectors.maps.neighbours.grid import unit_evidence
 from anomalyd.detectors.maps.neighbours.local import judges_alone
+from anomalyd.detectors.maps.places.places import Counts, Places
 
 PRIOR_ALONE = 0.2
 """Prior share of what a map says of itself: so that normal maps reach as far with it as with a history."""

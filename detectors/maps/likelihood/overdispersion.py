@@ -10,9 +10,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from anomalyd.detectors.maps.geometry import Geometry
-from anomalyd.detectors.maps.likelihood.places import Counts, Places
 from anomalyd.detectors.maps.likelihood.reference_test import Compared, comparisons
 from anomalyd.detectors.maps.neighbours.evidence import Overdispersed
+from anomalyd.detectors.maps.places.places import Counts, Places
 
 NINE_TENTHS = (0.9, 2.7055, 0.0)
 """Where nine tenths of a chi-square with one degree of freedom lie below: far enough out to see the places

@@ -16,19 +16,19 @@ from torch import Tensor
 from anomalyd.detectors.detector import TrainingSet
 from anomalyd.detectors.maps.geometries.known import geometry_like
 from anomalyd.detectors.maps.geometry import Geometry
-from anomalyd.detectors.maps.likelihood.layouts import places_of
 from anomalyd.detectors.maps.likelihood.overdispersion import (
     FAR_OUT,
     measure_gain,
     measure_noise,
     measure_spread,
 )
-from anomalyd.detectors.maps.likelihood.places import Counts, Places
 from anomalyd.detectors.maps.neighbours.cleaning import clean
 from anomalyd.detectors.maps.neighbours.evidence import FREE, Price, price_of
 from anomalyd.detectors.maps.neighbours.local import judges_alone, local_evidence
 from anomalyd.detectors.maps.neighbours.matched_filter import ORDERS
 from anomalyd.detectors.maps.neighbours.wide import UnitProfiles, unit_ratios, unit_sums
+from anomalyd.detectors.maps.places.layouts import places_of
+from anomalyd.detectors.maps.places.places import Counts, Places
 from anomalyd.errors import ModelDamaged
 
 Shape = tuple[int, int]

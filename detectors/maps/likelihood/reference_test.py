@@ -8,9 +8,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from anomalyd.detectors.maps.likelihood.box_sums import sums_of, windows
 from anomalyd.detectors.maps.likelihood.empty_cells import Empties, empties_of, isolated_odd
-from anomalyd.detectors.maps.likelihood.places import Counts, Family, Index, Listed, Places
+from anomalyd.detectors.maps.places.box_sums import sums_of, windows
+from anomalyd.detectors.maps.places.places import Counts, Family, Index, Listed, Places
 
 Floats = NDArray[np.float32]
 

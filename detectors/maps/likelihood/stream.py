@@ -15,15 +15,15 @@ from numpy.typing import NDArray
 
 from anomalyd.detectors.detector import Adaptation, RawScores, SeriesWindow
 from anomalyd.detectors.maps.geometry import Geometry
+from anomalyd.detectors.maps.history.memory import Memory, Noise
 from anomalyd.detectors.maps.likelihood.jobs import PRIOR_ALONE, Job, is_over, scan_jobs
-from anomalyd.detectors.maps.likelihood.layouts import places_of
-from anomalyd.detectors.maps.likelihood.memory import Memory, Noise
 from anomalyd.detectors.maps.likelihood.overdispersion import measure_noise
-from anomalyd.detectors.maps.likelihood.places import Counts
 from anomalyd.detectors.maps.likelihood.population import Population
 from anomalyd.detectors.maps.neighbours.evidence import LocalEvidence, rarity, together
 from anomalyd.detectors.maps.neighbours.local import judges_alone, local_evidence
 from anomalyd.detectors.maps.neighbours.rate import RateJudgement, RateSeen, judge_rate
+from anomalyd.detectors.maps.places.layouts import places_of
+from anomalyd.detectors.maps.places.places import Counts
 
 _TRUSTED, _TRUSTED_ALONE = 1.0, 3.5
 """Log odds up to which a map joins the history: by the history itself one in a hundred normal maps lies
@@ -138,7 +138,7 @@ class MapStream:
         n, *shape = window.values.shape
         self._raw = np.full(n, np.nan)
         self._missing = np.isnan(window.values)
-        self._whole = ~self._missing.any((1, 2))
+        self._whole = np.asarray(~self._missing.any((1, 2)), dtype=np.bool_)
         self._totals = np.where(self._missing, 0, window.values).sum((1, 2), dtype=np.float64)
         self._blame = np.zeros((n, *shape), dtype=np.float32)
         self._expected = np.zeros((n, *shape), dtype=np.float32)

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from anomalyd.detectors.maps.geometries.file import read_type
 from anomalyd.detectors.maps.geometries.known import SHIPPED, geometry_of, load_type, shipped
-from anomalyd.detectors.maps.likelihood.layouts import layout_of
+from anomalyd.detectors.maps.places.layouts import layout_of
 from anomalyd.detectors.maps.simulate.simulation import ElementSimulator
 from anomalyd.errors import ConfigError
 

@@ -5,8 +5,8 @@ import pytest
 
 from anomalyd.detectors.maps.likelihood.edges import sharpened
 from anomalyd.detectors.maps.likelihood.evidence import scan
-from anomalyd.detectors.maps.likelihood.layouts import layout_of
-from anomalyd.detectors.maps.likelihood.places import Runs, compile_places
+from anomalyd.detectors.maps.places.layouts import layout_of
+from anomalyd.detectors.maps.places.places import Runs, compile_places
 
 RATE = 15.0
 

@@ -10,10 +10,10 @@ from anomalyd.detectors.maps.likelihood.evidence import (
     log_odds,
     scan,
 )
-from anomalyd.detectors.maps.likelihood.layouts import layout_of
 from anomalyd.detectors.maps.likelihood.overdispersion import measure_spread
-from anomalyd.detectors.maps.likelihood.places import Places, Runs, Units, compile_places
 from anomalyd.detectors.maps.likelihood.reference_test import Profile
+from anomalyd.detectors.maps.places.layouts import layout_of
+from anomalyd.detectors.maps.places.places import Places, Runs, Units, compile_places
 
 WIRES = layout_of("DT/W-2/MB1/S04", (12, 57))
 TOWERS = layout_of("ECAL/EB", (34, 72))

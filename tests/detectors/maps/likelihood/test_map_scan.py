@@ -6,8 +6,8 @@ import pytest
 from anomalyd.detectors.detector import Series, SeriesWindow, TrainingSet
 from anomalyd.detectors.false_alarm_target import AlertRate
 from anomalyd.detectors.maps.likelihood.detector import MapScan
-from anomalyd.detectors.maps.likelihood.layouts import layout_of
 from anomalyd.detectors.maps.likelihood.population import learn_populations
+from anomalyd.detectors.maps.places.layouts import layout_of
 from anomalyd.detectors.maps.simulate.faults import (
     FAULT_KINDS,
     DeadBlock,

@@ -3,9 +3,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from anomalyd.detectors.maps.likelihood.layouts import layout_of
-from anomalyd.detectors.maps.likelihood.places import Units, compile_places
 from anomalyd.detectors.maps.likelihood.reference_test import Profile, Sums, comparisons, summed_up
+from anomalyd.detectors.maps.places.layouts import layout_of
+from anomalyd.detectors.maps.places.places import Units, compile_places
 
 WIDTH = 40
 

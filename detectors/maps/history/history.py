@@ -11,7 +11,7 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 
 from anomalyd.detectors.detector import State
-from anomalyd.detectors.maps.likelihood.places import Counts
+from anomalyd.detectors.maps.places.places import Counts
 
 MEMORY = 100.0
 """Maps after which a map counts 1/e of a new one: long against noise, short against ageing."""

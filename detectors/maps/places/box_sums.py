@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from anomalyd.detectors.maps.likelihood.places import Family, Index, Places
+from anomalyd.detectors.maps.places.places import Family, Index, Places
 
 Floats = NDArray[np.float32]
 

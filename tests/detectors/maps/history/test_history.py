@@ -3,8 +3,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from anomalyd.detectors.maps.likelihood.history import PARTS, History
-from anomalyd.detectors.maps.likelihood.memory import Memory
+from anomalyd.detectors.maps.history.history import PARTS, History
+from anomalyd.detectors.maps.history.memory import Memory
 
 
 def grown(maps: list[np.ndarray], trusted: list[bool] | None = None) -> History:

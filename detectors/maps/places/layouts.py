@@ -10,7 +10,7 @@ import numpy as np
 
 from anomalyd.detectors.maps.geometries.known import geometry_like
 from anomalyd.detectors.maps.geometry import Geometry, Search, Segment
-from anomalyd.detectors.maps.likelihood.places import Counts, Places, Runs, Units, compile_places
+from anomalyd.detectors.maps.places.places import Counts, Places, Runs, Units, compile_places
 
 _WIRES = (1, 2, 3, 4, 5, 6, 8, 10, 12, 14, 16, 20, 24, 28, 32, 40)
 _LOST = 0.85

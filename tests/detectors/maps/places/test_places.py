@@ -6,8 +6,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from anomalyd.detectors.maps.geometries.drift_tubes import dt_chambers
-from anomalyd.detectors.maps.likelihood.layouts import layout_of
-from anomalyd.detectors.maps.likelihood.places import Places, Runs, Units, compile_places
+from anomalyd.detectors.maps.places.layouts import layout_of
+from anomalyd.detectors.maps.places.places import Places, Runs, Units, compile_places
 
 
 def mass(places: Places) -> float:

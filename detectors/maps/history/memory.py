@@ -9,10 +9,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from anomalyd.detectors.maps.likelihood.earlier_state import with_names
-from anomalyd.detectors.maps.likelihood.history import History, WeightedSum
-from anomalyd.detectors.maps.likelihood.places import Counts
+from anomalyd.detectors.maps.history.earlier_state import with_names
+from anomalyd.detectors.maps.history.history import History, WeightedSum
 from anomalyd.detectors.maps.neighbours.rate import RateHistory, RateSeen, Share
+from anomalyd.detectors.maps.places.places import Counts
 
 State = Mapping[str, NDArray[Any]]
 

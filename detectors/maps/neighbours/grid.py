@@ -26,8 +26,9 @@ _REACH = 3, 9
 _CLIPPED = 3.0
 """Scatters beyond which a cell counts no further to its surroundings."""
 
-_UNIT_SPREAD = 0.06
-"""How far healthy units differ from the median of their like at least (relative)."""
+_UNIT_SPREAD, _UNIT_SPREAD_WORTH = 0.07, 100.0
+"""How far healthy units of real maps differ from the median of their like (relative), and how many units
+this is worth: the few of one map tell it badly."""
 
 _UNIT_VARIANCE = 11.0  # counts: towers that are read out together vary by ten times Poisson's and more
 
@@ -225,8 +226,10 @@ def _segments(counts: Counts, level: Counts, geometry: Geometry) -> list[ClassEv
         seen, expected = (x @ inside for x in (flat, usual))
         ratio = np.log((seen + 0.5) / np.maximum(expected, 0.5))
         away = ratio - np.median(ratio, axis=1, keepdims=True)
-        spread = np.maximum(_MAD_TO_SIGMA * np.median(np.abs(away), axis=1, keepdims=True), _UNIT_SPREAD)
-        noise = spread**2 + _UNIT_VARIANCE / np.maximum(expected, 1)
+        own = (_MAD_TO_SIGMA * np.median(np.abs(away), axis=1, keepdims=True)) ** 2
+        units = away.shape[1]
+        spread = (units * own + _UNIT_SPREAD_WORTH * _UNIT_SPREAD**2) / (units + _UNIT_SPREAD_WORTH)
+        noise = spread + _UNIT_VARIANCE / np.maximum(expected, 1)
         pulls.append(np.where(expected > 0, away / np.sqrt(noise), 0))
         cells.append(group.cells)
     if not pulls:

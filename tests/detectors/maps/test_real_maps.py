@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -46,3 +47,20 @@ def test_missing_supermodules_are_found_and_good_maps_left_alone():
     data, found = judged("ecal-2016")
     assert (found.score[data.labels == 1] > 1).all()
     assert (found.score[data.labels == 0] > 1).sum() <= 1
+
+
+def test_supermodules_that_lost_a_third_are_told_from_good_maps():
+    data = read_maps(MAPS / "ecal-2016.npz")
+    good, rng = data.maps[data.labels == 0], np.random.default_rng(0)
+    supermodules = [s for s in data.geometry.segments if s.kind == "supermodule"][::3]
+    broken = np.repeat(good, len(supermodules), axis=0)
+    for k, drawn in enumerate(broken):
+        cells = supermodules[k % len(supermodules)].cells(drawn.shape)
+        drawn[cells] = rng.binomial(drawn[cells].astype(np.int64), 0.7)
+    maps = np.concatenate([good, broken])
+    labels = np.repeat([0, 1], [len(good), len(broken)])
+    every = tuple(f"EB/{k}" for k in range(len(maps)))
+    found = judge_maps(replace(data, maps=maps, labels=labels, element=every, run=()), ("map-scan",))
+    score = found["map-scan"].score
+    assert auc(score[labels == 0], score[labels == 1]) >= 0.97
+    assert (score[labels == 0] > 1).sum() <= 1

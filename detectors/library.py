@@ -2,16 +2,18 @@
 
 ROOT/NAME/20261123T211500Z-1a2b3c4d/autoencoder/{model.safetensors,model.json}
                                    /classical/{model.safetensors,model.json}
+ROOT/NAME/pinned.json: the version that stays at work, whatever is published later
 """
 
 from __future__ import annotations
 
 import hashlib
+import json
 import os
 import re
 import shutil
 import tempfile
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import NamedTuple
@@ -24,6 +26,7 @@ from anomalyd.errors import ModelDamaged, ModelError, ModelMismatch, ModelMissin
 KEPT_VERSIONS = 5
 
 _VERSION = re.compile(r"\d{8}T\d{6}Z-[0-9a-f]{8}")
+_PINNED = "pinned.json"
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 
 
@@ -37,12 +40,27 @@ class LoadedPair:
     refused: tuple[str, ...]
 
 
+@dataclass(frozen=True, slots=True)
+class Pin:
+    """That somebody keeps a version at work, and why; `at` is in seconds since the epoch."""
+
+    version: str
+    who: str
+    reason: str
+    at: float
+
+
 class MemberCard(NamedTuple):
     """What a model of a pair says of itself: its card, its calibration, and the sha256 of its weights."""
 
     card: Card
     calibration: Calibration
     sha256: str
+
+
+def candidates_folder(root: Path) -> Path:
+    """Give the folder of trainings that were judged: VERSION.json each, and the models that did not pass."""
+    return root.with_name(f"{root.name}-candidates")
 
 
 class ModelLibrary:
@@ -77,9 +95,52 @@ class ModelLibrary:
                 _force_to_disk(shelf)
         finally:
             shutil.rmtree(unfinished, ignore_errors=True)
+        pinned = self.pinned(name)
         for old in self.versions(name)[:-KEPT_VERSIONS]:
-            shutil.rmtree(shelf / old, ignore_errors=True)
+            if pinned is None or old != pinned.version:
+                shutil.rmtree(shelf / old, ignore_errors=True)
         return version
+
+    def pin(self, name: str, pin: Pin) -> None:
+        """Keep a version at work, whatever is published later, until `unpin`.
+
+        Raises:
+            ModelMissing: there is no such version.
+            ModelDamaged, ModelMismatch: it cannot be used.
+            ModelError: the folder cannot be written.
+
+        """
+        self.load(name, pin.version)
+        shelf = self._shelf(name)
+        try:
+            handle, unfinished = tempfile.mkstemp(prefix=".unfinished-", dir=shelf)
+            with os.fdopen(handle, "w", encoding="utf-8") as file:
+                json.dump(asdict(pin), file)
+            Path(unfinished).chmod(0o644)
+            Path(unfinished).replace(shelf / _PINNED)
+        except OSError as error:
+            raise ModelError(f"{shelf}: cannot be written: {error}; do it where the daemon runs") from error
+
+    def unpin(self, name: str) -> None:
+        """Let the newest version be at work again.
+
+        Raises:
+            ModelError: the folder cannot be written.
+
+        """
+        try:
+            (self._shelf(name) / _PINNED).unlink(missing_ok=True)
+        except OSError as error:
+            raise ModelError(
+                f"{self._shelf(name)}: cannot be written: {error}; do it where the daemon runs"
+            ) from error
+
+    def pinned(self, name: str) -> Pin | None:
+        """Say which version somebody keeps at work, None if the newest is."""
+        try:
+            return Pin(**json.loads((self._shelf(name) / _PINNED).read_text(encoding="utf-8")))
+        except (OSError, ValueError, TypeError):
+            return None
 
     def names(self) -> tuple[str, ...]:
         """Name the pairs that were ever published here."""
@@ -109,7 +170,7 @@ class ModelLibrary:
         return tuple(sorted(p.name for p in shelf.iterdir() if _VERSION.fullmatch(p.name)))
 
     def load(self, name: str, version: str | None = None) -> LoadedPair:
-        """Load one version, or the newest that holds together: the last good one is kept in use.
+        """Load one version, or the pinned one, or the newest that holds together.
 
         Raises:
             ModelMissing: there is no version, or not the one asked for.
@@ -125,7 +186,12 @@ class ModelLibrary:
                 )
             return LoadedPair(name, version, self._load(name, version), ())
         refused: list[str] = []
-        for candidate in reversed(self.versions(name)):
+        pinned = self.pinned(name)
+        # The pinned one first, then the newest.
+        candidates = sorted(
+            self.versions(name), key=lambda v: (pinned is not None and v == pinned.version, v), reverse=True
+        )
+        for candidate in candidates:
             try:
                 return LoadedPair(name, candidate, self._load(name, candidate), tuple(refused))
             except ModelError as error:

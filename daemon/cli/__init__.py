@@ -20,6 +20,7 @@ COMMANDS: dict[str, tuple[str, ...]] = {
     "doctor": ("doctor",),
     "learning.train": ("train",),
     "learning.tune": ("tune",),
+    "learning.models": ("models",),
     "read": ("reports", "dashboard"),
     "converse": ("ask", "chat", "answers"),
     "tools": ("demo", "agent", "simulate", "broker", "version"),

@@ -25,7 +25,7 @@ from anomalyd.daemon.config.config import Config, DetectorConfig
 from anomalyd.daemon.learning.promotion import Decision, decide, held_out
 from anomalyd.daemon.learning.training import opened_windows, read_trained_history, train_detector_pair
 from anomalyd.detectors.detector import TrainingSet
-from anomalyd.detectors.library import ModelLibrary
+from anomalyd.detectors.library import ModelLibrary, candidates_folder
 from anomalyd.errors import AnomalydError, ModelError, TrainingError
 
 _log = logging.getLogger(__name__)
@@ -147,13 +147,12 @@ def _train(config: Config, name: str, clock: Callable[[], float]) -> Outcome:
     except ModelError:
         old = None
     decision = decide(pair, old, training)
-    if decision.promoted:
-        return Outcome(
-            version := library.publish(name, pair), f"model {version} passed the gate: {_told(decision)}"
-        )
-    folder = models.with_name(f"{models.name}-candidates")
-    kept = ModelLibrary(folder).publish(name, pair)
+    folder = candidates_folder(models)
+    kept = (library if decision.promoted else ModelLibrary(folder)).publish(name, pair)
+    (folder / name).mkdir(parents=True, exist_ok=True)
     (folder / name / f"{kept}.json").write_text(json.dumps(decision.as_dict(), indent=1), encoding="utf-8")
+    if decision.promoted:
+        return Outcome(kept, f"model {kept} passed the gate: {_told(decision)}")
     return Outcome(
         None, f"candidate {kept} is kept in {folder} and not promoted: {decision.why}; {_told(decision)}"
     )

@@ -10,8 +10,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from anomalyd.daemon.learning.disagreement import Disagreement, columns, disagreement, scores_of
 from anomalyd.detectors.calibration import ALERT
-from anomalyd.detectors.detector import Series, SeriesWindow, TrainingSet
+from anomalyd.detectors.detector import Series, TrainingSet
 from anomalyd.detectors.detector_pair import DetectorPair
 from anomalyd.errors import ModelMismatch
 
@@ -36,12 +37,13 @@ class Figures:
 
 @dataclass(frozen=True, slots=True)
 class Decision:
-    """Whether the candidate is promoted, why not, and the figures of both."""
+    """Whether the candidate is promoted, why not, the figures of both, and where the two differ."""
 
     promoted: bool
     why: str
     candidate: Figures
     old: Figures | None
+    differs: Disagreement | None = None
 
     def as_dict(self) -> dict[str, Any]:
         """Give it as what JSON holds."""
@@ -83,7 +85,8 @@ def decide(candidate: DetectorPair, old: DetectorPair | None, training: Training
         why = f"{ours.alert_rate:.2%} of the last samples alert, at most {bound:.2%} may"
     elif ours.faults and ours.faults_found < least:
         why = f"it finds {ours.faults_found:.0%} of the injected faults, at least {least:.0%} are needed"
-    return Decision(not why, why, ours, theirs)
+    differs = disagreement(candidate, old, training, HELD_OUT) if old is not None and theirs else None
+    return Decision(not why, why, ours, theirs, differs)
 
 
 def figures(pair: DetectorPair, training: TrainingSet) -> Figures:
@@ -91,38 +94,17 @@ def figures(pair: DetectorPair, training: TrainingSet) -> Figures:
     above, samples, found, faults = 0, 0, 0, 0
     for entity, series in training.series.items():
         begin = len(series.times) - max(1, int(HELD_OUT * len(series.times)))
-        values = _columns(pair, training.features, series.values)
-        scores = _scores(pair, entity, series.times, values)[begin:]
+        values = columns(pair, training.features, series.values)
+        scores = scores_of(pair, entity, series.times, values)[begin:]
         above += int(np.count_nonzero(scores > ALERT))
         samples += len(scores)
         if faults < _FAULTS and len(scores) > _FAULT_SAMPLES:
             at = begin + (len(scores) - _FAULT_SAMPLES) // 2
             for broken in _broken(values, at):
-                hit = _scores(pair, entity, series.times, broken)[at : at + _FAULT_SAMPLES]
+                hit = scores_of(pair, entity, series.times, broken)[at : at + _FAULT_SAMPLES]
                 found += bool((hit > ALERT).any())
                 faults += 1
     return Figures(above / max(1, samples), found / faults if faults else 1.0, samples, faults)
-
-
-def _scores(
-    pair: DetectorPair, entity: str, times: NDArray[np.float64], values: NDArray[np.float32]
-) -> NDArray[np.float64]:
-    (scored,) = pair.score([SeriesWindow(entity, times, values)])
-    return np.nan_to_num(np.asarray(scored.score, dtype=np.float64))
-
-
-def _columns(
-    pair: DetectorPair, features: tuple[str, ...], values: NDArray[np.float32]
-) -> NDArray[np.float32]:
-    """Put metrics into the pair's order, NaN for those that are not there."""
-    if pair.features == features:
-        return values
-    place = {name: f for f, name in enumerate(features)}
-    out = np.full((len(values), len(pair.features)), np.nan, dtype=np.float32)
-    for column, name in enumerate(pair.features):
-        if name in place:
-            out[:, column] = values[:, place[name]]
-    return out
 
 
 def _broken(values: NDArray[np.float32], at: int) -> Iterator[NDArray[np.float32]]:

@@ -8,7 +8,7 @@ from dataclasses import replace
 
 from anomalyd.daemon.config.config import DetectorConfig
 from anomalyd.daemon.scoring.alert_policy import Policy
-from anomalyd.detectors.library import LoadedPair, ModelLibrary
+from anomalyd.detectors.library import LoadedPair, ModelLibrary, Pin
 from anomalyd.detectors.registry import detector_class
 from anomalyd.errors import ModelError
 from anomalyd.reports.storage.repositories.maintenance import Window
@@ -34,15 +34,15 @@ class ActiveModel:
         self.loaded: LoadedPair | None = None
         self._library = library
         self._on_refused = on_refused
-        self._seen: tuple[str, ...] = ()
+        self._seen: tuple[tuple[str, ...], Pin | None] = ((), None)
         self._reported: set[str] = set()
 
     def refresh(self) -> bool:
-        """Load the newest model if there is a newer one; say whether another is at work now."""
-        versions = self._library.versions(self.config.name)
-        if versions == self._seen:
+        """Load the pinned model, or the newest, if it is another; say whether another is at work now."""
+        seen = (self._library.versions(self.config.name), self._library.pinned(self.config.name))
+        if seen == self._seen:
             return False
-        self._seen = versions
+        self._seen = seen
         before = self.loaded
         try:
             found = self._library.load(self.config.name)

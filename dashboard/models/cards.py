@@ -11,6 +11,7 @@ from anomalyd.reports.adaptation import Adaptation
 from anomalyd.reports.conditions import Within
 from anomalyd.reports.queries import Queries, Selection
 from anomalyd.reports.remark import RemarkKind
+from anomalyd.reports.storage.repositories.daemon_status import DetectorStatus
 
 if TYPE_CHECKING:
     from anomalyd.detectors.calibration import Calibration
@@ -25,6 +26,9 @@ _NAMED = {
 }
 
 _DAY_S = 86_400.0
+
+_FAR = 2.0
+"""How many times what is wanted is told as too much."""
 
 _SHOWN_NAMES = 12
 """Metrics or entities named; a host has hundreds, and nobody reads them here."""
@@ -75,6 +79,7 @@ def realised(queries: Queries, latest: float) -> list[dict[str, str]]:
         for span in (_DAY_S, 7 * _DAY_S)
     )
     verdicts = queries.overview.verdicts()
+    standing = {each.name: each for daemon in queries.overview.daemons() for each in daemon.detectors}
     rows = []
     for detector in sorted({*queries.detectors(), *week}):
         said = verdicts.get(detector, {})
@@ -83,12 +88,32 @@ def realised(queries: Queries, latest: float) -> list[dict[str, str]]:
                 "detector": detector,
                 "alarms in 24 h": f"{day.get(detector, 0):,}",
                 "a day, over 7 days": f"{week.get(detector, 0) / 7:.1f}",
+                **_against(standing.get(detector), day.get(detector, 0)),
                 "real": str(said.get(RemarkKind.REAL, 0)),
                 "false alarms": str(said.get(RemarkKind.FALSE_ALARM, 0)),
                 "expected": str(said.get(RemarkKind.EXPECTED, 0)),
             }
         )
     return rows
+
+
+def _against(status: DetectorStatus | None, alarms: int) -> dict[str, str]:
+    """Hold what was realised against what was wanted, marked where it is more than twice as much."""
+    if status is None:
+        return {"wanted a day": "–", "samples that alert": "–", "wanted share": "–"}
+    realised, wanted = status.rate_realised, status.rate_wanted
+    share = "–" if realised is None else f"{realised:.2%}"
+    if realised is not None and wanted and realised > _FAR * wanted:
+        share = f"⚠ {share}"
+    of_day = "–"
+    if status.alarms_wanted is not None:
+        over = alarms > _FAR * status.alarms_wanted
+        of_day = f"{'⚠ ' if over else ''}{status.alarms_wanted:.1f}"
+    return {
+        "wanted a day": of_day,
+        "samples that alert": share,
+        "wanted share": "–" if wanted is None else f"{wanted:.2%}",
+    }
 
 
 def can_be_undone(each: Adaptation) -> bool:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import streamlit as st
 
 from anomalyd.dashboard import access
-from anomalyd.dashboard.models import cards
+from anomalyd.dashboard.models import candidates, cards, versions
 from anomalyd.dashboard.settings import MODELS
 from anomalyd.dashboard.store import look, write
 from anomalyd.dashboard.style import facts_table, literal, numbers_table, strip, told
@@ -21,7 +21,7 @@ from anomalyd.reports.queries import Queries, Selection
 from anomalyd.reports.storage.store import Store
 
 if TYPE_CHECKING:
-    from anomalyd.detectors.library import MemberCard, ModelLibrary
+    from anomalyd.detectors.library import MemberCard, ModelLibrary, Pin
 
 _DONE = "undo that was asked"
 _LISTED = 50
@@ -37,6 +37,8 @@ def show() -> None:
             "No folder of models is named: start `anomalyd dashboard` with a configuration, or `--models`."
         )
         return
+    if done := st.session_state.pop(versions.DONE, None):
+        st.success(literal(done))
     library = _library(folder)
     names = library.names()
     if not names:
@@ -51,7 +53,10 @@ def _show_realised(queries: Queries) -> None:
     if rows:
         st.markdown("##### Alarms that were raised")
         st.html(numbers_table(rows))
-        st.caption("Incidents by onset, counted back from the newest sample; verdicts are those of people.")
+        st.caption(
+            "Incidents by onset, counted back from the newest sample; verdicts are those of people. Shares "
+            "of samples that alert are those of the daemon's last day; ⚠: more than twice what is wanted."
+        )
 
 
 def _show_adaptations(queries: Queries) -> None:
@@ -114,13 +119,13 @@ def _show_undo(undoable: dict[str, Adaptation]) -> None:
 
 def _show_detector(folder: str, library: ModelLibrary, name: str) -> None:
     st.html(strip(told(name, "ad-title")))
-    versions = library.versions(name)
-    if not versions:
+    published = library.versions(name)
+    if not published:
         st.caption("No version is published.")
         return
-    at_work, refused = _at_work(folder, name, versions)
+    at_work, refused = _at_work(folder, name, published, library.pinned(name))
     rows = []
-    for version in reversed(versions):
+    for version in reversed(published):
         try:
             found = _cards(folder, name, version)
         except ModelError as error:
@@ -132,6 +137,8 @@ def _show_detector(folder: str, library: ModelLibrary, name: str) -> None:
     st.dataframe(rows, hide_index=True, key=f"versions of {name}")
     if at_work is None:
         return
+    versions.show(library, name, published, at_work)
+    candidates.show(_candidates(folder), library, name)
     with st.expander("The model at work, in full"):
         for column, (member, found_card) in zip(
             st.columns(2, gap="large"), _cards(folder, name, at_work).items(), strict=True
@@ -148,8 +155,13 @@ def _cards(folder: str, name: str, version: str) -> dict[str, MemberCard]:
 
 
 @st.cache_resource(show_spinner=False, max_entries=100)
-def _at_work(folder: str, name: str, versions: tuple[str, ...]) -> tuple[str | None, tuple[str, ...]]:
-    """Give the version that a daemon takes, the newest that can be used, and why newer ones cannot."""
+def _at_work(
+    folder: str, name: str, published: tuple[str, ...], pinned: Pin | None
+) -> tuple[str | None, tuple[str, ...]]:
+    """Give the version that a daemon takes, and why those before it cannot be used.
+
+    It depends on what is `published` and `pinned`.
+    """
     try:
         found = _library(folder).load(name)
     except AnomalydError as error:
@@ -162,3 +174,9 @@ def _library(folder: str) -> ModelLibrary:
     from anomalyd.detectors.library import ModelLibrary
 
     return ModelLibrary(Path(folder))
+
+
+def _candidates(folder: str) -> Path:
+    from anomalyd.detectors.library import candidates_folder
+
+    return candidates_folder(Path(folder))

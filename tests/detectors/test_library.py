@@ -8,7 +8,7 @@ import pytest
 
 from anomalyd.detectors import library
 from anomalyd.detectors.detector_pair import DetectorPair
-from anomalyd.detectors.library import ModelLibrary
+from anomalyd.detectors.library import ModelLibrary, Pin
 from anomalyd.detectors.model import WEIGHTS
 from anomalyd.errors import ModelDamaged, ModelMismatch, ModelMissing
 
@@ -139,3 +139,41 @@ def test_a_half_written_version_is_not_seen(shelf: ModelLibrary, pair: DetectorP
 def test_a_name_cannot_leave_the_library(shelf: ModelLibrary, name: str) -> None:
     with pytest.raises(ModelMismatch, match="cannot be the name"):
         shelf.versions(name)
+
+
+def test_a_pinned_version_stays_at_work_and_on_the_disk(shelf: ModelLibrary, pair: DetectorPair) -> None:
+    first = shelf.publish("hosts", trained_at(pair, T0))
+    assert shelf.pinned("hosts") is None
+    pin = Pin(first, "ada", "the new one is deaf", T0)
+    shelf.pin("hosts", pin)
+    for days in range(1, library.KEPT_VERSIONS + 3):
+        newest = shelf.publish("hosts", trained_at(pair, T0 + 86_400 * days))
+    assert shelf.pinned("hosts") == pin
+    assert shelf.load("hosts").version == first
+    assert first in shelf.versions("hosts")
+    shelf.unpin("hosts")
+    shelf.unpin("hosts")
+    assert shelf.load("hosts").version == newest
+
+
+def test_a_pinned_version_that_is_damaged_gives_way(
+    shelf: ModelLibrary, pair: DetectorPair, tmp_path: Path
+) -> None:
+    first = shelf.publish("hosts", trained_at(pair, T0))
+    newest = shelf.publish("hosts", trained_at(pair, T0 + 60))
+    shelf.pin("hosts", Pin(first, "ada", "", T0))
+    (tmp_path / "models" / "hosts" / first / "autoencoder" / WEIGHTS).write_bytes(b"")
+    loaded = shelf.load("hosts")
+    assert loaded.version == newest
+    assert first in loaded.refused[0]
+
+
+def test_only_what_can_be_used_is_pinned(shelf: ModelLibrary, pair: DetectorPair, tmp_path: Path) -> None:
+    version = shelf.publish("hosts", pair)
+    with pytest.raises(ModelMissing, match="there is no version"):
+        shelf.pin("hosts", Pin("20261123T211500Z-00000000", "ada", "", T0))
+    (tmp_path / "models" / "hosts" / "pinned.json").write_text("{")
+    assert shelf.pinned("hosts") is None
+    (tmp_path / "models" / "hosts" / version / "classical" / WEIGHTS).unlink()
+    with pytest.raises(ModelMissing):
+        shelf.pin("hosts", Pin(version, "ada", "", T0))

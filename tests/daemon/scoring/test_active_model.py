@@ -10,7 +10,7 @@ import pytest
 from anomalyd.daemon.config.config import DetectorConfig
 from anomalyd.daemon.scoring.active_model import ActiveModel
 from anomalyd.detectors.detector_pair import DetectorPair
-from anomalyd.detectors.library import ModelLibrary
+from anomalyd.detectors.library import ModelLibrary, Pin
 
 CONFIG = DetectorConfig(name="hosts", kind="vector-autoencoder")
 
@@ -132,3 +132,19 @@ def test_a_model_of_another_kind_is_refused(
     assert len(refusals) == 1
     assert "'map-autoencoder'" in refusals[0]
     assert "anomalyd train" in refusals[0]
+
+
+def test_an_earlier_version_is_rolled_back_to_while_the_daemon_runs(
+    active_model: ActiveModel, library: ModelLibrary, pairs: list[DetectorPair]
+) -> None:
+    first, second = (library.publish("hosts", pair) for pair in pairs[:2])
+    assert active_model.refresh()
+    library.pin("hosts", Pin(first, "ada", "the new one is deaf", 0.0))
+    assert active_model.refresh()
+    assert active_model.loaded is not None
+    assert active_model.loaded.version == first
+    library.publish("hosts", pairs[2])
+    assert not active_model.refresh()
+    library.unpin("hosts")
+    assert active_model.refresh()
+    assert active_model.loaded.version not in (first, second)

@@ -85,13 +85,14 @@ def disagreement(
         counts = (int(np.count_nonzero(each)) for each in (ours & ~theirs, theirs & ~ours, ours & theirs))
         entities.append(EntityDifference(entity, *counts))
         samples += _worst(entity, times, new, before)
-    total = [sum(getattr(each, name) for each in entities) for name in ("candidate", "old", "both")]
     worst = nlargest(MOST_ENTITIES, entities, key=lambda each: each.candidate + each.old)
     return Disagreement(
         float(first),
         float(last),
         scored,
-        *total,
+        candidate=sum(each.candidate for each in entities),
+        old=sum(each.old for each in entities),
+        both=sum(each.both for each in entities),
         entities=tuple(each for each in worst if each.candidate + each.old),
         differing=tuple(nlargest(MOST_SAMPLES, samples, key=_distance)),
     )

@@ -24,12 +24,13 @@ def counts(index: IncidentIndex) -> tuple[pd.DataFrame, float]:
     width = float(next((w for w in _WIDTHS_S if (end - begin) / w <= _BINS), (end - begin) / _BINS))
     bins = np.floor(index.onsets / width).astype(np.int64)
     names = {rank: str(severity) for severity, rank in RANK.items()}
-    keys, number = np.unique(np.stack([bins, index.ranks]), axis=1, return_counts=True)
+    keys, number = np.unique(bins * len(RANK) + index.ranks, return_counts=True)
+    at, ranks = (each.tolist() for each in np.divmod(keys, len(RANK)))
     table = pd.DataFrame(
         {
-            "time": [datetime.fromtimestamp(b * width, UTC) for b in keys[0].tolist()],
-            "until": [datetime.fromtimestamp((b + 1) * width, UTC) for b in keys[0].tolist()],
-            "severity": [names[rank] for rank in keys[1].tolist()],
+            "time": [datetime.fromtimestamp(b * width, UTC) for b in at],
+            "until": [datetime.fromtimestamp((b + 1) * width, UTC) for b in at],
+            "severity": [names[rank] for rank in ranks],
             "incidents": number,
         }
     )

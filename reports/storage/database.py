@@ -6,6 +6,7 @@ import sqlite3
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import lru_cache
 from pathlib import Path
 from typing import Any, Self
 
@@ -180,8 +181,20 @@ def _open_sqlite(url: URL, read_only: bool) -> Engine:
         raise StoreError(f"store.url: there is no folder {file.parent}; create it, or correct the path")
     if read_only and not file.exists():
         raise StoreError(f"there is no report store {file} yet; `anomalyd run` creates it")
+    place = url.set(database=str(file))
+    return _kept_sqlite(place) if read_only else _sqlite_engine(place, read_only=False)
+
+
+# The page of a dashboard opens the store anew at each look. The engine holds no connection meanwhile, but it
+# knows the statements that were compiled, which takes longer than most of them.
+@lru_cache(maxsize=16)
+def _kept_sqlite(url: URL) -> Engine:
+    return _sqlite_engine(url, read_only=True)
+
+
+def _sqlite_engine(url: URL, *, read_only: bool) -> Engine:
     engine = create_engine(
-        url.set(database=str(file)),
+        url,
         # isolation_level None: Python's sqlite3 begins no transactions of its own, `begin` below does.
         connect_args={"timeout": _BUSY_S, "isolation_level": None},
     )
@@ -207,13 +220,21 @@ def _open_sqlite(url: URL, read_only: bool) -> Engine:
 
 
 def _open_postgresql(url: URL, read_only: bool) -> Engine:
+    return _kept_postgresql(url) if read_only else _postgresql_engine(url)
+
+
+@lru_cache(maxsize=16)
+def _kept_postgresql(url: URL) -> Engine:
+    return _postgresql_engine(url).execution_options(postgresql_readonly=True)
+
+
+def _postgresql_engine(url: URL) -> Engine:
     # A daemon lives longer than a server: pre_ping notices a connection that a restart has cut.
     try:
-        engine = create_engine(
+        return create_engine(
             url.set(drivername="postgresql+psycopg"),
             pool_pre_ping=True,
             connect_args={name: value for name, value in _KEEPALIVE.items() if name not in url.query},
         )
     except ImportError as error:
         raise StoreError("store.url: PostgreSQL needs psycopg: pip install 'anomalyd[postgres]'") from error
-    return engine.execution_options(postgresql_readonly=True) if read_only else engine

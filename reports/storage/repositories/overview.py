@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from sqlalchemy import Float, Text, func, select, type_coerce
+from sqlalchemy import BigInteger, Float, Text, case, cast, func, select, type_coerce
 
 from anomalyd.reports.relations.incident_row import RANK, IncidentIndex, IncidentRow
 from anomalyd.reports.remark import RemarkKind
@@ -18,6 +18,8 @@ from anomalyd.reports.storage.database import Database
 from anomalyd.reports.storage.repositories.daemon_status import DaemonStatus, read_daemons
 
 _r = t.reports.c
+
+_JOINT = "\n"  # ids are hexadecimal, and names of detectors hold no space
 
 UNFIT = "model-does-not-fit"
 """The adaptation by which a detector says that its model does not fit an entity."""
@@ -111,23 +113,27 @@ class Overview:
             }
 
     def index(self, selection: Selection) -> IncidentIndex:
-        """Give the selected incidents as columns, by onset."""
-        # As the database holds them: an object for each of 100,000 words would take seconds.
-        plain = (type_coerce(c, Text) for c in (_r.id, _r.detector, _r.severity, _r.status))
+        """Give the selected incidents as columns, by onset (to a microsecond)."""
+        r = {name: type_coerce(_r[name], Text) for name in ("id", "detector", "severity", "status")}
+        rank = case({str(severity): rank for severity, rank in RANK.items()}, value=r["severity"])
+        is_open = case((r["status"] == Status.OPEN.value, 1), else_=0)
+        microseconds = cast(type_coerce(_r.onset, Float) * 1e6, BigInteger)
+        columns = (r["id"], r["detector"], rank, is_open, microseconds)
+        # The database joins each column into one text: 100,000 rows one by one take four times as long.
+        query = select(*(func.aggregate_strings(cast(c, Text), _JOINT) for c in columns))
         with self._database.reading() as connection:
-            query = select(*plain, type_coerce(_r.onset, Float)).where(*conditions(selection, connection))
-            rows = connection.execute(query).all()
-        ids, detectors, severities, statuses, onsets = zip(*rows, strict=True) if rows else ((),) * 5
-        times = np.array(onsets, dtype=np.float64)
-        order = np.argsort(times, kind="stable")
+            texts = connection.execute(query.where(*conditions(selection, connection))).one()
+        ids, detectors = ([] if text is None else text.split(_JOINT) for text in texts[:2])
+        figures = (np.fromstring(text or "", dtype=np.int64, sep=_JOINT) for text in texts[2:])
         numbers = {name: number for number, name in enumerate(sorted(set(detectors)))}
-        ranks = {str(severity): rank for severity, rank in RANK.items()}
+        ranks, still_open, onsets = figures
+        order = np.argsort(onsets, kind="stable")
         return IncidentIndex(
             ids=np.array(ids, dtype=np.object_)[order],
-            detectors=np.array([numbers[d] for d in detectors], dtype=np.int64)[order],
-            onsets=times[order],
-            ranks=np.array([ranks[s] for s in severities], dtype=np.int64)[order],
-            still_open=np.array([s == Status.OPEN for s in statuses], dtype=np.bool_)[order],
+            detectors=np.fromiter(map(numbers.__getitem__, detectors), np.int64, len(ids))[order],
+            onsets=onsets[order] / 1e6,
+            ranks=ranks[order],
+            still_open=still_open[order].astype(np.bool_),
         )
 
     def rows(self, selection: Selection) -> list[IncidentRow]:
@@ -162,8 +168,9 @@ class Overview:
 
     def neighbours(self, report_id: str, onset: float) -> tuple[str | None, str | None]:
         """Give the ids of the reports that started just before and just after one."""
-        earlier = (_r.onset < onset) | ((_r.onset == onset) & (_r.id < report_id))
-        later = (_r.onset > onset) | ((_r.onset == onset) & (_r.id > report_id))
+        # The first condition follows from the second; by it the index on onsets is used.
+        earlier = (_r.onset <= onset) & ((_r.onset < onset) | (_r.id < report_id))
+        later = (_r.onset >= onset) & ((_r.onset > onset) | (_r.id > report_id))
         before = select(_r.id).where(earlier).order_by(_r.onset.desc(), _r.id.desc()).limit(1)
         after = select(_r.id).where(later).order_by(_r.onset, _r.id).limit(1)
         with self._database.reading() as connection:

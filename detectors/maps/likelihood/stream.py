@@ -69,6 +69,7 @@ _WEAK = 0.0
 _LIKELY = 6.0
 """Classes that are this many nats less likely than the likeliest are not blamed."""
 
+_CERTAIN = 20.0  # log odds from which local evidence blames a place beside a likelier one
 _SUSPECT = 1.0  # log odds from which local evidence spreads its blame over several places
 
 _LEAST_EXPECTED = 0.25  # keeps the pull of a cell finite that was dead and counts again
@@ -98,7 +99,25 @@ class LocalJudgement:
             part = c.cells(i) * np.float32(np.exp(nats - self.score[k]) * (-1 if c.lost[i] else 1))
             found = part if found is None else found + part
         assert found is not None
-        return found
+        return self._with_others(k, found)
+
+    def _with_others(self, k: int, blame: Counts) -> Counts:
+        """Blame what else is beyond doubt and lies elsewhere: a map may be broken in several places.
+
+        Only losses: beside one of them what is whole looks hot. What shares a cell with a likelier place may
+        be no more than that.
+        """
+        i = self.first + k
+        for number in np.argsort(-self.odds[k], kind="stable").tolist():
+            if self.odds[k, number] < _CERTAIN:
+                break
+            c = self.evidence.classes[number]
+            if not c.lost[i]:
+                continue
+            cells = c.cells(i)
+            if not blame[cells].any():
+                blame = np.where(cells, np.float32(-1), blame)
+        return blame
 
 
 @dataclass(slots=True)

@@ -8,10 +8,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from anomalyd.detectors.detector import SeriesWindow
 from anomalyd.detectors.evaluation.maps.data import judge_maps, read_maps
 from anomalyd.detectors.evaluation.maps.figures import auc
+from anomalyd.detectors.maps.findings import Locating
 from anomalyd.detectors.maps.geometries.known import shipped
 from anomalyd.detectors.maps.regions import describe_region
+from anomalyd.detectors.maps.shipped import shipped_model
 
 MAPS = Path(__file__).resolve().parents[3].parent / "shared" / "data" / "maps"
 
@@ -64,3 +67,24 @@ def test_supermodules_that_lost_a_third_are_told_from_good_maps():
     score = found["map-scan"].score
     assert auc(score[labels == 0], score[labels == 1]) >= 0.97
     assert (score[labels == 0] > 1).sum() <= 1
+
+
+@pytest.mark.parametrize(
+    ("name", "element", "told"),
+    [
+        ("dt-mb1", "DT/W-2/MB1/S02", ("layer 9, wires 1-49",)),
+        ("dt-mb2", "DT/W+1/MB2/S07", ("layers 1-4 and 9-12,", "layers 5 and 8,", "layer 6,", "layer 7,")),
+        ("dt-mb1", "DT/W+1/MB1/S10", ("layer 6, wires",)),
+        ("dt-mb1", "DT/W+2/MB1/S12", ("layer 1, wires",)),
+    ],
+)
+def test_the_layers_of_every_bad_chamber_are_named(name, element, told):
+    data = read_maps(MAPS / f"{name}.npz")
+    (k,) = (k for k, each in enumerate(data.element) if each == element and data.labels[k])
+    model = shipped_model("dt")
+    assert model is not None
+    assert isinstance(model.detector, Locating)
+    found = model.detector.findings(SeriesWindow(element, np.zeros(1), data.maps[k : k + 1]))
+    lines = [place.text for place in found.places]
+    for text in told:
+        assert any(line.startswith(text) for line in lines), lines

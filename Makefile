@@ -38,8 +38,9 @@ fuzz: .venv/installed  ## a million damaged messages of all formats through the 
 golden: .venv/installed  ## write anew what comes out of the recorded inputs; review the difference
 	GOLDEN_UPDATE=1 $(BIN)/pytest tests/golden -k as_recorded
 
-bench: .venv/installed  ## the cost of detectors beside PCA, then messages a second beside a bare loop
+bench: .venv/installed  ## the cost of detectors beside PCA and of explanations, then messages a second beside a bare loop
 	$(BIN)/python benchmarks/detectors.py
+	$(BIN)/python benchmarks/explanations.py
 	$(BIN)/python benchmarks/live.py
 	$(BIN)/python benchmarks/throughput.py $(ARGS)
 

@@ -7,7 +7,7 @@ import time
 import numpy as np
 import pytest
 import torch
-from captum.attr import Deconvolution, DeepLift, GuidedBackprop
+from captum.attr import Deconvolution, DeepLift, GuidedBackprop, IntegratedGradients
 from torch import nn
 from torch.nn import functional
 
@@ -15,6 +15,7 @@ from anomalyd.detectors.detector import Encoded
 from anomalyd.interpret.analytical.deconvolution import deconvolution
 from anomalyd.interpret.analytical.deep_lift import deep_lift
 from anomalyd.interpret.analytical.guided_backpropagation import guided_backpropagation
+from anomalyd.interpret.analytical.integrated_gradients import integrate
 from anomalyd.interpret.budget import Budget
 
 PRESENT = np.ones(6, dtype=bool)
@@ -98,3 +99,12 @@ def test_guided_backpropagation_sees_functions_that_captum_does_not_know():
     (slope,) = torch.autograd.grad(detector.forward(plain).sum(), plain)
     found = values(guided_backpropagation, detector, encoded)
     assert not np.allclose(found, (slope * (encoded.inputs - encoded.baseline)).numpy()[0])
+
+
+@pytest.mark.parametrize("steps", [8, 32, 64])
+def test_integrated_gradients_are_captums(steps):
+    network, encoded = Module(), sample()
+    plain = IntegratedGradients(network).attribute(
+        encoded.inputs, baselines=encoded.baseline, n_steps=steps, method="gausslegendre"
+    )
+    assert torch.allclose(integrate(network, encoded, steps), plain, atol=1e-5)

@@ -93,3 +93,23 @@ def test_the_highest_evidence_is_told_by_kind_and_sign():
     assert float(highest[0, 0, 0]) == pytest.approx(10 - single, abs=1e-3)
     assert float(highest[1, 0, 0]) == pytest.approx(20 * math.log(2) - 10 - single, abs=1e-3)
     assert torch.isnan(highest).any()  # windows wider than the map
+
+
+@settings(max_examples=10, deadline=None)
+@given(seed=st.integers(0, 99), share=st.floats(0.0, 1.5))
+def test_the_slope_is_that_of_all_windows_though_it_goes_back_through_few(seed, share):
+    torch.manual_seed(seed)
+    expected = torch.full((6, 8, 20), 30.0)
+    residual = torch.randn(6, 8, 20) * expected.sqrt()
+    residual[:, 2:4, 5:9] -= share * torch.linspace(0, 20, 6)[:, None, None]
+    rest = torch.ones(6), torch.zeros(6)
+    wanted = residual.clone().requires_grad_()
+    score = Scan().score(wanted, expected, *rest)
+    (slope,) = torch.autograd.grad(score.sum(), wanted)
+    whole = residual.clone().requires_grad_()
+    evidence, _ = Scan().evidence(whole, expected, *rest)
+    plain = torch.logsumexp(evidence, dim=0)
+    (all_of_it,) = torch.autograd.grad(plain.sum(), whole)
+    assert torch.allclose(score, plain, atol=1e-4)
+    # What raises the score: how far it goes with the residual.
+    assert (((slope - all_of_it) * residual).sum((1, 2)).abs() < 0.1).all()

@@ -181,7 +181,7 @@ class Scan:
         dispersion: Tensor,
         drift: Tensor,
     ) -> Tensor:
-        """Give the part (N,) of the scores (N,) that some windows have; `near` (2, P): which, of which map."""
+        """Give the part (N,) that some windows have in scores (N,); `near` (2, P): which, of which map."""
         window, maps = near
         windows = windows_of(residual.shape[1], residual.shape[2])
         corners = windows.corners[:, window] * len(residual) + maps

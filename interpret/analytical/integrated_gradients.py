@@ -53,7 +53,8 @@ def integrate(detector: Explainable, encoded: Encoded, steps: int) -> Tensor:
     away = encoded.inputs - encoded.baseline
     slope = torch.zeros_like(away)
     points, weights = _quadrature(steps)
-    for some, worth in zip(points.split(_PER_EVALUATION), weights.split(_PER_EVALUATION), strict=True):
+    for begin in range(0, steps, _PER_EVALUATION):
+        some, worth = (each[begin : begin + _PER_EVALUATION] for each in (points, weights))
         wide = (len(some), *[1] * (away.dim() - 1))
         inputs = (encoded.baseline + some.reshape(wide) * away).requires_grad_()
         context = tuple(each.expand(len(some), *each.shape[1:]) for each in encoded.context)

@@ -50,7 +50,8 @@ class TrainingSet:
     geometries: tuple[Geometry, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
+# Not frozen: one is made of each row, and a frozen one takes five times as long. Nothing writes to it.
+@dataclass(slots=True)
 class SeriesWindow:
     """Consecutive samples of one entity, in event-time order, and what was remembered of it before them.
 
@@ -92,7 +93,8 @@ def cut(window: SeriesWindow, begin: int, end: int) -> SeriesWindow:
     return replace(window, times=window.times[begin:end], values=window.values[begin:end], exposure=exposure)
 
 
-@dataclass(frozen=True, slots=True)
+# Not frozen: one is made of each row, and a frozen one takes five times as long. Nothing writes to it.
+@dataclass(slots=True)
 class RawScores:
     """What a detector says of a window, before calibration. `...` is F or R, C, as in the window.
 

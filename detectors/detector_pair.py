@@ -39,7 +39,8 @@ _NOTHING: State = {}
 MEMBERS = ("autoencoder", "classical")
 
 
-@dataclass(frozen=True, slots=True)
+# Not frozen: one is made of each row, and a frozen one takes five times as long. Nothing writes to it.
+@dataclass(slots=True)
 class PairScores:
     """What both models say of a window; `state` holds what both remember, under a prefix for each."""
 

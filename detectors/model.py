@@ -79,7 +79,8 @@ class Card:
         return tuple(self.shapes)
 
 
-@dataclass(frozen=True, slots=True)
+# Not frozen: one is made of each row, and a frozen one takes five times as long. Nothing writes to it.
+@dataclass(slots=True)
 class Scores:
     """What one model says of a window of n samples; `...` is F or R, C.
 

@@ -43,6 +43,8 @@ class Piece:
 
     def stop(self) -> int:
         """Give the row before which it is cut next, or its end."""
+        if not self.cuts:
+            return self.end
         return next((row for row in self.cuts if row > self.begin), self.end)
 
 
@@ -90,9 +92,11 @@ def score(learnt: Learnt, pieces: Sequence[Piece], times: NDArray[np.float64], r
     silence was.
     """
     found = Found.nothing(*rows.shape)
-    for piece in pieces:
-        piece.upto = piece.stop()
-    while left := [piece for piece in pieces if piece.begin < piece.end]:
+    left: Sequence[Piece] = pieces
+    while left := [piece for piece in left if piece.begin < piece.end]:
+        for piece in left:
+            if piece.upto <= piece.begin:
+                piece.upto = piece.stop()
         for group in _groups(left):
             _score(learnt, group, times, rows, found)
     return found
@@ -115,9 +119,9 @@ def _score(
         if 0 <= mended < piece.upto - piece.begin - 1:
             piece.upto = piece.begin + mended + 1
             continue
-        piece.accepted += [(piece.begin + row, piece.memory) for row in accepted]
+        if accepted:
+            piece.accepted += [(piece.begin + row, piece.memory) for row in accepted]
         piece.memory, piece.begin = memory, piece.upto
-        piece.upto = piece.stop()
 
 
 def _begin(

@@ -9,6 +9,7 @@ called it broken, it is taken for the new normal, all of it at once.
 
 from __future__ import annotations
 
+import dataclasses
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -158,6 +159,8 @@ def follow(times: Floats, shown: Shown, memory: Batch, heights: Sequence[Heights
     """
     slots, n = times // _EACH_S, times.shape[1]
     several = slots[:, -1] != slots[:, 0]
+    if n == 1:
+        return _one_row(times, shown, memory, heights, spans)
     stops = np.where(several, np.argmax(slots != slots[:, :1], axis=1), n)
     gone = _go_on(times, shown, memory, heights, spans, stops.tolist())
     over, mended = np.empty(times.shape), np.array([each.mended for each in gone])
@@ -178,22 +181,90 @@ def follow(times: Floats, shown: Shown, memory: Batch, heights: Sequence[Heights
             over[b, part.start : begin] = more.over
             accepted[b] += [begin - 1] if more.accepted else []
             memory.week[b], memory.week_of[b] = one.week[0], one.week_of[0]
-    # The least amount above: a jolt is an alarm, how far above the threshold of a rare one it may say.
+    return Followed(_with_jolts(over, shown), accepted, mended)
+
+
+def _one_row(
+    times: Floats, shown: Shown, memory: Batch, heights: Sequence[Heights], spans: Spans
+) -> Followed:
+    """Follow a row of each of many entities (E, 1): as `_go_through`, for all of them at once."""
+    counted, lasts, flags, excess = _counted(times, shown, memory, spans)
+    memory.restless[:] = flags[:, 1:]
+    time, stir, still = times[:, 0], counted[:, 0, 0], shown.stuck[:, 0]
+    agree, hold, least_stir, settle, lasting, accept_s = _table(heights)
+    agreed = excess[:, 0] > agree - np.where(memory.agreed, hold, 0.0)
+    goes_on = memory.stirred & ((stir > settle) | (lasts[:, 0] & (lasting > 0)))
+    stirred = ((stir > least_stir) | goes_on) & ~memory.deaf
+    on = agreed | stirred
+    memory.agreed[:], memory.stirred[:] = agreed, stirred
+    memory.stuck_known[:] &= still
+    certain = memory.broken | (still & ~memory.stuck_known)
+    begun = np.where(np.isnan(memory.quiet_since), time, memory.quiet_since)
+    memory.quiet_since[:] = np.where(memory.broken, np.where(on, np.nan, begun), memory.quiet_since)
+    mended = memory.broken & (time - memory.quiet_since >= _QUIET_S) & ~still
+    memory.broken[mended], memory.quiet_since[mended], certain[mended] = False, np.nan, False
+    sounds, was_on = on | certain, ~np.isnan(memory.since)
+    memory.since[:] = np.where(sounds, np.where(was_on, memory.since, time), np.nan)
+    above = excess[:, 0] - agree
+    raised = np.fmax(_LEAST, np.where(above < 30.0, np.log1p(np.exp(np.minimum(above, 30.0))), above))
+    raised = np.where(certain, np.maximum(raised, _CERTAIN), raised)
+    ended = was_on & ~sounds
+    keeps = (time // _EVERY_S > memory.kept_slot) & ~memory.broken
+    memory.kept_slot[keeps] = time[keeps] // _EVERY_S
+    accepts = ~memory.broken & (time - memory.since >= accept_s)
+    for b in np.flatnonzero(ended | keeps | accepts).tolist():
+        kept_of = [_DURING if sounds[b] else _USUAL] if keeps[b] else []
+        _keep(memory, b, shown, _Gone(kept=[0] * len(kept_of), kept_of=kept_of, ended=bool(ended[b])))
+        if accepts[b]:
+            _take_for_normal(memory, b)
+    memory.since[accepts], memory.stuck_known[accepts] = np.nan, still[accepts]
+    memory.agreed[accepts] = memory.stirred[accepts] = False
+    memory.deaf[accepts] = True
+    over = np.where(sounds, raised, np.minimum(above, 0.0))[:, None]
+    accepted = [[0] if each else [] for each in accepts.tolist()]
+    return Followed(_with_jolts(over, shown), accepted, np.where(mended, 0, -1))
+
+
+def _table(heights: Sequence[Heights]) -> Floats:
+    """Give the heights of entities, (6, E): in the order of their names."""
+    different = {id(each): each for each in heights}
+    place = {which: k for k, which in enumerate(different)}
+    rows = np.array([dataclasses.astuple(each) for each in different.values()])
+    return np.ascontiguousarray(rows[[place[id(each)] for each in heights]].T)
+
+
+def _with_jolts(over: Floats, shown: Shown) -> Floats:
+    """Raise to the least amount above: a jolt is an alarm, how far above the threshold of a rare one it may
+    say."""
     jolts = np.minimum(shown.jolts, LARGEST_JOLT)
-    return Followed(np.where(jolts > 0.0, np.maximum(over, _LEAST + jolts), over), accepted, mended)
+    raised: Floats = np.where(jolts > 0.0, np.maximum(over, _LEAST + jolts), over)
+    return raised
+
+
+def _counted(
+    times: Floats, shown: Shown, memory: Batch, spans: Spans
+) -> tuple[Floats, NDArray[np.bool_], NDArray[np.uint8], Floats]:
+    """Give spreads of sustained activity (E, n, 4), whether it lasts (E, n), its flags, and how far views
+    agree beyond the bulk (E, n); the bulk is measured anew where it is due."""
+    for b in np.flatnonzero(times[:, 0] // _EACH_S > memory.bulk_measured).tolist():
+        _measure(memory, b, float(times[b, 0] // _EACH_S))
+    counted = sustained_activity.spreads(shown.commotion, memory.bulk[:, None, 1:])
+    lasts, flags = sustained_activity.lasting(counted, memory.restless, spans)
+    return counted, lasts, flags, shown.agreement - end_of(memory.bulk[:, 0])[:, None]
 
 
 def _go_on(
     times: Floats, shown: Shown, memory: Batch, heights: Sequence[Heights], spans: Spans, stops: list[int]
 ) -> list[_Gone]:
     """Go through the rows before `stops` of each entity, or as far as an alarm is taken for normal."""
-    for b in np.flatnonzero(times[:, 0] // _EACH_S > memory.bulk_measured).tolist():
-        _measure(memory, b, float(times[b, 0] // _EACH_S))
-    counted = sustained_activity.spreads(shown.commotion, memory.bulk[:, None, 1:])
-    lasts, flags = sustained_activity.lasting(counted, memory.restless, spans)
-    excess = (shown.agreement - end_of(memory.bulk[:, 0])[:, None]).tolist()
+    counted, lasts, flags, excess = _counted(times, shown, memory, spans)
     rows = zip(
-        times.tolist(), excess, counted[..., 0].tolist(), lasts.tolist(), shown.stuck.tolist(), strict=True
+        times.tolist(),
+        excess.tolist(),
+        counted[..., 0].tolist(),
+        lasts.tolist(),
+        shown.stuck.tolist(),
+        strict=True,
     )
     courses = [
         _Course(*each) for each in zip(*(getattr(memory, name).tolist() for name in _OF_COURSE), strict=True)
@@ -209,11 +280,8 @@ def _go_on(
     for name in _OF_COURSE:
         getattr(memory, name)[:] = [getattr(course, name) for course in courses]
     past = memory.restless.shape[1]
-    if times.shape[1] == 1:
-        memory.restless[:] = flags[:, 1:]
-    else:
-        for b, gone in enumerate(found):
-            memory.restless[b] = flags[b, len(gone.over) : len(gone.over) + past]
+    for b, gone in enumerate(found):
+        memory.restless[b] = flags[b, len(gone.over) : len(gone.over) + past]
     return found
 
 

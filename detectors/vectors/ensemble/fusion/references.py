@@ -49,16 +49,19 @@ def refer(reference: Reference, memory: Batch, places: NDArray[np.int64], rows: 
     `clip` (E, F): usual widths that a metric counts for at most.
     """
     count = rows.shape[1]
-    offset = memory.offset[:, None]
-    missing = np.isnan(rows)
-    whole = filled(np.concatenate([memory.patch_rows - offset, rows], axis=1))
-    memory.patch_rows[:] = whole[:, -PATCH_ROWS:] + offset
-    whole = np.clip(whole, -clip[:, None], clip[:, None])
-    each = np.ascontiguousarray(whole[:, PATCH_ROWS:])
+    offset, most = memory.offset[:, None], clip[:, None]
+    before = memory.patch_rows.copy()
+    known = filled(np.concatenate([before[:, -1:] - offset, rows], axis=1))[:, 1:]
+    memory.patch_rows[:] = np.concatenate([before[:, count:], known[:, -PATCH_ROWS:] + offset], axis=1)
+    each = np.clip(known, -most, most)
     fresh = memory.fresh_rows[:, None] + np.arange(1, count + 1)
     memory.fresh_rows[:] = fresh[:, -1]
     means = memory.new_means
-    new = _look(reference, places, whole, ~missing, (fresh % STRIDE == 0) & (fresh > PATCH_ROWS))
+    looked = (fresh % STRIDE == 0) & (fresh > PATCH_ROWS)
+    new = np.full((*looked.shape, 2), np.nan)
+    if looked.any():
+        whole = np.concatenate([np.clip(before - offset, -most, most), each], axis=1)
+        _look(reference, places, whole, ~np.isnan(rows), looked, new)
     held = _hold(new, means[:, : ROW + 1])
     plane = _smooth(reference.distance(places, each), PLANE_SMOOTHING, means[:, PLANE])
     away = np.log(np.abs(each).sum(axis=2).astype(np.float64) + _LOG_FLOOR)
@@ -79,14 +82,12 @@ def _look(
     whole: Rows,
     observed: NDArray[np.bool_],
     looked: NDArray[np.bool_],
-) -> Floats:
-    """Give nats of patches and distances of rows (E, n, 2) where they are `looked` at (E, n), else NaN.
+    new: Floats,
+) -> None:
+    """Put nats of patches and distances of rows into `new` (E, n, 2) where they are `looked` at (E, n).
 
     `whole` (E, 29 + n, F): the rows before, too, without gaps.
     """
-    new = np.full((*looked.shape, 2), np.nan)
-    if not looked.any():
-        return new
     b, t = np.nonzero(looked)
     windows = np.lib.stride_tricks.sliding_window_view(whole, PATCH_ROWS + 1, axis=1)
     with torch.inference_mode():
@@ -97,7 +98,6 @@ def _look(
             seen = torch.from_numpy(observed[e, row]).float()
             new[e, row, PATCH] = known.patch_nats(codes[k], seen).numpy()
             new[e, row, ROW] = known.row_distance(torch.from_numpy(whole[e, PATCH_ROWS + row])).numpy()
-    return new
 
 
 def _by_place(places: NDArray[np.int64]) -> Iterator[tuple[int, NDArray[np.int64]]]:

@@ -245,6 +245,29 @@ def test_alarms_do_not_depend_on_how_a_stream_is_cut() -> None:
     np.testing.assert_array_equal(state["week_of"], last["week_of"])
 
 
+@pytest.mark.parametrize("broken", [False, True])
+def test_a_row_at_a_time_is_as_all_of_them(broken: bool) -> None:
+    _, _, state = follow(usual(3 * 1440))
+    state = told(state, broken=True, since=DAYS) if broken else state
+    n = 1000
+    high, seen = usual(n, 3), noise(n, 6)
+    high[50:900] += hysteresis.end_of(state["bulk"][0]) + 4.0
+    seen[20:40, 0] += 12.0 * (state["bulk"][1, 1] - state["bulk"][1, 0])
+    whole, accepted, after = follow(high, state, commotion=seen, begin=DAYS)
+    assert bool(accepted) != broken
+    found = []
+    for k in range(n):
+        part, taken, state = follow(
+            high[k : k + 1], state, commotion=seen[k : k + 1], begin=DAYS + k * MINUTE
+        )
+        assert bool(taken) == (k in accepted)
+        found.append(part)
+    np.testing.assert_allclose(np.concatenate(found), whole, rtol=0, atol=1e-9)
+    assert whole.max() > 1.0
+    for name in after:
+        np.testing.assert_array_equal(state[name], after[name], err_msg=name)
+
+
 def test_streams_go_together_as_each_by_itself() -> None:
     n = 3 * 1440
     streams = []

@@ -1,5 +1,8 @@
-"""Training by itself: while a detector has no model, and from time to time where `training.every` is set;
-never where `training.automatic` is off.
+"""Training by itself: while a detector has no model, while the history of the one that was trained so still
+grows, and from time to time where `training.every` is set; never where `training.automatic` is off.
+
+A first model knows the quarter of an hour that there was. It is trained anew whenever the history has
+doubled since, until it is what `training.history_s` asks for, or a week.
 
 It trains in a process of its own, so that scoring goes on beside it, on what the topics hold. A new model is
 published where there is none yet, or where it passes the gate (`promotion`); else it is kept as a candidate,
@@ -13,7 +16,7 @@ import logging
 import multiprocessing
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
@@ -25,6 +28,7 @@ from anomalyd.daemon.config.config import Config, DetectorConfig
 from anomalyd.daemon.learning.promotion import Decision, decide, held_out
 from anomalyd.daemon.learning.training import opened_windows, read_trained_history, train_detector_pair
 from anomalyd.detectors.detector import TrainingSet
+from anomalyd.detectors.detector_pair import DetectorPair
 from anomalyd.detectors.library import ModelLibrary, candidates_folder
 from anomalyd.errors import AnomalydError, ModelError, TrainingError
 
@@ -34,6 +38,16 @@ ENOUGH = 100
 """Samples of the usual entity from which on a first model is trained: a quarter of an hour at 10 s."""
 
 _LOOK_S = 30.0
+
+_BY_ITSELF = "by_itself"
+"""Among the figures of a card: that nobody chose what the model was trained on."""
+
+_MOST_S = 7 * 86_400.0
+"""A history that holds each hour of each day of a week is long enough."""
+
+_WHOLE, _LONGER = 0.8, 1.5
+"""A history is whole from so much of what is asked for on (a tenth is held out), and does not grow where it
+is not so much longer than that of the model before: then the topics keep no more."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,18 +120,49 @@ class AutoTraining:
             return True
         every = detector.training.every
         if every is None:
-            return False
-        created = datetime.strptime(versions[-1].partition("-")[0], "%Y%m%dT%H%M%SZ").replace(tzinfo=UTC)
-        return now - created.timestamp() >= every
+            every = self._until_doubled(detector, versions)
+        return every is not None and now - _created(versions[-1]) >= every
+
+    def _until_doubled(self, detector: DetectorConfig, versions: Sequence[str]) -> float | None:
+        """Give how many seconds of history the newest model knows; None where more would change nothing."""
+        known = [self._known_s(detector.name, version) for version in versions[-2:]]
+        newest, most = known[-1], min(detector.training.history_s, _MOST_S)
+        if newest is None or newest >= _WHOLE * most:
+            return None
+        before = known[0] if len(known) > 1 else None
+        return newest if before is None or newest >= _LONGER * before else None
+
+    def _known_s(self, name: str, version: str) -> float | None:
+        """Give the seconds of history of a model that was trained by itself; None of others."""
+        try:
+            card = self._library.cards(name, version)["autoencoder"].card
+        except ModelError:
+            return None
+        return card.trained_to - card.trained_from if _BY_ITSELF in card.figures else None
 
     def _take(self, detector: DetectorConfig) -> None:
         outcome = self._train(self._config, detector.name)
-        if outcome.version is None and detector.training.every is not None:
-            first = not self._library.versions(detector.name)
-            self._next[detector.name] = self._clock() + (0.0 if first else detector.training.every)
+        versions = self._library.versions(detector.name)
+        if outcome.version is None and versions:
+            now = self._clock()
+            # The history that was not good enough doubles once more.
+            again = detector.training.every or max(now - _created(versions[-1]), self._look_s)
+            self._next[detector.name] = now + again
         if self._said.get(detector.name) != outcome.text:
             (_log.info if outcome.version else _log.warning)("detector %s: %s", detector.name, outcome.text)
         self._said[detector.name] = outcome.text
+
+
+def _created(version: str) -> float:
+    """Give when a version was trained (s since the epoch)."""
+    return datetime.strptime(version.partition("-")[0], "%Y%m%dT%H%M%SZ").replace(tzinfo=UTC).timestamp()
+
+
+def _marked(pair: DetectorPair) -> DetectorPair:
+    """Say on its card that nobody chose what it was trained on."""
+    card = pair.autoencoder.card
+    card = replace(card, figures={**card.figures, _BY_ITSELF: 1.0})
+    return replace(pair, autoencoder=replace(pair.autoencoder, card=card))
 
 
 def train_one_anew(config: Config, name: str, clock: Callable[[], float] = time.time) -> Outcome:
@@ -139,7 +184,7 @@ def _train(config: Config, name: str, clock: Callable[[], float]) -> Outcome:
     opened = opened_windows(config.store.url.get_secret_value())
     gated = not first and detector.training.promote == "gate"
     part = held_out(training) if gated else training
-    pair = train_detector_pair(detector, part, opened=opened, created=clock())
+    pair = _marked(train_detector_pair(detector, part, opened=opened, created=clock()))
     if not gated:
         return Outcome(version := library.publish(name, pair), f"model {version} was trained by itself")
     try:

@@ -16,12 +16,13 @@ from anomalyd.daemon.learning.auto_training import AutoTraining, Outcome, train_
 from anomalyd.daemon.learning.promotion import decide, held_out
 from anomalyd.daemon.learning.training import train_detector_pair
 from anomalyd.detectors.detector import Series, TrainingSet
+from anomalyd.detectors.detector_pair import DetectorPair
 from anomalyd.detectors.library import ModelLibrary
 
 NOW = 1_795_288_500.0
 
 
-def configured(root: Path, **training: Any) -> Config:
+def configured(root: Path, parameters: dict[str, Any] | None = None, **training: Any) -> Config:
     return Config.model_validate(
         {
             "inputs": [{"topic": "t"}],
@@ -30,6 +31,7 @@ def configured(root: Path, **training: Any) -> Config:
                     "name": "hosts",
                     "kind": "vector-autoencoder",
                     "training": training,
+                    "parameters": parameters or {},
                     "alert": {"false_alarm_rate": 0.01},
                 }
             ],
@@ -38,9 +40,9 @@ def configured(root: Path, **training: Any) -> Config:
     )
 
 
-def data(samples: int = 400, *, shift: float = 0.0, seed: int = 0) -> TrainingSet:
+def data(samples: int = 400, *, shift: float = 0.0, seed: int = 0, until: float = NOW) -> TrainingSet:
     rng = np.random.default_rng(seed)
-    times = NOW - 10.0 * np.arange(samples, 0, -1)
+    times = until - 10.0 * np.arange(samples, 0, -1)
     values = rng.normal(0, 1, (samples, 6)).astype(np.float32)
     values[-samples // 10 :] += shift
     return TrainingSet({"h": Series(times, values)}, tuple("abcdef"))
@@ -68,6 +70,7 @@ def test_the_first_model_is_published_and_the_next_must_pass_the_gate(
     library = ModelLibrary(tmp_path / "models")
     first = train_one_anew(config, "hosts", lambda: NOW)
     assert library.versions("hosts") == (first.version,)
+    assert library.cards("hosts", str(first.version))["autoencoder"].card.figures["by_itself"] == 1.0
 
     second = train_one_anew(config, "hosts", lambda: NOW + 3600)
     assert second.version in library.versions("hosts")
@@ -139,9 +142,78 @@ def test_when_a_training_is_due(tmp_path: Path, topics: dict[str, TrainingSet]) 
     auto.look()
     assert trained == [0, 30, 1130]
 
-    never = AutoTraining(configured(tmp_path), clock=lambda: NOW + 10**9, train=train)
-    never.look()
+    whole = AutoTraining(configured(tmp_path, history_s=4000.0), clock=lambda: NOW + 10**9, train=train)
+    whole.look()
     assert len(trained) == 3
+
+
+@pytest.fixture(scope="module")
+def pair() -> DetectorPair:
+    """A pair that is published with other dates on its card."""
+    config = configured(Path(), parameters={"epochs": 1, "hidden": 4})
+    return module._marked(train_detector_pair(config.detectors[0], data(100), created=NOW))
+
+
+class Growing:
+    """Topics that keep up to `kept_s` of what came since a while before `NOW`, and a clock."""
+
+    def __init__(self, root: Path, pair: DetectorPair, kept_s: float, **training: Any) -> None:
+        self.now = NOW
+        self.tried: list[float] = []
+        self.refused = 0
+        self._library = ModelLibrary(root / "models")
+        self._pair, self._kept_s = pair, kept_s
+        config = configured(root, **training)
+        self._auto = AutoTraining(config, clock=lambda: self.now, train=self._train)
+
+    def go_on(self, seconds: float) -> list[float]:
+        """Look every hundred seconds; gives when it was trained, after `NOW`."""
+        for _ in range(int(seconds / 100.0)):
+            self._auto.look()
+            self.now += 100.0
+        return self.tried
+
+    def _train(self, config: Config, name: str) -> Outcome:
+        self.tried.append(self.now - NOW)
+        if len(self.tried) > 1 and self.refused:
+            self.refused -= 1
+            return Outcome(None, "refused")
+        known_s = min(self.now - NOW + 1000.0, self._kept_s)
+        own = self._pair.autoencoder.card
+        card = replace(own, created=self.now, trained_from=self.now - known_s, trained_to=self.now)
+        pair = replace(self._pair, autoencoder=replace(self._pair.autoencoder, card=card))
+        return Outcome(self._library.publish(name, pair), "trained")
+
+
+def test_a_model_that_knows_little_is_trained_anew_when_its_history_has_doubled(
+    tmp_path: Path, pair: DetectorPair
+) -> None:
+    growing = Growing(tmp_path, pair, np.inf, history_s=10_000.0)
+    # 1,000 s of history at first; with eight tenths of what is asked for it is enough.
+    assert growing.go_on(30_000.0) == [0.0, 1000.0, 3000.0, 7000.0]
+
+
+def test_where_the_topics_keep_no_more_it_is_left_at_that(tmp_path: Path, pair: DetectorPair) -> None:
+    growing = Growing(tmp_path, pair, 1200.0, history_s=10_000.0)
+    assert growing.go_on(10_000.0) == [0.0, 1000.0]
+
+
+def test_after_a_candidate_that_is_refused_the_history_doubles_once_more(
+    tmp_path: Path, pair: DetectorPair
+) -> None:
+    growing = Growing(tmp_path, pair, np.inf)
+    growing.refused = 2
+    assert growing.go_on(9_000.0) == [0.0, 1000.0, 2000.0, 4000.0]
+
+
+def test_what_somebody_trained_is_left_alone(tmp_path: Path, pair: DetectorPair) -> None:
+    config = configured(tmp_path)
+    card = replace(pair.autoencoder.card, figures={})
+    chosen = replace(pair, autoencoder=replace(pair.autoencoder, card=card))
+    ModelLibrary(tmp_path / "models").publish("hosts", chosen)
+    auto = AutoTraining(config, clock=lambda: NOW + 10**9, train=pytest.fail)
+    auto.look()
+    assert auto.status("hosts") is None
 
 
 def test_where_it_is_off_nothing_is_trained(tmp_path: Path) -> None:

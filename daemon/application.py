@@ -17,6 +17,7 @@ from anomalyd.daemon.canary.sender import CanarySender
 from anomalyd.daemon.config.config import Config
 from anomalyd.daemon.health import HealthServer, Heartbeat, RegularCheck
 from anomalyd.daemon.incidents.explainer import Explainer
+from anomalyd.daemon.incidents.run_ends import LOOK_S, RunEnds
 from anomalyd.daemon.kafka.connection.access import access_problems
 from anomalyd.daemon.kafka.connection.connection import no_answer
 from anomalyd.daemon.kafka.outbox import Publisher
@@ -106,6 +107,8 @@ class Daemon:
             lambda: no_answer(config.kafka),
             on_result=lambda missing: self._kafka_answers(missing is None),
         )
+        ends = RunEnds(self._store, self._queries, config.output.topic, on_end=self._publisher.wake)
+        self._run_ends = RegularCheck("runs", ends.look, every_s=LOOK_S, late_s=LOOK_S)
         self._auto_training = AutoTraining(config)
         self._access_check = RegularCheck("access", self._access_missing, every_s=30.0, late_s=30.0)
         self._next_measure = 0.0
@@ -151,6 +154,7 @@ class Daemon:
             self._store_check.start()
             self._broker_check.start()
             self._access_check.start()
+            self._run_ends.start()
             self._auto_training.start()
             self._publisher.start()
             if self._config.explain.enabled:
@@ -187,9 +191,10 @@ class Daemon:
         self._store_check.stop()
         self._broker_check.stop()
         self._access_check.stop()
+        self._run_ends.stop()
         self._auto_training.stop()
         threads = (self._source, self._explainer, self._publisher, self._canary_sender)
-        stops = (*(thread.stop for thread in threads), self._store_check.join)
+        stops = (*(thread.stop for thread in threads), self._store_check.join, self._run_ends.join)
         with ThreadPoolExecutor(len(stops)) as together:
             in_time = all(together.map(lambda stop: stop(_THREADS_STOP_S), stops))
         self._health.stop()

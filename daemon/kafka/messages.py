@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, Literal
 
 import msgspec
@@ -10,6 +11,7 @@ from anomalyd.daemon.stages import DeadLetter
 from anomalyd.reports.adaptation import Adaptation, Adapted
 from anomalyd.reports.feedback import OperatorFeedback
 from anomalyd.reports.report import Incident
+from anomalyd.reports.run_summary import RunSummary
 from anomalyd.reports.step import OutboxEntry
 
 PREFIX = "anomalyd-"
@@ -71,6 +73,12 @@ def undone_entry(adaptation: Adaptation, topic: str, who: str, outcome: str) -> 
 def feedback_entry(word: OperatorFeedback, topic: str) -> OutboxEntry:
     """Make the message of an operator's word that was applied ("word"): whose it was, what came of it."""
     return _event("word", topic, f"word-{word.id}", msgspec.to_builtins(word))
+
+
+def run_entry(summary: RunSummary, references: Sequence[RunSummary], text: str, topic: str) -> OutboxEntry:
+    """Make the message of a run that ended ("run-ended"): its summary, beside those of good references."""
+    told = {"run": summary.run, "systems": summary.systems, "references": references, "text": text}
+    return _event("run-ended", topic, f"run-{summary.run}", told)
 
 
 def _fields(adaptation: Adapted | Adaptation) -> dict[str, Any]:

@@ -48,6 +48,7 @@ from anomalyd.reports.storage.repositories.outlines import OutlineBook
 from anomalyd.reports.storage.repositories.publisher_lease import PublisherLease
 from anomalyd.reports.storage.repositories.remark_repository import RemarkBook
 from anomalyd.reports.storage.repositories.retention import StoreRetention
+from anomalyd.reports.storage.repositories.run_summaries import RunSummaryBook
 from anomalyd.reports.storage.repositories.samples import SampleShelf, keep_pieces
 from anomalyd.reports.storage.rows import explanation_row, incident_columns, incident_of, incident_row
 from anomalyd.reports.storage.schema import migrate
@@ -82,6 +83,8 @@ class Store:
         """What the daemon remembers between two steps."""
         self.flags = FlagBook(database, clock)
         """What people say of the quality of runs."""
+        self.run_summaries = RunSummaryBook(database, clock)
+        """What the runs that ended were like."""
         self.attempts = AttemptRepository(database)
         """How often records were begun that may have ended the process."""
         self.retention = StoreRetention(database, clock)

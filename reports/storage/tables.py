@@ -174,6 +174,15 @@ lumisections = Table(
     Column("alerting", Whole, nullable=False),
 )
 
+run_summaries = Table(
+    "run_summaries",
+    metadata,
+    Column("run", BigInteger, primary_key=True, autoincrement=False),
+    Column("ended", Real, nullable=False),
+    Column("maps", Whole, nullable=False),
+    Column("summary", Text, nullable=False),
+)
+
 elements = Table(
     "elements",
     metadata,

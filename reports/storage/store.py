@@ -48,9 +48,9 @@ from anomalyd.reports.storage.repositories.outlines import OutlineBook
 from anomalyd.reports.storage.repositories.publisher_lease import PublisherLease
 from anomalyd.reports.storage.repositories.remark_repository import RemarkBook
 from anomalyd.reports.storage.repositories.retention import StoreRetention
-from anomalyd.reports.storage.repositories.run_summaries import RunSummaryBook
 from anomalyd.reports.storage.repositories.samples import SampleShelf, keep_pieces
 from anomalyd.reports.storage.rows import explanation_row, incident_columns, incident_of, incident_row
+from anomalyd.reports.storage.run_summaries import RunSummaryBook
 from anomalyd.reports.storage.schema import migrate
 
 __all__ = ["Activity", "OutboxEntry", "Outgoing", "Point", "Step", "Store", "StoredChange"]

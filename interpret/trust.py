@@ -35,10 +35,10 @@ def order_of(values: NDArray[np.float32]) -> NDArray[np.int64]:
 
 def trust_of(rescoring: Rescoring, values: NDArray[np.float32]) -> str:
     """Give a plain word for an attribution (F,): "good", "fair" or "weak"; "" where no score fell."""
-    order = order_of(values)
+    order = [metric for metric in order_of(values) if values[metric] > 0]
     course = _course(rescoring, [order[: k + 1] for k in range(min(_FIRST, len(order)))])
     if not len(course):
-        return ""
+        return "" if order else _word(0.0)
     return _word(1.0 - float(course.min()))
 
 

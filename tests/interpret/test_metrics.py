@@ -191,3 +191,10 @@ def test_causes_are_told_with_when_they_began():
     assert found["disk"] == (Direction.STUCK, 580.0)
     assert [a.share >= b.share for a, b in itertools.pairwise(causes)]
     assert (group_of("cpu.used"), group_of("net.rx"), group_of("3")) == ("cpu", "net", "3")
+
+
+def test_what_blames_nothing_is_weak_and_costs_no_score(detector):
+    rescoring = broken(detector, 1)
+    scored = len(rescoring._known)
+    assert trust_of(rescoring, np.zeros(F, dtype=np.float32)) == "weak"
+    assert len(rescoring._known) <= scored + 2  # both ends at most

@@ -25,9 +25,14 @@ Polygon = tuple[tuple[float, float], ...]
 _FACTORS = (0.02, 0.2, 0.5, 0.7, 0.8, 0.9, 0.95, 1.05, 1.1, 1.3, 1.6, 2.0, 3.0, 6.0)
 """How many times the expected counts a region may show, to begin with; fitted from there."""
 
-_DEPTHS = (0.1, 0.2, 0.35, 0.5, 0.75)
+_DEPTHS = (0.1, 0.15, 0.2, 0.35, 0.5, 0.75)
 _WIDTHS = (0.08, 0.12, 0.17, 0.25, 0.35, 0.5)  # full width at half depth, of the row's length
+_PER_WIDTH = 16  # centres that are tried in the width of a dip
 _HALF = 2.3548  # full widths at half maximum in a standard deviation
+
+_EDGE, _RUN, _DIP = 3.0, 3.0, 2.0
+"""Nats that a region must be better for each edge inside the map, for rows that are no hardware unit, and for
+a dip: the logarithm of about as many places as there are of it, and of how rare such faults are."""
 
 _LEAST = 0.05
 """Counts that are expected at least: a cell that was dead before keeps a finite ratio."""
@@ -86,56 +91,61 @@ def _candidates(
 ) -> Iterator[tuple[Cells, float]]:
     """Give candidate regions that hold the cell, each with its nats."""
     rows, columns = counts.shape
-    for members in _row_sets(rows, row, geometry):
-        n, e = counts[members].sum(0), usual[members].sum(0)
+    for members, price in _row_sets(rows, row, geometry).items():
+        n, e = counts[[*members]].sum(0), usual[[*members]].sum(0)
         for first, last, nats in _stretches(n, e, column):
             cells = np.zeros((rows, columns), dtype=np.bool_)
-            cells[members, first : last + 1] = True
-            yield cells, nats
+            cells[[*members], first : last + 1] = True
+            yield cells, nats - price
     for segment in () if geometry is None else geometry.segments:
         cells = segment.cells((rows, columns)) & known
         if cells[row, column]:
             yield cells, _nats(counts[cells].sum(), usual[cells].sum())
-    n, e = counts.sum(0), usual.sum(0)
-    for shape in _dips(columns, column):
+    for shape in _dips(counts.shape, row, column, geometry):
         for depth in _DEPTHS:
             factor = 1 - depth * shape
-            nats = float((n * np.log(factor) - e * (factor - 1)).sum())
-            yield np.broadcast_to(shape >= 0.5, (rows, columns)).copy(), nats - 2.0  # it has one number more
+            nats = float((counts * np.log(factor) - usual * (factor - 1)).sum())
+            yield shape >= 0.5, nats - _DIP
 
 
-def _row_sets(rows: int, row: int, geometry: Geometry | None) -> list[NDArray[np.int64]]:
-    """List sets of rows that hold this one: runs around it, its unit, all units but those of another view."""
-    sets = {(row,), tuple(range(rows))}
+def _row_sets(rows: int, row: int, geometry: Geometry | None) -> dict[tuple[int, ...], float]:
+    """List sets of rows that hold this one, with their prices: runs around it, its unit, all units but those
+    of another view. Hardware fails by the row, the unit and the whole; other runs have to be paid for."""
+    sets = {}
     for first in range(max(0, row - 7), row + 1):
         for last in range(row, min(rows, row + 8)):
-            sets.add(tuple(range(first, last + 1)))
+            sets[tuple(range(first, last + 1))] = _RUN
     if geometry is not None and geometry.units:
         units = [range(u.start, u.stop) for u in geometry.units]
-        sets |= {tuple(unit) for unit in units if row in unit}
         for left in units:
             # Two superlayers of one view lie apart where another lies between.
             sets |= {
-                (*left, *right) for right in units if right.start >= left.stop and row in (*left, *right)
+                (*left, *right): 0.0 for right in units if right.start >= left.stop and row in (*left, *right)
             }
-    return [np.array(members, dtype=np.int64) for members in sorted(sets)]
+        sets |= {tuple(unit): 0.0 for unit in units if row in unit}
+    return sets | {(row,): 0.0, tuple(range(rows)): 0.0}
 
 
 def _stretches(n: Floats, e: Floats, column: int) -> Iterator[tuple[int, int, float]]:
-    """For each factor to begin with, give the best stretch (first, last) around a column, with its nats."""
+    """For each factor to begin with, give the best stretch (first, last) around a column, with its nats.
+
+    An edge that is not that of the map has to be paid for.
+    """
     for start in _FACTORS:
         factor = start
         for _ in range(3):
             gain = n * np.log(factor) - e * (factor - 1)
             left = np.cumsum(gain[column::-1])
             right = np.cumsum(gain[column:])
+            left[-1] += _EDGE
+            right[-1] += _EDGE
             first, last = column - int(np.argmax(left)), column + int(np.argmax(right))
             seen, expected = n[first : last + 1].sum(), e[first : last + 1].sum()
             fitted = float(np.clip(seen / max(expected, _LEAST), 0.01, 100.0))
             if (fitted < 1) != (start < 1) or fitted == factor:
                 break
             factor = fitted
-        yield first, last, _nats(seen, expected)
+        yield first, last, _nats(seen, expected) - _EDGE * ((first > 0) + (last < len(n) - 1))
 
 
 def _nats(seen: float, expected: float) -> float:
@@ -145,13 +155,20 @@ def _nats(seen: float, expected: float) -> float:
     return float((seen * np.log(seen / expected) if seen > 0 else 0.0) - (seen - expected))
 
 
-def _dips(columns: int, column: int) -> Iterator[NDArray[np.float64]]:
-    places = np.arange(columns)
+def _dips(
+    shape: tuple[int, int], row: int, column: int, geometry: Geometry | None
+) -> Iterator[NDArray[np.float64]]:
+    """Give the shapes (R, C) of dips through all rows that hold a cell in their upper half.
+
+    They lie at one part of the length of every row: rows of fewer cells have wider ones.
+    """
+    rows, columns = shape
+    widths = np.array(geometry.widths if geometry is not None else [columns] * rows, dtype=np.float64)
+    x = (np.arange(columns) + 0.5) / widths[:, None]
     for width in _WIDTHS:
-        sigma = max(width * columns / _HALF, 0.5)
-        reach = int(np.ceil(width * columns / 2))
-        for centre in range(max(0, column - reach), min(columns, column + reach + 1)):
-            yield np.exp(-0.5 * ((places - centre) / sigma) ** 2)
+        step = max(width / _PER_WIDTH, 0.5 / columns)
+        for centre in np.arange(x[row, column] - width / 2, x[row, column] + width / 2 + step / 2, step):
+            yield np.exp(-0.5 * ((x - centre) / (width / _HALF)) ** 2)
 
 
 def _units(cells: Cells, known: Cells, geometry: Geometry | None) -> tuple[str, ...]:

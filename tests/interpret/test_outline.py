@@ -93,3 +93,29 @@ def test_rows_are_named_as_people_do():
         outline_of(incident, evidence, 1, 500, "ann")
     incident.entity = "another"
     assert outline_of(incident, evidence, 6, 10, "ann").row == 5
+
+
+def test_a_weak_layer_is_outlined_whole():
+    cells = place(8, 0, SHAPE[1])
+    shared = []
+    for seed in range(6):
+        row, column = np.random.default_rng(seed).choice(np.argwhere(cells))
+        found = outline(map_with(cells, 0.88, seed), expected(), row, column, CHAMBER)
+        shared.append((found.cells & cells).sum() / (found.cells | cells).sum())
+    assert np.mean(shared) >= 0.82
+
+
+def test_a_dip_lies_at_one_part_of_rows_of_any_length():
+    """Rows of another superlayer have fewer or more cells over the same length."""
+    widths = np.array(CHAMBER.widths, dtype=float)[:, None]
+    x = (np.arange(SHAPE[1]) + 0.5) / widths
+    shape = np.exp(-0.5 * ((x - 0.5) / (0.33 / 2.3548)) ** 2)
+    cells = (shape >= 0.5) & CHAMBER.mask()
+    counts = np.where(
+        CHAMBER.mask(),
+        np.random.default_rng(1).poisson(np.nan_to_num(expected()) * (1 - 0.3 * shape)),
+        np.nan,
+    )
+    row, column = np.argwhere(cells)[len(np.argwhere(cells)) // 2]
+    found = outline(counts.astype(np.float32), expected(), int(row), int(column), CHAMBER)
+    assert (found.cells & cells).sum() / (found.cells | cells).sum() >= 0.82

@@ -14,11 +14,13 @@ from anomalyd.assistant.answers.context import Context
 from anomalyd.assistant.answers.library import Library
 from anomalyd.assistant.answers.sentence import NO_RESULT, Result, Sentence, Source, Told, line
 from anomalyd.assistant.dialogue.actions import propose
+from anomalyd.assistant.dialogue.ellipsis import named
 from anomalyd.assistant.dialogue.follow_up import about_last, follow_up
 from anomalyd.assistant.dialogue.orders import order_in
 from anomalyd.assistant.dialogue.session import Session
 from anomalyd.assistant.language.calendar import Calendar
 from anomalyd.assistant.language.names import Names
+from anomalyd.assistant.understanding.account import unaccounted
 from anomalyd.assistant.understanding.interpretation import chips, interpretation
 from anomalyd.assistant.understanding.question import Ask, Question
 from anomalyd.assistant.understanding.understand import Understood, understand
@@ -124,6 +126,8 @@ class Assistant:
         except QuestionError as error:
             source = Source("query", "query", "names and times that are known")
             return Answer(question, "not understood", (Sentence(str(error), (source,)),), known=False)
+        if typed is not None and (lost := unaccounted(understood.marked, typed, understood.atoms)):
+            typed, understood = None, replace(understood, unused=lost)
         if typed is None:
             return self._not_understood(question, understood, context)
         told = tell(typed, context)
@@ -164,6 +168,7 @@ class Assistant:
 
     def _understood(self, question: str, context: Context) -> tuple[Question | None, Understood]:
         """Understand a question, in the light of what was asked before where it builds on that."""
+        question = named(question, self.session, context)
         following = follow_up(question, self.session, context)
         if following is not None:
             return following

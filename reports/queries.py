@@ -107,6 +107,12 @@ class Queries:
             query = select(_r.id).where(*conditions(selection, connection))
             return list(connection.execute(query.order_by(*ORDERS[order]).limit(limit)).scalars())
 
+    def exists(self, selection: Selection) -> bool:
+        """Say whether there is any such report; in no order, so the first one found ends the search."""
+        with self._database.reading() as connection:
+            query = select(_r.id).where(*conditions(selection, connection)).limit(1)
+            return connection.execute(query).first() is not None
+
     def summary(self, selection: Selection, measure: str) -> Summary:
         """Summarise a measure (see `conditions.MEASURES`) over the selected reports that have one."""
         x = MEASURES[measure]

@@ -6,6 +6,7 @@ import re
 from dataclasses import replace
 
 from anomalyd.assistant.answers.context import Context
+from anomalyd.assistant.dialogue.ellipsis import APART, headless, stands
 from anomalyd.assistant.dialogue.places import NEEDS, moved, placed_in_list, side_of_ledger, sort_order
 from anomalyd.assistant.dialogue.session import Session
 from anomalyd.assistant.language.interval import Interval
@@ -41,6 +42,11 @@ _LEAD = re.compile(
     r"|question for)|the same (?:for|on|with)|but|or|also|now)\b[ ,]*"
     r"(?:what about|how about|the same for|for|then)? ?"
 )
+_EVERYTHING = re.compile(
+    r"(?:please )?(?:show|list|give me|tell me|print)(?: me)?(?: all| everything| all of "
+    r"(?:them|those|these)| the (?:others|rest))"
+)
+_AFFECTED = re.compile(r"(?:and )?(?:which (?:ones )?|who )(?:were|are|was) (?:affected|hit|concerned)")
 _NARROW = re.compile(
     r"^(?:(?:and|but|ok|now|show|list|give me|only) )*(?:only|just|without|excluding|except|not"
     r"|minus|those|the ones|which of (?:them|those|these)|how many of (?:them|those|these)"
@@ -62,17 +68,9 @@ def follow_up(question: str, session: Session, context: Context) -> tuple[Questi
     """
     text = plain(question)
     before = session.question
-    if (
-        re.fullmatch(
-            r"(?:please )?(?:show|list|give me|tell me|print)(?: me)?(?: all| everything| all of "
-            r"(?:them|those|these)| the (?:others|rest))",
-            text,
-        )
-        and before
-    ):
+    if before is not None and _EVERYTHING.fullmatch(text):
         return _all(before, session)
-    affected = r"(?:and )?(?:which (?:ones )?|who )(?:were|are|was) (?:affected|hit|concerned)"
-    if before is not None and re.fullmatch(affected, text):
+    if before is not None and _AFFECTED.fullmatch(text):
         who = Question(Ask.LIST, before.where, target=Target.ENTITIES)
         return who, Understood(who)
     other = side_of_ledger(text, before) or moved(text, session) or sort_order(text, before)
@@ -97,7 +95,16 @@ def follow_up(question: str, session: Session, context: Context) -> tuple[Questi
         r"|details|still|is it over|what was the (?:cause|reason|score)|the (?:cause|reason|score))",
         text,
     )
-    if not (lead or narrow or bare or them or _fragment(text, before) or (one and not _stands(text))):
+    without_head = before is not None and before.ask not in APART and headless(text, context)
+    if not (
+        lead
+        or narrow
+        or bare
+        or them
+        or _fragment(text, before)
+        or (one and not stands(text))
+        or without_head
+    ):
         return None
     if before is None:
         # "Those that lasted", "the ones of yesterday" stand for themselves.
@@ -121,24 +128,6 @@ def follow_up(question: str, session: Session, context: Context) -> tuple[Questi
     return _built(text, session, before, context, bool(one), bool(them or narrow))
 
 
-def _stands(text: str) -> bool:
-    """Say whether a text with "it" or "that" stands for itself: "is it true that", "those that lasted"."""
-    text = re.sub(
-        r"\b(?:that|this)\b(?= (?:\w+ed|were|was|are|is|have|had|has|did|morning|afternoon|evening"
-        r"|night|week|month|year|weekend|shift|took|went|began|exceeded|alarm|not|scored|lasted|the"
-        r"|both|only))",
-        "",
-        text,
-    )
-    text = re.sub(
-        r"\b(?:fact|everything|all|incidents?|alerts?|ones?|things?|hosts?|machines?|chambers?|say"
-        r"|entities) that\b",
-        "",
-        text,
-    )
-    return re.search(r"(?<![\w-])(?:it|its|this one|that one|that|this)(?![\w-])", text) is None
-
-
 def _fragment(text: str, before: Question | None) -> bool:
     """Say whether a text is no sentence of its own, but more on the one before: "on the hosts", "errors"."""
     return (
@@ -152,10 +141,16 @@ def _all(before: Question, session: Session) -> tuple[Question, Understood]:
     return question, Understood(question)
 
 
+_IN_TOTAL = (
+    r"(?:and |but )*(?:how many )?(?:is (?:it|that) |are (?:they|those) |were there )?"
+    r"(?:in total|in all|all in all|altogether|all together|overall|ever|of all time|at all times)"
+)
+
+
 def _built(
     text: str, session: Session, before: Question, context: Context, one: bool, them: bool
 ) -> tuple[Question | None, Understood]:
-    """Read what is new, and keep of the last question what the new one leaves open."""
+    """Read what is new, and keep of the last question what is left open."""
     shifted = _shifted(text, before, context)
     if shifted is not None:
         return shifted, Understood(shifted)
@@ -165,6 +160,11 @@ def _built(
         read = understand(against[1], context.queries, context.names, context.calendar)
         other = _replaced(before.where, read.question.where.parts) if read.question else None
         return (_compared((before.where, other)) if other else None), read
+    if re.fullmatch(_IN_TOTAL, text):
+        whole = replace(
+            before, where=AllOf(tuple(p for p in before.where.parts if _about(p) != "time")), began=False
+        )
+        return whole, Understood(whole)
     stripped = re.sub(r"\bhow many (?:are|were) (?:left|remaining|there)$", "how many", _LEAD.sub("", text))
     stripped = re.sub(
         r"\b(?:of|on|in|by|for|with|from|among) (?:it|this|that|them|those|these|the (?:ones"
@@ -235,6 +235,10 @@ def _joined(
             one_of: Condition = Among("entity", (told.entity,), told.entity)
             where = AllOf((Among("id", (chosen,), f"report {chosen}"), one_of))
         return replace(new, where=where)
+    of_one = before.ask is Ask.CASE and session.result.reports and not (parts and not one)
+    if of_one and new.ask in (Ask.LIST, Ask.GROUPS) and new.target is not Target.INCIDENTS:
+        aspect = Aspect.RUN if new.target is Target.RUNS else Aspect.ENTITY
+        return _about_last(Question(Ask.CASE, aspect=aspect), session, before)
     asks_case = new.ask is Ask.CASE or read.cues & {
         "WHY",
         "SEENBY",

@@ -13,8 +13,8 @@ from anomalyd.reports.conditions import AllOf, Among
 from anomalyd.reports.queries import Order
 
 _PLACE = re.compile(
-    rf"(?:and |what about |how about |show |tell me (?:more )?about |more (?:about|on) |explain "
-    rf"|why |details (?:of|on) |give me )*"
+    rf"(?:and |what about |how about |show |open |pick |take |go to |see |tell me (?:more )?about "
+    rf"|more (?:about|on) |explain |why |details (?:of|on) |give me )*"
     rf"(?:was |is |did |of )?(?:the |number |no |#)?(?P<nth>first|last|{ORDINAL}|[0-9]{{1,2}})(?: "
     rf"(?:one|of (?:them|those|these)|incident|in the list))?"
     rf"(?P<more>(?: (?:was|is|did|flagged|happen|seen|start|end|about|why|please|critical|,))*)"

@@ -8,6 +8,8 @@ from collections.abc import Collection
 from functools import cache
 from pathlib import Path
 
+from anomalyd.assistant.language.paraphrases import canonical
+
 _QUOTES = str.maketrans(
     {"“": '"', "”": '"', "„": '"', "`": '"', "’": "'", "‘": "'", "–": "-", "—": "-", "−": "-"}
 )
@@ -103,6 +105,7 @@ def plain(question: str) -> str:
     text = re.sub(r"[?!;:]+(?= |$)|\.(?= )|[(){}](?=\w|\s|$)|(?<=\w)[)}]", " , ", text)
     for pattern, by in _CONTRACTIONS_RE:
         text = pattern.sub(by, text)
+    text = canonical(text)
     # "how long did it last": here "last" is no order.
     text = re.sub(r"^(.*\bhow long (?:did|do|does|has|have|had)\b.*) last\b(?!ed)", r"\1 lasted", text)
     text = re.sub(rf"\b({'|'.join(_CARDINALS)})\b", lambda m: str(_CARDINALS.index(m[1]) + 2), text)

@@ -184,7 +184,8 @@ def collective(text: str, atoms: Mapping[str, Atom]) -> str | None:
     match = re.search(rf"{lead} {the}(ENT[0-9]+)(?:'s)?{noun}", text)
     if match is None:
         match = re.match(
-            rf"^ *(?:(?:TIME[0-9]+|RUN[0-9]+|,) )*(?:{the})(ENT[0-9]+) (?:with|that|which|having|who|where"
+            rf"^ *(?:(?:TIME[0-9]+|RUN[0-9]+|,) )*(?:{the})(ENT[0-9]+) (?:(?:in |of |from "
+            rf"|among )?(?:ENT[0-9]+ ))?(?:with|that|which|having|who|where"
             rf"|had|alarming|affected"
             rf"|_NEVER_|_MOSTOFTEN_|without|_RECUR_)",
             text,

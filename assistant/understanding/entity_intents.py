@@ -22,7 +22,9 @@ def quiet(r: Reading) -> Question | None:
         r.asked,
     )
     first = isinstance(r.none, Within)
-    if r.none is not None and not isinstance(r.none, Not) and not _others(r) and not (alarmed or first):
+    beside = {d for d, c in r.scope.parts if _column(c) == _column(r.none)} if r.none is not None else set()
+    but_not = alarmed is not None or bool(beside)  # "affected in run 1 but not in run 2"
+    if r.none is not None and not isinstance(r.none, Not) and not _others(r) and not (but_not or first):
         r.cues.take("NEVER", "SHOW", "HOWMANY", "ENTITIES", "EXISTS")
         r.scope = Scoped((*r.scope.parts, ("NONE", r.none)), r.scope.unused)
         return r.question(Ask.QUIET, target=Target.ENTITIES)
@@ -35,6 +37,10 @@ def quiet(r: Reading) -> Question | None:
         return None
     r.cues.take("NEVER", "SHOW", "HOWMANY")
     return r.question(Ask.QUIET, target=Target.ENTITIES)
+
+
+def _column(condition: Condition) -> str:
+    return getattr(condition, "column", type(condition).__name__)
 
 
 def _others(r: Reading) -> bool:
@@ -110,6 +116,8 @@ def grouped(r: Reading) -> Question | None:
     _, limit, _ = order_of(r)
     if level:
         r.cues.text = re.sub(rf"\b{level[1]}s?\b", " ", r.cues.text)
+        if ranked and limit is None and not re.search(rf"\b{level[1]}s\b", r.asked):
+            limit = 1  # "which severity", not "which days"
     return r.question(Ask.GROUPS, by=by, ranked=ranked or bool(level), least=least, limit=limit)
 
 
@@ -129,6 +137,8 @@ def ranked_entities(r: Reading) -> Question | None:
         and "LEASTOFTEN" not in r.cues
     ):
         return None
+    if re.match(r"_EXISTS_ (?:the |any |all |some |of )*ENT[0-9]+ ", r.text) and "ENTITIES" not in r.cues:
+        return None  # "were the hosts affected" is yes or no
     if "RECUR" in r.cues and "EXISTS" in r.cues and which is None and "ENTITIES" not in r.cues:
         return None
     if r.cues.found.keys() & {
@@ -196,8 +206,6 @@ def ranked_entities(r: Reading) -> Question | None:
 def _one_asked(r: Reading, which: str | None) -> bool:
     """Say whether one is asked for: "which host", "who", "what alarms most often"."""
     words = r.cues.words("ENTITIES") or (r.atoms[which].words if which else r.cues.words("RUNS"))
-    if re.search(r"\b(?:top|most affected|noisiest)\b", r.cues.words("MOSTOFTEN")) and "which" not in r.asked:
-        return False
     one = re.fullmatch(r"(?:who|what|which one|our .*[^s])", words) is not None or (
         bool(words) and not words.rstrip().endswith(("s", "ies", "all", "boxes"))
     )

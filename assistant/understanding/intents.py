@@ -150,6 +150,9 @@ def _status(r: Reading) -> Question | None:
     if "SINCE" in r.cues:
         return None
     asked = "EXISTS" in r.cues
+    if asked and r.past and not (ill or well) and re.search(r"\bgoing on\b", r.said):
+        r.scope = r.without("STAT")  # "was something going on between 1 and 5": then, not now
+        return None
     present = re.match(r"_EXISTS_", r.text) and re.match(r"is|are|has|have|any", r.cues.words("EXISTS"))
     going = r.cues.take("GOINGON") if (asked or "STAT" in r.text) and "HOWMANY" not in r.cues else False
     open_ = any(c == Among("status", (Status.OPEN,)) for _, c in r.scope.parts)

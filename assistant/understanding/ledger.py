@@ -75,8 +75,8 @@ alarms report reports is it its last lasts list me moment much now of on one one
 or our people present recently right see set show since so far some someone somebody something start
 started starts still than that the their there these they things this those time times to total under
 until up us was we were what when where which who whom whose why will with window windows work working
-your you going active overall between person persons user users machines machine hosts host chambers
-chamber nodes node care latest
+anybody anyone your you going active overall between person persons user users machines machine hosts
+host chambers chamber nodes node care latest
 """
 _REST = frozenset(_REST_LINES.split())
 """Words that change nothing here; a negation is none of them."""
@@ -158,7 +158,7 @@ def _of_quality(text: str, atoms: Mapping[str, Atom], people: tuple[str, ...]) -
     if runs is None or re.search(rf"\b{INCIDENTS}\b|\b(?:alarm(?:ed)?|affected)\b", text):
         return None
     flag = re.search(_FLAG, text)
-    said = re.search(r"\bflags?\b|\bquality\b", text) or (
+    said = re.search(r"\bflags?\b|\bquality\b|\b(?:who|whom|why)\b.*\bflagged\b", text) or (
         flag and re.search(rf"\b(?:{_QUALITY})\b|RUN[0-9]", text)
     )
     if not said:

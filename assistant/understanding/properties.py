@@ -202,4 +202,6 @@ def _alone(one: str) -> tuple[str, ...]:
         rf"{_SAW} by {one} (?:only|alone)",
         rf"(?:by )?{one} (?:only|alone)(?: {_SAW})?",
         rf"{did}{one} (?:only|alone) {_SAW}",
+        rf"{did}{one} {_SAW} (?:only|alone|exclusively)",
+        rf"exclusive to {one}",
     )

@@ -28,6 +28,8 @@ class Reading:
     none: Condition | None = None
     asked: str = ""
     """The text before cues were taken out of it."""
+    said: str = ""
+    """The text before properties (severity, who saw it, open) were taken, too."""
 
     @property
     def text(self) -> str:
@@ -41,6 +43,12 @@ class Reading:
     def dimension(self, name: str) -> bool:
         """Say whether there is a condition of a dimension."""
         return any(d.rstrip("|") == name for d, _ in self.scope.parts)
+
+    @property
+    def past(self) -> bool:
+        """Whether a time is named that is over."""
+        times = (a.condition for a in self.atoms.values() if a.dimension == "TIME")
+        return any(isinstance(time, During) and time.until is not None for time in times)
 
     def without(self, *dimensions: str) -> Scoped:
         """Leave out the conditions of some dimensions."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cache
 
 from anomalyd.assistant.language import systems
@@ -17,7 +17,7 @@ from anomalyd.assistant.language.calendar import Calendar, Interval
 from anomalyd.assistant.language.names import Names
 from anomalyd.assistant.language.spelling import corrected, english, plain
 from anomalyd.assistant.understanding import vocabulary
-from anomalyd.assistant.understanding.atoms import Atoms
+from anomalyd.assistant.understanding.atoms import Atom, Atoms
 from anomalyd.assistant.understanding.comparison import compare, share
 from anomalyd.assistant.understanding.cues import Cues, collective, left_over, read_aspects, read_cues
 from anomalyd.assistant.understanding.intents import decide
@@ -94,6 +94,9 @@ class Understood:
     cues: frozenset[str] = frozenset()
     intervals: tuple[Interval, ...] = ()
     definition: bool = False
+    marked: str = ""
+    """The question with placeholders for names, runs, measures, times and causes, and nothing else taken."""
+    atoms: Mapping[str, Atom] = field(default_factory=dict)
 
 
 @cache
@@ -120,7 +123,8 @@ def understand(question: str, queries: Queries, names: Names, calendar: Calendar
         return Understood(None, unused=("how or what in general",), corrections=corrections, definition=True)
     text, tomorrow = _planned(text, calendar)
     atoms = _conditions(but_resolved(text), queries, names, calendar)
-    ledger = read_ledger(" ".join(atoms.text.split()), atoms.found, names.people, tomorrow)
+    marked = " ".join(atoms.text.split())
+    ledger = read_ledger(marked, atoms.found, names.people, tomorrow)
     read = _typed(atoms) if ledger is None or ledger.unused else Understood(ledger.question, text=atoms.text)
     if read.unused:
         again = _as_causes(atoms, read.unused, queries)
@@ -129,7 +133,7 @@ def understand(question: str, queries: Queries, names: Names, calendar: Calendar
     if read.unused:
         _refuse_unknown_names(read.unused, names)
     intervals = tuple(atoms.intervals.values())
-    return Understood(read.question, read.parts, read.unused, corrections, read.text, read.cues, intervals)
+    return replace(read, corrections=corrections, intervals=intervals, marked=marked, atoms=dict(atoms.found))
 
 
 def _planned(text: str, calendar: Calendar) -> tuple[str, tuple[float, float] | None]:
@@ -146,7 +150,10 @@ def _planned(text: str, calendar: Calendar) -> tuple[str, tuple[float, float] | 
 
 def _conditions(text: str, queries: Queries, names: Names, calendar: Calendar) -> Atoms:
     """Take the conditions that can be taken before it is known what is asked."""
-    atoms = Atoms(f" {text} ", names, calendar)
+    atoms = Atoms(f" {_apart(text, names)} ", names, calendar)
+    atoms.text = re.sub(
+        rf'(?:{_CAUSE_LEAD} (?:the )?)?"([^"]+)"', lambda m: _quoted_cause(m, atoms, queries), atoms.text
+    )
 
     def report(match: re.Match[str]) -> str:
         word = match[1] or match[2]
@@ -163,6 +170,26 @@ def _conditions(text: str, queries: Queries, names: Names, calendar: Calendar) -
     atoms.read_times()
     _read_causes(atoms, queries)
     return atoms
+
+
+def _apart(text: str, names: Names) -> str:
+    """Write "node17/node18", two names and no one name, as "node17 or node18"."""
+
+    def two(match: re.Match[str]) -> str:
+        parts = match[0].split("/")
+        known = [p in names.by_part for p in parts]
+        whole = any(match[0] in name.lower() for name in names.kinds)
+        return " or ".join(parts) if all(known) and not whole else match[0]
+
+    return re.sub(r"(?<![\w/.-])[\w.-]+/[\w.-]+(?![\w/*])", two, text)
+
+
+def _quoted_cause(match: re.Match[str], atoms: Atoms, queries: Queries) -> str:
+    """Take words in quotes for a cause where they name no entity and reports have such a cause."""
+    if match[1] in atoms.names.by_part or any(match[1] == name.lower() for name in atoms.names.kinds):
+        return match[0]
+    found = _cause(match[1], queries)
+    return match[0] if found is None else atoms.put("CAUSE", found)
 
 
 def _typed(atoms: Atoms) -> Understood:
@@ -195,7 +222,7 @@ def _typed(atoms: Atoms) -> Understood:
     if _was_open(asked, atoms):
         text = re.sub(r"\bSTAT[0-9]+\b", " ", text)  # what was open then went on then
     scope = scoped(text, atoms.found)
-    reading = Reading(cues, scope, atoms.found, now, none, asked)
+    reading = Reading(cues, scope, atoms.found, now, none, asked, said=held)
     question_or_none = decide(reading)
     unused = (*left_over(cues.text), *(cues.unused if question_or_none else ()))
     if "not" in scope.unused and not cues.found.keys() & {"NEVER", "WHYNOT"}:
@@ -250,7 +277,7 @@ def _read_causes(atoms: Atoms, queries: Queries) -> None:
 def _cause(part: str, queries: Queries) -> Condition | None:
     """Give the condition on causes that a word or two stand for, None if no report has such a cause."""
     for word in (part.removesuffix("s"), part, _SYNONYMS.get(part, "")):
-        if len(word) > 1 and queries.ids(Selection(where=Causes(word)), limit=1):
+        if len(word) > 1 and queries.exists(Selection(where=Causes(word))):
             return Causes(word, f"cause “{word}”")
     return None
 
@@ -258,6 +285,9 @@ def _cause(part: str, queries: Queries) -> Condition | None:
 def _as_causes(atoms: Atoms, words: tuple[str, ...], queries: Queries) -> bool:
     """Take words that nothing else explains for causes, where reports name such ones."""
     taken = False
+    spelt = {w for word in words[:3] for w in (word.removesuffix("s"), _SYNONYMS.get(word, "")) if len(w) > 1}
+    if not queries.exists(Selection(where=AnyOf(tuple(map(Causes, sorted(spelt)))))):
+        words = ()  # one look at all reports, where nothing is found
     for word in words[:3]:
         plain_english = word in english() and word not in _SYNONYMS and len(word) > 7
         if (

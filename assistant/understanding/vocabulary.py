@@ -12,7 +12,8 @@ N = r"[0-9]{1,4}"
 INC = systems.INCIDENTS
 ENT = r"ENT[0-9]+"
 _saw = (
-    r"(?:saw|see|sees|seen|noticed?|detect(?:ed)?|found|find|flag(?:ged)?|spot(?:ted)?|report(?:ed)?|raised?|caught|catch"
+    r"(?:saw|see|sees|seen|noticed?|detect(?:ed)?|found|find|flag(?:ged)?|spot(?:ted)?|report(?:ed)?"
+    r"|raised?|caught|catch"
     r"|pick(?:ed)? up|trigger(?:ed)?)"
 )
 _ill = (
@@ -94,7 +95,8 @@ ASPECTS: tuple[tuple[str, str], ...] = (
     ),
     (
         "SEVERITY",
-        r"(?:what|which|of what) (?:severity|level)|what (?:is|was) (?:the )?severity|(?:the )?severity "
+        r"(?:what|which|of what) (?:severity|level)(?! has the most)|what (?:is|was) (?:the )?severity"
+        r"|(?:the )?severity "
         r"(?:of|was|is)|how critical",
     ),
     (
@@ -161,8 +163,10 @@ CUES: tuple[tuple[str, str], ...] = (
     ),
     (
         "RECUR",
-        rf"(?:more than|over|at least|exactly|fewer than|less than|at most) {N}(?= (?:SEV[0-9]+ )+{INC})"
-        rf"|{N} or more(?= (?:SEV[0-9]+ )+{INC})|(?:more than|over) {N} (?:{INC}|times)|at least (?:{N}|one"
+        rf"(?:more than|over|at least|exactly|fewer than|less than|at most) {N}(?= (?:(?:SEV"
+        rf"|STAT)[0-9]+ )+{INC})"
+        rf"|{N} or more(?= (?:(?:SEV|STAT)[0-9]+ )+{INC})|(?:more than|over) {N} (?:{INC}|times)"
+        rf"|at least (?:{N}|one"
         rf"|an?) (?:{INC}|times?)|(?:{N} or more"
         rf"|exactly {N}|fewer than {N}|less than {N}|at most {N}) (?:{INC}|times)|more than (?:once"
         rf"|twice)|at least (?:once|twice)|repeatedly|recurring|recurrent(?:ly)?|several times"
@@ -201,7 +205,7 @@ CUES: tuple[tuple[str, str], ...] = (
     (
         "BEGAN",
         r"(?:newly )?(?:began|begun|begin|started|start(?:ing)?|opened|new|newly|fresh|appeared"
-        r"|came up|first came up|first (?:seen|appeared))(?: (?:up|anew))?",
+        r"|came up|first came up|first (?:seen|appeared|began|started))(?: (?:up|anew))?",
     ),
     ("LATEST", rf"(?:the )?(?:(?P<n1>{N}) )?(?:most recent|latest|newest|last|lastest)(?: (?P<n2>{N}))?"),
     ("EARLIEST", rf"(?:the )?(?:(?P<n1>{N}) )?(?:earliest|oldest|first|very first)(?: (?P<n2>{N}))?"),
@@ -298,7 +302,7 @@ a about above-mentioned id ids actually again ago all also altogether am among a
 anything are around as ask at be because been before being belong between but by can case come could current
 currently did different distinct do does doing during each either else ever every everybody everyone
 everything exactly far for from gave get give given go goes going got had happen happened happening happens
-has have having here how i if in individual into is it its itself just kind kinds let like likely list look
+has have having here how i if in individual into is it its itself just kind kinds let list
 made make many may me mentioned more moment most much my myself no nor now occur occurred occurring of off
 on one ones only onto or our out over overall own part past please particular previously quite raise raised
 really record recorded regarding related right s said same say see seem seems seen sent several shall should
@@ -332,6 +336,7 @@ FILLERS = frozenset(_FILLER_LINES.split()) - {
     "than",
     "more",
     "most",
+    "while",
     "each",
     "either",
     "over",

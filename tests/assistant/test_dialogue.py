@@ -45,6 +45,10 @@ DIALOGUES = (
     (("how many incidents yesterday?", "and the day before?"), "27 Feb 00:00 UTC to 28 Feb 00:00 UTC"),
     (("compare daq-ru-03 with daq-bu-02", "and daq-ru-01?"), "with daq-ru-01"),
     (("how many warnings yesterday?", "errors?", "per host"), "per entity, 28 Feb 00:00 UTC to 1 Mar 00:00"),
+    (("how many incidents yesterday?", "which was the worst?"), "the worst by peak score, 28 Feb 00:00"),
+    (("list the open incidents", "how many on machines?"), "number of incidents, still open, "),
+    (("how many incidents on daq-ru-03 today?", "and in total?"), "number of incidents, daq-ru-03"),
+    (("how many incidents on daq-ru-03 today?", "is this host fine?"), "health, daq-ru-03"),
     (("what is the worst incident yesterday?", "who saw it?", "and the longest?"), "longest, 28 Feb 00:00"),
 )
 
@@ -55,6 +59,21 @@ def test_what_was_asked_before_goes_on(
 ) -> None:
     answer = [assistant.ask(question) for question in questions][-1]
     assert understood in answer.understood
+
+
+def test_the_whole_leaves_out_the_time(assistant: Assistant) -> None:
+    assistant.ask("how many incidents on daq-ru-03 today?")
+    assert assistant.ask("and in total?").understood == "number of incidents, daq-ru-03"
+
+
+def test_this_host_must_have_been_told_of(assistant: Assistant) -> None:
+    assert not assistant.ask("how many incidents did this host have?").known
+
+
+def test_where_one_incident_was(assistant: Assistant) -> None:
+    told = assistant.ask("what was the worst incident yesterday?").result.reports
+    for question in ("on which entity?", "where was it?"):
+        assert assistant.ask(question).result.reports == told
 
 
 def test_places_in_a_list(assistant: Assistant) -> None:

@@ -1,0 +1,36 @@
+"""Ways of saying the same are brought to one form, and what is no paraphrase stays as it is."""
+
+from __future__ import annotations
+
+import pytest
+
+from anomalyd.assistant.language.spelling import plain
+
+
+@pytest.mark.parametrize(
+    ("said", "meant"),
+    [
+        (
+            "Hello, I am new here, could you tell me please how many incidents there were?",
+            "how many incidents there were",
+        ),
+        ("Could you please show me the hosts", "show me the hosts"),
+        ("how many alarms haven't cleared yet", "how many alarms open"),
+        ("did node17 act up again today", "did node17 alarm again today"),
+        ("when did the latest incident of node17 peak", "peak time of the latest incident of node17"),
+        ("since when is node17 fine again", "when did the last incident of node17 end"),
+        ("what score did EB+01 reach at most", "highest score of eb+01"),
+        ("chambers that went over 5", "chambers that above 5"),
+        ("run 5, LS 50 to LS 150", "run 5, lumisection 50 to 150"),
+        ("How does yesterday compare with today?", "compare yesterday with today"),
+        ("what just came in", "what is the latest incident"),
+        ("what work is scheduled for tomorrow", "what maintenance is scheduled for tomorrow"),
+    ],
+)
+def test_one_form(said: str, meant: str) -> None:
+    assert plain(said) == meant
+
+
+@pytest.mark.parametrize("said", ["how many incidents on node17 yesterday", "why was eb+01 flagged", "hosts"])
+def test_what_is_no_paraphrase_stays(said: str) -> None:
+    assert plain(said) == said

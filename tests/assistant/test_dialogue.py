@@ -195,3 +195,7 @@ def test_no_dialogue_raises(texts: list[str], plan: Plan, url: str) -> None:
 
 def test_the_store_is_where_it_was(url: str) -> None:
     assert Path(url.removeprefix("sqlite:///")).exists()
+
+
+def test_an_operator_twice(assistant: Assistant) -> None:
+    assert assistant.ask("how many incidents yesterday nor nor today").text

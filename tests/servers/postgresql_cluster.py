@@ -5,19 +5,23 @@ from __future__ import annotations
 import itertools
 import os
 import pwd
+import shutil
 import signal
 import subprocess
+import tempfile
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 
 class Cluster:
     """A private PostgreSQL on a Unix socket in a folder of its own."""
 
-    def __init__(self, programs: Path, folder: Path) -> None:
+    def __init__(self, programs: Path, folder: Path, *, copy_of: Path | None = None) -> None:
         self._numbers = itertools.count()
-        self._socket = folder
+        self.folder = self._socket = folder
         # PostgreSQL refuses to run as root.
         owner: dict[str, Any] = {"cwd": folder}
         if os.geteuid() == 0:
@@ -25,12 +29,23 @@ class Cluster:
             os.chown(folder, account.pw_uid, account.pw_gid)
             owner |= {"user": account.pw_uid, "group": account.pw_gid, "extra_groups": []}
         data = folder / "data"
-        subprocess.run(
-            [programs / "initdb", "-D", data, "-U", "postgres", "-A", "trust", "-E", "UTF8", "--no-sync"],
-            check=True,
-            capture_output=True,
-            **owner,
-        )
+        made: list[Any] = [
+            *(programs / "initdb", "-D", data, "-U", "postgres", "-A", "trust", "-E", "UTF8", "--no-sync")
+        ]
+        if copy_of is not None:  # a standby that follows it
+            made = [
+                programs / "pg_basebackup",
+                "-D",
+                data,
+                "-R",
+                "-U",
+                "postgres",
+                "-h",
+                copy_of,
+                "-c",
+                "fast",
+            ]
+        subprocess.run(made, check=True, capture_output=True, **owner)
         self._programs, self._data, self._owner = programs, data, owner
         self.start()
 
@@ -83,6 +98,42 @@ class Cluster:
         """End it: `fast` hangs up and closes its files, `immediate` leaves them as after a crash."""
         self._server.send_signal({"fast": signal.SIGINT, "immediate": signal.SIGQUIT}[how])
         self._server.wait(20)
+
+    def start_again(self) -> None:
+        """Begin to serve, unless it does."""
+        if self._server.poll() is not None:
+            self.start()
+
+    @contextmanager
+    def standby(self) -> Iterator[Self]:
+        """Make a cluster that follows this one, so that nothing is committed here that is not there."""
+        import psycopg
+
+        folder = Path(tempfile.mkdtemp(prefix="anomalyd-pg-"))
+        with psycopg.connect(self._address, autocommit=True) as connection:
+            try:
+                standby = type(self)(self._programs, folder, copy_of=self._socket)
+                connection.execute("ALTER SYSTEM SET synchronous_standby_names = '*'")
+                connection.execute("SELECT pg_reload_conf()")
+                try:
+                    yield standby
+                finally:
+                    standby.stop()
+            finally:
+                self.start_again()
+                shutil.rmtree(folder, ignore_errors=True)
+        with psycopg.connect(self._address, autocommit=True) as connection:
+            connection.execute("ALTER SYSTEM RESET synchronous_standby_names")
+            connection.execute("SELECT pg_reload_conf()")
+
+    def promote(self) -> None:
+        """Make a standby the primary."""
+        subprocess.run(
+            [self._programs / "pg_ctl", "promote", "-D", self._data, "-t", "120"],
+            check=True,
+            capture_output=True,
+            **self._owner,
+        )
 
     def cut_connections(self) -> None:
         """Hang up on everybody."""

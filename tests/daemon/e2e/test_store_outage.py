@@ -3,21 +3,24 @@
 from __future__ import annotations
 
 import json
+import os
 import sqlite3
+import threading
 import time
-from collections.abc import Callable
-from contextlib import closing
-from pathlib import Path
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
 from typing import Any
 from urllib.error import HTTPError
 from urllib.request import urlopen
 
 import pytest
 import yaml
+from sqlalchemy import event
 
 from anomalyd.daemon.config.config import load_config
 
 ROWS = 160
+AWAY_S = 60.0 if "CHAOS" in os.environ else 0.0
 RESUMES_WITHIN_S = 10.0
 
 
@@ -48,10 +51,15 @@ def survive(
     chaos_size: int,
     chaos_figures: Any,
 ) -> Callable[..., None]:
-    """Stream through an outage: survive(fault, away, back, url=None)."""
+    """Stream through an outage: survive(fault, away, back, url=None); `seen`: it must be told meanwhile."""
 
     def run(
-        fault: str, away: Callable[[Path], None], back: Callable[[], None], url: str | None = None
+        fault: str,
+        away: Callable[[Any], None],
+        back: Callable[[], None],
+        url: str | None = None,
+        *,
+        seen: bool = True,
     ) -> None:
         world = make_world(embedded_broker)
         planted = [plant(f"node0{n}", at + 5 * n, 6, "cpu") for n in range(4) for at in (30, 70, 110)]
@@ -65,10 +73,12 @@ def survive(
         with running(file) as daemon:
             world.send(stream.hosts(range(60)))
             eventually(lambda: world.settled(config) and not missing(daemon))
-            away(file)
+            away(daemon)
             world.send(stream.hosts(range(60, 110)))
-            eventually(lambda: "store" in missing(daemon))
-            eventually(lambda: failures(daemon) > 0)
+            if seen:
+                eventually(lambda: "store" in missing(daemon))
+                eventually(lambda: failures(daemon) > 0)
+            time.sleep(AWAY_S)
             back()
             came_back = time.monotonic()
             eventually(lambda: world.settled(config))
@@ -105,9 +115,105 @@ def test_sqlite_is_locked_by_another(survive: Any) -> None:
     with closing(sqlite3.connect(":memory:")) as nothing:
         held = [nothing]
 
-        def lock(file: Path) -> None:
-            database = load_config(file).store.url.get_secret_value().removeprefix("sqlite:///")
+        def lock(daemon: Any) -> None:
+            database = daemon._config.store.url.get_secret_value().removeprefix("sqlite:///")
             held[0] = sqlite3.connect(database, isolation_level=None, check_same_thread=False)
             held[0].execute("BEGIN IMMEDIATE")
 
         survive("SQLite locked", lock, lambda: held[0].close())
+
+
+def test_postgresql_fails_over_to_another_address(cluster: Any, standby: Any, survive: Any) -> None:
+    """The primary is gone as in a crash; its standby, at another address of the same URL, takes over."""
+    url = cluster.new_schema().replace("?host=", f"?host={standby.folder},")
+    survive(
+        "PostgreSQL failed over",
+        lambda _: cluster.stop("immediate"),
+        standby.promote,
+        f"{url}&target_session_attrs=read-write",
+    )
+
+
+@pytest.fixture
+def standby(cluster: Any) -> Iterator[Any]:
+    with cluster.standby() as standby:
+        yield standby
+    cluster.start_again()
+
+
+def test_postgresql_cuts_its_connections(cluster: Any, survive: Any) -> None:
+    """Each connection again and again; whatever fails is tried anew, told or not."""
+    stopping = threading.Event()
+
+    def cut() -> None:
+        while not stopping.wait(0.2):
+            cluster.cut_connections()
+
+    thread = threading.Thread(target=cut)
+
+    def back() -> None:
+        stopping.set()
+        thread.join()
+
+    try:
+        survive(
+            "PostgreSQL cuts its connections",
+            lambda _: thread.start(),
+            back,
+            cluster.new_schema(),
+            seen=False,
+        )
+    finally:
+        stopping.set()
+
+
+@contextmanager
+def every_connection(daemon: Any) -> Iterator[list[str]]:
+    """Say something to every SQLite connection that the daemon uses, before it does."""
+    said = ["PRAGMA user_version"]
+
+    def say(connection: Any, record: Any, proxy: Any) -> None:
+        connection.execute(said[0])
+
+    engine = daemon._store._database._engine
+    event.listen(engine, "checkout", say)
+    try:
+        yield said
+    finally:
+        event.remove(engine, "checkout", say)
+
+
+@pytest.mark.parametrize(
+    ("fault", "away", "back"),
+    [
+        ("SQLite read-only", "PRAGMA query_only=ON", "PRAGMA query_only=OFF"),
+        ("SQLite: disk full", "PRAGMA max_page_count=1", "PRAGMA max_page_count=1000000"),
+    ],
+)
+def test_sqlite_takes_no_more(fault: str, away: str, back: str, survive: Any) -> None:
+    """SQLite's own refusals, of a file that may not be written and of a disk without room."""
+    held: list[Any] = []
+
+    def refuse(daemon: Any) -> None:
+        held.append(every_connection(daemon))
+        held.append(held[0].__enter__())
+        held[1][0] = away
+
+    survive(fault, refuse, lambda: held[1].__setitem__(0, back))
+    held[0].__exit__(None, None, None)
+
+
+def test_a_store_that_is_slow_holds_up_but_loses_nothing(survive: Any) -> None:
+    """Each transaction takes a third of a second, about a hundred times what it does."""
+    held: list[Any] = []
+
+    def slow(daemon: Any) -> None:
+        engine = daemon._store._database._engine
+
+        def wait(connection: Any) -> None:
+            time.sleep(0.3)
+
+        event.listen(engine, "begin", wait)
+        held.append(lambda: event.remove(engine, "begin", wait))
+
+    survive("store 100 times slower", slow, lambda: held[0](), seen=False)

@@ -1,0 +1,245 @@
+"""Several daemons of one group on one store, killed and begun at random: nothing lost, nothing twice."""
+
+from __future__ import annotations
+
+import os
+import random
+import time
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from accounting import assert_accounted
+from replicas import Hosts, Replica, replicas
+
+from anomalyd.daemon.config.config import Config, load_config
+
+CHAOS = "CHAOS" in os.environ
+WITHIN_S = 900.0 if CHAOS else 240.0
+
+
+def prepared(world: Any, name: str, url: str | None, **kafka: Any) -> Path:
+    file: Path = world.configure(name, explain=(), instance_id=None, **kafka)
+    if url is not None:
+        about = yaml.safe_load(file.read_text())
+        about["store"]["url"] = url
+        file.write_text(yaml.safe_dump(about))
+    return file
+
+
+def sent(world: Any, message: Any, hosts: Hosts, rows: range) -> None:
+    world.send(message("hosts", key, value, reason=why) for key, value, why in hosts.messages(rows))
+    world.flush()
+
+
+def figures(world: Any, config: Config, hosts: Hosts) -> dict[str, int]:
+    """See that every planted anomaly is one report, told once, and every broken message one dead letter."""
+    outcome = world.outcome(config)
+    happened = outcome.happened()
+    opened = Counter({report: n for (report, event), n in happened.items() if event == "opened"})
+    found = {
+        "messages": sum(world.ends().values()),
+        "reports": len(outcome.reports),
+        "lost": hosts.planted - len(outcome.reports),
+        "doubled": sum(opened.values()) - len(opened),
+    }
+    assert (found["lost"], found["doubled"]) == (0, 0)
+    assert {n for (_, event), n in happened.items() if event in ("opened", "closed")} == {1}
+    assert outcome.letters() == world.broken()
+    return found
+
+
+@pytest.fixture
+def store_url(request: pytest.FixtureRequest) -> str | None:
+    """PostgreSQL for what runs at size, else SQLite."""
+    return request.getfixturevalue("cluster").new_schema() if CHAOS else None
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(3600)
+def test_two_replicas_are_killed_at_random(
+    make_world: Any, embedded_broker: Any, message: Any, eventually: Any, store_url: str, chaos_figures: Any
+) -> None:
+    kills = int(os.environ.get("CHAOS_KILLS", "100")) if CHAOS else 4
+    chance = random.Random(3)
+    names = [f"node{n:02d}" for n in range(8)]
+    a_kill = 25
+    hosts = Hosts(names, a_kill * (kills + 1) + 100, time.time() - 20_000, broken=0.01)
+    world = make_world(embedded_broker)
+    file = prepared(world, "killed", store_url, max_poll_records=60)
+    config = load_config(file)
+    begun = time.monotonic()
+    with replicas(file, 2) as both:
+        for each in both:
+            each.begin()
+        for number in range(kills):
+            sent(world, message, hosts, range(a_kill * number, a_kill * (number + 1)))
+            if number % 5 == 0:  # now and then they get on with it
+                before = sum(world.store(config).offsets(config.kafka.group).values())
+                eventually(
+                    lambda before=before: (
+                        sum(world.store(config).offsets(config.kafka.group).values()) > before
+                        or world.settled(config)
+                    ),
+                    within_s=WITHIN_S,
+                )
+            time.sleep(chance.uniform(0.0, 1.5))
+            victim = chance.choice(both)
+            assert victim.alive, victim.process.exitcode
+            victim.kill()
+            victim.begin()
+        sent(world, message, hosts, range(a_kill * kills, hosts.rows))
+        last = time.monotonic()
+        eventually(lambda: world.settled(config), within_s=WITHIN_S)
+        resumed_s = time.monotonic() - last
+        for each in both:
+            eventually(lambda each=each: answers(each), within_s=WITHIN_S)
+            assert_accounted(each.exposition())
+            assert each.terminate() == 0
+    found = figures(world, config, hosts)
+    chaos_figures(
+        fault=f"kill -9 of two replicas at random ({'PostgreSQL' if store_url else 'SQLite'}), 1 % broken",
+        runs=kills,
+        **found,
+        seconds_to_resume=round(resumed_s, 1),
+        seconds=round(time.monotonic() - begun),
+    )
+
+
+def answers(replica: Replica) -> bool:
+    assert replica.alive, replica.process.exitcode
+    try:
+        return bool(replica.exposition())
+    except OSError:
+        return False
+
+
+class Idle:
+    """Watches how long each partition stands still that has records to read."""
+
+    def __init__(self) -> None:
+        self.longest_s = 0.0
+        self._at: dict[Any, tuple[int, float]] = {}
+
+    def look(self, stored: dict[Any, int], ends: dict[Any, int]) -> None:
+        now = time.monotonic()
+        for place, end in ends.items():
+            offset = stored.get(place, 0)
+            before, since = self._at.get(place, (-1, now))
+            if offset != before or offset >= end:
+                since = now
+            self._at[place] = (offset, since)
+            self.longest_s = max(self.longest_s, now - since)
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(3600)
+def test_replicas_come_and_go(
+    request: pytest.FixtureRequest,
+    make_world: Any,
+    make_topic: Any,
+    message: Any,
+    eventually: Any,
+    store_url: str,
+    chaos_figures: Any,
+) -> None:
+    """Four replicas join and leave on twelve partitions, half of them by SIGKILL, while messages stream."""
+    broker = request.getfixturevalue("apache_kafka" if CHAOS else "embedded_broker")
+    storm_s = float(os.environ.get("CHAOS_STORM_S", "300")) if CHAOS else 0.0
+    events, session_s = (10_000, 10.0) if CHAOS else (3, 6.0)
+    chance = random.Random(5)
+    names = [f"node{n:02d}" for n in range(24 if CHAOS else 6)]
+    rows = int(storm_s) + 300
+    hosts = Hosts(names, rows, time.time() - 20_000)
+    world = make_world(broker)
+    world.topics["hosts"] = make_topic(broker, 12)
+    file = prepared(world, "storm", store_url, max_poll_records=200, session_timeout_s=session_s)
+    config = load_config(file)
+    idle, ends, row, done = Idle(), {}, 0, 0
+    with replicas(file, 4 if CHAOS else 3) as all_:
+        for each in all_:
+            each.begin()
+        sent(world, message, hosts, range(60))
+        eventually(lambda: world.settled(config), within_s=WITHIN_S)
+        row, begun = 60, time.monotonic()
+        change_at = begun
+        while done < events and (not CHAOS or time.monotonic() < begun + storm_s):
+            sent(world, message, hosts, range(row, row + 1))
+            row += 1
+            ends = world.ends()
+            if time.monotonic() >= change_at:
+                change(all_, chance)
+                done += 1
+                change_at = time.monotonic() + chance.uniform(2.0, 8.0) * (CHAOS or 0.2)
+            idle.look(world.store(config).offsets(config.kafka.group), ends)
+            time.sleep(0.5 if CHAOS else 0.1)
+        for each in all_:
+            if not each.alive:
+                each.begin()
+        sent(world, message, hosts, range(row, rows))
+        last = time.monotonic()
+        eventually(lambda: world.settled(config), within_s=WITHIN_S)
+        resumed_s = time.monotonic() - last
+        for each in all_:
+            eventually(lambda each=each: answers(each), within_s=WITHIN_S)
+            assert_accounted(each.exposition())
+            assert each.terminate() == 0
+    found = figures(world, config, hosts)
+    chaos_figures(
+        fault=f"rebalance storm: {len(all_)} replicas, 12 partitions ({broker.name})",
+        runs=done,
+        **found,
+        seconds_to_resume=round(resumed_s, 1),
+        longest_idle_s=round(idle.longest_s, 1),
+        session_timeout_s=session_s,
+    )
+
+
+def change(all_: list[Replica], chance: random.Random) -> None:
+    """Begin a replica that is gone, or end one, in order or not; one stays."""
+    alive = [each for each in all_ if each.alive]
+    gone = [each for each in all_ if not each.alive]
+    if gone and (len(alive) == 1 or chance.random() < 0.5):
+        chance.choice(gone).begin()
+    elif chance.random() < 0.5:
+        chance.choice(alive).kill()
+    else:
+        assert chance.choice(alive).terminate() == 0
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(3600)
+def test_sigterm_at_any_moment(
+    make_world: Any, embedded_broker: Any, message: Any, eventually: Any, chaos_figures: Any
+) -> None:
+    """While starting, joining and catching up: exit 0 each time, and nothing half done."""
+    times = int(os.environ.get("CHAOS_KILLS", "40")) if CHAOS else 3
+    hosts = Hosts([f"node{n:02d}" for n in range(4)], 60 * times + 100, time.time() - 20_000)
+    world = make_world(embedded_broker)
+    file = prepared(world, "terminated", None, max_poll_records=30)
+    config = load_config(file)
+    chance, took = random.Random(7), []
+    with replicas(file, 1) as (only,):
+        for number in range(times):
+            sent(world, message, hosts, range(60 * number, 60 * (number + 1)))
+            only.begin()
+            # Before the commands' own handler is there a signal is that of any Python program.
+            eventually(lambda: answers(only), within_s=WITHIN_S)
+            time.sleep(chance.uniform(0.0, 2.0) if CHAOS else 0.3 * number)
+            asked = time.monotonic()
+            assert only.terminate() == 0
+            took.append(time.monotonic() - asked)
+        sent(world, message, hosts, range(60 * times, hosts.rows))
+        only.begin()
+        eventually(lambda: world.settled(config), within_s=WITHIN_S)
+        assert only.terminate() == 0
+    found = figures(world, config, hosts)
+    chaos_figures(
+        fault="SIGTERM at any moment, also while catching up",
+        runs=times,
+        **found,
+        seconds_to_resume=None,
+        longest_seconds_to_end=round(max(took), 1),
+    )

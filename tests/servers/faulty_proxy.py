@@ -13,7 +13,7 @@ class FaultyProxy:
     """Passes on to a port of this machine; `delay_s`: how long each piece is held up."""
 
     def __init__(self, port: int, target: int, seed: int = 1) -> None:
-        self.delay_s = 0.0
+        self.delay_s, self.port = 0.0, port
         self.cuts = 0
         self._target = target
         self._chance = random.Random(seed)

@@ -89,7 +89,7 @@ class Publisher:
         *,
         producer_factory: Callable[..., Any] = KafkaProducer,
         consumer_factory: Callable[..., Any] = KafkaConsumer,
-        retry_s: tuple[float, float] = (0.5, 30.0),
+        retry_s: tuple[float, float] = (0.5, 5.0),
         idle_s: float = 0.5,
     ) -> None:
         self._store = store

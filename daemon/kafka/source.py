@@ -72,7 +72,7 @@ class KafkaSource:
         clock: Callable[[], float] = time.monotonic,
         consumer_factory: Callable[..., Any] = KafkaConsumer,
         before_joining: Callable[[KafkaConfig], None] = end_earlier_membership,
-        retry_s: tuple[float, float] = (0.5, 30.0),
+        retry_s: tuple[float, float] = (0.5, 5.0),
         topic_ids: TopicIds | None = None,
     ) -> None:
         self._config = config

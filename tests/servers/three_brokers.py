@@ -1,4 +1,4 @@
-"""An Apache Kafka of three nodes on this machine, each broker and controller; of all there are three copies."""
+"""An Apache Kafka of three nodes on this machine, each broker and controller; three copies of everything."""
 
 from __future__ import annotations
 

@@ -40,6 +40,11 @@ def failures(daemon: Any) -> float:
     return sum(float(line.split()[-1]) for line in lines if line.startswith("anomalyd_store_errors_total"))
 
 
+def all_read(world: Any, config: Any) -> bool:
+    stored = world.store(config).offsets(config.kafka.group)
+    return all(stored.get(place) == end for place, end in world.ends().items())
+
+
 @pytest.fixture
 def survive(
     make_world: Any,
@@ -81,8 +86,10 @@ def survive(
             time.sleep(AWAY_S)
             back()
             came_back = time.monotonic()
-            eventually(lambda: world.settled(config))
+            eventually(lambda: all_read(world, config))
             resumed_s = time.monotonic() - came_back
+            eventually(lambda: world.settled(config))
+            settled_s = time.monotonic() - came_back
             # The time it takes is a promise, but no other work may run beside it.
             assert chaos_size == 1 or resumed_s < RESUMES_WITHIN_S
             world.send(stream.hosts(range(110, ROWS)))
@@ -97,6 +104,8 @@ def survive(
             lost=len(planted) - len(outcome.reports),
             doubled=sum(count - 1 for (_, event), count in told.items() if event == "opened"),
             seconds_to_resume=round(resumed_s, 1),
+            seconds_until_told=round(settled_s, 1),
+            seconds_away=AWAY_S,
         )
         assert len(outcome.reports) == len(planted)
         assert told == {(i, event): 1 for i in outcome.reports for event in ("opened", "closed")} | {

@@ -4,7 +4,7 @@ BIN := .venv/bin
 # Small models are up to 170 times slower on two threads.
 export OMP_NUM_THREADS ?= 1
 
-.PHONY: demo test check audit chaos fuzz golden bench docs screenshots site clean
+.PHONY: demo test check audit chaos fuzz soak golden bench docs screenshots site clean
 
 demo: .venv/installed  ## the main job on this machine; ARGS=--once ends by itself
 	$(BIN)/anomalyd demo $(ARGS)
@@ -29,11 +29,15 @@ audit: .venv/installed  ## known vulnerabilities of what is installed; asks the 
 
 chaos: .venv/installed  ## the faults of docs/guarantees.md at their size (half an hour); writes build/chaos.json
 	rm -f build/chaos.json
-	CHAOS=$(CURDIR)/build/chaos.json $(BIN)/pytest --timeout 1800 tests/daemon/e2e/test_kill.py \
-		tests/daemon/e2e/test_store_outage.py tests/daemon/e2e/test_broker_outage.py $(ARGS)
+	CHAOS=$(CURDIR)/build/chaos.json $(BIN)/pytest --timeout 3600 tests/daemon/e2e/test_kill.py \
+		tests/daemon/e2e/test_replicas.py tests/daemon/e2e/test_store_outage.py \
+		tests/daemon/e2e/test_broker_outage.py tests/daemon/e2e/test_bad_network.py $(ARGS)
 
 fuzz: .venv/installed  ## a million damaged messages of all formats through the decoders (five minutes)
 	$(BIN)/python benchmarks/fuzz_decoders.py $(ARGS)
+
+soak: .venv/installed  ## a daemon at ten times the normal rate for an hour; ARGS="--minutes 10"
+	$(BIN)/python benchmarks/soak.py $(ARGS)
 
 golden: .venv/installed  ## write anew what comes out of the recorded inputs; review the difference
 	GOLDEN_UPDATE=1 $(BIN)/pytest tests/golden -k as_recorded

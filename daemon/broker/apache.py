@@ -50,7 +50,7 @@ class ApacheKafka(LocalBroker):
     """
 
     name = "Apache Kafka"
-    ready_within_s = 60.0
+    ready_within_s = 300.0
     stops_within_s = 20.0
 
     def __init__(self, home: Path, folder: Path | None = None, *, port: int | None = None) -> None:

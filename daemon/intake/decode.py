@@ -7,10 +7,15 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 
+import msgspec
+
 from anomalyd.daemon.config.config import InputConfig
 from anomalyd.daemon.intake.formats.canary import is_canary
 from anomalyd.daemon.intake.formats.recognise import recognised
 from anomalyd.daemon.intake.formats.registry import format_of
+from anomalyd.daemon.intake.parsing.encodings import UTF8_MARK, encoding_hint
+from anomalyd.daemon.intake.parsing.faults import Faults
+from anomalyd.daemon.intake.parsing.json_text import json_lines
 from anomalyd.daemon.intake.parsing.masks import Masks
 from anomalyd.daemon.stages import DeadLetter, Reason, Record, Sample
 from anomalyd.errors import DecodeError
@@ -19,6 +24,8 @@ log = logging.getLogger(__name__)
 
 _LOOKS = 100
 """Bad messages of a topic that are held against other formats: that costs a hundred times the decoding."""
+
+_Decode = Callable[[Record, float], tuple[Sequence[Sample], DecodeError | None]]
 
 _OTHER_FORMAT = (Reason.EMPTY, Reason.SYNTAX, Reason.FIELD, Reason.TIME, Reason.METRICS)
 
@@ -65,7 +72,7 @@ class Decoder:
                         Reason.TOO_LARGE,
                         f"{len(value)} bytes; {most} (inputs.limits.message_bytes) are allowed",
                     )
-                found, error = decode(record, now)
+                found, error = _read(decode, record, now)
             except DecodeError as whole:
                 dead.append(DeadLetter(record, whole.reason, str(whole) + self._hint(record, whole.reason)))
             except Exception as fault:
@@ -82,11 +89,42 @@ class Decoder:
         return samples, dead
 
     def _hint(self, record: Record, reason: str) -> str:
-        """Say of a message that is plainly in another format in which; looks at the first few of a topic."""
+        """Say of a message that is plainly something else what; looks at the first few of a topic."""
         if reason not in _OTHER_FORMAT or self._looked[record.topic] >= _LOOKS:
             return ""
         self._looked[record.topic] += 1
+        if record.value and (hint := encoding_hint(record.value)):
+            return f"; {hint}"
         other = recognised(record)
         if other is None or other == self._formats[record.topic]:
             return ""
         return f"; it is a message of the format {other!r}: set it as inputs.format of this topic"
+
+
+def _read(decode: _Decode, record: Record, now: float) -> tuple[Sequence[Sample], DecodeError | None]:
+    """Decode a record without a byte order mark; where that fails, JSON documents line by line."""
+    value = record.value
+    assert value is not None
+    if value.startswith(UTF8_MARK):
+        value = value.removeprefix(UTF8_MARK)
+        record = msgspec.structs.replace(record, value=value)
+    try:
+        return decode(record, now)
+    except DecodeError:
+        lines = json_lines(value)
+        if not lines:
+            raise
+    samples: list[Sample] = []
+    faults = Faults()
+    for number, line in enumerate(lines, 1):
+        try:
+            found, error = decode(msgspec.structs.replace(record, value=line), now)
+        except DecodeError as whole:
+            found, error = (), whole
+        samples += found
+        if error is not None:
+            faults.add(error, f"line {number}", line if error.broken is None else error.broken)
+    told = faults.told(b"\n".join)
+    if told is not None and not samples:
+        raise told
+    return samples, told

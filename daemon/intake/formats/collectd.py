@@ -16,7 +16,7 @@ from anomalyd.daemon.config.config import InputConfig
 from anomalyd.daemon.intake.formats.format import Format
 from anomalyd.daemon.intake.parsing.faults import JSON_FAULTS, json_array, json_fault
 from anomalyd.daemon.intake.parsing.fields import REMEMBERED, Fields
-from anomalyd.daemon.intake.parsing.json_text import elements, refuse_twice
+from anomalyd.daemon.intake.parsing.json_text import elements, members, refuse_twice
 from anomalyd.daemon.intake.parsing.naming import Naming, Series
 from anomalyd.daemon.intake.parsing.parts import Parts
 from anomalyd.daemon.stages import Reason, Record, Sample
@@ -63,7 +63,8 @@ class Collectd(Format):
         try:
             found: Sequence[bytes] = list(map(bytes, self._split(record.value)))
         except JSON_FAULTS as error:
-            found = elements(record.value)
+            # A value list that stands alone is one, too.
+            found = elements(record.value) or ([record.value] if members(record.value) else [])
             if not found:
                 raise json_fault(error) from None
         if not found:

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from anomalyd.daemon.config.config import InputConfig
 from anomalyd.daemon.intake.formats.format import Format
+from anomalyd.daemon.intake.parsing.encodings import keys_of
 from anomalyd.daemon.intake.parsing.faults import JSON_FAULTS, Faults, json_array, json_fault
 from anomalyd.daemon.intake.parsing.fields import Fields
 from anomalyd.daemon.intake.parsing.histograms import COMPANIONS, counts_of
@@ -183,6 +184,8 @@ def _keys(element: Element) -> int:
 def _described(value: bytes, error: Exception) -> DecodeError:
     """Say what is wrong, with the path of the field: `$.map[3][2]`, `$.values.cpu`."""
     fault = json_fault(error)
+    if "missing field" in str(fault) and (keys := keys_of(value)):
+        return DecodeError(fault.reason, f"{fault}; there are: {', '.join(sorted(keys))[:200]}")
     if "`$.values[...]`" in str(fault):  # msgspec does not say which
         name = next((n for n, v in _values(value).items() if not _is_number(v)), None)
         if name is not None:

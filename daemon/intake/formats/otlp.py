@@ -14,6 +14,7 @@ from anomalyd.daemon.config.config import InputConfig
 from anomalyd.daemon.intake.formats.format import Format
 from anomalyd.daemon.intake.parsing.fields import Fields
 from anomalyd.daemon.intake.parsing.naming import Naming, Series
+from anomalyd.daemon.intake.parsing.otlp_pieces import is_json, pieces
 from anomalyd.daemon.intake.parsing.parts import Parts
 from anomalyd.daemon.intake.parsing.quantiles import exponential_quantiles, quantiles
 from anomalyd.daemon.stages import Reason, Record, Sample
@@ -24,6 +25,8 @@ ENTITY_ATTRIBUTES = ("host.name", "k8s.pod.name", "service.instance.id", "servic
 # Of the resource's other attributes these tell one sender of metrics on a host from another. They stand in no
 # name until two would share it.
 _TELLS_SENDERS = ("service.", "k8s.", "container.name", "deployment.", "cloud.region")
+
+_OTHER_SIGNALS = {b"resourceLogs": "logs", b"resourceSpans": "traces", b"resourceProfiles": "profiles"}
 
 _NO_VALUE = metrics_pb2.DATA_POINT_FLAGS_NO_RECORDED_VALUE_MASK
 _DELTA = metrics_pb2.AGGREGATION_TEMPORALITY_DELTA
@@ -52,20 +55,39 @@ class Otlp(Format):
 
         """
         assert record.value is not None
-        parts = Parts(record, self._fields, now, b"".join)
-        number = 0
-        for of_resource in _request(record.value).resource_metrics:
+        try:
+            request = _request(record.value)
+        except DecodeError:
+            found = pieces(record.value)
+            if not found:
+                raise
+        else:
+            parts = Parts(record, self._fields, now, b"".join)
+            self._add_all(parts, request)
+            return parts.samples()
+        # JSON requests stand one a line, protobuf requests one behind the other.
+        parts = Parts(record, self._fields, now, (b"\n" if is_json(record.value) else b"").join)
+        for number, raw in enumerate(found):
+            try:
+                self._add_all(parts, _request(raw), number, raw)
+            except DecodeError as error:
+                parts.where, parts.holds = f"metric {number}", lambda raw=raw: raw
+                parts.fault(error)
+        return parts.samples()
+
+    def _add_all(self, parts: Parts, request: Any, number: int = 0, raw: bytes | None = None) -> None:
+        """Add every metric of a request; the first is called `number`, and `raw` is what it holds."""
+        for of_resource in request.resource_metrics:
             resource = self._resource(of_resource.resource)
             for scope in of_resource.scope_metrics:
                 for metric in scope.metrics:
                     parts.where = f"metric {number}"
-                    parts.holds = lambda r=of_resource, s=scope, m=metric: _alone(r, s, m)
+                    parts.holds = lambda r=of_resource, s=scope, m=metric: raw or _alone(r, s, m)
                     number += 1
                     try:
                         self._add(parts, resource, metric)
                     except DecodeError as error:
                         parts.fault(error)
-        return parts.samples()
 
     def _resource(self, resource: Any) -> dict[str, str]:
         """Give the attributes of a resource that name the entity, or tell one sender from another."""
@@ -108,7 +130,7 @@ def _request(value: bytes) -> ExportMetricsServiceRequest:
 
     """
     request = ExportMetricsServiceRequest()
-    if value.lstrip()[:1] == b"{":
+    if is_json(value):
         try:
             json_format.Parse(value, request, ignore_unknown_fields=True)
         except (json_format.ParseError, UnicodeDecodeError, RecursionError) as error:
@@ -119,7 +141,11 @@ def _request(value: bytes) -> ExportMetricsServiceRequest:
         except NotProtobuf as error:
             raise DecodeError(Reason.SYNTAX, f"not OTLP metrics as protobuf: {error!s:.300}") from None
     if not request.resource_metrics:
-        raise DecodeError(Reason.EMPTY, "no resource_metrics: an export request for metrics is expected")
+        other = next((what for key, what in _OTHER_SIGNALS.items() if key in value[:200]), "")
+        hint = f"; these are {other}, which are not read" if other else ""
+        raise DecodeError(
+            Reason.EMPTY, f"no resource_metrics: an export request for metrics is expected{hint}"
+        )
     return request
 
 

@@ -104,8 +104,10 @@ class Prometheus(Format):
                 )
             return bytes(cramjam.snappy.decompress_raw(value))
         except cramjam.DecompressionError as error:
+            plain = "; it is a write request as it stands: compress it" if _is_plain(value) else ""
             raise DecodeError(
-                Reason.SYNTAX, f"not compressed with snappy (block format, as remote write is): {error}"
+                Reason.SYNTAX,
+                f"not compressed with snappy (block format, as remote write is): {error}{plain}",
             ) from None
 
     def _learn(self, key: Hashable, series: TimeSeries, ending: str = "", quantile: str = "") -> Series:
@@ -117,6 +119,13 @@ class Prometheus(Format):
         return self._naming.learn(
             key, name + ending, labels | ({"quantile": quantile} if quantile else {}), asked
         )
+
+
+def _is_plain(value: bytes) -> bool:
+    try:
+        return any(series.labels() for series in write_request.read(value))
+    except DecodeError:
+        return False
 
 
 def _value(value: float) -> float | None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from typing import Any
 
 import msgspec
 
@@ -11,21 +12,23 @@ from anomalyd.daemon.config.config import InputConfig
 from anomalyd.daemon.intake.formats.format import Format
 from anomalyd.daemon.intake.formats.prometheus import PROMETHEUS_COUNTERS
 from anomalyd.daemon.intake.parsing.faults import JSON_FAULTS, json_array, json_fault
-from anomalyd.daemon.intake.parsing.fields import Fields
+from anomalyd.daemon.intake.parsing.fields import Fields, seconds_of
 from anomalyd.daemon.intake.parsing.instances import PROMETHEUS_ENTITY, entity_labels
-from anomalyd.daemon.intake.parsing.json_text import elements, refuse_twice
+from anomalyd.daemon.intake.parsing.json_text import elements, label_text, refuse_twice
 from anomalyd.daemon.intake.parsing.naming import Naming
 from anomalyd.daemon.intake.parsing.parts import Parts
 from anomalyd.daemon.stages import Reason, Record, Sample
 from anomalyd.errors import DecodeError
 
+_DIGITS = 20  # of 2^64
+
 
 class Message(msgspec.Struct, gc=False):
     """One sample of one series; the value is a text, so that it may be NaN, and loses no digit."""
 
-    timestamp: str
+    timestamp: str | int | float
     value: str | float | None
-    labels: dict[str, str]
+    labels: dict[str, Any]
     name: str = ""
 
 
@@ -71,6 +74,8 @@ class PrometheusJson(Format):
             raise json_fault(error) from None
         refuse_twice(raw, 4 + len(message.labels))
         labels = message.labels
+        if not all(type(value) is str for value in labels.values()):
+            labels = {n: text for n, value in labels.items() if (text := label_text(n, value)) is not None}
         name = message.name or labels.get("__name__", "")
         if not name:
             raise DecodeError(Reason.METRICS, f"neither name nor a label __name__: {labels!s:.100}")
@@ -79,18 +84,27 @@ class PrometheusJson(Format):
         if series is None:
             own = {label: value for label, value in labels.items() if label != "__name__"}
             series = self._naming.learn(key, name, own, entity_labels(self.config, own))
-        parts.add(series, message.timestamp, (("", _number(message.value, name)),))
+        at = message.timestamp
+        seconds = at if isinstance(at, str) else seconds_of(at)
+        parts.add(series, seconds, (("", _number(message.value, name)),))
 
 
 def _number(value: str | float | None, name: str) -> float | DecodeError | None:
     """Read Go's spelling of a number; NaN, the mark of a series that has ended, is no value."""
     if value is None:
         return None
+    # Python would take an underscore, and digits of any script, too.
+    if isinstance(value, str) and (not value.isascii() or "_" in value):
+        return _no_number(value, name)
     try:
         number = float(value)
     except ValueError:
-        return DecodeError(Reason.FIELD, f"{name}: value {value[:40]!r} is no number")  # type: ignore[index]
+        return _no_number(str(value), name)
     if math.isnan(number):
         return None
     # A counter may need all its 64 bits.
-    return int(value) if isinstance(value, str) and value.isdecimal() else number
+    return int(value) if isinstance(value, str) and value.isdecimal() and len(value) <= _DIGITS else number
+
+
+def _no_number(value: str, name: str) -> DecodeError:
+    return DecodeError(Reason.FIELD, f"{name}: value {value[:40]!r} is no number")

@@ -6,7 +6,8 @@ from anomalyd.daemon.config.config import InputConfig, Limits
 from anomalyd.daemon.intake.formats.format import Format
 from anomalyd.daemon.intake.formats.registry import FORMATS, format_of
 from anomalyd.daemon.stages import Record
-from anomalyd.errors import DecodeError
+
+_NOBODY = "?"
 
 _ANY_TIME = Limits(past_s=1e11, future_s=1e11)
 
@@ -24,7 +25,7 @@ def recognised(record: Record) -> str | None:
 def _decoder(name: str, topic: str) -> Format:
     config = InputConfig(topic=topic, format=name, limits=_ANY_TIME)
     # Only the formats that do not take the message key for it need an entity here.
-    return format_of(config.model_copy(update={"entity": "?"}))
+    return format_of(config.model_copy(update={"entity": _NOBODY}))
 
 
 def _values_read(decoder: Format, record: Record) -> int:
@@ -32,6 +33,11 @@ def _values_read(decoder: Format, record: Record) -> int:
         return 0
     try:
         samples, _ = decoder.decode(record, record.timestamp)
-    except DecodeError:
+    except Exception:  # whatever a format that is only tried does with it, it is no message of that format
         return 0
-    return sum(len(sample.values or ()) + (sample.map is not None) for sample in samples)
+    # A line without a timestamp, of nobody: any text with a word, a space and an equals sign is one.
+    return sum(
+        len(sample.values or ()) + (sample.map is not None)
+        for sample in samples
+        if sample.entity != _NOBODY or sample.time != record.timestamp
+    )

@@ -11,7 +11,7 @@ from anomalyd.daemon.config.config import InputConfig
 from anomalyd.daemon.intake.formats.format import Format
 from anomalyd.daemon.intake.parsing.faults import JSON_FAULTS, json_array, json_fault
 from anomalyd.daemon.intake.parsing.fields import Fields, seconds_of
-from anomalyd.daemon.intake.parsing.json_text import elements, json_object, members, refuse_twice
+from anomalyd.daemon.intake.parsing.json_text import elements, json_object, label_text, members, refuse_twice
 from anomalyd.daemon.intake.parsing.naming import Naming
 from anomalyd.daemon.intake.parsing.parts import Parts
 from anomalyd.daemon.intake.parsing.telegraf_counters import TELEGRAF_COUNTERS
@@ -98,32 +98,48 @@ def _piecewise(raw: bytes, fault: DecodeError) -> Message:
 
     """
     given = members(raw)
-    batch = elements(given.get(b'"metrics"', b""))
+    batch = elements(raw) or elements(given.get(b'"metrics"', b""))
     if batch:
         return Message(metrics=list(map(msgspec.Raw, batch)))
     fields: dict[str, Any] = {}
     try:
-        message = _decode_rest(json_object({k: v for k, v in given.items() if k != b'"fields"'}))
+        rest = {k: v for k, v in given.items() if k not in (b'"fields"', b'"tags"')}
+        message = _decode_rest(json_object(rest))
+        tags, were_texts = _tags(given.get(b'"tags"', b"{}"))
         for key, value in members(given.get(b'"fields"', b"")).items():
-            fields[msgspec.json.decode(key, type=str)] = _value(value)
+            name = msgspec.json.decode(key, type=str)
+            fields[name] = _value(name, value)
     except JSON_FAULTS:
         raise fault from None
     bad = sum(isinstance(value, DecodeError) for value in fields.values())
     if bad == len(fields):
         raise fault
-    if not bad:
+    if not bad and were_texts:
         fields[""] = fault  # something between the fields
-    return msgspec.structs.replace(message, fields=fields)
+    return msgspec.structs.replace(message, tags=tags, fields=fields)
+
+
+def _tags(raw: bytes) -> tuple[dict[str, str], bool]:
+    """Read tags that others than Telegraf may send as numbers; the second says whether all were texts.
+
+    Raises:
+        DecodeError: one is an object or an array.
+
+    """
+    found = msgspec.json.decode(raw, type=dict[str, Any])
+    tags = {name: text for name, value in found.items() if (text := label_text(name, value)) is not None}
+    return tags, all(isinstance(value, str) for value in found.values())
 
 
 _decode_rest = msgspec.json.Decoder(Message).decode
 
 
-def _value(raw: bytes) -> Any:
+def _value(name: str, raw: bytes) -> Any:
     try:
         return msgspec.json.decode(raw)
     except JSON_FAULTS as error:
-        return json_fault(error)
+        fault = json_fault(error)
+        return DecodeError(fault.reason, f"fields.{name[:60]}: {fault}")
 
 
 def _batch(metrics: Sequence[bytes]) -> bytes:

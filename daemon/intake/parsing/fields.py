@@ -25,6 +25,9 @@ _HASH = 16  # hexadecimal digits: among a million names the chance that two shar
 _NOT_ALLOWED = re.compile("[\x00-\x1f\x7f-\x9f\ud800-\udfff]")
 
 
+_UNITS = (("milliseconds", 1e3), ("microseconds", 1e6), ("nanoseconds", 1e9))
+
+
 class Fields:
     """Checks fields against the limits of one input. All methods raise DecodeError, none returns a fault."""
 
@@ -73,10 +76,12 @@ class Fields:
         seconds = given if isinstance(given, float) else self._parse_time(given)
         # Written so that NaN is refused, too.
         if not now - self._limits.past_s <= seconds <= now + self._limits.future_s:
-            hint = "; it looks like milliseconds: give seconds" if now * 500 < seconds < now * 2000 else ""
+            away = f"{seconds - now:+.0f}" if abs(seconds - now) < 1e12 else f"{seconds - now:+.3g}"
+            unit = next((u for u, n in _UNITS if 0.5 * n * now < seconds < 2 * n * now), None)
+            hint = f"; it looks like {unit}: give seconds" if unit else ""
             raise DecodeError(
                 Reason.CLOCK,
-                f"time: {given!r} is {seconds - now:+.0f} s from now; -{self._limits.past_s:g} to "
+                f"time: {given!r} is {away} s from now; -{self._limits.past_s:g} to "
                 f"+{self._limits.future_s:g} s (inputs.limits.past_s, future_s) are allowed{hint}",
             )
         return seconds
@@ -120,13 +125,18 @@ class Fields:
             )
 
     def _parse_time(self, text: str) -> float:
+        seconds = seconds_or_text(text)
+        if isinstance(seconds, float):
+            return seconds
         try:
-            moment = datetime.fromisoformat(text)
+            moment = datetime.fromisoformat(text.upper())  # RFC 3339 allows t and z
             if moment.tzinfo is not None:
                 return moment.timestamp()
-        except (ValueError, OverflowError):
+        except (ValueError, OverflowError) as error:
+            why = "" if "isoformat" in str(error) else f": {error}"
             raise DecodeError(
-                Reason.TIME, f"time: {text[:60]!r} is neither seconds since the epoch nor an ISO 8601 time"
+                Reason.TIME,
+                f"time: {text[:60]!r} is neither seconds since the epoch nor an ISO 8601 time{why}",
             ) from None
         raise DecodeError(Reason.TIME, f"time: {text!r} has no time zone; add Z or an offset such as +01:00")
 

@@ -22,8 +22,8 @@ _CLOSES = {b"]": b"[", b"}": b"{"}
 def elements(value: bytes) -> list[bytes]:
     """Split an array into its elements by the brackets alone, whatever the elements hold.
 
-    One that breaks off, or whose brackets do not close, is split between its objects. What is no array has
-    no elements.
+    One that breaks off, or whose brackets do not close, is split between its objects. What is no array, or
+    several of them in lines, has no elements.
     """
     return _split(value, b"[")
 
@@ -36,6 +36,13 @@ def members(value: bytes) -> dict[bytes, bytes]:
         if key is not None:
             found[key[1]] = piece[key.end() :].strip()
     return found
+
+
+def json_lines(value: bytes) -> list[bytes]:
+    """Split JSON documents that stand one a line; none where there is but one, or lines that are none."""
+    lines = [stripped for line in value.splitlines() if (stripped := line.strip())]
+    whole = all(line[:1] + line[-1:] in (b"{}", b"[]") for line in lines)
+    return lines if len(lines) > 1 and whole else []
 
 
 def json_object(given: Mapping[bytes, bytes]) -> bytes:
@@ -59,6 +66,23 @@ def refuse_twice(value: bytes, keys: int) -> None:
         # A number of thousands of digits, or depth, is none of our business here: it was decoded.
         with contextlib.suppress(ValueError, RecursionError):
             json.loads(value, object_pairs_hook=_no_key_twice)
+
+
+def label_text(name: str, value: object) -> str | None:
+    """Give a tag or label that is no text as text; null is none.
+
+    Raises:
+        DecodeError: it is an object or an array.
+
+    """
+    if value is None or isinstance(value, str):
+        return value
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, int | float):
+        return f"{value:g}" if isinstance(value, float) else str(value)
+    what = "an object" if isinstance(value, dict) else "an array"
+    raise DecodeError(Reason.FIELD, f"label {name[:60]!r}: {what}; a text is expected")
 
 
 def _no_key_twice(pairs: list[tuple[str, Any]]) -> None:
@@ -91,5 +115,7 @@ def _split(value: bytes, opening: bytes) -> list[bytes]:
             pieces.append(text[start : token.start()])
             start = token.end()
     if at != len(text):  # it breaks off, or a bracket too many or too few stands in it
+        if json_lines(value):
+            return []
         pieces = _BETWEEN_OBJECTS.split(text[1:].removesuffix(b"]")) if opening == b"[" else pieces
     return [stripped for piece in pieces if (stripped := piece.strip())]

@@ -15,80 +15,58 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any, NamedTuple
 
-from google.protobuf import descriptor_pb2, descriptor_pool, message_factory
 from google.protobuf.message import DecodeError as NotProtobuf
 
+from anomalyd.daemon.intake.parsing.protobuf_classes import Fields, Kind, message_classes
 from anomalyd.daemon.stages import Reason
 from anomalyd.errors import DecodeError
-
-_PACKAGE = "anomalyd.remote_write"
-_Kinds = descriptor_pb2.FieldDescriptorProto
 
 _BUCKETS = {
     f"{sign}_{what}": (first + number, kind, True)
     for sign, first in (("negative", 8), ("positive", 11))
     for number, (what, kind) in enumerate(
-        (("spans", "Span"), ("deltas", _Kinds.TYPE_SINT64), ("counts", _Kinds.TYPE_DOUBLE))
+        (("spans", "Span"), ("deltas", Kind.TYPE_SINT64), ("counts", Kind.TYPE_DOUBLE))
     )
 }
 
-_MESSAGES: dict[str, dict[str, tuple[int, Any, bool]]] = {
-    "Label": {"name": (1, _Kinds.TYPE_BYTES, False), "value": (2, _Kinds.TYPE_BYTES, False)},
-    "Sample": {"value": (1, _Kinds.TYPE_DOUBLE, False), "timestamp": (2, _Kinds.TYPE_INT64, False)},
-    "Span": {"offset": (1, _Kinds.TYPE_SINT32, False), "length": (2, _Kinds.TYPE_UINT32, False)},
+_MESSAGES: dict[str, Fields] = {
+    "Label": {"name": (1, Kind.TYPE_BYTES, False), "value": (2, Kind.TYPE_BYTES, False)},
+    "Sample": {"value": (1, Kind.TYPE_DOUBLE, False), "timestamp": (2, Kind.TYPE_INT64, False)},
+    "Span": {"offset": (1, Kind.TYPE_SINT32, False), "length": (2, Kind.TYPE_UINT32, False)},
     "Histogram": {
-        "count_int": (1, _Kinds.TYPE_UINT64, False),
-        "count_float": (2, _Kinds.TYPE_DOUBLE, False),
-        "sum": (3, _Kinds.TYPE_DOUBLE, False),
-        "schema": (4, _Kinds.TYPE_SINT32, False),
-        "zero_count_int": (6, _Kinds.TYPE_UINT64, False),
-        "zero_count_float": (7, _Kinds.TYPE_DOUBLE, False),
+        "count_int": (1, Kind.TYPE_UINT64, False),
+        "count_float": (2, Kind.TYPE_DOUBLE, False),
+        "sum": (3, Kind.TYPE_DOUBLE, False),
+        "schema": (4, Kind.TYPE_SINT32, False),
+        "zero_count_int": (6, Kind.TYPE_UINT64, False),
+        "zero_count_float": (7, Kind.TYPE_DOUBLE, False),
         **_BUCKETS,
-        "reset_hint": (14, _Kinds.TYPE_UINT32, False),
-        "timestamp": (15, _Kinds.TYPE_INT64, False),
-        "custom_values": (16, _Kinds.TYPE_DOUBLE, True),
+        "reset_hint": (14, Kind.TYPE_UINT32, False),
+        "timestamp": (15, Kind.TYPE_INT64, False),
+        "custom_values": (16, Kind.TYPE_DOUBLE, True),
     },
-    "Metadata": {"type": (1, _Kinds.TYPE_UINT32, False)},
+    "Metadata": {"type": (1, Kind.TYPE_UINT32, False)},
     "Series1": {
-        "labels": (1, _Kinds.TYPE_BYTES, True),
+        "labels": (1, Kind.TYPE_BYTES, True),
         "samples": (2, "Sample", True),
         "histograms": (4, "Histogram", True),
     },
     "Series2": {
-        "labels_refs": (1, _Kinds.TYPE_UINT32, True),
+        "labels_refs": (1, Kind.TYPE_UINT32, True),
         "samples": (2, "Sample", True),
         "histograms": (3, "Histogram", True),
         "metadata": (5, "Metadata", False),
     },
     "Request": {
         "of_1_0": (1, "Series1", True),
-        "symbols": (4, _Kinds.TYPE_BYTES, True),
+        "symbols": (4, Kind.TYPE_BYTES, True),
         "of_2_0": (5, "Series2", True),
     },
 }
-"""Message -> field -> its number, its type, whether it is repeated; of what is read."""
+"""What is read of each message."""
 
 
-def _classes() -> dict[str, Any]:
-    file = descriptor_pb2.FileDescriptorProto(name="remote_write.proto", package=_PACKAGE, syntax="proto3")
-    for name, fields in _MESSAGES.items():
-        message = file.message_type.add(name=name)
-        for field, (number, kind, repeated) in fields.items():
-            label = _Kinds.LABEL_REPEATED if repeated else _Kinds.LABEL_OPTIONAL
-            declared = message.field.add(name=field, number=number, label=label)
-            if isinstance(kind, str):
-                declared.type, declared.type_name = _Kinds.TYPE_MESSAGE, f".{_PACKAGE}.{kind}"
-            else:
-                declared.type = kind
-    pool = descriptor_pool.DescriptorPool()
-    pool.Add(file)
-    return {
-        name: message_factory.GetMessageClass(pool.FindMessageTypeByName(f"{_PACKAGE}.{name}"))
-        for name in _MESSAGES
-    }
-
-
-_CLASS = _classes()
+_CLASS = message_classes("anomalyd.remote_write", _MESSAGES)
 
 _Key = tuple[bytes, ...]
 

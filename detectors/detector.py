@@ -140,6 +140,8 @@ class Detector(ABC):
     sample_kind: ClassVar[SampleKind]
     log_odds: ClassVar[bool] = False
     """Whether raw scores are the logarithm of the odds that a sample is broken."""
+    adaptive: ClassVar[bool] = False
+    """Whether its idea of normal follows the entity: an operator can settle a case and undo a change."""
     parts: ClassVar[Mapping[str, float]] = {}
     """Parameters that leave a part of it out, with the value that does: what an ablation tries in turn."""
     parameters_class: ClassVar[type[Any] | None] = None
@@ -171,6 +173,17 @@ class Detector(ABC):
 
         """
 
+    def apply_feedback(self, state: State, word: Verdict, since: float, now: float) -> State:
+        """Take an operator's word of what an entity does from event time `since` to `now`: the new state.
+
+        One that is not adaptive leaves it as it is.
+        """
+        return state
+
+    def undo(self, state: State, before: State) -> State:
+        """Put back what was held for normal before an adaptation; the rows seen since stay remembered."""
+        return state
+
     @abstractmethod
     def tensors(self) -> dict[str, Tensor]:
         """Everything learnt, for safetensors."""
@@ -188,17 +201,6 @@ class Detector(ABC):
             ModelDamaged: they do not fit together.
 
         """
-
-
-@runtime_checkable
-class Adaptive(Protocol):
-    """A detector whose idea of normal follows the entity: an operator can settle a case and undo a change."""
-
-    def apply_feedback(self, state: State, word: Verdict, since: float, now: float) -> State:
-        """Take an operator's word of what an entity does from event time `since` to `now`: the new state."""
-
-    def undo(self, state: State, before: State) -> State:
-        """Put back what was held for normal before an adaptation; the rows seen since stay remembered."""
 
 
 @runtime_checkable

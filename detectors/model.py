@@ -25,7 +25,6 @@ from anomalyd.detectors import threshold
 from anomalyd.detectors.calibration import Calibration
 from anomalyd.detectors.detector import (
     Adaptation,
-    Adaptive,
     Detector,
     RawScores,
     SampleKind,
@@ -160,30 +159,23 @@ class Model:
     @property
     def adaptive(self) -> bool:
         """Whether its idea of normal or its threshold follows the entity: `told` and `undo` change them."""
-        return self.calibration.follows or isinstance(self.detector, Adaptive)
+        return self.calibration.follows or self.detector.adaptive
 
     def apply_feedback(self, state: State, word: Verdict, since: float, now: float) -> State:
-        """Take an operator's word, as `Adaptive.apply_feedback`, with the detector and with the threshold.
+        """Take an operator's word, as `Detector.apply_feedback`, with the detector and with the threshold.
 
         What a detector learns as normal its threshold need not learn, too.
         """
         own, followed = threshold.parted(state)
-        itself = isinstance(self.detector, Adaptive)
-        if self.calibration.follows and followed and not (itself and word is Verdict.NORMAL):
+        itself = self.detector.adaptive and word is Verdict.NORMAL
+        if self.calibration.follows and followed and not itself:
             followed = threshold.apply_feedback(self.calibration, followed, word)
-        told = (
-            self.detector.apply_feedback(own, word, since, now)
-            if isinstance(self.detector, Adaptive)
-            else own
-        )
-        return {**told, **followed}
+        return {**self.detector.apply_feedback(own, word, since, now), **followed}
 
     def undo(self, state: State, before: State) -> State:
-        """Undo an adaptation, as `Adaptive.undo`, and put back the threshold if it was a part of it."""
+        """Undo an adaptation, as `Detector.undo`, and put back the threshold if it was a part of it."""
         (own, followed), (own_before, followed_before) = threshold.parted(state), threshold.parted(before)
-        if isinstance(self.detector, Adaptive):
-            own = dict(self.detector.undo(own, own_before))
-        return {**own, **(followed_before or followed)}
+        return {**self.detector.undo(own, own_before), **(followed_before or followed)}
 
     def check(self, *, features: Sequence[str] = (), sample_kind: SampleKind = "vector") -> None:
         """See that samples of this kind, with these metrics in this order, are what it was trained for.

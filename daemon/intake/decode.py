@@ -13,10 +13,10 @@ from anomalyd.daemon.config.config import InputConfig
 from anomalyd.daemon.intake.formats.canary import is_canary
 from anomalyd.daemon.intake.formats.recognise import recognised
 from anomalyd.daemon.intake.formats.registry import format_of
-from anomalyd.daemon.intake.parsing.encodings import UTF8_MARK, encoding_hint
 from anomalyd.daemon.intake.parsing.faults import Faults
-from anomalyd.daemon.intake.parsing.json_text import json_lines
 from anomalyd.daemon.intake.parsing.masks import Masks
+from anomalyd.daemon.intake.wire_formats.encodings import UTF8_MARK, encoding_hint
+from anomalyd.daemon.intake.wire_formats.json_text import json_lines
 from anomalyd.daemon.stages import DeadLetter, Reason, Record, Sample
 from anomalyd.errors import DecodeError
 

@@ -60,6 +60,7 @@ class MedianDistance(Detector):
 
     kind: ClassVar[str] = "median-distance"
     sample_kind: ClassVar[SampleKind] = "vector"
+    adaptive: ClassVar[bool] = True
     parameters_class = Parameters
 
     def __init__(self, parameters: Parameters, scaling: Scaling) -> None:
@@ -104,7 +105,7 @@ class MedianDistance(Detector):
         return batch.results(raw.double().numpy(), error, expectation, contribution, states)
 
     def apply_feedback(self, state: State, word: Verdict, since: float, now: float) -> State:
-        """Take an operator's word; as `Adaptive.apply_feedback`: what is normal is that of the last rows."""
+        """Take an operator's word; as `Detector.apply_feedback`: what is normal is that of the last rows."""
         if word is Verdict.BROKEN or "lately" not in state:
             return state
         weight, mean, square = np.asarray(state["lately"], dtype=np.float64)
@@ -116,7 +117,7 @@ class MedianDistance(Detector):
         return {**state, "level": level.astype(np.float32), "spread": spread.astype(np.float32)}
 
     def undo(self, state: State, before: State) -> State:
-        """Put back what was normal before; as `Adaptive.undo`."""
+        """Put back what was normal before; as `Detector.undo`."""
         kept = {name: array for name, array in state.items() if name not in _TOLD}
         return {**kept, **_only(before, _TOLD)}
 

@@ -24,3 +24,10 @@ def test_an_unknown_kind_names_the_known_ones() -> None:
         detector_class("os.system")
     with pytest.raises(TrainingError, match=r"median-distance.*vector-autoencoder"):
         classical_baseline("median-distance")
+
+
+@pytest.mark.parametrize("kind", kinds())
+def test_a_detector_that_takes_an_operators_word_says_so(kind: str) -> None:
+    found = detector_class(kind)
+    takes = {found.apply_feedback is not Detector.apply_feedback, found.undo is not Detector.undo}
+    assert takes == {found.adaptive}

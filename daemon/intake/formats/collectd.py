@@ -16,9 +16,9 @@ from anomalyd.daemon.config.config import InputConfig
 from anomalyd.daemon.intake.formats.format import Format
 from anomalyd.daemon.intake.parsing.faults import JSON_FAULTS, json_array, json_fault
 from anomalyd.daemon.intake.parsing.fields import REMEMBERED, Fields
-from anomalyd.daemon.intake.parsing.json_text import elements, members, refuse_twice
 from anomalyd.daemon.intake.parsing.naming import Naming, Series
 from anomalyd.daemon.intake.parsing.parts import Parts
+from anomalyd.daemon.intake.wire_formats.json_text import elements, members, refuse_twice
 from anomalyd.daemon.stages import Reason, Record, Sample
 from anomalyd.errors import DecodeError
 

@@ -8,12 +8,12 @@ from collections.abc import Sequence
 
 from anomalyd.daemon.config.config import InputConfig
 from anomalyd.daemon.intake.formats.format import Format
-from anomalyd.daemon.intake.parsing import line_protocol
 from anomalyd.daemon.intake.parsing.fields import Fields, seconds_of
-from anomalyd.daemon.intake.parsing.line_protocol import BadLine, Field, Line
 from anomalyd.daemon.intake.parsing.naming import Naming
 from anomalyd.daemon.intake.parsing.parts import Parts
 from anomalyd.daemon.intake.parsing.telegraf_counters import TELEGRAF_COUNTERS
+from anomalyd.daemon.intake.wire_formats import line_protocol
+from anomalyd.daemon.intake.wire_formats.line_protocol import BadLine, Field, Line
 from anomalyd.daemon.stages import Reason, Record, Sample
 from anomalyd.errors import DecodeError
 

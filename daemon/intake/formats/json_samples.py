@@ -13,11 +13,11 @@ from numpy.typing import NDArray
 
 from anomalyd.daemon.config.config import InputConfig
 from anomalyd.daemon.intake.formats.format import Format
-from anomalyd.daemon.intake.parsing.encodings import keys_of
 from anomalyd.daemon.intake.parsing.faults import JSON_FAULTS, Faults, json_array, json_fault
 from anomalyd.daemon.intake.parsing.fields import Fields
 from anomalyd.daemon.intake.parsing.histograms import COMPANIONS, counts_of
-from anomalyd.daemon.intake.parsing.json_text import elements, refuse_twice
+from anomalyd.daemon.intake.wire_formats.encodings import keys_of
+from anomalyd.daemon.intake.wire_formats.json_text import elements, refuse_twice
 from anomalyd.daemon.stages import Reason, Record, Sample
 from anomalyd.errors import DecodeError
 

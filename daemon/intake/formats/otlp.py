@@ -14,9 +14,9 @@ from anomalyd.daemon.config.config import InputConfig
 from anomalyd.daemon.intake.formats.format import Format
 from anomalyd.daemon.intake.parsing.fields import Fields
 from anomalyd.daemon.intake.parsing.naming import Naming, Series
-from anomalyd.daemon.intake.parsing.otlp_pieces import is_json, pieces
 from anomalyd.daemon.intake.parsing.parts import Parts
 from anomalyd.daemon.intake.parsing.quantiles import exponential_quantiles, quantiles
+from anomalyd.daemon.intake.wire_formats.otlp_pieces import is_json, pieces
 from anomalyd.daemon.stages import Reason, Record, Sample
 from anomalyd.errors import DecodeError
 

@@ -10,13 +10,14 @@ import cramjam
 
 from anomalyd.daemon.config.config import InputConfig
 from anomalyd.daemon.intake.formats.format import Format
-from anomalyd.daemon.intake.parsing import native_histograms, write_request
+from anomalyd.daemon.intake.parsing import native_histograms
 from anomalyd.daemon.intake.parsing.fields import Fields
 from anomalyd.daemon.intake.parsing.instances import PROMETHEUS_ENTITY, entity_labels
 from anomalyd.daemon.intake.parsing.naming import Naming, Series
 from anomalyd.daemon.intake.parsing.parts import Parts
 from anomalyd.daemon.intake.parsing.telegraf_counters import TELEGRAF_COUNTERS_JOINED
-from anomalyd.daemon.intake.parsing.write_request import TimeSeries
+from anomalyd.daemon.intake.wire_formats import write_request
+from anomalyd.daemon.intake.wire_formats.write_request import TimeSeries
 from anomalyd.daemon.stages import Reason, Record, Sample
 from anomalyd.errors import DecodeError
 

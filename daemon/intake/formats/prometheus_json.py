@@ -14,9 +14,9 @@ from anomalyd.daemon.intake.formats.prometheus import PROMETHEUS_COUNTERS
 from anomalyd.daemon.intake.parsing.faults import JSON_FAULTS, json_array, json_fault
 from anomalyd.daemon.intake.parsing.fields import Fields, seconds_of
 from anomalyd.daemon.intake.parsing.instances import PROMETHEUS_ENTITY, entity_labels
-from anomalyd.daemon.intake.parsing.json_text import elements, label_text, refuse_twice
 from anomalyd.daemon.intake.parsing.naming import Naming
 from anomalyd.daemon.intake.parsing.parts import Parts
+from anomalyd.daemon.intake.wire_formats.json_text import elements, label_text, refuse_twice
 from anomalyd.daemon.stages import Reason, Record, Sample
 from anomalyd.errors import DecodeError
 

@@ -1,1 +1,1 @@
-"""What the decoders share: wire formats, names and fields, and what is said of a part that cannot be read."""
+"""What the formats share: names and fields, and what is said of a part that cannot be read."""

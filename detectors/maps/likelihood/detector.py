@@ -67,6 +67,7 @@ class MapScan(Detector):
 
     kind: ClassVar[str] = "map-scan"
     sample_kind: ClassVar[SampleKind] = "map"
+    adaptive: ClassVar[bool] = True
     log_odds: ClassVar[bool] = True
     parameters_class = MapScanParameters
 

@@ -87,6 +87,7 @@ class VectorEnsemble(Detector):
 
     kind: ClassVar[str] = "vector-ensemble"
     sample_kind: ClassVar[SampleKind] = "vector"
+    adaptive: ClassVar[bool] = True
     parameters_class = Parameters
     parts: ClassVar[Mapping[str, float]] = {
         **dict.fromkeys(VIEWS, 0.0),
@@ -216,7 +217,7 @@ class VectorEnsemble(Detector):
         ]
 
     def apply_feedback(self, state: State, word: Verdict, since: float, now: float) -> State:
-        """Take an operator's word; as `Adaptive.apply_feedback`.
+        """Take an operator's word; as `Detector.apply_feedback`.
 
         Normal: the hours and days compared with move to where the metrics are now. Broken: what was learnt
         since `since` is forgotten, nothing is learnt and the alarm stays until it would have ended by itself.

@@ -71,12 +71,20 @@ class Plain:
             np.array(raw), error, error, np.abs(error), arrays | {"broken": np.array([broken])}, tuple(found)
         )
 
+    adaptive = False
     adapts = False
+
+    def apply_feedback(self, state: State, word: Verdict, since: float, now: float) -> State:
+        return state
+
+    def undo(self, state: State, before: State) -> State:
+        return state
 
 
 class Adapting(Plain):
     """Its level moves after `PATIENCE` rows away from it, or at a word."""
 
+    adaptive = True
     adapts = True
     told_of: list[tuple[Verdict, float, float]]
 

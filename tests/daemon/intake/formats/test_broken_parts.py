@@ -11,8 +11,8 @@ import pytest
 
 from anomalyd.daemon.config.config import InputConfig
 from anomalyd.daemon.intake.decode import Decoder
-from anomalyd.daemon.intake.parsing.json_text import elements, members
-from anomalyd.daemon.intake.parsing.write_request import read
+from anomalyd.daemon.intake.wire_formats.json_text import elements, members
+from anomalyd.daemon.intake.wire_formats.write_request import read
 from anomalyd.daemon.kafka.messages import dead_letter_entry
 from anomalyd.daemon.stages import DeadLetter, Record, Sample
 

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from anomalyd.daemon.config.config import InputConfig
 from anomalyd.daemon.intake.formats.registry import format_of
-from anomalyd.daemon.intake.parsing.line_protocol import Line, lines, series
+from anomalyd.daemon.intake.wire_formats.line_protocol import Line, lines, series
 from anomalyd.daemon.stages import Reason, Record, Sample
 from anomalyd.errors import DecodeError
 

@@ -14,7 +14,7 @@ from typing import Any
 
 from google.protobuf.message import DecodeError as NotProtobuf
 
-from anomalyd.daemon.intake.parsing.protobuf_classes import Kind, message_classes
+from anomalyd.daemon.intake.wire_formats.protobuf_classes import Kind, message_classes
 
 _CLASS = message_classes(
     "anomalyd.otlp_pieces",

@@ -17,7 +17,7 @@ from typing import Any, NamedTuple
 
 from google.protobuf.message import DecodeError as NotProtobuf
 
-from anomalyd.daemon.intake.parsing.protobuf_classes import Fields, Kind, message_classes
+from anomalyd.daemon.intake.wire_formats.protobuf_classes import Fields, Kind, message_classes
 from anomalyd.daemon.stages import Reason
 from anomalyd.errors import DecodeError
 

@@ -32,7 +32,6 @@ from anomalyd.daemon.intake.decode import Decoder
 from anomalyd.daemon.intake.formats.format import Format
 from anomalyd.daemon.intake.formats.recognise import recognised
 from anomalyd.daemon.intake.formats.registry import FORMATS, format_of
-from anomalyd.daemon.intake.parsing.write_request import request
 from anomalyd.daemon.kafka.messages import dead_letter_entry
 from anomalyd.daemon.stages import DeadLetter, Reason, Record, Sample
 from anomalyd.errors import DecodeError
@@ -133,19 +132,24 @@ def _protobuf_of(text: bytes) -> bytes:
     return bytes(json_format.Parse(text, ExportMetricsServiceRequest()).SerializeToString())
 
 
-def _label(name: bytes, value: bytes) -> bytes:
-    body = b"\x0a" + bytes([len(name)]) + name + b"\x12" + bytes([len(value)]) + value
-    return b"\x0a" + bytes([len(body)]) + body
+def _field(number: int, body: bytes) -> bytes:
+    """A length-delimited field of protobuf, of fewer than 128 bytes."""
+    return bytes([number << 3 | 2, len(body)]) + body
+
+
+def _series(name: bytes, *values: float) -> bytes:
+    labels = ((b"__name__", name), (b"instance", b"i"))
+    milliseconds = b"\x10" + _varint(int(NOW * 1000) - 500)
+    samples = (_field(2, b"\x09" + struct.pack("<d", value) + milliseconds) for value in values)
+    return _field(1, b"".join(_field(1, _field(1, n) + _field(2, v)) for n, v in labels) + b"".join(samples))
+
+
+def _varint(number: int) -> bytes:
+    return bytes([number]) if number < 128 else bytes([number & 127 | 128]) + _varint(number >> 7)
 
 
 def _write_request() -> bytes:
-    ms = int(NOW * 1000) - 500
-    return request(
-        [
-            (_label(b"__name__", b"up") + _label(b"instance", b"i"), [(1.0, ms)]),
-            (_label(b"__name__", b"x_total") + _label(b"instance", b"i"), [(2.0, ms), (None, ms)]),
-        ]
-    )
+    return _series(b"up", 1.0) + _series(b"x_total", 2.0, math.nan)
 
 
 _VALUE_LIST = {

@@ -152,7 +152,6 @@ class Service:
         self._trackers = {w.config.name: IncidentTracker(w.config.alert) for w in watches}
         self._realised = {w.config.name: RealisedRate() for w in watches}
         self._stored: dict[Partition, int] = {}
-        self._read: dict[Partition, int] = {}
         self._newest: dict[Partition, float] = {}
         self._busy_s = 0.0
         self._next_refresh = 0.0
@@ -236,7 +235,7 @@ class Service:
 
     def _begin(self, polled: PollResult) -> None:
         """Start from the store: partitions came or went."""
-        if self._read.keys() - polled.assigned - polled.revoked:
+        if self._intake.read - polled.assigned - polled.revoked:
             # What waits of the partitions that stay is forgotten with the rest: read it again.
             self._source.rewind()
         self._forget()
@@ -270,7 +269,7 @@ class Service:
                 )
         self._retention.prune()
         self._report_retention.prune()
-        ours = {place: (at, at) for place, at in self._stored.items() if place in self._read}
+        ours = {place: (at, at) for place, at in self._stored.items() if place in self._intake.read}
         settled = self._feedback.apply_pending(ours)
         for change in settled:
             self._on_found(Found(change.incident, change.events))
@@ -291,13 +290,12 @@ class Service:
             ]
             adaptations = [each for some in scored for each in adapted[id(some)]]
         with self._telemetry.timing.stage("commit"):
-            moves = self._moves(batches)
             self._store.commit(
                 Step(
                     group=self._config.kafka.group,
-                    moves=moves,
+                    moves=dict(arrivals.moves),
                     stored_changes=tuple(stored_change(change, self._made_with) for change in changes),
-                    states=self._states(moves),
+                    states=self._states(arrivals.moves),
                     outbox=tuple(outgoing(self._config.output, changes, adaptations, arrivals.dead)),
                     activity=activity(arrivals.samples),
                     adaptations=tuple(adaptations),
@@ -309,7 +307,7 @@ class Service:
                     canaries=canaries,
                 )
             )
-        reached = {place: following for place, (_, following) in moves.items()}
+        reached = {place: following for place, (_, following) in arrivals.moves.items()}
         self._stored |= reached
         self._source.committed(reached)
         for each in adaptations:
@@ -341,24 +339,9 @@ class Service:
             self._telemetry.scoring.suppressed(scored.detector, reason, samples)
         return changes
 
-    def _moves(self, batches: Sequence[Batch]) -> dict[Partition, tuple[int | None, int]]:
-        """Say how far the offsets may go: up to the first record that the aligner still holds."""
-        for batch in batches:
-            self._read[batch.topic, batch.partition] = batch.next_offset
-        held = self._intake.held_from()
-        moves: dict[Partition, tuple[int | None, int]] = {}
-        for place, following in self._read.items():
-            before = self._stored.get(place)
-            safe = min(following, held.get(place, following))
-            # Lower, too: a topic that was deleted and made again begins anew. What was held back may be
-            # released without a move; then, too, the step is refused if another daemon went on from there.
-            if safe != before or self._intake.holds_back:
-                moves[place] = (before, safe)
-        return moves
-
     def _states(self, moves: Collection[Partition]) -> StateChanges:
         topics = {(TOPICS, place): id_ for place, id_ in self._topic_ids.state(moves).items()}
-        return replace(self._entity_states.changes(), intake=self._intake.states(self._read) | topics)
+        return replace(self._entity_states.changes(), intake=self._intake.states() | topics)
 
     def _tell(
         self,
@@ -394,5 +377,4 @@ class Service:
         self._entity_states.forget_all()
         self._retention.forget()
         self._intake.forget()
-        self._read.clear()
         self._newest.clear()

@@ -50,13 +50,15 @@ class Arrivals:
     """What is ready to be scored, and what is to be told once it is stored.
 
     `dead` and `late` are what was met for the first time: what is read again after a restart is not in them.
-    `fates`: what became of the samples that are not handed on.
+    `fates`: what became of the samples that are not handed on. `moves`: how far the offsets may go once all
+    that is stored, by partition: from which stored offset, to which.
     """
 
     samples: tuple[Sample, ...]
     dead: tuple[DeadLetter, ...]
     late: Mapping[str, int]
     fates: Mapping[tuple[str, Fate], int]
+    moves: Mapping[Partition, tuple[int | None, int]]
     changes: tuple[Change, ...]
     collisions: tuple[Collision, ...] = ()
     kinds: tuple[KindChange, ...] = ()
@@ -89,6 +91,7 @@ class Intake:
         self._clocks = ProducerClocks(alignments(inputs), {i.topic: i.clock_tolerance_s for i in inputs})
         self._reported = ReportedOffsets()
         self._taken: dict[Partition, int] = {}
+        self._read: dict[Partition, int] = {}  # since `forget`: the next offset of each partition
         self._models = models
         self._kinds_mark = None if models is None else kinds_mark(models)
         self._shared: set[tuple[str, tuple[str, str]]] = set()
@@ -109,9 +112,10 @@ class Intake:
         """Whether any input waits for what is late."""
         return self._aligner.holds_back
 
-    def held_from(self) -> Mapping[Partition, int]:
-        """Give the lowest offset of each partition that still waits: store no offset beyond it."""
-        return self._aligner.held_from()
+    @property
+    def read(self) -> Collection[Partition]:
+        """The partitions of which something was taken since `forget`."""
+        return self._read.keys()
 
     def take(
         self,
@@ -131,6 +135,8 @@ class Intake:
             poison: records to set aside unread, by topic, partition and offset.
 
         """
+        for batch in batches:
+            self._read[batch.topic, batch.partition] = batch.next_offset
         with self._telemetry.timing.stage("decode"):
             decoded, dead, marked = self._decode(batches, stored, poison)
         with self._telemetry.timing.stage("align"):
@@ -148,6 +154,7 @@ class Intake:
             tuple(dead),
             late,
             fates,
+            self._moves(stored),
             tuple(changes),
             tuple(collisions),
             tuple(kinds),
@@ -156,8 +163,8 @@ class Intake:
             tuple(canary for record in marked if (canary := decode_canary(record)) is not None),
         )
 
-    def states(self, read: Mapping[Partition, int]) -> dict[tuple[str, str], bytes | None]:
-        """Give what to store of the steps since the last call; `read`: the next offset of each partition."""
+    def states(self) -> dict[tuple[str, str], bytes | None]:
+        """Give what to store of the steps since the last call."""
         states: dict[tuple[str, str], bytes | None] = {
             (ALIGN, entity): blob for entity, blob in self._aligner.state().items()
         }
@@ -168,7 +175,7 @@ class Intake:
             states |= {(CHURN, entity): blob for entity, blob in self._churn.state().items()}
         states |= {(PRESENCE, entity): blob for entity, blob in self._presence.state().items()}
         if self.holds_back:
-            states |= {(TOLD, place): blob for place, blob in self._reported.state(read).items()}
+            states |= {(TOLD, place): blob for place, blob in self._reported.state(self._read).items()}
         return states
 
     def restore(self, store: Store) -> None:
@@ -189,6 +196,7 @@ class Intake:
     def forget(self) -> None:
         """Forget everything that was taken, until `restore` tells what is stored."""
         self._accounts.give_up()
+        self._read.clear()
         self._aligner.restore({})
         self._presence.restore({})
         self._reported.restore({})
@@ -222,6 +230,19 @@ class Intake:
                 _log.warning(
                     "%s sends no more, and is scored without: %s", change.entity, _listed(change.vanished)
                 )
+
+    def _moves(self, stored: Mapping[Partition, int]) -> dict[Partition, tuple[int | None, int]]:
+        """Say how far the offsets may go: up to the first record that the aligner still holds."""
+        held = self._aligner.held_from()
+        moves: dict[Partition, tuple[int | None, int]] = {}
+        for place, following in self._read.items():
+            before = stored.get(place)
+            safe = min(following, held.get(place, following))
+            # Lower, too: a topic that was deleted and made again begins anew. What was held back may be
+            # released without a move; then, too, the step is refused if another daemon went on from there.
+            if safe != before or self.holds_back:
+                moves[place] = (before, safe)
+        return moves
 
     def _fresh(self, sample: Sample) -> bool:
         return self._reported.fresh(sample.topic, sample.partition, sample.offset)

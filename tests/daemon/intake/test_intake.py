@@ -54,9 +54,9 @@ def test_what_is_read_again_is_told_once(store: Store) -> None:
     assert [s.time - NOW for s in first.take([], {}, settled).samples] == [0, 3, 4]
     late = first.take([batch(6, 1, 2, 12)], {}, settled)
     assert (late.samples, late.late, len(begun.dead)) == ((), {"t": 2}, 1)
-    held = first.held_from()[PLACE]
-    assert held == 1
-    store.commit(Step("g", {PLACE: (None, held)}, states=StateChanges(intake=first.states({PLACE: 9}))))
+    held = 1
+    assert late.moves == {PLACE: (None, held)}
+    store.commit(Step("g", dict(late.moves), states=StateChanges(intake=first.states())))
 
     again = intake()
     again.restore(store)
@@ -72,5 +72,6 @@ def test_without_lateness_nothing_but_what_entities_send_is_remembered(store: St
     plain = Intake(inputs, Decoder(inputs, clock=lambda: NOW), Telemetry(CollectorRegistry(), topics=["t"]))
     arrivals = plain.take([batch(0, *range(30))], {}, NOW)
     assert len(arrivals.samples) == 30
-    assert {name for name, _ in plain.states({PLACE: 30})} == {"presence"}
-    assert plain.states({PLACE: 30}) == {}
+    assert arrivals.moves == {PLACE: (None, 30)}
+    assert {name for name, _ in plain.states()} == {"presence"}
+    assert plain.states() == {}

@@ -37,7 +37,7 @@ from anomalyd.daemon.incidents.tracking import Change, Event, IncidentTracker
 from anomalyd.daemon.intake.accounts import handed_on
 from anomalyd.daemon.intake.decode import Decoder
 from anomalyd.daemon.intake.intake import Arrivals, Intake
-from anomalyd.daemon.intake.suspects import Suspects
+from anomalyd.daemon.intake.poison_records import Suspects
 from anomalyd.daemon.kafka.source import Batch, PollResult
 from anomalyd.daemon.kafka.topic_ids import STATE_NAME as TOPICS
 from anomalyd.daemon.kafka.topic_ids import TopicIds

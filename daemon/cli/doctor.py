@@ -94,8 +94,8 @@ def _store(config: Config) -> str:
 
 
 def _topics(config: Config) -> Iterator[Finding]:
-    from anomalyd.daemon.kafka.newest import newest_records
-    from anomalyd.daemon.learning.survey import survey
+    from anomalyd.daemon.kafka.newest_records import newest_records
+    from anomalyd.daemon.learning.topic_survey import survey
 
     formats = {i.topic: i.format for i in config.inputs}
     try:

@@ -11,7 +11,7 @@ import typer
 from anomalyd.errors import ConfigError
 
 if TYPE_CHECKING:
-    from anomalyd.daemon.learning.survey import TopicSurvey
+    from anomalyd.daemon.learning.topic_survey import TopicSurvey
 
 _NAMED = 5
 
@@ -38,8 +38,8 @@ def init(
 ) -> None:
     """Look at a broker's topics, and write a commented configuration for what is in them."""
     from anomalyd.daemon.config.config import KafkaConfig, load_config
-    from anomalyd.daemon.kafka.newest import newest_records
-    from anomalyd.daemon.learning.survey import survey
+    from anomalyd.daemon.kafka.newest_records import newest_records
+    from anomalyd.daemon.learning.topic_survey import survey
 
     if out.exists():
         raise ConfigError(f"{out} is there already; give another --out, or move it away")

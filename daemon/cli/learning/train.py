@@ -115,8 +115,8 @@ def history_of(
 
         return kept
     if csv or parquet:
-        from anomalyd.daemon.learning.files import read_csv, read_parquet
         from anomalyd.daemon.learning.training_data import training_set_of
+        from anomalyd.daemon.learning.training_files import read_csv, read_parquet
 
         blocks = [block for file in csv or () for block in read_csv(file, entity)]
         blocks += [block for file in parquet or () for block in read_parquet(file, entity)]

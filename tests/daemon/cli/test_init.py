@@ -15,7 +15,7 @@ from anomalyd.daemon.config.config import Config, parse_config
 from anomalyd.daemon.intake.alignment import Alignment
 from anomalyd.daemon.intake.clocks import STATE_NAME, ProducerClocks
 from anomalyd.daemon.intake.formats.registry import format_of
-from anomalyd.daemon.learning.survey import survey
+from anomalyd.daemon.learning.topic_survey import survey
 from anomalyd.daemon.stages import Record, Sample
 from anomalyd.detectors.registry import recommended_kind
 from anomalyd.reports.step import Step
@@ -111,7 +111,9 @@ def config(tmp_path: Path) -> Config:
 def test_topics_are_looked_at(
     config: Config, found: list[Record], wrong: str | None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("anomalyd.daemon.kafka.newest.newest_records", lambda kafka, topics: {"t": found})
+    monkeypatch.setattr(
+        "anomalyd.daemon.kafka.newest_records.newest_records", lambda kafka, topics: {"t": found}
+    )
     (finding,) = doctor._topics(config)
     assert (finding.wrong is None) is (wrong is None), finding
     assert wrong is None or wrong in str(finding.wrong)

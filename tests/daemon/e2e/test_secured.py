@@ -21,7 +21,7 @@ from anomalyd.daemon.broker import create_topics
 from anomalyd.daemon.config.config import Config
 from anomalyd.daemon.kafka.connection.access import access_problems
 from anomalyd.daemon.kafka.connection.connection import connect, no_answer
-from anomalyd.daemon.kafka.newest import newest_records
+from anomalyd.daemon.kafka.newest_records import newest_records
 from anomalyd.errors import BrokerError
 
 

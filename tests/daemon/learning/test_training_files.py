@@ -13,8 +13,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from anomalyd.daemon.learning.files import read_csv, read_parquet
 from anomalyd.daemon.learning.training_data import Block
+from anomalyd.daemon.learning.training_files import read_csv, read_parquet
 from anomalyd.errors import TrainingError
 
 MIDNIGHT = 1_795_478_400.0  # 2026-11-24T00:00:00Z

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from anomalyd.daemon.intake.suspects import ATTEMPTS, Suspects
+from anomalyd.daemon.intake.poison_records import ATTEMPTS, Suspects
 from anomalyd.daemon.kafka.poll_result import Batch
 from anomalyd.reports.storage.store import Store
 

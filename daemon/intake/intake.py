@@ -11,6 +11,7 @@ from __future__ import annotations
 import logging
 from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -113,7 +114,7 @@ class Intake:
         return self._aligner.holds_back
 
     @property
-    def read(self) -> Collection[Partition]:
+    def read(self) -> AbstractSet[Partition]:
         """The partitions of which something was taken since `forget`."""
         return self._read.keys()
 

@@ -142,10 +142,13 @@ class Parts:
 
 
 def _number(value: object, name: str) -> float | None:
-    """Give the value as it is; whole numbers stay so, for a counter may need all its 64 bits."""
+    """Give the value as it is; whole numbers stay so, for a counter may need all its 64 bits.
+
+    Beyond them they are floats: what is remembered of them could not be stored.
+    """
     if type(value) is float or type(value) is int:
         if -MOST <= value <= MOST:
-            return value
+            return value if -(2**63) <= value < 2**64 else float(value)
         raise DecodeError(Reason.FIELD, f"{name}: {value!s:.40} is beyond ±{MOST:g}, the range of float32")
     if value is None or type(value) is bool:
         return None if value is None else float(value)

@@ -10,10 +10,14 @@ from typing import Any
 import msgspec
 import pytest
 from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import ExportMetricsServiceRequest
+from prometheus_client import CollectorRegistry
 
 from anomalyd.daemon.config.config import InputConfig
 from anomalyd.daemon.intake.decode import Decoder
+from anomalyd.daemon.intake.intake import Intake
+from anomalyd.daemon.kafka.poll_result import Batch
 from anomalyd.daemon.stages import DeadLetter, Reason, Record, Sample
+from anomalyd.daemon.telemetry.telemetry import Telemetry
 
 NOW = 1_795_288_500.0
 
@@ -164,6 +168,27 @@ def test_samples_of_the_adapter_as_templates_write_them() -> None:
     for value in ("1_000", "\u0661\u0662", "9" * 5000, "x"):
         samples, (letter,) = decoded(raw(ADAPTER | {"value": value}), "prometheus-json")
         assert (samples, letter.reason) == ([], "field")
+
+
+@pytest.mark.parametrize(
+    ("format_", "value"),
+    [
+        ("influx", b"m,host=h a=%di"),
+        ("telegraf-json", b'{"name":"m","tags":{"host":"h"},"fields":{"a":%d},"timestamp":1795288500}'),
+        ("prometheus-json", raw(ADAPTER).replace(b"1.5", b"%d")),
+        ("collectd", raw(COLLECTD).replace(b"1.5", b"%d")),
+    ],
+)
+@pytest.mark.parametrize("number", [2**63, 2**64 - 1, 2**64, 10**19, 10**30, -(2**63) - 1, -(10**30)])
+def test_whole_numbers_beyond_64_bits_can_be_remembered(format_: str, value: bytes, number: int) -> None:
+    inputs = [InputConfig(topic="t", format=format_, grid_s=1.0, lateness_s=0.0)]
+    way_in = Intake(inputs, Decoder(inputs, clock=lambda: NOW), Telemetry(CollectorRegistry(), topics=["t"]))
+    record = Record("t", 0, 0, NOW, None, value % number)
+    way_in.take([Batch("t", 0, [record])], {}, NOW)
+    (sample,) = way_in.take([], {}, NOW + 60).samples
+    told = [v for v in (sample.values or {}).values() if v is not None]
+    assert told in ([pytest.approx(number)], [])  # of a counter there is no rate yet
+    assert way_in.states()
 
 
 def test_a_write_request_that_is_not_compressed_says_so() -> None:

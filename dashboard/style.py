@@ -102,7 +102,7 @@ def stylesheet() -> str:
   justify-content: center; font-size: .8rem; text-decoration: none !important; }}
 .ad-wheel {{ display: flex; gap: .6rem; align-items: center; margin-bottom: .5rem; }}
 .ad-wheel > span {{ width: 2rem; }}
-.ad-wheel > div {{ display: grid; grid-template-columns: repeat(14, 1fr); gap: 2px; flex: 1; }}
+.ad-wheel > div {{ display: grid; gap: 2px; flex: 1; }}
 .ad-wheel .ad-cell {{ width: auto; height: 1rem; font-size: .7rem; }}
 @media (max-width: 640px) {{
   .stMainBlockContainer {{ padding: 4.4rem .8rem 1rem .8rem; }}

@@ -1,13 +1,13 @@
-"""Groups of entities as HTML: the wheels of drift tubes where names say so, a grid of cells else."""
+"""Groups of entities as HTML: as the detector is built where their names say it, a grid of cells else."""
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 from html import escape
 from urllib.parse import quote
 
 from anomalyd.assistant.language.phrasing import counted
+from anomalyd.dashboard.now import geometries
 from anomalyd.dashboard.now.states import ORDER, Condition, EntityState, GroupState
 from anomalyd.dashboard.style import FILLS, SHAPE
 from anomalyd.interpret.pictures.palette import Theme
@@ -23,8 +23,6 @@ _SHAPES = {
     Condition.NORMAL: "",
 }
 
-_CHAMBER = re.compile(r"^DT/W([+-]?[0-2])/MB([1-4])/S(\d{2})$")
-_SECTORS, _STATIONS = 14, (4, 3, 2, 1)
 _MOST_CELLS = 1200
 _WIDE = 150
 """Entities from which a group takes the whole width."""
@@ -38,10 +36,9 @@ def words(group: GroupState) -> str:
 def draw_group(group: GroupState, theme: Theme) -> str:
     """Give HTML of a group: its name, what it is like, and its entities."""
     edge = fill_of(group.condition, theme)
-    chambers = [e for e in group.entities if _CHAMBER.match(e.entity)]
-    is_barrel = len(chambers) == len(group.entities)
-    drawn = _wheels(chambers, theme) if is_barrel else _grid(group.entities, theme)
-    wide = " wide" if len(group.entities) > _WIDE and not is_barrel else ""
+    detector = geometries.drawn(group.entities, lambda state: _cell(state, theme))
+    drawn = _grid(group.entities, theme) if detector is None else detector
+    wide = " wide" if len(group.entities) > _WIDE and detector is None else ""
     return (
         f'<div class="ad-group{wide}" style="border-color:{edge}"><h3>{escape(group.name)}</h3>'
         f'<div class="ad-state">{escape(words(group))}</div>{drawn}</div>'
@@ -69,26 +66,6 @@ def _grid(entities: Sequence[EntityState], theme: Theme) -> str:
         f'<div class="ad-quiet">and {counted(more, "normal entity", "normal entities")}</div>' if more else ""
     )
     return f'<div class="ad-cells">{cells}</div>{rest}'
-
-
-def _wheels(chambers: Sequence[EntityState], theme: Theme) -> str:
-    """Draw the five wheels of the barrel unrolled, as the field does: sectors along, stations upwards."""
-    placed: dict[int, dict[tuple[int, int], str]] = {wheel: {} for wheel in range(-2, 3)}
-    for state in chambers:
-        if match := _CHAMBER.match(state.entity):
-            placed[int(match[1])][int(match[2]), int(match[3])] = _cell(state, theme)
-    drawn = []
-    for wheel, cells in placed.items():
-        if not cells:
-            continue
-        rows = "".join(
-            cells.get((station, sector), "<span></span>")
-            for station in _STATIONS
-            for sector in range(1, _SECTORS + 1)
-        )
-        label = f"W{wheel:+d}" if wheel else "W0"
-        drawn.append(f'<div class="ad-wheel"><span class="ad-quiet">{label}</span><div>{rows}</div></div>')
-    return "".join(drawn) + '<div class="ad-quiet">columns: sectors 1 to 14; rows: stations MB4 to MB1</div>'
 
 
 def _cell(state: EntityState, theme: Theme) -> str:

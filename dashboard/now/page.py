@@ -7,9 +7,9 @@ from collections import Counter
 
 import streamlit as st
 
-from anomalyd.assistant.language.phrasing import counted, duration
+from anomalyd.assistant.language.phrasing import counted
 from anomalyd.dashboard import navigation, style, wording
-from anomalyd.dashboard.now import daemons, drawing, states
+from anomalyd.dashboard.now import daemons, drawing, states, urgent
 from anomalyd.dashboard.settings import Settings
 from anomalyd.dashboard.store import look
 from anomalyd.reports.queries import Queries, Selection
@@ -97,15 +97,13 @@ def _counted(number: int, severity: Severity) -> str:
 def _show_urgent(open_rows: list[IncidentRow], now: float) -> None:
     if not open_rows:
         return
-    urgent = sorted(open_rows, key=lambda r: (-RANK[r.severity], -r.onset))[:_URGENT]
+    groups = urgent.groups(open_rows)
     st.markdown("##### Most urgent")
     with st.container(gap=None):
-        for row in urgent:
-            since = duration(now - row.onset)
-            score = wording.score(row.peak)
-            label = f"{style.MARK[row.severity]} · {row.entity} · for {since} · score {score}"
-            navigation.report_button(row.id, f"urgent {row.id}", style.literal(label))
-    if len(open_rows) > len(urgent) and st.button(
+        for group in groups[:_URGENT]:
+            label = f"{style.MARK[group.worst.severity]} · {urgent.words(group, now)}"
+            navigation.report_button(group.worst.id, f"urgent {group.worst.id}", style.literal(label))
+    if len(groups) > _URGENT and st.button(
         f"All {len(open_rows):,} open incidents", icon=":material/list:", key="all open"
     ):
         navigation.go("incidents", {"status": "open"})

@@ -87,6 +87,9 @@ class Known:
 _MISSED = 5
 """Samples in a row that may be missing."""
 
+_CALORIMETER = frozenset({"EB", "EE"})
+"""Barrel and end caps, which are one detector."""
+
 _GONE_S = 30 * 86_400.0
 """An entity that has sent nothing for a month is no longer part of the experiment."""
 
@@ -126,6 +129,8 @@ def group_of(entity: str, groups: Mapping[str, Sequence[str]]) -> str:
     for name, patterns in groups.items():
         if any(fnmatchcase(entity, pattern) for pattern in patterns):
             return name
+    if system_of(entity) in _CALORIMETER:
+        return "ECAL"
     return system_of(entity) if "/" in entity else re.sub(r"[-_.]?\d+.*$", "", entity) or entity
 
 

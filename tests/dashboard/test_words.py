@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from fnmatch import fnmatchcase
 
 import numpy as np
@@ -14,7 +15,7 @@ from anomalyd.dashboard import style, wording
 from anomalyd.dashboard.incident import export, tables
 from anomalyd.dashboard.incidents import rows, timeline
 from anomalyd.dashboard.incidents.filters import Filters, entity_patterns
-from anomalyd.dashboard.now import daemons, drawing, states
+from anomalyd.dashboard.now import daemons, drawing, states, urgent
 from anomalyd.dashboard.now.states import Condition, Known
 from anomalyd.interpret.pictures.palette import DARK, LIGHT
 from anomalyd.reports.queries import Selection
@@ -284,6 +285,46 @@ def test_drift_tubes_are_drawn_in_their_wheels():
     assert html.count("ad-wheel") == 1
     assert html.count("ad-cell") == 14
     assert "explore?entity=DT/W-2/MB4/S14" in html
+
+
+@pytest.mark.parametrize(
+    ("names", "panels", "columns"),
+    [
+        (["EB", "EE+", "EE-"], ["EE-", "EB", "EE+"], [1, 1, 1]),
+        ([f"EB{s}{n:02d}" for s in "+-" for n in range(1, 19)], ["EB-", "EB+"], [18, 18]),
+        (["ECAL/EE+01", "ECAL/EE+09", "ECAL/EB"], ["EB", "EE+"], [1, 9]),
+    ],
+)
+def test_the_calorimeter_is_drawn_from_minus_to_plus(names, panels, columns):
+    latest = {name: LatestSample("map", 1000.0, 23.0) for name in names}
+    (group,) = states.group_states(known(latest=latest), {})
+    assert group.name == "ECAL"
+    html = drawing.draw_group(group, DARK)
+    assert re.findall(r'<div class="ad-wheel"><span class="ad-quiet">([^<]+)<', html) == panels
+    assert [int(n) for n in re.findall(r"repeat\((\d+)", html)] == columns
+    assert html.count('ad-cell"') == len(names)
+
+
+def test_one_unknown_place_makes_a_grid():
+    latest = {name: LatestSample("map", 1000.0, 23.0) for name in ("EB+01", "EB+xx")}
+    assert "ad-wheel" not in drawing.draw_group(states.group_states(known(latest=latest), {})[0], DARK)
+
+
+def test_what_began_together_is_one_line():
+    rows = [
+        IncidentRow(f"id{k}", "hosts", f"host/pc{k}", Severity.ERROR, Status.OPEN, 900.0 + k, 990.0, 2.0 + k)
+        for k in range(14)
+    ]
+    late = IncidentRow("late", "hosts", "host/late", Severity.ERROR, Status.OPEN, 961.0, 990.0, 2.0)
+    map_ = IncidentRow("map", "maps", "EB", Severity.CRITICAL, Status.OPEN, 905.0, 990.0, 8.0)
+    groups = urgent.groups([late, *rows, map_])
+    assert [len(group.rows) for group in groups] == [1, 1, 14]
+    assert groups[0].worst.id == "map"
+    assert groups[2].worst.entity == "host/pc13"
+    assert (
+        urgent.words(groups[2], 1000.0) == "14: host/pc13, host/pc0 and 12 more · for 1 min 40 s · score 15"
+    )
+    assert urgent.words(groups[0], 1000.0) == "EB · for 1 min 35 s · score 8"
 
 
 def test_a_thousand_hosts_show_those_that_are_not_well():

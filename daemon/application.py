@@ -157,6 +157,8 @@ class Daemon:
             self._run_ends.start()
             self._auto_training.start()
             self._publisher.start()
+            if self._telemetry.score_output is not None:
+                self._telemetry.score_output.start()
             if self._config.explain.enabled:
                 self._explainer.start()
             if self._config.canary.enabled:
@@ -194,7 +196,9 @@ class Daemon:
         self._run_ends.stop()
         self._auto_training.stop()
         threads = (self._source, self._explainer, self._publisher, self._canary_sender)
-        stops = (*(thread.stop for thread in threads), self._store_check.join, self._run_ends.join)
+        stops = [*(thread.stop for thread in threads), self._store_check.join, self._run_ends.join]
+        if self._telemetry.score_output is not None:
+            stops.append(self._telemetry.score_output.stop)
         with ThreadPoolExecutor(len(stops)) as together:
             in_time = all(together.map(lambda stop: stop(_THREADS_STOP_S), stops))
         self._health.stop()

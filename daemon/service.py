@@ -332,9 +332,7 @@ class Service:
         self._entity_states.track(scored.detector, scored.entity, track)
         seen = [scores.score > ALERT for scores in (scored.scores.autoencoder, scored.scores.classical)]
         self._telemetry.scoring.alerts(scored.detector, *seen)
-        self._telemetry.entity_scores.scored(
-            scored.detector, scored.entity, scored.scores.autoencoder.score, scored.scores.classical.score
-        )
+        self._telemetry.scored(scored)
         for reason, samples in judgement.suppressed.items():
             self._telemetry.scoring.suppressed(scored.detector, reason, samples)
         return changes

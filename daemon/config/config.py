@@ -19,6 +19,7 @@ from anomalyd.daemon.config.assistant_config import AssistantConfig
 from anomalyd.daemon.config.canary_config import CanaryConfig
 from anomalyd.daemon.config.dashboard_config import DashboardConfig
 from anomalyd.daemon.config.further_mistakes import further_mistakes
+from anomalyd.daemon.config.otlp_config import OtlpConfig
 from anomalyd.daemon.config.section import STRICT, Count, Name, Seconds
 from anomalyd.daemon.config.yaml_text import fill_in, read_yaml
 from anomalyd.detectors.registry import (
@@ -203,6 +204,7 @@ class MetricsConfig(_Section):
     host: str = "127.0.0.1"
     port: Annotated[int, Field(ge=0, le=65535)] = 9464
     scores: list[str] = []
+    otlp: OtlpConfig | None = None
     limit: Annotated[int, Field(ge=0)] = 1000
 
 

@@ -307,9 +307,24 @@ def _anomalies(config: Config, dashboard: str) -> Iterable[AlertRule]:
     )
 
 
+RECORDED = {
+    "detector:anomalyd_alert_rate:realised_to_wanted": (
+        "max by (detector) (anomalyd_alert_rate_realised) / max by (detector) (anomalyd_alert_rate_wanted)"
+    ),
+    "detector:anomalyd_samples_scored:rate5m": "sum by (detector) (rate(anomalyd_samples_scored_total[5m]))",
+    "topic:anomalyd_consumer_lag:sum": "sum by (topic) (anomalyd_consumer_lag)",
+    # Without the instance: of several daemons on one store each names every incident.
+    "detector_severity:anomalyd_incidents_open:max": (
+        "max by (detector, severity) (anomalyd_incidents_open)"
+    ),
+    "topic:anomalyd_event_age_seconds:min": "time() - max by (topic) (anomalyd_last_event_timestamp_seconds)",
+}
+"""Names of recorded series (level:metric:operations, as Prometheus advises), and what they are."""
+
+
 def rules_file(rules: Iterable[AlertRule], *, runbooks: str = RUNBOOKS) -> str:
     """Give the rules as a Prometheus rules file (YAML)."""
-    return _yaml({"groups": [_group(rules, runbooks)]})
+    return _yaml({"groups": [_recorded(), _group(rules, runbooks)]})
 
 
 def rules_resource(rules: Iterable[AlertRule], *, runbooks: str = RUNBOOKS) -> str:
@@ -319,9 +334,16 @@ def rules_resource(rules: Iterable[AlertRule], *, runbooks: str = RUNBOOKS) -> s
             "apiVersion": "monitoring.coreos.com/v1",
             "kind": "PrometheusRule",
             "metadata": {"name": "anomalyd"},
-            "spec": {"groups": [_group(rules, runbooks)]},
+            "spec": {"groups": [_recorded(), _group(rules, runbooks)]},
         }
     )
+
+
+def _recorded() -> dict[str, Any]:
+    return {
+        "name": "anomalyd-recorded",
+        "rules": [{"record": name, "expr": expr} for name, expr in RECORDED.items()],
+    }
 
 
 def _group(rules: Iterable[AlertRule], runbooks: str) -> dict[str, Any]:

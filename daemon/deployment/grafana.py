@@ -122,6 +122,14 @@ ROWS = (
             ),
             Panel("Scores of entities", (_now("score", "entity", "by", of=_OF_DETECTOR, how="max"),)),
             Panel(
+                "Scores sent on, and not",
+                (
+                    _rate("scores_sent_total"),
+                    _rate("scores_dropped_total", "reason"),
+                    _rate("scores_send_failures_total"),
+                ),
+            ),
+            Panel(
                 "Left out of these", (_now("scores_left_out"), _now("incident_scores_left_out", how="max"))
             ),
         ),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 from prometheus_client import CollectorRegistry
 
+from anomalyd.daemon.config.otlp_config import OtlpConfig
 from anomalyd.daemon.telemetry.telemetry import Telemetry
 from anomalyd.reports.report import Incident, SeenBy, Severity, Status
 
@@ -28,6 +29,7 @@ def markdown() -> str:
         output_topics=["o"],
         explain_methods=["occlusion"],
         scores=["*"],
+        otlp=OtlpConfig(url="http://localhost:4318/v1/metrics"),
     )
     # Gauges without a value yet have no sample to read their labels from.
     telemetry.kafka.lag({("t", 0): 0})

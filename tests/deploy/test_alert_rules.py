@@ -13,7 +13,7 @@ import pytest
 import yaml
 
 from anomalyd.daemon.config.config import Config, parse_config
-from anomalyd.daemon.deployment.alert_rules import AlertRule, alert_rules, rules_file
+from anomalyd.daemon.deployment.alert_rules import RECORDED, AlertRule, alert_rules, rules_file
 
 ROOT = Path(__file__).parents[2]
 QUEUE = 20_000
@@ -119,8 +119,50 @@ def test_every_rule_is_tried_and_has_its_page(config: Config) -> None:
 
 def test_every_metric_of_a_rule_is_exported(config: Config) -> None:
     exported = set(re.findall(r"`(anomalyd_\w+)`", (ROOT / "docs" / "metrics.md").read_text()))
-    for rule in alert_rules(config):
-        assert set(re.findall(r"anomalyd_\w+", rule.expr)) <= exported, rule.name
+    named = {rule.name: rule.expr for rule in alert_rules(config)} | RECORDED
+    for name, expr in named.items():
+        assert set(re.findall(r"anomalyd_\w+", expr)) <= exported, name
+
+
+def test_what_is_recorded(config: Config, promtool: str, tmp_path: Path) -> None:
+    expected = {
+        'detector:anomalyd_alert_rate:realised_to_wanted{detector="d"}': 2.0,
+        'detector:anomalyd_samples_scored:rate5m{detector="d"}': 20.0,
+        'topic:anomalyd_consumer_lag:sum{topic="t"}': 12.0,
+        'detector_severity:anomalyd_incidents_open:max{detector="d",severity="error"}': 3.0,
+        'topic:anomalyd_event_age_seconds:min{topic="t"}': 30.0,
+    }
+    assert {name.partition("{")[0] for name in expected} == RECORDED.keys()
+    given = {
+        'anomalyd_alert_rate_wanted{detector="d",instance="a"}': "0.001x20",
+        'anomalyd_alert_rate_realised{detector="d",instance="a"}': "0.002x20",
+        'anomalyd_samples_scored_total{detector="d",instance="a"}': "0+600x20",
+        'anomalyd_samples_scored_total{detector="d",instance="b"}': "0+600x20",
+        'anomalyd_consumer_lag{topic="t",partition="0"}': "5x20",
+        'anomalyd_consumer_lag{topic="t",partition="1"}': "7x20",
+        'anomalyd_incidents_open{detector="d",severity="error",instance="a"}': "3x20",
+        'anomalyd_incidents_open{detector="d",severity="error",instance="b"}': "3x20",
+        'anomalyd_last_event_timestamp_seconds{topic="t",partition="0"}': "570x20",
+        'anomalyd_last_event_timestamp_seconds{topic="t",partition="1"}': "100x20",
+    }
+    test = {
+        "interval": "1m",
+        "input_series": [{"series": series, "values": values} for series, values in given.items()],
+        "promql_expr_test": [
+            {
+                "expr": name.partition("{")[0],
+                "eval_time": "10m",
+                "exp_samples": [{"labels": name, "value": value}],
+            }
+            for name, value in expected.items()
+        ],
+    }
+    rules = tmp_path / "rules.yml"
+    rules.write_text(rules_file(alert_rules(config)))
+    tests = tmp_path / "tests.yml"
+    tests.write_text(yaml.safe_dump({"rule_files": [str(rules)], "tests": [test]}))
+    told = subprocess.run([promtool, "test", "rules", tests], capture_output=True, text=True, timeout=120)
+    assert told.returncode == 0, told.stdout + told.stderr
 
 
 def test_thresholds_follow_from_the_configuration(config: Config) -> None:

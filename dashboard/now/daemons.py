@@ -7,10 +7,13 @@ from dataclasses import dataclass
 
 from anomalyd.assistant.language.phrasing import counted, duration
 from anomalyd.dashboard.wording import moment
+from anomalyd.reports.step import CanaryCheck
 from anomalyd.reports.storage.repositories.daemon_status import DaemonStatus
 
 _MISSED = 5
 """Writes in a row that may fail to come."""
+_CANARY_S = 300.0
+"""One is sent every minute, unless the configuration says otherwise."""
 _STILL_S = 30.0
 """A step of many large maps takes seconds; a loop that stands still for longer is told."""
 
@@ -56,6 +59,28 @@ def _trouble(each: DaemonStatus, now: float, *, alone: bool) -> str | None:
     if each.missing:
         return f"{name} is not ready: " + "; ".join(f"{what}: {why}" for what, why in each.missing.items())
     return None
+
+
+def of_canaries(checks: Sequence[CanaryCheck], now: float) -> list[Said]:
+    """Say whether the synthetic samples that go through the real topics come back, and are judged right."""
+    wrong = [
+        Said(
+            False,
+            f"a {each.kind} canary of {each.detector} "
+            + ("raised an alarm" if each.kind == "healthy" else "was not found"),
+        )
+        for each in checks
+        if not each.right
+    ]
+    late = {each.detector: now - each.sent for each in checks if now - each.sent > _CANARY_S}
+    missed = [
+        Said(False, f"no canary of {name} has come back for {duration(age)}")
+        for name, age in sorted(late.items())
+    ]
+    if checks and not wrong and not missed:
+        slowest = max(each.latency_s for each in checks)
+        return [Said(True, f"canary well, through in {slowest:.1f} s")]
+    return wrong + missed
 
 
 def details(each: DaemonStatus, now: float) -> dict[str, str]:

@@ -41,7 +41,8 @@ def _draw(queries: Queries, now: float) -> None:
     latest = queries.overview.latest()
     running = queries.overview.daemons()
     newest = max((sent.last for sent in latest.values()), default=None)
-    _show_head(open_rows, newest, daemons.of_all(running, now), now)
+    told = [*daemons.of_all(running, now), *daemons.of_canaries(queries.overview.canaries(), now)]
+    _show_head(open_rows, newest, told, now)
     entities = {*latest, *(row.entity for row in open_rows)}
     windows = [w for w in queries.maintenance() if w.since <= now < w.until]
     known = states.Known(
@@ -72,7 +73,7 @@ def _draw(queries: Queries, now: float) -> None:
 
 
 def _show_head(
-    open_rows: list[IncidentRow], latest: float | None, running: list[daemons.Said], now: float
+    open_rows: list[IncidentRow], latest: float | None, told: list[daemons.Said], now: float
 ) -> None:
     counts = Counter(row.severity for row in open_rows)
     severities = sorted(counts, key=lambda s: -RANK[s])
@@ -84,7 +85,7 @@ def _show_head(
     well, text = wording.freshness(latest, now)
     badges = "".join(
         style.badge(said.text) if said.well else style.badge(f"⚠ {said.text}", style.alarm())
-        for said in (daemons.Said(well, text), *running)
+        for said in (daemons.Said(well, text), *told)
     )
     st.html(f'<div class="ad-strip"><div class="ad-big">{head}</div>{badges}</div>')
 

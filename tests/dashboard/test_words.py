@@ -22,6 +22,7 @@ from anomalyd.reports.queries import Selection
 from anomalyd.reports.relations.incident_row import IncidentIndex, IncidentRow
 from anomalyd.reports.remark import Remark, RemarkKind
 from anomalyd.reports.report import Cause, Direction, Explanation, Report, Severity, Status
+from anomalyd.reports.step import CanaryCheck
 from anomalyd.reports.storage.repositories.daemon_status import DaemonStatus
 from anomalyd.reports.storage.repositories.overview import LatestSample
 
@@ -256,6 +257,25 @@ def daemon(instance="pc1:9464", seen=1000.0, **changes):
 )
 def test_silence_of_a_daemon_is_never_taken_for_well(known, said):
     assert [(each.well, each.text) for each in daemons.of_all(known, 1005.0)] == said
+
+
+@pytest.mark.parametrize(
+    ("healthy", "faulty", "said"),
+    [
+        ({}, {}, [(True, "canary well, through in 2.5 s")]),
+        ({"right": False}, {}, [(False, "a healthy canary of hosts raised an alarm")]),
+        ({}, {"right": False}, [(False, "a faulty canary of hosts was not found")]),
+        ({"sent": 500.0}, {}, [(False, "no canary of hosts has come back for 8 min 25 s")]),
+    ],
+)
+def test_canaries_that_are_missed_or_misjudged_are_told(healthy, faulty, said):
+    fine = {"sent": 980.0, "latency_s": 2.5, "score": 1.0, "right": True}
+    checks = [
+        CanaryCheck("hosts", kind, **{**fine, **over})
+        for kind, over in (("healthy", healthy), ("faulty", faulty))
+    ]
+    assert [(each.well, each.text) for each in daemons.of_canaries(checks, 1005.0)] == said
+    assert daemons.of_canaries([], 1005.0) == []
 
 
 def test_the_group_that_needs_somebody_comes_first():

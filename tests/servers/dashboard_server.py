@@ -8,7 +8,7 @@ import sqlite3
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -41,10 +41,18 @@ class Dashboard:
 
 
 @contextmanager
-def dashboard(folder: Path, settings: Settings | None = None) -> Iterator[Dashboard]:
-    """Start the dashboard on a store in this folder, and end it."""
+def dashboard(
+    folder: Path, settings: Settings | None = None, secrets: Callable[[str], str] | None = None
+) -> Iterator[Dashboard]:
+    """Start the dashboard on a store in this folder, and end it.
+
+    `secrets` gives Streamlit's secrets (TOML) by the address that it will have.
+    """
     port = reserve_port()
     found = Dashboard(folder, f"http://127.0.0.1:{port}")
+    if secrets is not None:
+        (folder / ".streamlit").mkdir()
+        (folder / ".streamlit" / "secrets.toml").write_text(secrets(found.address))
     code = (
         "import sys; from pathlib import Path; from anomalyd.dashboard.serve import serve;"
         "from anomalyd.dashboard.settings import Settings;"

@@ -231,8 +231,8 @@ def a_daemon():
     )  # fmt: skip
     chambers = DetectorStatus("chambers", "v1", rate_wanted=1e-3, rate_realised=8e-4, alarms_realised=1)
     return DaemonStatus(
-        "daq-head:9464", "0.1", NOW - 90_000, time.time(), 86_400.0, newest=NOW - 4, lag={"hosts": 120, "maps": 0},
-        detectors=(hosts, chambers),
+        "daq-head:9464", "0.1", NOW - 90_000, time.time(), 86_400.0, newest=NOW - 4,
+        lag={"hosts": 120, "maps": 0}, detectors=(hosts, chambers),
     )  # fmt: skip
 
 

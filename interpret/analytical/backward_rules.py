@@ -10,9 +10,15 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any, Protocol
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 from torch.overrides import TorchFunctionMode
+
+from anomalyd.detectors.detector import Encoded, Explainable
+from anomalyd.interpret.attribution import Attribution, folded
+from anomalyd.interpret.budget import Budget
 
 ACTIVATIONS = frozenset({"relu", "relu_", "gelu", "silu", "tanh", "sigmoid"})
 """Names of the functions between two layers."""
@@ -81,3 +87,19 @@ def gradient_under(
         score = forward(wanted, *several).sum()
     (found,) = torch.autograd.grad(score, wanted)
     return found.detach()
+
+
+def times_departure(
+    method: str,
+    rule: Rule,
+    detector: Explainable,
+    encoded: Encoded,
+    present: NDArray[np.bool_],
+    budget: Budget,
+) -> Attribution:
+    """Attribute the score of one sample to its metrics (F,) or cells (R, C): one pass back under a rule.
+
+    The gradient is taken times how far the input is from its baseline: what is normal has no part.
+    """
+    slope = gradient_under(rule, ACTIVATIONS, detector.forward, encoded.inputs, encoded.context)
+    return folded(method, slope * (encoded.inputs - encoded.baseline), encoded.feature, present, budget)

@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from anomalyd.detectors.detector import Encoded, Explainable
-from anomalyd.interpret.analytical.backward_rules import ACTIVATIONS, gradient_under
-from anomalyd.interpret.attribution import Attribution, folded
+from anomalyd.interpret.analytical.backward_rules import times_departure
+from anomalyd.interpret.attribution import Attribution
 from anomalyd.interpret.budget import Budget
 
 METHOD = "deconvolution"
@@ -23,8 +23,7 @@ def deconvolution(
     detector: Explainable, encoded: Encoded, present: NDArray[np.bool_], budget: Budget
 ) -> Attribution:
     """Attribute the score of one sample to its metrics (F,) or cells (R, C): one pass back."""
-    slope = gradient_under(deconvolved, ACTIVATIONS, detector.forward, encoded.inputs, encoded.context)
-    return folded(METHOD, slope * (encoded.inputs - encoded.baseline), encoded.feature, present, budget)
+    return times_departure(METHOD, deconvolved, detector, encoded, present, budget)
 
 
 def deconvolved(back: Tensor, x: Tensor, y: Tensor, derivative: Tensor) -> Tensor:

@@ -13,8 +13,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from anomalyd.detectors.detector import Encoded, Explainable
-from anomalyd.interpret.analytical.backward_rules import ACTIVATIONS, gradient_under
-from anomalyd.interpret.attribution import Attribution, folded
+from anomalyd.interpret.analytical.backward_rules import times_departure
+from anomalyd.interpret.attribution import Attribution
 from anomalyd.interpret.budget import Budget
 
 METHOD = "guided-backpropagation"
@@ -24,8 +24,7 @@ def guided_backpropagation(
     detector: Explainable, encoded: Encoded, present: NDArray[np.bool_], budget: Budget
 ) -> Attribution:
     """Attribute the score of one sample to its metrics (F,) or cells (R, C): one pass back."""
-    slope = gradient_under(guided, ACTIVATIONS, detector.forward, encoded.inputs, encoded.context)
-    return folded(METHOD, slope * (encoded.inputs - encoded.baseline), encoded.feature, present, budget)
+    return times_departure(METHOD, guided, detector, encoded, present, budget)
 
 
 def guided(back: Tensor, x: Tensor, y: Tensor, derivative: Tensor) -> Tensor:

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Sequence
 from anomalyd.detectors.evaluation.metrics.ablation import Ablation, Without
 from anomalyd.detectors.evaluation.metrics.case_results import CASE_FIGURES, CaseRow
 from anomalyd.detectors.evaluation.metrics.evaluate import FIGURES, Row
+from anomalyd.detectors.evaluation.metrics.plant_results import PLANT_FIGURES, PlantRow
 from anomalyd.detectors.evaluation.metrics.rates import Rates
 from anomalyd.detectors.evaluation.metrics.systematics import Strained, Systematics
 
@@ -30,6 +31,14 @@ def cases_table(rows: Sequence[CaseRow]) -> str:
     return markdown(
         ["case", "wanted", "detector", *CASE_FIGURES],
         [[row.case, row.wanted, row.detector, *(row.figures[name] for name in CASE_FIGURES)] for row in rows],
+    )
+
+
+def plants_table(rows: Sequence[PlantRow]) -> str:
+    """Give one line for each fault of made-up plants and detector."""
+    return markdown(
+        ["fault", "detector", *PLANT_FIGURES],
+        [[row.fault, row.detector, *(row.figures[name] for name in PLANT_FIGURES)] for row in rows],
     )
 
 

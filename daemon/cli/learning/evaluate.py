@@ -130,14 +130,20 @@ def cases(
     jobs: Jobs = 1,
     seed: Seed = 0,
 ) -> None:
-    """Show what a detector does on constructed cases: drifts, steps, what lasts, freezes or vanishes."""
+    """Show what a detector does on constructed cases: drifts, steps, what lasts, freezes or vanishes.
+
+    And on as many made-up plants of each fault: a row a second, 400 of them to train on.
+    """
     log_to_stderr()
     from anomalyd.daemon.progress import showing
     from anomalyd.detectors.evaluation.metrics.case_results import evaluate_cases
-    from anomalyd.detectors.evaluation.tables import cases_table
+    from anomalyd.detectors.evaluation.metrics.plant_results import evaluate_plants
+    from anomalyd.detectors.evaluation.tables import cases_table, plants_table
 
     competitor = _competitor(kind, parameters, seed)
     with showing() as progress:
+        plants = evaluate_plants(out, competitor, plants=machines, jobs=jobs, progress=progress)
+        _show(out / "plants.md", plants_table(plants))
         rows = evaluate_cases(out, competitor, machines=machines, jobs=jobs, progress=progress)
     _show(out / "cases.md", cases_table(rows))
 

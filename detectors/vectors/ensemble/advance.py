@@ -200,15 +200,15 @@ def advance(
     broken = memory.broken.copy()
     gone = hysteresis.follow(times, shown, memory, heights, learnt.spans.at(places))
     absent = np.isnan(rows)
+    known = learnt.reference
+    count = known.count.numpy()[places].astype(np.float64)
+    brief = height.brief_of(count, usual.interval.numpy()[:, 0, 0], known.worth[places])
     evidence = height.Evidence(
         gone.over,
         lively,
         shown.stuck | (broken[:, None] & ~_is_over(gone.mended, times.shape[1])),
-        refer(learnt.reference, memory, places, rows, clip),
+        refer(known, memory, places, rows, clip, brief > 0.0),
     )
-    known = learnt.reference
-    trained_s = known.count.numpy()[places].astype(np.float64) * usual.interval.numpy()[:, 0, 0]
-    brief = height.brief_of(trained_s)
     rule = height.Rule(known.worth[places], brief, learnt.rate, heights[0].accept_s)
     raw = height.follow(times, evidence, memory, rule, gone.accepted)
     raw += target_rate.open_at(learnt.parameters, learnt.rate)

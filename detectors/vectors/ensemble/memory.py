@@ -24,9 +24,6 @@ RECENT_ROWS = 15
 PATCH_ROWS = 29
 """Rows before the one that ends a patch."""
 
-PATCH_ROWS = 29
-"""Rows before the one that ends a patch."""
-
 LATELY_ROWS = 29
 UNKNOWN_HEIGHT = 3.0
 """Where the bulk of the height is before half a day of rows is known."""
@@ -78,7 +75,8 @@ class Batch:
 
     References that do not follow the entity (`fusion`): `patch_rows` (E, 29, F) rows before, without gaps or
     offset; `fresh_rows` (E,) how many came since the beginning or the last silence; `new_means` (E, 4) how
-    they stand to the references, smoothed, NaN before the first; `height_bulk` (E, 2, 2) median and upper
+    they stand to the references, smoothed, NaN before the first; `charts` (E, 4, F) centre line, level, mean
+    and excess of variance of each metric (`control_chart`); `height_bulk` (E, 2, 2) median and upper
     quartile of the height and of the distance from the median, measured in the three hours of number
     `height_measured` (E,); `height_slot` (E,) ten minutes of the newest row kept; `height_on` (E,) whether
     the height alarms. `height_week` E times (k, 2) rows kept.
@@ -125,6 +123,7 @@ class Batch:
     patch_rows: NDArray[np.float32]
     fresh_rows: NDArray[np.int32]
     new_means: NDArray[np.float64]
+    charts: NDArray[np.float64]
     height_bulk: NDArray[np.float64]
     height_measured: NDArray[np.float64]
     height_slot: NDArray[np.float64]
@@ -161,6 +160,7 @@ class Layout:
             "bulk": ("f8", (BULKS, 2)),
             "leap_rows": ("f8", (LEAP_DAYS,)),
             "new_means": ("f8", (4,)),
+            "charts": ("f8", (4, metrics)),
             "height_bulk": ("f8", (2, 2)),
             "slot": ("i8", ()),
             **dict.fromkeys(

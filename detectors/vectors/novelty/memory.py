@@ -97,6 +97,12 @@ def worth_of(rows: int, binary: float) -> float:
     return min(_WORTH / (rows * max(1.0 - binary, 0.01)), _WORTH_MOST)
 
 
+def moving_of(rows: NDArray[np.float64], worth: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Give the share of metrics that are no switches, at most: of memories of so many rows (N,), by their
+    worth."""
+    return _WORTH / np.maximum(rows * worth, _WORTH)
+
+
 def remember(rows: NDArray[np.float32], observed: NDArray[np.bool_], seed: int) -> Memory:
     """Make the memory (N = 1) of training rows (T, F) without gaps."""
     count, metrics = rows.shape

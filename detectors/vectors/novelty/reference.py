@@ -2,6 +2,7 @@
 
 Its memory of normal patches and rows (`memory`), and the plane in which its rows lie: principal components
 that hold nine tenths of their variance. How far rows are from that plane is counted in nats of training.
+Beside them stand the control charts of each metric (`control_chart`).
 """
 
 from __future__ import annotations
@@ -14,7 +15,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from anomalyd.detectors.vectors.novelty import memory, nats
+from anomalyd.detectors.vectors.novelty import control_chart, memory, nats
+from anomalyd.detectors.vectors.novelty.control_chart import ControlChart
 from anomalyd.detectors.vectors.novelty.memory import Memory
 
 PLANE_SMOOTHING = 0.1
@@ -33,10 +35,11 @@ class Reference:
     `memory`: of patches and rows. `mean` (N, F), `basis` (N, F, K): the plane, with columns of 0 where it has
     fewer dimensions; `steps` (N, 33), `tail` (N,): how far training rows are from it, smoothed, as a log;
     `away_steps` (N, 33), `away_tail` (N,): how far from the median, as a log, smoothed. `count` (N,): of
-    training rows.
+    training rows. `chart`: the control charts of its metrics.
     """
 
     memory: Memory
+    chart: ControlChart
     mean: Tensor
     basis: Tensor
     steps: Tensor
@@ -98,6 +101,7 @@ def measure(deviations: Rows, clip: Rows, seed: int) -> Reference:
     away_steps, away_tail = nats.measure(_smoothed(far), _LEAST_TAIL)
     return Reference(
         known,
+        control_chart.measure(rows),
         torch.from_numpy(mean.astype(np.float32))[None],
         torch.from_numpy(basis)[None],
         torch.from_numpy(steps)[None],
@@ -132,6 +136,7 @@ def stacked(each: Sequence[Reference]) -> Reference:
     padded = [pad(some, (0, 0, 0, rows - some.shape[1]), value=torch.inf) for some in held]
     return Reference(
         Memory(**fields, rows=torch.cat(padded)),
+        ControlChart(*(torch.cat([getattr(one.chart, n) for one in each]) for n in ControlChart.__slots__)),
         torch.cat([one.mean for one in each]),
         torch.cat([pad(one.basis, (0, dimensions - one.basis.shape[2])) for one in each]),
         *(torch.cat([getattr(one, name) for one in each]) for name in _PLANE[2:]),
@@ -145,6 +150,7 @@ def as_tensors(reference: Reference) -> dict[str, Tensor]:
     """Give it by name, for safetensors."""
     return {
         **{f"memory.{name}": getattr(reference.memory, name) for name in Memory.__slots__},
+        **{f"chart.{name}": getattr(reference.chart, name) for name in ControlChart.__slots__},
         **{f"plane.{name}": getattr(reference, name) for name in _PLANE},
     }
 
@@ -153,5 +159,6 @@ def from_tensors(tensors: Mapping[str, Tensor]) -> Reference:
     """Make one of what `as_tensors` gave."""
     return Reference(
         Memory(**{name: tensors[f"memory.{name}"] for name in Memory.__slots__}),
+        ControlChart(**{name: tensors[f"chart.{name}"] for name in ControlChart.__slots__}),
         **{name: tensors[f"plane.{name}"] for name in _PLANE},
     )

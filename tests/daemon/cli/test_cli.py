@@ -473,9 +473,10 @@ def test_constructed_cases_are_shown(anomalyd: Callable[..., Ran], tmp_path: Pat
     out = tmp_path / "out"
     ran = anomalyd("evaluate", "cases", "--kind", "median-distance", "--machines", 1, "--out", out)
     assert ran.code == 0, ran.err
-    assert ran.out == (out / "cases.md").read_text()
+    assert ran.out == (out / "plants.md").read_text() + (out / "cases.md").read_text()
     assert "| two-day anomaly" in ran.out
-    assert len(json.loads((out / "cases.json").read_text())) == ran.out.count("| median-distance |")
+    found = [row for name in ("plants", "cases") for row in json.loads((out / f"{name}.json").read_text())]
+    assert len(found) == ran.out.count("| median-distance |")
 
 
 @pytest.mark.parametrize("parameters", ["{", "[1]", "epochs=3"])

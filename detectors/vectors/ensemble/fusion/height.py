@@ -23,6 +23,7 @@ from anomalyd.detectors.vectors.ensemble.alarm.target_rate import RATE
 from anomalyd.detectors.vectors.ensemble.fusion.references import Referred
 from anomalyd.detectors.vectors.ensemble.memory import Batch
 from anomalyd.detectors.vectors.ensemble.time_bins import runs_of
+from anomalyd.detectors.vectors.novelty.memory import moving_of
 
 _LEAST_OVER, _BEYOND = -2.0, 0.01
 """Far below the bulk nothing is told apart by views, and hardly anything is."""
@@ -31,13 +32,21 @@ _A_LITTLE = 0.1
 _LEAST_SPREAD, _LEAST_MEDIAN, _MOST_MEDIAN, _PER_MEDIAN = 0.02, -5.0, 30.0, 0.5
 """The distance from the median counts in spreads of its own last three days, two of them for a nat."""
 
-_BRIEF_S = 6 * 3600.0
-"""Of a training shorter than this the views know no hours: as much as it is shorter, the references stand in
-their place, and alarm where they stand as high as nothing in training did."""
+_BRIEF_S, _LONG_S = 2 * 3600.0, 6 * 3600.0
+_BRIEF_ROWS, _LONG_ROWS = 500.0, 1000.0
+"""Of a training shorter than the first of each the views know no hours, or hardly a row of each: control
+charts stand in the place of all else. From the second on they are not looked at."""
 
-_SPREADS, _HEIGHT, _HOLD = 2.0, 3.0, 1.0
-"""The height alarms above the upper quartile by so many of the bulk's spreads and nats, and goes on down to
-a nat less. Chosen on the telemetry; on the other folders it hardly ever alarms by itself."""
+_MOVING = 0.5
+"""Of few rows charts stand for all else only where more of the metrics are no switches, which have no level
+to chart."""
+
+_CHART, _PER_CHART = 16.0 / 3.0, 1.0 / 0.3
+"""Charts alarm at e^.8 times the limit of their energy, and on down to e^.5 times: chosen on made plants."""
+
+_HEIGHT, _HOLD = 5.0, 1.0
+"""The height alarms so many nats above the upper quartile of its bulk, and goes on down to a nat less. Chosen
+on the telemetry; on the other folders it hardly ever alarms by itself."""
 
 _QUICK, QUICK_ROWS = 1.5, 10
 """An alarm of the views is over when their quick mean was below so many nats for so many rows."""
@@ -67,9 +76,13 @@ class Evidence:
     referred: Referred
 
 
-def brief_of(trained_s: Floats) -> Floats:
-    """Give how brief trainings of so many seconds (E,) were: 0 from six hours on, 1 for none at all."""
-    return np.clip(1.0 - trained_s / _BRIEF_S, 0.0, 1.0)
+def brief_of(rows: Floats, interval_s: Floats, worth: Floats) -> Floats:
+    """Give how brief trainings of so many rows (E,) were: 1 up to two hours or five hundred rows, 0 from six
+    hours and a thousand rows on; `worth` (E,): of their memories."""
+    of_hours = (_LONG_S - rows * interval_s) / (_LONG_S - _BRIEF_S)
+    of_rows = (_LONG_ROWS - rows) / (_LONG_ROWS - _BRIEF_ROWS)
+    moving = moving_of(rows, worth) > _MOVING
+    return np.clip(np.where(moving, np.maximum(of_hours, of_rows), of_hours), 0.0, 1.0)
 
 
 def lively(before: NDArray[np.float32], quick: Floats) -> Floats:
@@ -130,8 +143,7 @@ def _part(times: Floats, shown: Evidence, memory: Batch, rule: Rule, rarer: floa
     for b in np.flatnonzero(times[:, 0] // _EACH_S > memory.height_measured).tolist():
         _measure(memory, b, float(times[b, 0] // _EACH_S))
     height = _height(shown, memory, rule)
-    bulk = memory.height_bulk[:, 0]
-    opens = (bulk[:, 1] + _SPREADS * (bulk[:, 1] - bulk[:, 0]) + _HEIGHT + rarer)[:, None]
+    opens = (memory.height_bulk[:, 0, 1] + _HEIGHT + rarer)[:, None]
     on = _hysteresis(height > opens, height <= opens - _HOLD, memory.height_on)
     memory.height_on[:] = on[:, -1]
     _keep(times, height, shown.referred.median, memory)
@@ -152,7 +164,7 @@ def _height(shown: Evidence, memory: Batch, rule: Rule) -> Floats:
     little = _A_LITTLE * (referred.patch + referred.plane + median)
     brief = rule.brief[:, None]
     own = np.maximum(shown.over, _LEAST_OVER) + _BEYOND * shown.over + new + little
-    fixed = referred.plane + referred.row + referred.patch + referred.away + _LEAST_OVER
+    fixed = _CHART + _PER_CHART * referred.chart
     return np.asarray((1.0 - brief) * own + brief * fixed)
 
 

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from anomalyd.detectors.vectors.ensemble.ewma import ewma
 from anomalyd.detectors.vectors.ensemble.memory import PATCH_ROWS, Batch
-from anomalyd.detectors.vectors.novelty import patches
+from anomalyd.detectors.vectors.novelty import control_chart, patches
 from anomalyd.detectors.vectors.novelty.memory import SMOOTHING, STRIDE
 from anomalyd.detectors.vectors.novelty.reference import PLANE_SMOOTHING, Reference, filled
 
@@ -33,7 +33,8 @@ class Referred:
     """How rows of E entities stand, (E, n) each.
 
     `patch`, `row`, `plane`, `away` (from the median): in nats above a usual row's; `median`: the log of the
-    distance from the median.
+    distance from the median. `chart`: the log by which control charts are over their limit, 0 where they are
+    not looked at.
     """
 
     patch: Floats
@@ -41,12 +42,21 @@ class Referred:
     plane: Floats
     away: Floats
     median: Floats
+    chart: Floats
 
 
-def refer(reference: Reference, memory: Batch, places: NDArray[np.int64], rows: Rows, clip: Rows) -> Referred:
+def refer(
+    reference: Reference,
+    memory: Batch,
+    places: NDArray[np.int64],
+    rows: Rows,
+    clip: Rows,
+    brief: NDArray[np.bool_],
+) -> Referred:
     """Refer rows (E, n, F), less the offset of their entities, to what training says; `memory` moves on.
 
-    `clip` (E, F): usual widths that a metric counts for at most.
+    `clip` (E, F): usual widths that a metric counts for at most; `brief` (E,): where control charts are
+    looked at.
     """
     count = rows.shape[1]
     offset, most = memory.offset[:, None], clip[:, None]
@@ -73,7 +83,26 @@ def refer(reference: Reference, memory: Batch, places: NDArray[np.int64], rows: 
         reference.plane_nats(places, plane) - _USUAL_ROW,
         reference.median_nats(places, median) - _USUAL_ROW,
         median,
+        _charted(reference, memory, places, each, np.isnan(rows), brief),
     )
+
+
+def _charted(
+    reference: Reference,
+    memory: Batch,
+    places: NDArray[np.int64],
+    rows: Rows,
+    missing: NDArray[np.bool_],
+    brief: NDArray[np.bool_],
+) -> Floats:
+    found = np.zeros(rows.shape[:2])
+    if brief.any():
+        charts = memory.charts[brief]
+        found[brief] = control_chart.follow(
+            reference.chart, places[brief], rows[brief], missing[brief], charts
+        )
+        memory.charts[brief] = charts
+    return found
 
 
 def _look(

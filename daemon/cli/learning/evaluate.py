@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -172,6 +172,13 @@ def maps(
     normal: Annotated[
         bool, typer.Option("--normal", help="Only say what simulated normal maps look like: normal.md.")
     ] = False,
+    alarms: Annotated[
+        bool, typer.Option("--alarms", help="Only count alarms of normal maps, --maps elements: alarms.md.")
+    ] = False,
+    noise: Annotated[
+        str,
+        typer.Option(help="Variances of the sum of four sister layers over Poisson's, with commas."),
+    ] = "",
     rate: Annotated[float, typer.Option(min=1e-6, max=0.5, help="The false-alarm rate.")] = 0.001,
     jobs: Jobs = 1,
     seed: Seed = 0,
@@ -188,9 +195,14 @@ def maps(
         return _labelled_maps(data, out, chosen, rate, seed)
     if normal:
         return _normal_maps(geometry or "", out, seed)
+    if alarms:
+        return _alarm_shares(
+            geometry or "", out, (_levels(noise or "1,1.8,2.6"), _levels(counts)), number, seed
+        )
     tasks = [
-        MapTask(geometry or "", level, seed + s, number, history, drift, chosen, _listed(faults))
+        MapTask(geometry or "", level, seed + s, number, history, drift, chosen, _listed(faults), wide)
         for s in range(seeds)
+        for wide in _levels(noise or "1")
         for level in _levels(counts)
     ]
     _simulated_maps(tasks, out, rate, jobs)
@@ -204,6 +216,17 @@ def _normal_maps(geometry: str, out: Path, seed: int) -> None:
     from anomalyd.detectors.maps.geometries.known import load_type
 
     _show(out / "normal.md", normal_table(normal_figures(load_type(geometry), seed)))
+
+
+def _alarm_shares(
+    geometry: str, out: Path, levels: tuple[Sequence[float], Sequence[float]], number: int, seed: int
+) -> None:
+    from anomalyd.daemon.progress import showing
+    from anomalyd.detectors.evaluation.maps.alarm_rates import measure_alarm_shares, shares_table
+
+    with showing() as progress:
+        found = measure_alarm_shares(geometry, *levels, elements=number, seed=seed, progress=progress)
+    _show(out / "alarms.md", shares_table(found))
 
 
 def _simulated_maps(tasks: list[MapTask], out: Path, rate: float, jobs: int) -> None:

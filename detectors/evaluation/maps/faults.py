@@ -25,6 +25,7 @@ from anomalyd.detectors.maps.simulate.elements import (
     name_of,
     training_set,
 )
+from anomalyd.detectors.maps.simulate.noise import Noise, correlation
 from anomalyd.detectors.maps.simulate.simulation import LUMISECTION_S
 from anomalyd.detectors.model import Model
 from anomalyd.detectors.training import train_model
@@ -43,7 +44,10 @@ _PRICED = 400
 
 @dataclass(frozen=True, slots=True)
 class MapTask:
-    """What is measured at one count level with one seed; `faults`: kinds of fault, all if empty."""
+    """What is measured at one count level with one seed; `faults`: kinds of fault, all if empty.
+
+    `noise`: variance over Poisson's of the sum of four sister rows, of the elements that are measured on.
+    """
 
     geometry: str
     mean_counts: float
@@ -53,6 +57,7 @@ class MapTask:
     drift: float
     kinds: tuple[str, ...]
     faults: tuple[str, ...]
+    noise: float = 1.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,6 +78,7 @@ class MapRow:
     limit_auc: float
     history: int
     drift: float
+    noise: float = 1.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,6 +91,7 @@ class Alarms:
     seed: int
     wanted: float
     realised: float
+    noise: float = 1.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,7 +129,8 @@ def measure(task: MapTask, false_alarm_rate: float = 0.001) -> MapResult:
     """Measure detectors at one count level: on elements that none of them was trained on."""
     kind_of = load_type(task.geometry)
     trained = {kind: train_on_simulation(kind, task, false_alarm_rate) for kind in task.kinds}
-    elements = elements_of(kind_of, task.maps, task.seed, drift=task.drift)
+    noise = Noise(rows=task.noise)
+    elements = elements_of(kind_of, task.maps, task.seed, drift=task.drift, noise=noise)
     rng = np.random.default_rng((task.seed, 2, round(100 * task.mean_counts)))
     earlier = elements.maps(task.mean_counts, task.history, rng)
     judges: dict[str, Judge] = {
@@ -141,16 +149,23 @@ def measure(task: MapTask, false_alarm_rate: float = 0.001) -> MapResult:
             task.seed,
             false_alarm_rate,
             float((usual[kind] > ALERT).mean()),
+            task.noise,
         )
         for kind in trained
     ]
     rows: list[MapRow] = []
+    precision = np.linalg.inv(correlation(elements.geometry, task.noise)) if task.noise > 1 else None
     for faulty in faulty_maps(kind_of, elements, task.mean_counts, rng, task.faults):
         places = faulty.places
         known, _ = places.log_ratio(normal, expected)
         seen, best = places.log_ratio(faulty.maps, faulty.expected)
         limit = auc(known, seen)
-
+        if precision is not None:
+            ratios = (
+                places.correlated_ratio(m, e, precision)
+                for m, e in ((normal, expected), (faulty.maps, faulty.expected))
+            )
+            limit = max(limit, auc(*ratios))
         for name, judge in judges.items():
             score, shown = judge(faulty.maps)
             rows.append(_row(task, faulty, name, (usual[name], score), shown, limit))
@@ -177,6 +192,7 @@ def _row(
         limit_auc=limit,
         history=task.history,
         drift=task.drift,
+        noise=task.noise,
     )
 
 
@@ -235,7 +251,9 @@ def _classical(
     rarest among normal maps of other elements at the same counts: it pays for all of them.
     """
     kind_of = load_type(task.geometry)
-    others = elements_of(kind_of, _PRICED, task.seed, drift=task.drift, held_out=False)
+    others = elements_of(
+        kind_of, _PRICED, task.seed, drift=task.drift, held_out=False, noise=Noise(rows=task.noise)
+    )
     names = tests_of(elements.geometry)
     if earlier.shape[1]:
         reference = np.nan_to_num(earlier).sum(1, dtype=np.float64)

@@ -27,15 +27,28 @@ def write_rows(rows: Sequence[MapRow], file: Path) -> None:
 
 def faults_table(rows: Sequence[MapRow]) -> str:
     """Give a line for each fault, count level and detector: means over seeds, with their spread."""
-    groups: dict[tuple[str, float, float, str], list[MapRow]] = {}
+    groups: dict[tuple[str, float, float, float, str], list[MapRow]] = {}
     for row in rows:
-        groups.setdefault((row.fault, row.strength, row.mean_counts, row.detector), []).append(row)
+        key = (row.fault, row.strength, row.noise, row.mean_counts, row.detector)
+        groups.setdefault(key, []).append(row)
     return markdown(
-        ["fault", "factor", "counts", "detector", "AUC", "of limit", "FDR at 99 %", "true cells", "IoU"],
+        [
+            "fault",
+            "factor",
+            "noise",
+            "counts",
+            "detector",
+            "AUC",
+            "of limit",
+            "FDR at 99 %",
+            "true cells",
+            "IoU",
+        ],
         [
             [
                 fault,
                 f"{strength:g}" if math.isfinite(strength) else "-",
+                f"{noise:g}",
                 f"{counts:.3g}",
                 detector,
                 _spread([r.auc for r in some]),
@@ -44,21 +57,27 @@ def faults_table(rows: Sequence[MapRow]) -> str:
                 _spread([r.true_cells_highlighted for r in some]),
                 _spread([r.iou for r in some]),
             ]
-            for (fault, strength, counts, detector), some in groups.items()
+            for (fault, strength, noise, counts, detector), some in groups.items()
         ],
     )
 
 
 def alarms_table(alarms: Sequence[Alarms]) -> str:
     """Give the share of normal maps above score 1 beside what was wanted, by count level."""
-    groups: dict[tuple[str, float], list[Alarms]] = {}
+    groups: dict[tuple[str, float, float], list[Alarms]] = {}
     for a in alarms:
-        groups.setdefault((a.detector, a.mean_counts), []).append(a)
+        groups.setdefault((a.detector, a.noise, a.mean_counts), []).append(a)
     return markdown(
-        ["detector", "counts", "wanted", "realised"],
+        ["detector", "noise", "counts", "wanted", "realised"],
         [
-            [detector, f"{counts:g}", f"{some[0].wanted:g}", f"{np.mean([a.realised for a in some]):.4f}"]
-            for (detector, counts), some in groups.items()
+            [
+                detector,
+                f"{noise:g}",
+                f"{counts:g}",
+                f"{some[0].wanted:g}",
+                f"{np.mean([a.realised for a in some]):.4f}",
+            ]
+            for (detector, noise, counts), some in groups.items()
         ],
     )
 

@@ -63,6 +63,26 @@ class FaultPlaces:
         top = nats.max(1, keepdims=True)
         return top[:, 0] + np.log(np.exp(nats - top).mean(1)), best
 
+    def correlated_ratio(
+        self, maps: NDArray[np.floating], expected: NDArray[np.floating], precision: NDArray[np.float64]
+    ) -> NDArray[np.float64]:
+        """Give the log likelihood ratio (N,) as `log_ratio`, of counts that are correlated.
+
+        As if they were normal: `precision` (R * C, R * C) is the inverse of their covariance in units of the
+        root of their means.
+        """
+        loss = self.factors.reshape(len(self.factors), -1).astype(np.float64) - 1
+        means = np.sqrt(expected.reshape(len(maps), -1).astype(np.float64))
+        counts = np.nan_to_num(maps).reshape(len(maps), -1)
+        away = np.divide(counts - means**2, means, out=np.zeros_like(means), where=means > 0)
+        found = np.empty(len(maps))
+        for k, (root, pull) in enumerate(zip(means, away @ precision, strict=True)):
+            template = loss * root
+            nats = template @ pull - 0.5 * ((template @ precision) * template).sum(1)
+            top = nats.max()
+            found[k] = top + np.log(np.exp(nats - top).mean())
+        return found
+
 
 def places_of_fault(geometry: Geometry, recipe: FaultRecipe, strength: float) -> FaultPlaces:
     """List every place of an element where a fault may be.

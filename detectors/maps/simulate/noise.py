@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import permutations
 
 import numpy as np
 from numpy.typing import NDArray
@@ -62,14 +63,12 @@ def _with_tracks(
     for k, unit in enumerate(geometry.units):
         views.setdefault(unit.view or unit.name, []).append(k)
     for units in views.values():
-        through = _THROUGH * share if len(units) > 1 else 0.0
+        through, slanted = _shares(share, variance, len(units))
         rows = [r for k in units for r in range(geometry.units[k].start, geometry.units[k].stop)]
         top = mean[..., rows, :].max(-2)
         crossed = rng.poisson(top * through)
         for row in rows:
             counts[..., row, :] += _crossing(crossed, mean[..., row, :], top, rng)
-        # Tracks through all units are straight; the others make up the rest of the variance.
-        slanted = float(np.clip((3 - (variance - 1 - 3 * through) / (share - through)) / 2, 0, 1))
         for k in units:
             own = range(geometry.units[k].start, geometry.units[k].stop)
             highest = mean[..., own.start : own.stop, :].max(-2)
@@ -80,6 +79,40 @@ def _with_tracks(
                     turned = (np.roll(x, moved, axis=-1) for x in (tracks, highest))
                     counts[..., row, :] += _crossing(next(turned), mean[..., row, :], next(turned), rng)
     return counts
+
+
+def correlation(geometry: Geometry, variance: float) -> Means:
+    """Give the covariance (R * C, R * C) of counts in units of the root of their means; see `draw_counts`."""
+    rows, columns = geometry.shape
+    found = np.eye(rows * columns).reshape(rows, columns, rows, columns)
+    if variance <= 1 or not geometry.units:
+        return found.reshape(rows * columns, -1)
+    share, column = min((variance - 1) / (3 - 2 * _SLANTED), _MOST_TRACKS), np.arange(columns)
+    views: dict[str, list[int]] = {}
+    for k, unit in enumerate(geometry.units):
+        views.setdefault(unit.view or unit.name, []).append(k)
+    for units in views.values():
+        through, slanted = _shares(share, variance, len(units))
+        unit_of = {r: k for k in units for r in range(geometry.units[k].start, geometry.units[k].stop)}
+        for a, b in permutations(unit_of, 2):
+            found[a, column, b, column] += through
+            if unit_of[a] != unit_of[b]:
+                continue
+            found[a, column, b, column] += (share - through) * (1 - slanted)
+            start = geometry.units[unit_of[a]].start
+            apart = (b - start) // 2 - (a - start) // 2
+            for step in (1, -1):
+                there = (column + step * apart) % columns
+                found[a, column, b, there] += (share - through) * slanted / 2
+    return found.reshape(rows * columns, -1)
+
+
+def _shares(share: float, variance: float, units: int) -> tuple[float, float]:
+    """Give the share of the counts that tracks through all units make, and of the others the slanted ones."""
+    through = _THROUGH * share if units > 1 else 0.0
+    # Tracks through all units are straight; the others make up the rest of the variance.
+    slanted = float(np.clip((3 - (variance - 1 - 3 * through) / (share - through)) / 2, 0, 1))
+    return through, slanted
 
 
 def _crossing(

@@ -189,3 +189,17 @@ def test_either_a_geometry_or_data_is_wanted(tmp_path):
     done = CliRunner().invoke(app, ["evaluate", "maps", "--out", str(tmp_path)])
     assert done.exit_code == 2
     assert "either" in done.output
+
+
+def test_alarms_of_normal_maps_are_counted_by_noise_counts_and_earlier_maps(tmp_path):
+    given = ["--geometry", "dt", "--alarms", "--noise", "2.6", "--counts", "15", "--maps", "20"]
+    done = CliRunner().invoke(app, ["evaluate", "maps", *given, "--out", str(tmp_path)])
+    assert done.exit_code == 0, done.output
+    head, _, *lines = (tmp_path / "alarms.md").read_text().splitlines()
+    assert [cell.strip() for cell in head.strip("| ").split("|")][3:] == [
+        *(f"after {n} maps" for n in (0, 1, 5, 20)),
+        "of all",
+    ]
+    (line,) = lines
+    assert [cell.strip() for cell in line.strip("| ").split("|")][:2] == ["2.6", "15"]
+    assert line.count(" of 20") == 4

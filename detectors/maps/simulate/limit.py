@@ -64,7 +64,7 @@ class FaultPlaces:
         return top[:, 0] + np.log(np.exp(nats - top).mean(1)), best
 
     def correlated_ratio(
-        self, maps: NDArray[np.floating], expected: NDArray[np.floating], precision: NDArray[np.float64]
+        self, maps: NDArray[np.floating], expected: NDArray[np.floating], precision: NDArray[np.floating]
     ) -> NDArray[np.float64]:
         """Give the log likelihood ratio (N,) as `log_ratio`, of counts that are correlated.
 

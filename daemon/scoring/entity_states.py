@@ -108,7 +108,7 @@ class EntityStates:
         """Remember the course of an entity's incident."""
         ours = self._of(detector)
         before = ours.held[entity]
-        ours.held[entity] = replace(before, track=track)
+        ours.held[entity] = EntityState(before.model, before.state, track, before.recent_times, before.recent)
         if track.incident is not None or before.track.incident is not None:
             ours.tracks.add(entity)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import Counter, defaultdict
 from dataclasses import dataclass
 
@@ -40,6 +41,9 @@ class RealisedRate:
 
     def scored(self, entity: str, times: NDArray[np.float64], scores: NDArray[np.float64]) -> None:
         """Count samples (n,) of an entity; a score of NaN told nothing and does not count."""
+        if len(times) == 1:  # of many entities a row each
+            self._scored_one(entity, float(times[0]), float(scores[0]))
+            return
         judged = ~np.isnan(scores)
         if not judged.any():
             return
@@ -52,6 +56,15 @@ class RealisedRate:
             self._alerts[slot] += int(np.count_nonzero(here & (scores > ALERT)))
         self._entities[entity] = max(self._entities[entity], newest)
         self._move_on(newest)
+
+    def _scored_one(self, entity: str, time: float, score: float) -> None:
+        if math.isnan(score):
+            return
+        slot = int(time // _SLOT_S)
+        self._samples[slot] += 1
+        self._alerts[slot] += score > ALERT
+        self._entities[entity] = max(self._entities[entity], slot)
+        self._move_on(slot)
 
     def opened(self, onset: float) -> None:
         """Count an incident; `onset` is its event time."""

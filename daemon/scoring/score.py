@@ -10,7 +10,6 @@ from __future__ import annotations
 import logging
 from collections import Counter
 from collections.abc import Iterable, Sequence
-from dataclasses import replace
 from itertools import chain, groupby
 
 import numpy as np
@@ -158,10 +157,10 @@ class Scorer:
         if not learnt:
             scores = scores.forgetting(entity_state.state)
         scored = _scored(name, loaded, entity_state, some, window, scores, False)
-        after = replace(entity_state, state=scores.state)
+        recent_times, recent = entity_state.recent_times, entity_state.recent
         if loaded.pair.sample_kind == "vector":
             recent_times, recent = thinned(scored.recent_times, scored.recent, window.times, window.values)
-            after = replace(after, recent_times=recent_times, recent=recent)
+        after = EntityState(entity_state.model, scores.state, entity_state.track, recent_times, recent)
         rows = slice(None) if learnt else slice(0)
         self._entity_states.advance(
             name, Rows(window.entity, float(window.times[-1]), window.times[rows], window.values[rows]), after

@@ -93,6 +93,8 @@ class ScoringMetrics:
 
     def alerts(self, detector: str, autoencoder: NDArray[np.bool_], classical: NDArray[np.bool_]) -> None:
         """Count samples (n,) with a score above 1, by which of the two saw it."""
+        if not (autoencoder.any() or classical.any()):
+            return
         for seen_by, samples in (
             (SeenBy.BOTH, autoencoder & classical),
             (SeenBy.AUTOENCODER, autoencoder & ~classical),

@@ -12,7 +12,7 @@ from anomalyd.daemon.config.config import InputConfig
 from anomalyd.daemon.intake.formats.format import Format
 from anomalyd.daemon.intake.formats.prometheus import PROMETHEUS_COUNTERS
 from anomalyd.daemon.intake.parsing.faults import JSON_FAULTS, json_array, json_fault
-from anomalyd.daemon.intake.parsing.fields import Fields, seconds_of
+from anomalyd.daemon.intake.parsing.fields import Fields, stamp_of
 from anomalyd.daemon.intake.parsing.instances import PROMETHEUS_ENTITY, entity_labels
 from anomalyd.daemon.intake.parsing.naming import Naming
 from anomalyd.daemon.intake.parsing.parts import Parts
@@ -84,9 +84,7 @@ class PrometheusJson(Format):
         if series is None:
             own = {label: value for label, value in labels.items() if label != "__name__"}
             series = self._naming.learn(key, name, own, entity_labels(self.config, own))
-        at = message.timestamp
-        seconds = at if isinstance(at, str) else seconds_of(at)
-        parts.add(series, seconds, (("", _number(message.value, name)),))
+        parts.add(series, stamp_of(message.timestamp), (("", _number(message.value, name)),))
 
 
 def _number(value: str | float | None, name: str) -> float | DecodeError | None:

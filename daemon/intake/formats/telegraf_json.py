@@ -10,7 +10,7 @@ import msgspec
 from anomalyd.daemon.config.config import InputConfig
 from anomalyd.daemon.intake.formats.format import Format
 from anomalyd.daemon.intake.parsing.faults import JSON_FAULTS, json_array, json_fault
-from anomalyd.daemon.intake.parsing.fields import Fields, seconds_of
+from anomalyd.daemon.intake.parsing.fields import Fields, stamp_of
 from anomalyd.daemon.intake.parsing.naming import Naming
 from anomalyd.daemon.intake.parsing.parts import Parts
 from anomalyd.daemon.intake.parsing.telegraf_counters import TELEGRAF_COUNTERS
@@ -92,8 +92,7 @@ class TelegrafJson(Format):
         tags = metric.tags or {}
         key = (metric.name, *tags.items())
         series = self._naming.known(key) or self._naming.learn(key, metric.name, tags)
-        at = metric.timestamp
-        parts.add(series, at if isinstance(at, str) else seconds_of(at), metric.fields.items())
+        parts.add(series, stamp_of(metric.timestamp), metric.fields.items())
 
 
 def _piecewise(raw: bytes, fault: DecodeError) -> Message:

@@ -188,6 +188,12 @@ def seconds_of(timestamp: float) -> float:
         return math.inf if timestamp > 0 else -math.inf
 
 
+def stamp_of(given: float | str) -> float | str:
+    """Give seconds of a number, or the text of one, in s, ms, us or ns; any other text as it is."""
+    read = seconds_or_text(given) if isinstance(given, str) else given
+    return read if isinstance(read, str) else seconds_of(read)
+
+
 def seconds_or_text(text: str) -> float | str:
     """Read a time that is only there as text, such as a header: a number is seconds."""
     try:

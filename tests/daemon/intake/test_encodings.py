@@ -170,6 +170,14 @@ def test_samples_of_the_adapter_as_templates_write_them() -> None:
         assert (samples, letter.reason) == ([], "field")
 
 
+@pytest.mark.parametrize("unit", [1, 10**3, 10**6, 10**9])
+@pytest.mark.parametrize(("format_", "message"), [("telegraf-json", TELEGRAF), ("prometheus-json", ADAPTER)])
+def test_time_stamps_are_numbers_or_their_text(format_: str, message: dict[str, Any], unit: int) -> None:
+    for stamp in (int(NOW) * unit, str(int(NOW) * unit)):
+        (sample,), dead = decoded(raw(message | {"timestamp": stamp}), format_)
+        assert (sample.time, dead) == (NOW, [])
+
+
 @pytest.mark.parametrize(
     ("format_", "value"),
     [

@@ -52,11 +52,13 @@ class HostFarm:
         ModelLibrary(models).publish("hosts", pair)
 
 
-def write_config(folder: Path, servers: str, store: str, port: int, name: str = "daemon") -> Path:
+def write_config(
+    folder: Path, servers: str, store: str, port: int, name: str = "daemon", group: str = "benchmark"
+) -> Path:
     """Write the configuration of a daemon that watches the topic `hosts`."""
     file = folder / f"{name}.yaml"
     about = {
-        "kafka": {"bootstrap_servers": [servers], "group": "benchmark", "session_timeout_s": 10.0},
+        "kafka": {"bootstrap_servers": [servers], "group": group, "session_timeout_s": 10.0},
         "inputs": [{"topic": "hosts"}],
         "detectors": [{"name": "hosts", "training": {"automatic": False}}],
         "store": {"url": store, "models": str(folder / "models")},

@@ -30,15 +30,17 @@ def work_off(
 ) -> tuple[float, list[float], float]:
     """Let so many daemons read the topic to its end: seconds, CPU seconds of each, and messages."""
     store = Store.open(store_url)
-    daemons = []
+    # Of a group of its own: Kafka remembers how far another had come.
+    group, daemons = f"benchmark-{replicas}", []
     for number in range(replicas):
-        file = write_config(folder, servers, store_url, reserve_port(), f"r{replicas}-{number}")
+        name = f"r{replicas}-{number}"
+        file = write_config(folder, servers, store_url, reserve_port(), name, group)
         daemons.append(psutil.Process(run_daemon(file, file.with_suffix(".log")).pid))
     try:
         before = first = 0.0
         used = [0.0] * replicas
         deadline = time.monotonic() + _GIVE_UP_S
-        while (done := sum(store.offsets("benchmark").values())) < messages:
+        while (done := sum(store.offsets(group).values())) < messages:
             assert time.monotonic() < deadline, f"{done} of {messages}"
             if done and not before:
                 before, first, used = time.monotonic(), float(done), [_cpu_s(each) for each in daemons]

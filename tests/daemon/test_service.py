@@ -378,6 +378,20 @@ def test_what_was_planted_is_found_and_nothing_else(
     assert expected["events"].keys() == expected["reports"].keys()
 
 
+def test_a_wall_clock_that_jumps_changes_nothing(
+    store: Store, path: Path, models: Path, logs: Logs, now: float, expected: dict[str, Any]
+) -> None:
+    """By an hour there and back between the steps, as a host does whose clock is set."""
+    life = Life(configured(), store, models, logs, now)
+    for turn in range(2000):
+        if life.source.drained:
+            break
+        life.now = now + 3600.0 * (turn % 2)
+        life.step()
+    life.drain()
+    same(told(path, store), expected)
+
+
 def test_every_broken_message_is_a_dead_letter(expected: dict[str, Any]) -> None:
     assert [(topic, partition, reason) for topic, partition, _, reason, _ in expected["dead"]] == [
         *[(b"metrics", b"0", b"syntax")] * 3,

@@ -93,14 +93,15 @@ class Hosts:
         self.names, self.rows, self._begin, self._broken = names, rows, begin, broken
         mixing = np.random.default_rng(99).uniform(0.5, 1.0, size=(2, len(self.metrics)))
         self._values = []
-        self.planted = 0
+        self.planted: list[tuple[str, float]] = []
+        """Entity, and the time of its first anomalous row."""
         for number in range(len(names)):
             chance = np.random.default_rng(100 + number)
             hidden = np.column_stack([np.sin(np.arange(rows) / 9.0), chance.normal(size=rows)])
             values = 10.0 + hidden @ mixing + 0.2 * chance.normal(size=(rows, len(self.metrics)))
             for at in range(40 + 7 * number % 40, rows - 20, 90):
                 values[at : at + 6, 0] += 60.0
-                self.planted += 1
+                self.planted.append((names[number], begin + at))
             self._values.append(values * self._units)
 
     def messages(self, rows: range) -> Iterator[tuple[bytes, bytes, str | None]]:

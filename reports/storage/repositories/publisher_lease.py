@@ -67,7 +67,9 @@ class PublisherLease:
         found = (row.holder, row.beat)
         if found != self._seen:
             self._seen, self._seen_since = found, now
-        if found[0] and now - self._seen_since < LEASE_S and not _has_ended(found[0]):
+        # Our own is ours still where a failure of the store kept us from renewing it.
+        another = found[0] not in ("", self._holder)
+        if another and now - self._seen_since < LEASE_S and not _has_ended(found[0]):
             return False
         return self._set(found, now)
 

@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator
 import psutil
 import pytest
 
+from anomalyd.errors import StoreError
 from anomalyd.reports.storage.database import Database
 from anomalyd.reports.storage.repositories.publisher_lease import LEASE_S, RENEW_S, PublisherLease
 from anomalyd.reports.storage.store import Store
@@ -45,6 +46,22 @@ def test_one_holds_it_until_it_gives_it_back(lease: Callable[..., tuple[Publishe
     one.release()
     assert not one.renew()
     assert other.take()
+
+
+def test_who_could_not_renew_it_takes_it_again_at_once(
+    lease: Callable[..., tuple[PublisherLease, Clock]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The store failed for a minute: nobody else has beaten meanwhile, and the events should not wait."""
+    one, clock = lease("1")
+    assert one.take()
+    clock.now += 60.0
+    with monkeypatch.context() as patch:
+        patch.setattr(PublisherLease, "_set", lambda *_: (_ for _ in ()).throw(StoreError("away")))
+        with pytest.raises(StoreError, match="away"):
+            one.renew()
+    assert not one.renew()
+    assert one.take()
+    assert one.renew()
 
 
 def test_who_beats_keeps_it_and_who_falls_silent_loses_it(

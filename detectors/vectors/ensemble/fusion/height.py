@@ -141,7 +141,9 @@ def _cut(shown: Evidence, of: slice, part: slice) -> Evidence:
 def _part(times: Floats, shown: Evidence, memory: Batch, rule: Rule, rarer: float) -> Floats:
     """Follow rows (E, n) that lie in three hours: the bulk is the same for all of them."""
     for b in np.flatnonzero(times[:, 0] // _EACH_S > memory.height_measured).tolist():
-        _measure(memory, b, float(times[b, 0] // _EACH_S))
+        # After a brief training an event of hours would soon be half of what the stream showed.
+        least = _KEPT if rule.brief[b] >= _MOSTLY else _LEAST_KEPT
+        _measure(memory, b, float(times[b, 0] // _EACH_S), least)
     height = _height(shown, memory, rule)
     opens = (memory.height_bulk[:, 0, 1] + _HEIGHT + rarer)[:, None]
     on = _hysteresis(height > opens, height <= opens - _HOLD, memory.height_on)
@@ -173,13 +175,14 @@ def accept(memory: Batch, b: int, lasted_s: float) -> None:
     lately = max(int(1.5 * lasted_s / _EVERY_S), _LEAST_KEPT)
     memory.height_week[b] = memory.height_week[b][-lately:]
     memory.height_on[b] = False
-    _measure(memory, b, float(memory.height_measured[b]))
+    _measure(memory, b, float(memory.height_measured[b]), _LEAST_KEPT)
 
 
-def _measure(memory: Batch, b: int, slot: float) -> None:
+def _measure(memory: Batch, b: int, slot: float, least: int) -> None:
+    """Measure the bulk, of the height where so many rows were kept at least."""
     memory.height_measured[b] = slot
     week = memory.height_week[b]
-    if len(week) >= _LEAST_KEPT:
+    if len(week) >= least:
         memory.height_bulk[b, 0] = np.quantile(week[:, 0], (0.5, 0.75))
         memory.height_bulk[b, 1] = np.quantile(week[-_KEPT_MEDIAN:, 1], (0.5, 0.75))
 

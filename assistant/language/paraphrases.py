@@ -61,6 +61,22 @@ _FORMS: tuple[tuple[str, str], ...] = (
         r"\1 in the last \2 hours",
     ),
     (r"\bwith at least (?:one|1|an?)\b", "with a"),
+    (r"\b(?:are|is) or (?:was|were)\b|\b(?:was|were) or (?:are|is)\b", "were"),
+    (r"\b(?:that |which )?(?:you|we) know (?:of|about)$", ""),
+    (r"^names of (?:all |the )*", "list "),
+    (r"\bin terms of\b", "by"),
+    (r"\br\b(?= \w)", "are"),
+    (r"\bnite\b", "night"),
+    (r"\bhw (?=many|often|long)", "how "),
+    (r"\bfor each of the\b", "per"),
+    (r"\bmore than an? (?=warning|error)", "worse than a "),
+    (r"\b(?:wrote|made) (?:the |a |any )?comments?\b", "commented"),
+    (r"^both (?:detectors|tests|methods)\b", "seen by both detectors"),
+    (
+        r"\b(seen|noticed|found|flagged|detected|reported) by the ((?:\w+ )?shift)\b",
+        r"\1 by shifters of"
+        r" the \2",
+    ),
     # Superlatives.
     (r"\b(?:nastiest|ugliest|heaviest|baddest|hairiest|scariest|highest[ -]scoring|most extreme)\b", "worst"),
     (r"\bmost long(?:est)?\b|\bmost time\b", "longest"),
@@ -218,6 +234,7 @@ _FORMS: tuple[tuple[str, str], ...] = (
         r"\b((?:lumi ?sections?|ls) [0-9]+) (?:to|-|through|until) (?:lumi ?sections?|ls) ([0-9]+)",
         r"\1 to \2",
     ),
+    (r"\bconcern(?:ed|s|ing)\b", "on"),
     # Comparisons, statistics, groups.
     (r"\bhow (?:does|do|did|would) (.+?) compare (?:with|to|against) (.+)", r"compare \1 with \2"),
     (

@@ -178,6 +178,11 @@ def _never(q: Question) -> bool:
     return False
 
 
+def _nowhere(q: Question) -> bool:
+    """Say the same of what is in no report, whatever else is asked."""
+    return False
+
+
 _DURATIONS = (Aspect.DURATION, Aspect.SINCE, Aspect.END)
 _WHENS = (Aspect.START, Aspect.END, Aspect.SINCE, Aspect.PEAK_TIME, Aspect.LUMISECTION)
 _VERDICTS = (Ask.EXISTS, Ask.COMPARE, Ask.QUIET, *_STATE)
@@ -287,6 +292,8 @@ _TABLE: tuple[tuple[str, Callable[[Question], bool]], ...] = (
         lambda q: q.target is Target.RUNS or Aspect.RUN in (q.aspect, *q.also) or q.by == "run",
     ),
     (r"(?:which|what) models?", lambda q: q.by == "model" or Aspect.MODEL in (q.aspect, *q.also)),
+    (r"(?:seen|noticed|found|flagged|detected|reported) by (?:the )?TIME[0-9]+", _nowhere),
+    (r"too (?:many|much|few|little|long|often|high)", _nowhere),
     (r"(?:do|does|did) (?:we|they|i) (?:have|own|buy)", _never),
     (
         r"^ *(?:is|are|was|were|did|does|do|has|have|had|any|anything)(?! (?:it|that) )",

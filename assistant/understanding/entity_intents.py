@@ -171,7 +171,8 @@ def ranked_entities(r: Reading) -> Question | None:
     _, limit, nth = order_of(r)
     if nth is not None:
         return None  # "the second most frequent"
-    number = re.search(r"\b([0-9]{1,3})\b(?= (?:_[A-Z]+_ |SEV[0-9]+ )*ENT)", r.text)
+    text = r.text
+    number = re.search(r"\b([0-9]{1,3})\b(?= (?:_[A-Z]+_ |SEV[0-9]+ )*(?:ENT|_ENTITIES_))", text)
     if limit is None and number:
         limit = int(number[1])
         r.cues.text = r.text.replace(number[0], " ", 1)
@@ -206,6 +207,8 @@ def ranked_entities(r: Reading) -> Question | None:
 def _one_asked(r: Reading, which: str | None) -> bool:
     """Say whether one is asked for: "which host", "who", "what alarms most often"."""
     words = r.cues.words("ENTITIES") or (r.atoms[which].words if which else r.cues.words("RUNS"))
+    if re.search(r"\b(?:which|what|one|_MOSTOFTEN_|_LEASTOFTEN_) of (?:the |these |our )*ENT[0-9]+", r.text):
+        return True  # "which of the hosts alarms most", "the noisiest of the hosts"
     one = re.fullmatch(r"(?:who|what|which one|our .*[^s])", words) is not None or (
         bool(words) and not words.rstrip().endswith(("s", "ies", "all", "boxes"))
     )

@@ -70,6 +70,8 @@ _PART = re.compile(
     r"|increased|spikes?|jumps?|growth|troubles?"
 )
 """Nouns after a cause that say no more: "hot channels", "disk trouble"."""
+_NO_CAUSES = frozenset({"used", "use", "using", "many", "much", "like", "own", "type", "kind"})
+"""Words that are parts of metrics (swap.used) and of plain English: alone they name no cause."""
 _ID = re.compile(
     r"(?<![\w/.-])(?:(?:report|incident|id|alert|case|number|no) "
     r"#?((?=[\w-]*[0-9])[0-9a-f][\w-]{3,64})"
@@ -291,7 +293,7 @@ def _as_causes(atoms: Atoms, words: tuple[str, ...], queries: Queries) -> bool:
     for word in words[:3]:
         plain_english = word in english() and word not in _SYNONYMS and len(word) > 7
         if (
-            word in vocabulary.FILLERS
+            word in vocabulary.FILLERS | _NO_CAUSES
             or _NOUNS.fullmatch(word)
             or not re.search("[a-z]{2}", word)
             or plain_english

@@ -52,6 +52,8 @@ COUNT = Question(Ask.COUNT)
         ("when did it peak", Question(Ask.CASE, aspect=Aspect.START), "when did it peak"),
         ("why was it flagged", Question(Ask.CASE, aspect=Aspect.START), "why"),
         ("which run was it", Question(Ask.CASE, aspect=Aspect.START), "which run"),
+        ("how many incidents are too many", COUNT, "too many"),
+        ("how many did the autoencoder see alone", COUNT, "autoencoder see alone"),
         ("since when do we have it", Question(Ask.CASE, aspect=Aspect.SINCE), "do we have"),
         ("is there anything", Question(Ask.LIST), "is"),
         ("ENT0 with incidents", Question(Ask.LIST, AllOf((NODES,))), "hosts"),

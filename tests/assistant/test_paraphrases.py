@@ -23,6 +23,12 @@ from anomalyd.assistant.language.spelling import plain
         ("chambers that went over 5", "chambers that above 5"),
         ("run 5, LS 50 to LS 150", "run 5, lumisection 50 to 150"),
         ("How does yesterday compare with today?", "compare yesterday with today"),
+        (
+            "which incidents were seen by the night shift",
+            "which incidents were seen by shifters of the night shift",
+        ),
+        ("which chambers are or were critical", "which chambers were critical"),
+        ("did both see it", "was it seen by both"),
         ("what just came in", "what is the latest incident"),
         ("what work is scheduled for tomorrow", "what maintenance is scheduled for tomorrow"),
     ],

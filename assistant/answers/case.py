@@ -36,7 +36,7 @@ _OTHERS = 3
 
 def about_one(q: Question, context: Context) -> Told:
     """Tell one aspect of one incident: the one asked for, else the worst or the latest of those that fit."""
-    if q.aspect is Aspect.SINCE:
+    if q.aspect is Aspect.SINCE and not q.also:
         return _since(q, context)
     if q.now and context.count(q.where, OPEN):
         q = replace(q, where=AllOf((*q.where.parts, OPEN)))
@@ -57,7 +57,7 @@ def about_one(q: Question, context: Context) -> Told:
     others = _others(q, order, report, total, context)
     aspects = (q.aspect, *q.also)
     others = (*_remarks(report, q, context), *others)
-    told = (*(s for aspect in aspects for s in _told(report, aspect, context)), *others)
+    told = (*dict.fromkeys(s for aspect in aspects for s in _told(report, aspect, context)), *others)
     value = {
         Aspect.SCORE: report.incident.peak,
         Aspect.DURATION: report.incident.last - report.incident.onset,

@@ -81,10 +81,16 @@ def feedback(q: Question, context: Context) -> Told:
         for w in context.queries.words(_selection(q, context), _MOST)
         if (not q.word or w.word == q.word) and (not q.people or w.who in q.people)
     ]
-    return _ledger(
+    told = _ledger(
         q, found, [w.entity for w in found], [_word(w, context) for w in found],
         "word of an operator", "words of operators", context,
     )  # fmt: skip
+    if not q.people or q.word or q.statistic == "count":
+        return told
+    written = remarks(replace(q, word=RemarkKind.COMMENT), context)  # what a person said is in comments, too
+    if not written.result.verdict:
+        return told
+    return Told((*told.sentences, *written.sentences), result=told.result) if found else written
 
 
 def _word(w: OperatorFeedback, context: Context) -> Sentence:

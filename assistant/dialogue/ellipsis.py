@@ -77,6 +77,19 @@ def headless(text: str, context: Context) -> bool:
     return _HEAD.search(re.sub(_IN_PHRASE, " ", marked)) is None
 
 
+_NAMED_AFTER = re.compile(
+    rf"(?:,|\band\b).*\bthe (?:latest|last|newest|worst|longest|shortest|first|oldest) {INCIDENTS}(?![\w-])"
+)
+
+
+def named_beside(text: str, start: int, end: int) -> bool:
+    """Say whether a text names itself what the "it" from `start` to `end` stands for: "the latest incident on
+    node17: when was it over", "is it over, and who saw the latest incident".
+    """
+    before = re.search(rf"(?:{INCIDENTS}|[a-z][\w/+-]*[0-9])(?![\w-])", text[:start])
+    return before is not None or _NAMED_AFTER.search(text[end:]) is not None
+
+
 def stands(text: str) -> bool:
     """Say whether a text with "it" or "that" stands for itself: "is it true that", "those that lasted"."""
     text = re.sub(

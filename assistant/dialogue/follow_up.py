@@ -6,7 +6,7 @@ import re
 from dataclasses import replace
 
 from anomalyd.assistant.answers.context import Context
-from anomalyd.assistant.dialogue.ellipsis import APART, headless, stands
+from anomalyd.assistant.dialogue.ellipsis import APART, headless, named_beside, stands
 from anomalyd.assistant.dialogue.places import NEEDS, moved, placed_in_list, side_of_ledger, sort_order
 from anomalyd.assistant.dialogue.session import Session
 from anomalyd.assistant.language.interval import Interval
@@ -78,8 +78,8 @@ def follow_up(question: str, session: Session, context: Context) -> tuple[Questi
     if placed is not None:
         return placed, Understood(placed)
     one = re.search(rf"(?<![\w-]){_ONE}(?![\w-])", text)
-    if one and re.search(rf"(?:{INCIDENTS}|[a-z][\w/+-]*[0-9])(?![\w-])", text[: one.start()]):
-        one = None  # "the latest incident on node17: when was it over"
+    if one and named_beside(text, one.start(), one.end()):
+        one = None
     them = re.search(rf"(?<![\w-]){_THEM}(?![\w-])", text)
     lead = _LEAD.match(text)
     narrow = _NARROW.match(text)

@@ -236,6 +236,10 @@ _FORMS: tuple[tuple[str, str], ...] = (
     ),
     (r"\bconcern(?:ed|s|ing)\b", "on"),
     # Comparisons, statistics, groups.
+    (
+        r"^(?:compare )?(?:the )?([0-9]+ (?:hours?|days?|minutes?)) (?=(?:against|with|versus|to)\b)",
+        r"compare the last \1 ",
+    ),
     (r"\bhow (?:does|do|did|would) (.+?) compare (?:with|to|against) (.+)", r"compare \1 with \2"),
     (
         r"\b(compare|comparison of|comparing) runs? ([0-9]+) (?:and|with|to|against) (?:run )?([0-9]+)",
@@ -276,6 +280,22 @@ _FORMS: tuple[tuple[str, str], ...] = (
         "seen by both",
     ),
 )
+_SPAN_BEFORE = re.compile(
+    r"\b(?P<head>(?:last|past) (?:(?P<n>[0-9]{1,4}) )?(?P<unit>minute|hour|day)s?\b.*?)"
+    r"(?:(?:in|during|over|of|on) )?the (?:(?P=n) )?(?:"
+    r"(?:previous|preceding) (?:(?P=n) )?(?P=unit)s?"
+    r"|(?P=unit)s? (?:before|earlier|preceding)(?: (?:that|those|them))?)(?![\w-])(?! yesterday)"
+)
+"""A span and the one of the same length before it: "the last 24 hours against the 24 hours before"."""
+
+
+def _span_before(match: re.Match[str]) -> str:
+    number, unit = int(match["n"] or 1), match["unit"]
+    if unit == "day":
+        number, unit = 24 * number, "hour"  # "2 days ago" is a whole day, "48 hours ago" a moment
+    return f"{match['head']}between {2 * number} {unit}s ago and {number} {unit}s ago"
+
+
 _COMPILED = tuple((re.compile(pattern), by) for pattern, by in _FORMS)
 
 
@@ -284,4 +304,4 @@ def canonical(text: str) -> str:
     text = " ".join(text.split())
     for pattern, by in _COMPILED:
         text = " ".join(pattern.sub(by, text).split())
-    return text
+    return _SPAN_BEFORE.sub(_span_before, text)

@@ -111,6 +111,11 @@ def _has(typed: Question, *columns: str) -> bool:
     )
 
 
+def _of_one(q: Question) -> set[Aspect]:
+    """Give every aspect that is asked of one incident, the first and the further ones."""
+    return {q.aspect, *q.also}
+
+
 def _ordered(*orders: Order) -> Callable[[Question], bool]:
     return lambda q: q.order in orders
 
@@ -119,9 +124,7 @@ def _asks(
     *asks: Ask, aspects: tuple[Aspect, ...] = (), orders: tuple[Order, ...] = ()
 ) -> Callable[[Question], bool]:
     return lambda q: (
-        q.ask in asks
-        or (q.ask is Ask.CASE and ({q.aspect, *q.also} & set(aspects) != set()))
-        or q.order in orders
+        q.ask in asks or (q.ask is Ask.CASE and _of_one(q) & set(aspects) != set()) or q.order in orders
     )
 
 
@@ -130,7 +133,7 @@ def _of_entities(q: Question) -> bool:
         q.target is Target.ENTITIES
         or q.ask in (Ask.QUIET, Ask.SHARE, Ask.COMPARE, *_STATE)
         or q.by is not None
-        or (q.ask is Ask.CASE and q.aspect is Aspect.ENTITY)
+        or (q.ask is Ask.CASE and Aspect.ENTITY in _of_one(q))
     )
 
 
@@ -200,7 +203,7 @@ _TABLE: tuple[tuple[str, Callable[[Question], bool]], ...] = (
     (r"shortest|briefest|quickest", _ordered(Order.SHORTEST)),
     (
         r"worst|severest|most (?:severe|serious|anomalous)",
-        lambda q: _ranked(q) or q.aspect is Aspect.PEAK_TIME,
+        lambda q: _ranked(q) or Aspect.PEAK_TIME in _of_one(q),
     ),
     (_BIG, _ranked),
     (_SMALL, lambda q: q.order in (Order.MILDEST, Order.SHORTEST) or (q.ranked and q.least)),
@@ -231,14 +234,14 @@ _TABLE: tuple[tuple[str, Callable[[Question], bool]], ...] = (
     # Properties.
     (
         r"(?:warnings?|errors?|criticals?)",
-        lambda q: _has(q, "severity") or q.by == "severity" or q.aspect is Aspect.SEVERITY,
+        lambda q: _has(q, "severity") or q.by == "severity" or Aspect.SEVERITY in _of_one(q),
     ),
     (
         r"(?:autoencoder|classical)",
         lambda q: (
             _has(q, "seen_by", "autoencoder", "classical")
             or q.by == "seen_by"
-            or Aspect.SEEN_BY in (q.aspect, *q.also)
+            or Aspect.SEEN_BY in _of_one(q)
         ),
     ),
     (
@@ -252,12 +255,19 @@ _TABLE: tuple[tuple[str, Callable[[Question], bool]], ...] = (
     (
         r"(?:still|open|ongoing|unresolved)",
         lambda q: (
-            _has(q, "status", "During", "onset") or q.ask in _STATE or q.now or q.aspect is Aspect.SINCE
+            _has(q, "status", "During", "onset")
+            or q.ask in _STATE
+            or q.now
+            or not _of_one(q).isdisjoint((Aspect.SINCE, Aspect.STATUS))
         ),
     ),
     (
         r"(?:closed|resolved|ended|recovered)",
-        lambda q: _has(q, "status", "closed") or q.ask in _STATE or q.aspect in _DURATIONS,
+        lambda q: (
+            _has(q, "status", "closed")
+            or q.ask in _STATE
+            or not _of_one(q).isdisjoint((*_DURATIONS, Aspect.STATUS))
+        ),
     ),
     # What is asked.
     (
@@ -266,32 +276,32 @@ _TABLE: tuple[tuple[str, Callable[[Question], bool]], ...] = (
     ),
     (
         r"how (?:many|often|frequently)|(?<!by )(?<!by the )number of",
-        lambda q: q.ask in _COUNTS or q.ranked or Aspect.SAMPLES in (q.aspect, *q.also),
+        lambda q: q.ask in _COUNTS or q.ranked or Aspect.SAMPLES in _of_one(q),
     ),
     (
         r"how long|durations?|how much time",
         lambda q: (
-            Aspect.DURATION in (q.aspect, *q.also)
-            or q.aspect in _DURATIONS
+            Aspect.DURATION in _of_one(q)
+            or (q.aspect in _DURATIONS and not q.also)
             or (q.measure == "duration" and q.ask is Ask.AGGREGATE)
             or q.order in (Order.LONGEST, Order.SHORTEST)
             or _has(q, "duration")
         ),
     ),
-    (r"since when|since what time", lambda q: q.aspect in (Aspect.SINCE, Aspect.START, Aspect.END)),
-    (r"until when", lambda q: q.aspect is Aspect.END),
+    (r"since when|since what time", _asks(aspects=(*_DURATIONS[1:], Aspect.START))),
+    (r"until when", lambda q: Aspect.END in _of_one(q)),
     (
         r"(?:when|what time|which moment) .*(?:peak(?:ed)?|its (?:worst|peak|maximum|highest))",
-        lambda q: q.aspect is Aspect.PEAK_TIME,
+        lambda q: Aspect.PEAK_TIME in _of_one(q),
     ),
     (r"^ *(?:when|(?:at )?what time|at which moment)", _asks(aspects=_WHENS)),
-    (r"why", lambda q: q.ask is Ask.WHY_NOT or Aspect.WHY in (q.aspect, *q.also)),
+    (r"why", lambda q: q.ask is Ask.WHY_NOT or Aspect.WHY in _of_one(q)),
     (r"where", lambda q: _of_entities(q) or q.ask in (Ask.COUNT, Ask.LIST, Ask.SHARE)),
     (
         r"(?:which|what) runs?(?= (?!ENT|SEV))|in how many runs|number of runs",
-        lambda q: q.target is Target.RUNS or Aspect.RUN in (q.aspect, *q.also) or q.by == "run",
+        lambda q: q.target is Target.RUNS or Aspect.RUN in _of_one(q) or q.by == "run",
     ),
-    (r"(?:which|what) models?", lambda q: q.by == "model" or Aspect.MODEL in (q.aspect, *q.also)),
+    (r"(?:which|what) models?", lambda q: q.by == "model" or Aspect.MODEL in _of_one(q)),
     (r"(?:seen|noticed|found|flagged|detected|reported) by (?:the )?TIME[0-9]+", _nowhere),
     (r"too (?:many|much|few|little|long|often|high)", _nowhere),
     (r"(?:do|does|did) (?:we|they|i) (?:have|own|buy)", _never),
@@ -299,7 +309,10 @@ _TABLE: tuple[tuple[str, Callable[[Question], bool]], ...] = (
         r"^ *(?:is|are|was|were|did|does|do|has|have|had|any|anything)(?! (?:it|that) )",
         lambda q: (
             q.ask in _VERDICTS
-            or (q.ask is Ask.CASE and (q.each != () or q.aspect in (Aspect.SEEN_BY, Aspect.STATUS)))
+            or (
+                q.ask is Ask.CASE
+                and (q.each != () or not _of_one(q).isdisjoint((Aspect.SEEN_BY, Aspect.STATUS)))
+            )
         ),
     ),
 )

@@ -102,6 +102,8 @@ def read_ledger(
 
     `people`: who wrote or said something; `tomorrow`: from when to when that is, where it was named.
     """
+    said_by = text
+    text = _of_operators(text, people)
     found = next(
         (
             (ask, match)
@@ -128,7 +130,7 @@ def read_ledger(
     question = Question(
         ask,
         scope.condition,
-        people=tuple(p for p in people if re.search(rf"(?<![\w-]){re.escape(p.lower())}(?![\w-])", text)),
+        people=tuple(p for p in people if re.search(rf"(?<![\w-]){re.escape(p.lower())}(?![\w-])", said_by)),
         word=""
         if word is None
         else ("broken" if word[1] in ("broken", "bad", "faulty", "defective") else "normal"),
@@ -145,6 +147,16 @@ def read_ledger(
     rest = re.sub(rf"(?<![\w-])(?:{names})(?![\w-])", " ", PLACEHOLDER.sub(" ", rest))
     unused = tuple(w for w in re.findall(r"[^\s,.;:!?()'\"]+", rest) if w.strip("-'") and w not in _REST)
     return LedgerRead(question, unused)
+
+
+def _of_operators(text: str, people: tuple[str, ...]) -> str:
+    """Write "what did operators say" where a person is named: the topic is the same."""
+    names = "|".join(re.escape(p.lower()) for p in people) or "(?!)"
+    return re.sub(
+        rf"\b(what|anything|something) (did|has|have|had) (?:{names}) (?=(?:say|said|tell|told)\b)",
+        r"\1 \2 operators ",
+        text,
+    )
 
 
 _FLAGGED = r"(?:flag(?:s|ged)?|mark(?:ed)?|declared?|certified|set|label(?:l?ed)?|called|judged)"

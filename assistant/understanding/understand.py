@@ -26,6 +26,7 @@ from anomalyd.assistant.understanding.properties import read_properties
 from anomalyd.assistant.understanding.question import Question
 from anomalyd.assistant.understanding.reading import Reading, first_time, lacking
 from anomalyd.assistant.understanding.scope import Scoped, but_resolved, scoped
+from anomalyd.assistant.understanding.together import together
 from anomalyd.errors import QuestionError
 from anomalyd.reports.conditions import Among, AnyOf, Causes, Condition
 from anomalyd.reports.queries import Queries, Selection
@@ -127,7 +128,12 @@ def understand(question: str, queries: Queries, names: Names, calendar: Calendar
     atoms = _conditions(but_resolved(text), queries, names, calendar)
     marked = " ".join(atoms.text.split())
     ledger = read_ledger(marked, atoms.found, names.people, tomorrow)
-    read = _typed(atoms) if ledger is None or ledger.unused else Understood(ledger.question, text=atoms.text)
+    if ledger is not None and not ledger.unused:
+        read = Understood(ledger.question, text=atoms.text)
+    elif (several := together(marked, lambda clause: _clause(clause, atoms))) is not None:
+        read = Understood(several, text=atoms.text)
+    else:
+        read = _typed(atoms)
     if read.unused:
         again = _as_causes(atoms, read.unused, queries)
         if again:
@@ -192,6 +198,13 @@ def _quoted_cause(match: re.Match[str], atoms: Atoms, queries: Queries) -> str:
         return match[0]
     found = _cause(match[1], queries)
     return match[0] if found is None else atoms.put("CAUSE", found)
+
+
+def _clause(text: str, atoms: Atoms) -> Question | None:
+    """Type one clause of a question; None where it is not wholly understood."""
+    own = replace(atoms, text=f" {text} ", found=dict(atoms.found), intervals=dict(atoms.intervals))
+    read = _typed(own)
+    return None if read.unused else read.question
 
 
 def _typed(atoms: Atoms) -> Understood:

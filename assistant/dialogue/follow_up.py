@@ -11,7 +11,6 @@ from anomalyd.assistant.dialogue.places import NEEDS, moved, placed_in_list, sid
 from anomalyd.assistant.dialogue.session import Session
 from anomalyd.assistant.language.interval import Interval
 from anomalyd.assistant.language.spelling import plain
-from anomalyd.assistant.language.systems import INCIDENTS
 from anomalyd.assistant.understanding.interpretation import condition_words
 from anomalyd.assistant.understanding.question import LEDGER, Ask, Aspect, Question, Side, Target
 from anomalyd.assistant.understanding.reading import onset_within

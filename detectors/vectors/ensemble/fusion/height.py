@@ -21,8 +21,9 @@ from numpy.typing import NDArray
 
 from anomalyd.detectors.vectors.ensemble.alarm.target_rate import RATE
 from anomalyd.detectors.vectors.ensemble.fusion.references import Referred
-from anomalyd.detectors.vectors.ensemble.memory import Batch
+from anomalyd.detectors.vectors.ensemble.memory import UNKNOWN_HEIGHT, Batch
 from anomalyd.detectors.vectors.ensemble.time_bins import runs_of
+from anomalyd.detectors.vectors.novelty.control_chart import ALARM
 from anomalyd.detectors.vectors.novelty.memory import moving_of
 
 _LEAST_OVER, _BEYOND = -2.0, 0.01
@@ -41,8 +42,8 @@ _MOVING = 0.5
 """Of few rows charts stand for all else only where more of the metrics are no switches, which have no level
 to chart."""
 
-_CHART, _PER_CHART = 16.0 / 3.0, 1.0 / 0.3
-"""Charts alarm at e^.8 times the limit of their energy, and on down to e^.5 times: chosen on made plants."""
+_PER_CHART = 1.0 / 0.3
+"""An alarm of charts goes on until they are a factor e^.3 below: chosen on made plants."""
 
 _HEIGHT, _HOLD = 5.0, 1.0
 """The height alarms so many nats above the upper quartile of its bulk, and goes on down to a nat less. Chosen
@@ -52,6 +53,8 @@ _QUICK, QUICK_ROWS = 1.5, 10
 """An alarm of the views is over when their quick mean was below so many nats for so many rows."""
 
 _CENTRE = 2.0
+"""The height around which raw scores tell usual rows from others. Of charts alone it is where they alarm: a
+usual row lies nearer to that than the views' usual row to theirs."""
 _LEAST, _CERTAIN = 1e-6, 0.25
 _MOSTLY = 0.5
 """With a training so brief the views alarm no more by themselves."""
@@ -151,7 +154,7 @@ def _part(times: Floats, shown: Evidence, memory: Batch, rule: Rule, rarer: floa
     _keep(times, height, shown.referred.median, memory)
     views = (shown.over > 0.0) & (rule.brief < _MOSTLY)[:, None]
     alarm = (views & ((shown.quick >= _QUICK) | shown.certain)) | on
-    above = height - _CENTRE
+    above = height - _CENTRE - rule.brief[:, None] * (UNKNOWN_HEIGHT + _HEIGHT - _CENTRE)
     # Ranks stay as the height says within what alarms, and within what does not.
     excess = np.where(alarm, np.logaddexp(0.0, above) + _LEAST, -np.logaddexp(0.0, -above))
     return np.where(shown.certain & alarm, np.maximum(excess, _CERTAIN), excess)
@@ -166,7 +169,7 @@ def _height(shown: Evidence, memory: Batch, rule: Rule) -> Floats:
     little = _A_LITTLE * (referred.patch + referred.plane + median)
     brief = rule.brief[:, None]
     own = np.maximum(shown.over, _LEAST_OVER) + _BEYOND * shown.over + new + little
-    fixed = _CHART + _PER_CHART * referred.chart
+    fixed = UNKNOWN_HEIGHT + _HEIGHT + _PER_CHART * (referred.chart - ALARM)
     return np.asarray((1.0 - brief) * own + brief * fixed)
 
 

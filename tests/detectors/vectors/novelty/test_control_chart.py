@@ -12,7 +12,7 @@ from anomalyd.detectors.vectors.novelty.memory import worth_of
 
 ROWS, METRICS = 400, 4
 ONE = np.array([0])
-OPENS = 0.8
+OPENS = control_chart.ALARM
 
 
 def _series(seed: int, rows: int = ROWS + 600) -> NDArray[np.float32]:
@@ -50,6 +50,26 @@ def test_a_level_an_oscillation_and_a_metric_that_sticks_are_out_of_control_to_t
     out = _charted(train, rows) > OPENS
     assert out[:200].mean() < 0.05
     assert out[300:].mean() > 0.95
+
+
+def test_one_metric_among_many_alarms_alone() -> None:
+    """The energy of all of them would hide it: 149 metrics, as a host sends them."""
+    rows = np.random.default_rng(4).normal(size=(160, 149)).astype(np.float32)
+    rows[130:, 60] += 10.0
+    chart, state = control_chart.measure(rows[:100]), control_chart.blank(1, 149)
+    none_missing = np.zeros((1, 160, 149), dtype=bool)
+    out = control_chart.follow(chart, ONE, rows[None], none_missing, state)[0]
+    assert not np.any(out[:130] > OPENS)
+    assert np.all(out[135:] > OPENS)
+
+
+def test_a_burst_is_over_soon_after_its_end() -> None:
+    values = _series(6)
+    train, rows = values[:ROWS], values[ROWS:]
+    rows[200:210, 1] += 300.0
+    out = _charted(train, rows) > OPENS
+    assert out[202:210].all()
+    assert not out[260:].any()
 
 
 def test_a_stream_may_be_cut_anywhere() -> None:

@@ -89,11 +89,8 @@ def measure(rows: NDArray[np.float32]) -> ControlChart:
     centre = np.median(logged, axis=0)
     around = np.sqrt(np.mean((logged - centre) ** 2, axis=0)) + _LEAST_WIDTH
     usual = np.stack([np.exp(centre) - _LOG_FLOOR, centre, around], axis=-1)
-    chart = ControlChart(
-        *(torch.from_numpy(a.astype(np.float32))[None] for a in (drift, width, usual)),
-        limit=torch.zeros(1),
-        worst=torch.zeros(1),
-    )
+    drifts, levels, spreads = (torch.from_numpy(a.astype(np.float32))[None] for a in (drift, width, usual))
+    chart = ControlChart(drifts, levels, spreads, limit=torch.zeros(1), worst=torch.zeros(1))
     shown = _energy(chart, np.array([0]), level, spread, np.ones(each.shape, dtype=bool))
     limit = float(np.quantile(shown[0, settled], _RARE))
     worst = max(_LEAST_WORST, _BEYOND * float(np.abs(level[0, settled] / width).max(initial=0.0)))

@@ -178,3 +178,6 @@ class Accepting:
             else each
             for w, each in zip(windows, found, strict=True)
         ]
+
+    def undo(self, state: State, before: State) -> State:
+        return state

@@ -25,7 +25,7 @@ def test_what_is_not_given_has_its_default_and_an_integer_may_stand_for_a_number
 @pytest.mark.parametrize(
     ("given", "says"),
     [
-        ({"windw": 8}, "unknown parameter 'windw'; known: window, clip"),
+        ({"windw": 8}, "unknown parameter 'windw'; did you mean 'window'\\? known: window, clip"),
         ({"window": 0}, "window is 0; it is an integer from 1 to 64"),
         ({"window": 65}, "from 1 to 64"),
         ({"window": 8.0}, "an integer"),

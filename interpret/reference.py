@@ -165,10 +165,14 @@ def _quantiles(rows: NDArray[np.float64], *shares: float) -> NDArray[np.float64]
 
 
 def _longest_runs(rows: Floats) -> NDArray[np.int64]:
-    """Give the longest run of equal values (F,) in rows (h, F), without the one that the last row is in."""
+    """Give the longest run of equal values (F,) in rows (h, F), without the one that the last row is in.
+
+    A metric that has stood (all but) since the first row is usually still: the size of a file system.
+    """
     if not len(rows):
         return np.ones(rows.shape[1], dtype=np.int64)
     lengths = run_lengths(rows)
-    over = np.arange(len(rows))[:, None] < len(rows) - lengths[-1]
+    moved = len(rows) - lengths[-1]
+    over = np.arange(len(rows))[:, None] < moved
     longest: NDArray[np.int64] = np.where(over, lengths, 1).max(axis=0)
-    return longest
+    return np.where(moved < _LEAST, len(rows), longest)

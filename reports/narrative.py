@@ -6,6 +6,8 @@ import math
 from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 
+import numpy as np
+
 from anomalyd.reports.feedback import OperatorFeedback
 from anomalyd.reports.report import Direction, Evidence, Incident, SeenBy, Status
 from anomalyd.reports.units import human
@@ -123,7 +125,21 @@ def _cause(name: str, incident: Incident, evidence: Evidence | None) -> str:
         else f" ({_number(abs(error))} sigma {'above' if error > 0 else 'below'})"
     )
     swings = ", swings" if cause is not None and cause.direction is Direction.SWINGS else ""
-    return f"{name} was {human(observed, name)}, expected {human(expected, name)}{sigmas}{swings}"
+    was = f"was {human(observed, name)}"
+    if cause is not None and human(observed, name) == human(expected, name):
+        # It departed before the sample that is told of, and had come back by then.
+        furthest = _furthest(evidence, place, cause.started, expected)
+        if human(furthest, name) != human(expected, name):
+            was, sigmas = f"went to {human(furthest, name)}", ""
+    return f"{name} {was}, expected {human(expected, name)}{sigmas}{swings}"
+
+
+def _furthest(evidence: Evidence, place: int, since: float, expected: float) -> float:
+    """Give the value of a metric that lay furthest from what was expected, up to the evidence's sample."""
+    during = (evidence.history_times >= since) & (evidence.history_times <= evidence.time)
+    values = evidence.history[during, place]
+    values = values[np.isfinite(values)]
+    return float(values[np.argmax(np.abs(values - expected))]) if len(values) else expected
 
 
 def _place(incident: Incident) -> Iterator[str]:

@@ -21,7 +21,7 @@ from anomalyd.interpret.fidelity import (
 )
 from anomalyd.interpret.reference import Reference, expected_course
 from anomalyd.interpret.rescoring import Rescoring
-from anomalyd.interpret.root_cause import group_of, rank_causes
+from anomalyd.interpret.root_cause import group_of, rank_causes, strength
 from anomalyd.interpret.signed_error import signed_error
 from anomalyd.interpret.trust import order_of, trust_of
 from anomalyd.reports.report import Direction
@@ -172,6 +172,24 @@ def test_what_was_expected_of_a_stuck_metric_is_that_of_before_it_stood():
     reference = Reference.before(rows[:-1], rows[-1], nothing, nothing)
     assert np.all(np.abs(reference.expected - 50) < 1.0)
     assert reference.runs.tolist() == [1, 1]
+
+
+def test_a_metric_that_never_moved_is_not_stuck():
+    """The size of a file system has stood since ever, and is to blame for nothing."""
+    rows = np.random.default_rng(5).normal(50, 1, (80, 3)).astype(np.float32)
+    rows[:, 0] = 1.2627624e10
+    rows[3:, 1] = 4096.0
+    rows[70:, 2] += 20
+    nothing = np.full(3, np.nan, np.float32)
+    reference = Reference.before(rows[:70], rows[70], nothing, np.full(3, 1.0, np.float32))
+    strange = strength(reference, rows)
+    assert strange[70:, :2].max() == 0.0
+    assert strange[70:, 2].min() > 10.0
+    causes = rank_causes(
+        reference, ("disk.total", "disk.block", "cpu"), np.arange(80.0), rows, 70, np.ones(3, np.float32), 9
+    )
+    assert causes[0].name == "cpu"
+    assert causes[0].share == pytest.approx(1.0)
 
 
 def test_causes_are_told_with_when_they_began():

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
 from anomalyd.reports.feedback import OperatorFeedback
 from anomalyd.reports.narrative import assumed, narrate, said, taken_back
-from anomalyd.reports.report import Evidence, Incident, SeenBy, Severity, Status
+from anomalyd.reports.report import Cause, Direction, Evidence, Incident, SeenBy, Severity, Status
 from anomalyd.verdict import Verdict
 
 MakeIncident = Callable[..., Incident]
@@ -35,6 +36,25 @@ def test_an_open_incident_of_a_vector(incident: MakeIncident, evidence: Callable
         "Severity critical: detector hosts gave a peak score of 7.31 at 14:05:00; above 1 is an alert. "
         "Only the autoencoder saw it (7.31); the classical test could not tell. "
         "Most to blame at 14:05:00: cpu was 0.980, expected 0.310 (12.3 sigma above); load1 was missing."
+    )
+
+
+def test_a_metric_that_had_come_back_is_told_by_where_it_went(
+    incident: MakeIncident, evidence: Callable[[float], Evidence]
+) -> None:
+    went = Cause("cpu", "cpu", Direction.ABOVE, AT - 2, 0.31, 0.31, 0.0, 1.0)
+    back = replace(
+        evidence(AT),
+        values=np.array([0.31, np.nan], dtype=np.float32),
+        error=np.array([0.2, np.nan], dtype=np.float32),
+        causes=(went,),
+        history=np.array([[0.93, 1.0], [0.31, 1.0]], dtype=np.float32),
+    )
+    told = narrate(incident(onset=AT, causes=("cpu",)), back)
+    assert "cpu went to 0.930, expected 0.310." in told
+    flat = replace(back, history=np.full((2, 2), 0.31, dtype=np.float32))
+    assert "cpu was 0.310, expected 0.310 (0.200 sigma above)." in narrate(
+        incident(onset=AT, causes=("cpu",)), flat
     )
 
 

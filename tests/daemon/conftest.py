@@ -339,6 +339,16 @@ def stopping() -> Iterator[Callable[[Any], Any]]:
         assert thing.stop()
 
 
+@pytest.fixture(scope="session")
+def models(experiment: Any, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The models of both detectors of the experiment, published."""
+    root: Path = tmp_path_factory.mktemp("models")
+    library = ModelLibrary(root)
+    library.publish("hosts", experiment.host_pair)
+    library.publish("chambers", experiment.chamber_pair)
+    return root
+
+
 @pytest.fixture
 def library(tmp_path: Path) -> ModelLibrary:
     return ModelLibrary(tmp_path / "models")

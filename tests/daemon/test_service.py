@@ -202,15 +202,6 @@ def broken(path: Path) -> Iterator[tuple[Callable[[], None], Callable[[], None]]
         run("DROP TRIGGER IF EXISTS broken")
 
 
-@pytest.fixture(scope="session")
-def models(experiment: Any, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    root = tmp_path_factory.mktemp("models")
-    library = ModelLibrary(root)
-    library.publish("hosts", experiment.host_pair)
-    library.publish("chambers", experiment.chamber_pair)
-    return root
-
-
 @pytest.fixture
 def path(tmp_path: Path) -> Path:
     return tmp_path / "reports.db"

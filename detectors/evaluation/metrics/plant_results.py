@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from anomalyd.detectors.calibration import ALERT
 from anomalyd.detectors.detector import Progress, Series, TrainingSet, silent
 from anomalyd.detectors.evaluation.figures import auprc, f1_at_1, fpr_at_1
 from anomalyd.detectors.evaluation.jobs import spread
@@ -102,6 +103,6 @@ def _figures(some: Sequence[Scored]) -> dict[str, float]:
         "auprc": float(np.mean([auprc(each, of) for each, of in some])),
         "f1_at_1": f1_at_1(score, label),
         "fpr_at_1": fpr_at_1(score, label),
-        "missed": float(np.mean(score[label > 0] <= 1.0)),
-        "share_last": float(np.mean(np.concatenate(last) > 1.0)),
+        "missed": float(np.mean(score[label > 0] <= ALERT)),
+        "share_last": float(np.mean(np.concatenate(last) > ALERT)),
     }

@@ -47,7 +47,7 @@ ALARM = 0.8
 """Where charts alarm: the energy at e^.8 times its limit, or the level of one metric at its own. Chosen for
 the energy on made plants."""
 
-_PER_WORST = 2.0
+_PER_WORST, _WORST_FLOOR = 2.0, 0.2
 """The level of one metric counts twice in the log, so that below its limit the energy ranks."""
 
 Floats = NDArray[np.float64]
@@ -91,9 +91,10 @@ def measure(rows: NDArray[np.float32]) -> ControlChart:
     usual = np.stack([np.exp(centre) - _LOG_FLOOR, centre, around], axis=-1)
     drifts, levels, spreads = (torch.from_numpy(a.astype(np.float32))[None] for a in (drift, width, usual))
     chart = ControlChart(drifts, levels, spreads, limit=torch.zeros(1), worst=torch.zeros(1))
-    shown = _energy(chart, np.array([0]), level, spread, np.ones(each.shape, dtype=bool))
+    away = _away(chart, np.array([0]), level)
+    shown = _energy(chart, np.array([0]), away, spread, np.ones(each.shape, dtype=bool))
     limit = float(np.quantile(shown[0, settled], _RARE))
-    worst = max(_LEAST_WORST, _BEYOND * float(np.abs(level[0, settled] / width).max(initial=0.0)))
+    worst = max(_LEAST_WORST, _BEYOND * float(away[0, settled].max(initial=0.0)))
     return replace(chart, limit=torch.tensor([limit]), worst=torch.tensor([worst]))
 
 
@@ -113,9 +114,10 @@ def follow(
     usual = chart.spread.numpy()[places, :, 0].astype(np.float64)
     level, spread = _follow(rows.astype(np.float64), missing, drift, before, usual)
     limit, worst = (each.numpy()[places].astype(np.float64)[:, None] for each in (chart.limit, chart.worst))
-    together = _energy(chart, places, level, spread, ~missing) - limit
-    furthest = (np.abs(level / chart.level.numpy()[places, None]) * ~missing).max(axis=2, initial=0.0)
-    alone: Floats = ALARM + _PER_WORST * np.log((furthest + _LEAST_WIDTH) / worst)
+    away = _away(chart, places, level)
+    together = _energy(chart, places, away, spread, ~missing) - limit
+    furthest = (away * ~missing).max(axis=2, initial=0.0)
+    alone: Floats = ALARM + _PER_WORST * np.log((furthest + _WORST_FLOOR) / worst)
     return np.maximum(together, alone)
 
 
@@ -139,16 +141,22 @@ def _follow(
     return levels, spreads
 
 
+def _away(chart: ControlChart, places: NDArray[np.int64], level: Floats) -> Floats:
+    """Give how far levels (E, n, F) stand from the centre line, in the widths of the level."""
+    away: Floats = np.abs(level / chart.level.numpy()[places, None])
+    return away
+
+
 def _energy(
     chart: ControlChart,
     places: NDArray[np.int64],
-    level: Floats,
+    away: Floats,
     spread: Floats,
     observed: NDArray[np.bool_],
 ) -> Floats:
     """Give the log of the mean square of what all charts show, (E, n)."""
     _, centre, width = (chart.spread.numpy()[places, None, :, i] for i in range(3))
-    displaced = np.minimum(np.abs(level / chart.level.numpy()[places, None]), _MOST) ** 2
+    displaced = np.minimum(away, _MOST) ** 2
     logged = np.log(np.maximum(spread, 0.0) + _LOG_FLOOR)
     unusual = np.minimum(np.abs(logged - centre) / width, _MOST) ** 2
     count = np.maximum(observed.sum(axis=2), 1)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 from accounting import assert_accounted
+from handed_source import HandedSource
 from prometheus_client import CollectorRegistry, generate_latest
 
 from anomalyd.daemon.canary.planted import Template
@@ -31,7 +32,7 @@ Partition = tuple[str, int]
 HOSTS, MAPS = ("metrics", 0), ("maps", 0)
 
 
-class Loop:
+class Loop(HandedSource):
     """A service whose topics hold what is put into them; a producer that puts canaries there."""
 
     def __init__(self, experiment: Any, models: Path, path: Path) -> None:
@@ -50,7 +51,7 @@ class Loop:
         self.store = Store.open(self.url)
         self.now = experiment.begin + 100.0
         self.offsets = {HOSTS: 0, MAPS: 0}
-        self.waiting: list[PollResult] = [PollResult(assigned=frozenset(self.offsets))]
+        super().__init__(*self.offsets)
         self.registry = CollectorRegistry()
         telemetry = Telemetry.for_config(self.config, self.registry)
         library = ModelLibrary(models)
@@ -72,21 +73,6 @@ class Loop:
     def _connected(self) -> Loop:
         self.producers += 1
         return self
-
-    def take(self, timeout_s: float) -> PollResult | None:
-        return self.waiting.pop(0) if self.waiting else None
-
-    def start_at(self, offsets: Mapping[Partition, int]) -> None:
-        pass
-
-    def rewind(self) -> None:
-        raise AssertionError("nothing goes wrong here")
-
-    def behind(self) -> tuple[()]:
-        return ()
-
-    def committed(self, offsets: Mapping[Partition, int]) -> None:
-        pass
 
     def send(self, topic: str, *, value: Any, key: Any, headers: Any, partition: int) -> Any:
         """Take a message as KafkaProducer does."""
@@ -122,15 +108,6 @@ class Loop:
 
     def counted(self, name: str, **labels: str) -> float:
         return self.registry.get_sample_value(f"anomalyd_canary_{name}", labels) or 0.0
-
-
-@pytest.fixture(scope="module")
-def models(experiment: Any, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    root = tmp_path_factory.mktemp("models")
-    library = ModelLibrary(root)
-    library.publish("hosts", experiment.host_pair)
-    library.publish("chambers", experiment.chamber_pair)
-    return root
 
 
 @pytest.fixture

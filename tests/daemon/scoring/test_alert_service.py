@@ -5,11 +5,12 @@ from __future__ import annotations
 import json
 import sys
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 import pytest
+from handed_source import HandedSource
 from prometheus_client import CollectorRegistry
 
 from anomalyd.daemon.cli import main
@@ -24,29 +25,6 @@ from anomalyd.reports.storage.repositories.maintenance import Window
 from anomalyd.reports.storage.store import Store
 
 PLACE = ("metrics", 0)
-Partition = tuple[str, int]
-
-
-class Source:
-    """Gives what it was handed, one delivery a `take`."""
-
-    def __init__(self) -> None:
-        self.waiting: list[PollResult] = [PollResult(assigned=frozenset({PLACE}))]
-
-    def take(self, timeout_s: float) -> PollResult | None:
-        return self.waiting.pop(0) if self.waiting else None
-
-    def start_at(self, offsets: Mapping[Partition, int]) -> None:
-        pass
-
-    def rewind(self) -> None:
-        raise AssertionError("nothing goes wrong here")
-
-    def behind(self) -> tuple[()]:
-        return ()
-
-    def committed(self, offsets: Mapping[Partition, int]) -> None:
-        pass
 
 
 class Bench:
@@ -75,7 +53,7 @@ class Bench:
         self.registry = CollectorRegistry()
         self.found: list[Found] = []
         self.stopwatch = 0.0
-        self.source = Source()
+        self.source = HandedSource(PLACE)
         self.offset = 0
         self.service = Service(
             config,

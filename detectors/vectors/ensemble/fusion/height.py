@@ -49,6 +49,9 @@ _HEIGHT, _HOLD = 5.0, 1.0
 """The height alarms so many nats above the upper quartile of its bulk, and goes on down to a nat less. Chosen
 on the telemetry; on the other folders it hardly ever alarms by itself."""
 
+_FIRST_ALARM = UNKNOWN_HEIGHT + _HEIGHT
+"""Where the height alarms before anything is known of its bulk; charts are laid so that they alarm there."""
+
 _QUICK, QUICK_ROWS = 1.5, 10
 """An alarm of the views is over when their quick mean was below so many nats for so many rows."""
 
@@ -154,7 +157,7 @@ def _part(times: Floats, shown: Evidence, memory: Batch, rule: Rule, rarer: floa
     _keep(times, height, shown.referred.median, memory)
     views = (shown.over > 0.0) & (rule.brief < _MOSTLY)[:, None]
     alarm = (views & ((shown.quick >= _QUICK) | shown.certain)) | on
-    above = height - _CENTRE - rule.brief[:, None] * (UNKNOWN_HEIGHT + _HEIGHT - _CENTRE)
+    above = height - _CENTRE - rule.brief[:, None] * (_FIRST_ALARM - _CENTRE)
     # Ranks stay as the height says within what alarms, and within what does not.
     excess = np.where(alarm, np.logaddexp(0.0, above) + _LEAST, -np.logaddexp(0.0, -above))
     return np.where(shown.certain & alarm, np.maximum(excess, _CERTAIN), excess)
@@ -169,7 +172,7 @@ def _height(shown: Evidence, memory: Batch, rule: Rule) -> Floats:
     little = _A_LITTLE * (referred.patch + referred.plane + median)
     brief = rule.brief[:, None]
     own = np.maximum(shown.over, _LEAST_OVER) + _BEYOND * shown.over + new + little
-    fixed = UNKNOWN_HEIGHT + _HEIGHT + _PER_CHART * (referred.chart - ALARM)
+    fixed = _FIRST_ALARM + _PER_CHART * (referred.chart - ALARM)
     return np.asarray((1.0 - brief) * own + brief * fixed)
 
 

@@ -55,7 +55,8 @@ def _show_realised(queries: Queries) -> None:
         st.html(numbers_table(rows))
         st.caption(
             "Incidents by onset, counted back from the newest sample; verdicts are those of people. Shares "
-            "of samples that alert are those of the daemon's last day; ⚠: more than twice what is wanted."
+            "of samples that alert are those of the daemon's last day; "
+            "⚠: the last day had more than twice what is wanted."
         )
 
 

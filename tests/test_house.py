@@ -14,9 +14,6 @@ LINES, FUNCTION, MODULES = 400, 60, 15
 
 LONG_FUNCTIONS = {
     "reports/storage/migrations/versions/0001_first.py upgrade": "the tables of the first schema, one by one",
-    "assistant/dialogue/follow_up.py follow_up": "a list of kinds of follow-up, each tried in turn",
-    "assistant/dialogue/follow_up.py _joined": "a list of what a follow-up may change, each in turn",
-    "assistant/understanding/entity_intents.py ranked_entities": "a list of rankings, each in turn",
 }
 FULL_FOLDERS = {
     "reports/storage/migrations/versions": "one for each change of the schema, for ever",

@@ -124,34 +124,7 @@ def grouped(r: Reading) -> Question | None:
 def ranked_entities(r: Reading) -> Question | None:
     """Which entities had most, so many, or any."""
     which = collective(r.text, r.atoms)
-    runs = "RUNS" in r.cues and not (
-        {"LATEST", "WORST", "LONGEST", "EARLIEST", "NTHLAST"} & set(r.cues.found)
-    )
-    # "which incidents did the worst host have" is two questions
-    if (
-        which is None
-        and not runs
-        and "ENTITIES" not in r.cues
-        and "RECUR" not in r.cues
-        and "MOSTOFTEN" not in r.cues
-        and "LEASTOFTEN" not in r.cues
-    ):
-        return None
-    if re.match(r"_EXISTS_ (?:the |any |all |some |of )*ENT[0-9]+ ", r.text) and "ENTITIES" not in r.cues:
-        return None  # "were the hosts affected" is yes or no
-    if "RECUR" in r.cues and "EXISTS" in r.cues and which is None and "ENTITIES" not in r.cues:
-        return None
-    if r.cues.found.keys() & {
-        "WHY",
-        "SCORE",
-        "START",
-        "END",
-        "ENDED",
-        "DURATION",
-        "SEENBY",
-        "MODEL",
-        "LUMISECTION",
-    }:
+    if not _asks_entities(r, which):
         return None
     single = {"LATEST", "LONGEST", "EARLIEST", "MILDEST", "SHORTEST", "NTHLAST"} & set(r.cues.found)
     worst = "WORST" in r.cues and re.search(
@@ -179,17 +152,10 @@ def ranked_entities(r: Reading) -> Question | None:
     if ranked and limit is None and _one_asked(r, which):
         limit = 1
     each: tuple[Condition, ...] = ()
-    if r.cues.take("BOTHDAYS") or re.search(
-        rf"(?:TIME|SEV|SEEN|CAUSE)[0-9]+(?: {INCIDENTS})? and also (?:with |had |_[A-Z]+_ )*(?:TIME|SEV"
-        rf"|SEEN|CAUSE)",
-        r.text,
-    ):
-        each = next((c.parts for _, c in r.scope.parts if isinstance(c, AnyOf) and len(c.parts) == 2), ())
+    if _asks_each(r):
+        each = _taken_each(r)
         if not each:
             return None
-        r.scope = Scoped(
-            tuple(p for p in r.scope.parts if getattr(p[1], "parts", None) != each), r.scope.unused
-        )
     ask = Ask.COUNT if r.cues.take("HOWMANY") and not ranked else Ask.LIST
     return r.question(
         ask,
@@ -202,6 +168,48 @@ def ranked_entities(r: Reading) -> Question | None:
         each=each,
         none=r.none,
     )
+
+
+_OF_ONE_INCIDENT = frozenset(
+    ("WHY", "SCORE", "START", "END", "ENDED", "DURATION", "SEENBY", "MODEL", "LUMISECTION")
+)
+"""What is asked of an incident, not of an entity."""
+
+
+def _asks_entities(r: Reading, which: str | None) -> bool:
+    """Say whether entities or runs are asked for: "which incidents did the worst host have" is not that."""
+    runs = "RUNS" in r.cues and not (
+        {"LATEST", "WORST", "LONGEST", "EARLIEST", "NTHLAST"} & set(r.cues.found)
+    )
+    asked = {"ENTITIES", "RECUR", "MOSTOFTEN", "LEASTOFTEN"} & set(r.cues.found)
+    if which is None and not runs and not asked:
+        return False
+    if re.match(r"_EXISTS_ (?:the |any |all |some |of )*ENT[0-9]+ ", r.text) and "ENTITIES" not in r.cues:
+        return False  # "were the hosts affected" is yes or no
+    if "RECUR" in r.cues and "EXISTS" in r.cues and which is None and "ENTITIES" not in r.cues:
+        return False
+    return not (r.cues.found.keys() & _OF_ONE_INCIDENT)
+
+
+def _asks_each(r: Reading) -> bool:
+    """Say whether each of two conditions must hold of the same entity, not of the same incident."""
+    return bool(
+        r.cues.take("BOTHDAYS")
+        or re.search(
+            rf"(?:TIME|SEV|SEEN|CAUSE)[0-9]+(?: {INCIDENTS})? and also (?:with |had |_[A-Z]+_ )*(?:TIME|SEV"
+            rf"|SEEN|CAUSE)",
+            r.text,
+        )
+    )
+
+
+def _taken_each(r: Reading) -> tuple[Condition, ...]:
+    """Take the two conditions out of the scope; none if there are not two."""
+    each = next((c.parts for _, c in r.scope.parts if isinstance(c, AnyOf) and len(c.parts) == 2), ())
+    kept = tuple(p for p in r.scope.parts if getattr(p[1], "parts", None) != each)
+    if each:
+        r.scope = Scoped(kept, r.scope.unused)
+    return each
 
 
 def _one_asked(r: Reading, which: str | None) -> bool:

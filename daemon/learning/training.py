@@ -12,6 +12,7 @@ import numpy as np
 from kafka import KafkaConsumer
 
 from anomalyd import __version__
+from anomalyd.daemon.config.chosen_detectors import chosen_detectors
 from anomalyd.daemon.config.config import Config, DetectorConfig
 from anomalyd.daemon.intake.counter_kinds import Trained, write_kinds
 from anomalyd.daemon.learning.history import read_history
@@ -21,8 +22,7 @@ from anomalyd.detectors.detector_pair import DetectorPair, train_pair
 from anomalyd.detectors.library import ModelLibrary
 from anomalyd.detectors.model import Card
 from anomalyd.detectors.registry import detector_class
-from anomalyd.errors import ConfigError, StoreError, TrainingError
-from anomalyd.near_names import did_you_mean
+from anomalyd.errors import StoreError, TrainingError
 from anomalyd.reports.queries import Queries
 from anomalyd.reports.storage.repositories.maintenance import Window
 
@@ -96,23 +96,6 @@ def read_trained_history(
         progress=progress,
         on_kinds=lambda trained: write_kinds(models, trained),
     )
-
-
-def chosen_detectors(config: Config, name: str | None) -> list[DetectorConfig]:
-    """Give one detector of the configuration by its name, or all.
-
-    Raises:
-        ConfigError: there is no detector of that name.
-
-    """
-    detectors = [d for d in config.detectors if name in (None, d.name)]
-    if not detectors:
-        known = [d.name for d in config.detectors]
-        raise ConfigError(
-            f"there is no detector {name!r} in the configuration; {did_you_mean(name or '', known)}"
-            f"there are: {', '.join(known)}"
-        )
-    return detectors
 
 
 def opened_windows(url: str) -> list[Window]:

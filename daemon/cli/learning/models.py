@@ -12,8 +12,8 @@ import typer
 
 from anomalyd.daemon.cli.learning.train import Csv, Entity, FromStore, Parquet, history_of
 from anomalyd.daemon.cli.options import DEFAULT_CONFIG, ConfigFile, Json, log_to_stderr, print_json
-from anomalyd.daemon.config.config import Config, DetectorConfig, load_config
-from anomalyd.errors import ModelMissing
+from anomalyd.daemon.config.chosen_detectors import chosen_detectors
+from anomalyd.daemon.config.config import load_config
 
 if TYPE_CHECKING:
     from anomalyd.daemon.learning.promotion import Decision
@@ -61,7 +61,7 @@ def pin(
     from anomalyd.detectors.library import ModelLibrary, Pin
 
     found = load_config(config)
-    name = _detector(found, detector).name
+    [name] = [d.name for d in chosen_detectors(found, detector)]
     library = ModelLibrary(Path(found.store.models))
     library.pin(name, Pin(version, who or getpass.getuser(), reason, time.time()))
     typer.echo(f"{name}: {version} stays at work until `anomalyd models unpin {name}`")
@@ -73,7 +73,7 @@ def unpin(detector: Detector, config: ConfigFile = DEFAULT_CONFIG) -> None:
     from anomalyd.detectors.library import ModelLibrary
 
     found = load_config(config)
-    name = _detector(found, detector).name
+    [name] = [d.name for d in chosen_detectors(found, detector)]
     ModelLibrary(Path(found.store.models)).unpin(name)
     typer.echo(f"{name}: the newest version is at work")
 
@@ -101,7 +101,7 @@ def compare(
     from anomalyd.detectors.library import ModelLibrary, candidates_folder
 
     found = load_config(config)
-    about = _detector(found, detector)
+    [about] = chosen_detectors(found, detector)
     folder = candidates_folder(Path(found.store.models))
     published, candidates = ModelLibrary(Path(found.store.models)), ModelLibrary(folder)
     is_published = candidate in published.versions(about.name)
@@ -137,11 +137,3 @@ def comparison_lines(decision: Decision) -> list[str]:
         )
         lines += [f"  {e.entity}: {e.candidate} / {e.old} / {e.both}" for e in differs.entities]
     return lines
-
-
-def _detector(config: Config, name: str) -> DetectorConfig:
-    for detector in config.detectors:
-        if detector.name == name:
-            return detector
-    known = ", ".join(d.name for d in config.detectors)
-    raise ModelMissing(f"no detector {name!r} is configured; there are: {known}")

@@ -82,7 +82,7 @@ def tune(
 
 
 def _one(config: Config, name: str | None) -> DetectorConfig:
-    from anomalyd.daemon.learning.training import chosen_detectors
+    from anomalyd.daemon.config.chosen_detectors import chosen_detectors
 
     chosen = chosen_detectors(config, name)
     if len(chosen) > 1:

@@ -57,7 +57,7 @@ def test_roll_back_and_go_on(versions: list[str]) -> None:
     command("models", "unpin", "hosts")
     assert ModelLibrary(Path("models")).load("hosts").version == second
     unknown = CliRunner().invoke(app, ["models", "unpin", "nobody"])
-    assert "no detector 'nobody' is configured; there are: hosts" in str(unknown.exception)
+    assert "there is no detector 'nobody' in the configuration; there are: hosts" in str(unknown.exception)
 
 
 def test_where_two_versions_differ(versions: list[str], monkeypatch: pytest.MonkeyPatch) -> None:

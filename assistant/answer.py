@@ -19,8 +19,8 @@ from anomalyd.assistant.dialogue.ellipsis import named
 from anomalyd.assistant.dialogue.follow_up import follow_up
 from anomalyd.assistant.dialogue.orders import order_in
 from anomalyd.assistant.dialogue.session import Session
-from anomalyd.assistant.language.calendar import Calendar
 from anomalyd.assistant.language.names import Names
+from anomalyd.assistant.language.time_meaning import Calendar
 from anomalyd.assistant.understanding.account import unaccounted
 from anomalyd.assistant.understanding.interpretation import chips, interpretation
 from anomalyd.assistant.understanding.question import Ask, Question

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from anomalyd.detectors.detector import Floats
-from anomalyd.interpret.reference import Reference, run_lengths, stuck
+from anomalyd.interpret.expected_values import Reference, run_lengths, stuck
 from anomalyd.reports.report import Cause, Direction
 
 _FURTHEST = 50.0

@@ -19,8 +19,8 @@ from anomalyd.assistant.answers.sentence import (
     score,
     span,
 )
-from anomalyd.assistant.language.calendar import Calendar
 from anomalyd.assistant.language.phrasing import counted, duration, listed
+from anomalyd.assistant.language.time_meaning import Calendar
 from anomalyd.assistant.understanding.interpretation import ORDER_WORDS
 from anomalyd.assistant.understanding.question import Aspect, Question
 from anomalyd.errors import StoreError

@@ -6,9 +6,9 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from anomalyd.assistant.answers.sentence import Result, Sentence, Source, Told, cites
-from anomalyd.assistant.language.calendar import Calendar
 from anomalyd.assistant.language.names import Names, shown
 from anomalyd.assistant.language.phrasing import counted
+from anomalyd.assistant.language.time_meaning import Calendar
 from anomalyd.assistant.understanding.interpretation import interpretation
 from anomalyd.assistant.understanding.question import Question
 from anomalyd.reports.conditions import AllOf, Among, AnyOf, Condition, During, Not, Within

@@ -8,8 +8,8 @@ import math
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
-from anomalyd.assistant.language.calendar import Calendar
 from anomalyd.assistant.language.phrasing import duration
+from anomalyd.assistant.language.time_meaning import Calendar
 from anomalyd.reports.report import Incident, Report, SeenBy, Status
 
 MAX_SOURCES = 5

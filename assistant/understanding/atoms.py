@@ -12,10 +12,10 @@ from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from functools import partial
 
-from anomalyd.assistant.language.calendar import Calendar, Interval
 from anomalyd.assistant.language.lengths import LENGTH, UNIT, seconds_of
 from anomalyd.assistant.language.names import Names, shown
 from anomalyd.assistant.language.systems import INCIDENTS
+from anomalyd.assistant.language.time_meaning import Calendar, Interval
 from anomalyd.reports.conditions import (
     Among,
     Condition,

@@ -13,9 +13,9 @@ from dataclasses import dataclass, field, replace
 from functools import cache
 
 from anomalyd.assistant.language import systems
-from anomalyd.assistant.language.calendar import Calendar, Interval
 from anomalyd.assistant.language.names import Names
 from anomalyd.assistant.language.spelling import corrected, english, plain
+from anomalyd.assistant.language.time_meaning import Calendar, Interval
 from anomalyd.assistant.understanding import vocabulary
 from anomalyd.assistant.understanding.atoms import Atom, Atoms
 from anomalyd.assistant.understanding.comparison import compare, share

@@ -9,7 +9,7 @@ import typer
 
 from anomalyd.daemon.cli.options import DEFAULT_CONFIG, ConfigFile, Json, print_json
 from anomalyd.daemon.config.config import Config, load_config
-from anomalyd.daemon.kafka.dead_letters import StoredLetter, read_letters, replay
+from anomalyd.daemon.kafka.dead_letter_replay import StoredLetter, read_letters, replay
 from anomalyd.errors import AnomalydError, ConfigError
 
 dlq = typer.Typer(

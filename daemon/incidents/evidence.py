@@ -20,7 +20,7 @@ from anomalyd.detectors.maps.geometries.known import geometry_of
 from anomalyd.detectors.maps.regions import describe_region
 from anomalyd.detectors.model import Scores
 from anomalyd.detectors.threshold import parted
-from anomalyd.interpret.reference import Reference, expected_course
+from anomalyd.interpret.expected_values import Reference, expected_course
 from anomalyd.interpret.root_cause import rank_causes, strength
 from anomalyd.reports.report import Evidence
 

@@ -20,7 +20,7 @@ Place = tuple[str, int, int]
 
 
 class Attempts(Protocol):
-    """Where attempts are kept: `reports.storage.attempts`."""
+    """Where attempts are kept: `reports.storage.repositories.attempts`."""
 
     def counts(self, group: str) -> dict[Place, int]:
         """Give how often each (topic, partition, offset) was begun and not finished."""

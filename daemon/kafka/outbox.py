@@ -39,7 +39,7 @@ KEPT_BYTES = 65_536  # of a message that Kafka finds too large
 
 
 class Lease(Protocol):
-    """Whose turn it is to publish: `reports.storage.publisher_lease`."""
+    """Whose turn it is to publish: `reports.storage.repositories.publisher_lease`."""
 
     def renew(self) -> bool:
         """Say whether it is still ours."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection
 from typing import get_args
 
-from anomalyd.daemon.telemetry.families import Families
+from anomalyd.daemon.telemetry.metric_factory import Families
 from anomalyd.reports.step import CanaryCheck, CanaryKind
 
 # From sent to stored: 10 ms when all is idle, a minute when it should be looked at, hours after an outage.

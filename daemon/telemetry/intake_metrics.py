@@ -6,7 +6,7 @@ from collections.abc import Collection, Mapping
 from heapq import nlargest
 
 from anomalyd.daemon.stages import Fate, Outcome, Reason
-from anomalyd.daemon.telemetry.families import Families
+from anomalyd.daemon.telemetry.metric_factory import Families
 
 KINDS = ("counter", "gauge")
 _NAMED = 100

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping
 
-from anomalyd.daemon.telemetry.families import Families, set_partitions
+from anomalyd.daemon.telemetry.metric_factory import Families, set_partitions
 
 
 class KafkaMetrics:

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from prometheus_client import Gauge
 
 from anomalyd.daemon.stages import Suppression
-from anomalyd.daemon.telemetry.families import Families
+from anomalyd.daemon.telemetry.metric_factory import Families
 from anomalyd.reports.report import SeenBy
 
 UNSCORED = ("untrained", "mismatch")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from anomalyd.daemon.telemetry.families import Families
+from anomalyd.daemon.telemetry.metric_factory import Families
 from anomalyd.errors import StoreFailure
 
 

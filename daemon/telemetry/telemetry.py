@@ -15,10 +15,10 @@ from anomalyd.daemon.config.otlp_config import OtlpConfig
 from anomalyd.daemon.stages import Scored
 from anomalyd.daemon.telemetry.canary_metrics import CanaryMetrics
 from anomalyd.daemon.telemetry.entity_scores import EntityScores
-from anomalyd.daemon.telemetry.families import Families
 from anomalyd.daemon.telemetry.incident_metrics import IncidentMetrics
 from anomalyd.daemon.telemetry.intake_metrics import IntakeMetrics
 from anomalyd.daemon.telemetry.kafka_metrics import KafkaMetrics
+from anomalyd.daemon.telemetry.metric_factory import Families
 from anomalyd.daemon.telemetry.score_output import ScoreOutput, Scores, http_sender
 from anomalyd.daemon.telemetry.scoring_metrics import ScoringMetrics
 from anomalyd.daemon.telemetry.store_metrics import StoreMetrics

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 import numpy as np
 
 from anomalyd.daemon.telemetry.batch_histogram import BatchHistogram
-from anomalyd.daemon.telemetry.families import Families
+from anomalyd.daemon.telemetry.metric_factory import Families
 from anomalyd.detectors.detector import Floats
 
 STAGES = ("decode", "align", "score", "track", "commit", "explain")

@@ -13,7 +13,7 @@ from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import ExportM
 from prometheus_client import CollectorRegistry
 
 from anomalyd.daemon.config.config import Config
-from anomalyd.daemon.telemetry.families import Families
+from anomalyd.daemon.telemetry.metric_factory import Families
 from anomalyd.daemon.telemetry.score_output import (
     AwayError,
     RefusedError,

@@ -18,7 +18,7 @@ from anomalyd.daemon.config.config import parse_config
 from anomalyd.daemon.stages import Reason, Suppression
 from anomalyd.daemon.telemetry.batch_histogram import BatchHistogram
 from anomalyd.daemon.telemetry.entity_scores import SILENT_S, EntityScores
-from anomalyd.daemon.telemetry.families import Families
+from anomalyd.daemon.telemetry.metric_factory import Families
 from anomalyd.daemon.telemetry.reference import markdown
 from anomalyd.daemon.telemetry.telemetry import Telemetry
 from anomalyd.reports.report import Incident, SeenBy, Severity, Status

@@ -11,6 +11,7 @@ from anomalyd.detectors.detector import RawScores, Series, SeriesWindow, Trainin
 from anomalyd.detectors.vectors.autoencoder import VectorAutoencoder
 from anomalyd.detectors.vectors.distance import MedianDistance
 from anomalyd.errors import ConfigError, ModelError
+from anomalyd.interpret.expected_values import Reference, expected_course
 from anomalyd.interpret.explain import METHODS, explain_metrics
 from anomalyd.interpret.fidelity import (
     better_than_random,
@@ -19,7 +20,6 @@ from anomalyd.interpret.fidelity import (
     insertion_area,
     score_of_metrics,
 )
-from anomalyd.interpret.reference import Reference, expected_course
 from anomalyd.interpret.rescoring import Rescoring
 from anomalyd.interpret.root_cause import group_of, rank_causes, strength
 from anomalyd.interpret.signed_error import signed_error

@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 
 from anomalyd.detectors.maps.geometry import Geometry
 from anomalyd.detectors.maps.likelihood.diffuse import PRIOR, diffuse_evidence
-from anomalyd.detectors.maps.likelihood.evidence import QUIET, scan
 from anomalyd.detectors.maps.likelihood.first_look import SUSPICIOUS, suspicion
+from anomalyd.detectors.maps.likelihood.place_odds import QUIET, scan
 from anomalyd.detectors.maps.likelihood.population import Population
 from anomalyd.detectors.maps.likelihood.reference_test import Profile
 from anomalyd.detectors.maps.neighbours.evidence import rarity

@@ -1,5 +1,7 @@
 """How far normal maps stray from their reference beyond Poisson noise, for each kind of place.
 
+It is measured here, on normal maps; `place_odds` judges maps by it.
+
 Two things make them: counts that come together (a track through all layers, a tower of 25 crystals), which
 grow with the counts as Poisson's noise does, and shapes that move, which grow with their square.
 """

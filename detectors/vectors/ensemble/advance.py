@@ -14,13 +14,13 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from anomalyd.detectors.vectors.ensemble import tail_probability
-from anomalyd.detectors.vectors.ensemble.alarm import hysteresis, spikes, sustained_activity, target_rate
+from anomalyd.detectors.vectors.ensemble.alarm import spikes, sustained_activity, target_rate, views_alarm
 from anomalyd.detectors.vectors.ensemble.alarm.sustained_activity import Spans
 from anomalyd.detectors.vectors.ensemble.baseline_statistics import levels_of, pick, stacked, views_of
 from anomalyd.detectors.vectors.ensemble.beginning.population import Population
 from anomalyd.detectors.vectors.ensemble.ensemble_parameters import Parameters
 from anomalyd.detectors.vectors.ensemble.feature_extraction import Followed, follow
-from anomalyd.detectors.vectors.ensemble.fusion import height
+from anomalyd.detectors.vectors.ensemble.fusion import final_alarm
 from anomalyd.detectors.vectors.ensemble.fusion.references import refer
 from anomalyd.detectors.vectors.ensemble.memory import Batch, Layout, Memory
 from anomalyd.detectors.vectors.ensemble.predictive import Predictor
@@ -53,11 +53,11 @@ class Learnt:
     samples: Sequence[NDArray[np.float16]]
     shares: Tensor
     rate: float
-    heights: Sequence[hysteresis.Heights]
+    heights: Sequence[views_alarm.Heights]
     spans: Spans
     layout: Layout
     beginnings: Sequence[Memory]
-    newcomer: hysteresis.Heights
+    newcomer: views_alarm.Heights
     daily: NDArray[np.float32]
 
     @classmethod
@@ -104,7 +104,7 @@ class Learnt:
         return place == len(self.places)
 
 
-def _above(heights: hysteresis.Heights, agree: float, stir: float) -> hysteresis.Heights:
+def _above(heights: views_alarm.Heights, agree: float, stir: float) -> views_alarm.Heights:
     """Raise heights above what was ever seen."""
     higher = max(agree - heights.agree, 0.0), max(stir - heights.stir, 0.0)
     return replace(
@@ -185,9 +185,9 @@ def advance(
     runs = repeats(rows, last, memory.runs)
     memory.runs[:] = runs[:, -1]
     stuck = runs > usual.still.numpy()
-    lively = height.lively(memory.quick_means, seen.means[..., 1])
-    shown = hysteresis.Shown(
-        hysteresis.believed(seen.means[..., 0], seen.means[..., 1], memory),
+    lively = final_alarm.lively(memory.quick_means, seen.means[..., 1])
+    shown = views_alarm.Shown(
+        views_alarm.believed(seen.means[..., 0], seen.means[..., 1], memory),
         sustained_activity.commotion_of(seen.logged, learnt.shares[:, 2]),
         leaps if learnt.parameters.jolts else np.full(times.shape, -np.inf),
         np.asarray(stuck.any(axis=2)),
@@ -198,19 +198,19 @@ def advance(
     ]
     memory.newest[:] = times[:, -1]
     broken = memory.broken.copy()
-    gone = hysteresis.follow(times, shown, memory, heights, learnt.spans.at(places))
+    gone = views_alarm.follow(times, shown, memory, heights, learnt.spans.at(places))
     absent = np.isnan(rows)
     known = learnt.reference
     count = known.count.numpy()[places].astype(np.float64)
-    brief = height.brief_of(count, usual.interval.numpy()[:, 0, 0], known.worth[places])
-    evidence = height.Evidence(
+    brief = final_alarm.brief_of(count, usual.interval.numpy()[:, 0, 0], known.worth[places])
+    evidence = final_alarm.Evidence(
         gone.over,
         lively,
         shown.stuck | (broken[:, None] & ~_is_over(gone.mended, times.shape[1])),
         refer(known, memory, places, rows, clip, brief > 0.0),
     )
-    rule = height.Rule(known.worth[places], brief, learnt.rate, heights[0].accept_s)
-    raw = height.follow(times, evidence, memory, rule, gone.accepted)
+    rule = final_alarm.Rule(known.worth[places], brief, learnt.rate, heights[0].accept_s)
+    raw = final_alarm.follow(times, evidence, memory, rule, gone.accepted)
     raw += target_rate.open_at(learnt.parameters, learnt.rate)
     raw[absent.all(axis=2)] = np.nan
     contribution = _blame(memory, seen, stuck)

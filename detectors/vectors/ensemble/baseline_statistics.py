@@ -12,8 +12,8 @@ from torch import Tensor
 
 from anomalyd.detectors.vectors.ensemble import tail_probability
 from anomalyd.detectors.vectors.ensemble.alarm import sustained_activity
-from anomalyd.detectors.vectors.ensemble.alarm.hysteresis import bulk_of
 from anomalyd.detectors.vectors.ensemble.alarm.spikes import LEAST_LEAP
+from anomalyd.detectors.vectors.ensemble.alarm.views_alarm import bulk_of
 from anomalyd.detectors.vectors.ensemble.ewma import ewma
 from anomalyd.detectors.vectors.ensemble.feature_extraction import Followed
 from anomalyd.detectors.vectors.ensemble.predictive import Predictor

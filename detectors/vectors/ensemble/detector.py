@@ -4,7 +4,7 @@ The autoencoder says how surprising a row is after what all metrics did before i
 and motion (what the last minutes do not explain), unrest (what all metrics move together), displacement,
 profile and level (what the last day, this time of the last days and the last hours do not explain). Of each
 view it counts how rare it is on this entity (`tail_probability`); an alarm begins where they agree, where
-there is sustained activity, or for a single row at a spike, and `hysteresis` says when it is over. What the
+there is sustained activity, or for a single row at a spike, and `views_alarm` says when it is over. What the
 row is compared with follows the entity (`reference_windows`); what an operator calls broken does not go into
 it.
 """
@@ -34,7 +34,7 @@ from anomalyd.detectors.detector import (
 )
 from anomalyd.detectors.parameters import read_parameters
 from anomalyd.detectors.vectors.ensemble.advance import Learnt, look
-from anomalyd.detectors.vectors.ensemble.alarm import hysteresis, target_rate
+from anomalyd.detectors.vectors.ensemble.alarm import target_rate, views_alarm
 from anomalyd.detectors.vectors.ensemble.alarm.target_rate import RATE
 from anomalyd.detectors.vectors.ensemble.baseline_statistics import measure_usual
 from anomalyd.detectors.vectors.ensemble.beginning import population
@@ -42,7 +42,7 @@ from anomalyd.detectors.vectors.ensemble.beginning.population import Population
 from anomalyd.detectors.vectors.ensemble.ensemble_parameters import Parameters
 from anomalyd.detectors.vectors.ensemble.explaining import context_of, score_in
 from anomalyd.detectors.vectors.ensemble.feature_extraction import KNOWN, Followed, follow
-from anomalyd.detectors.vectors.ensemble.fusion import height
+from anomalyd.detectors.vectors.ensemble.fusion import final_alarm
 from anomalyd.detectors.vectors.ensemble.memory import SCALE, Layout, Memory, scale_of
 from anomalyd.detectors.vectors.ensemble.pieces import piece_of, score
 from anomalyd.detectors.vectors.ensemble.predictive import Predictor, fit_predictor
@@ -230,10 +230,10 @@ class VectorEnsemble(Detector):
             forget_since(batch, 0, since)
         else:
             move_to_present(batch, np.array([0]), np.array([since]))
-            height.accept(batch, 0, now - since)
+            final_alarm.accept(batch, 0, now - since)
             # The views' means begin again: what they hold is of the time before the word.
             batch.levels[0], batch.quick_means[0] = np.nan, -np.inf
-        hysteresis.apply_feedback(batch, 0, broken=word is Verdict.BROKEN, since=since)
+        views_alarm.apply_feedback(batch, 0, broken=word is Verdict.BROKEN, since=since)
         return self._learnt.layout.part(batch, [memory.scale])[0]
 
     def undo(self, state: State, before: State) -> State:
@@ -248,7 +248,7 @@ class VectorEnsemble(Detector):
             put_back.week_of[0],
             put_back.bulk[0],
         )
-        hysteresis.apply_feedback(batch, 0, broken=True, since=float(put_back.slot[0]) * SLOT_S)
+        views_alarm.apply_feedback(batch, 0, broken=True, since=float(put_back.slot[0]) * SLOT_S)
         return self._learnt.layout.part(batch, [memory.scale])[0]
 
     def heights(self) -> tuple[float, float]:

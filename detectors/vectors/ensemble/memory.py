@@ -62,7 +62,7 @@ class Batch:
     those days; `leap_day`, `leap_measured` (E,) numbers of the newest day, and of the three hours in which
     `leap_threshold` (E,) was measured.
 
-    Alarms (`hysteresis`): `restless` (E, H) flags of the rows before (`sustained_activity`); `bulk` (E, 5, 2)
+    Alarms of the views: `restless` (E, H) flags of the rows before (`sustained_activity`); `bulk` (E, 5, 2)
     median and upper quartile of agreement and of sustained activity, measured in the three hours of number
     `bulk_measured` (E,); `kept_slot` (E,) ten minutes of the newest row kept; `since` (E,) since when an
     alarm is on, or NaN; `broken` (E,) whether an operator called it broken, `quiet_since` (E,) since when

@@ -13,7 +13,7 @@ from kafka import KafkaConsumer, KafkaProducer, TopicPartition
 from typer.testing import CliRunner
 
 from anomalyd.daemon.cli.app import app
-from anomalyd.daemon.kafka.dead_letters import REPLAYED
+from anomalyd.daemon.kafka.dead_letter_replay import REPLAYED
 from anomalyd.daemon.kafka.messages import dead_letter_entry
 from anomalyd.daemon.stages import DeadLetter, Record
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 
-from anomalyd.detectors.vectors.ensemble.alarm.hysteresis import Heights
+from anomalyd.detectors.vectors.ensemble.alarm.views_alarm import Heights
 from anomalyd.detectors.vectors.ensemble.ensemble_parameters import Parameters
 
 RATE = 1e-3

@@ -17,8 +17,8 @@ from torch import Tensor
 
 from anomalyd.detectors.detector import Series, SeriesWindow, State
 from anomalyd.detectors.vectors.ensemble import views
-from anomalyd.detectors.vectors.ensemble.alarm.hysteresis import end_of
 from anomalyd.detectors.vectors.ensemble.alarm.sustained_activity import spreads
+from anomalyd.detectors.vectors.ensemble.alarm.views_alarm import end_of
 from anomalyd.detectors.vectors.ensemble.baseline_statistics import measure_usual
 from anomalyd.detectors.vectors.ensemble.beginning.newcomer import LEARNS_S, SETTLED_ROWS
 from anomalyd.detectors.vectors.ensemble.feature_extraction import follow

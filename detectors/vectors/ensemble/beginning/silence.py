@@ -8,7 +8,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from anomalyd.detectors.vectors.ensemble.alarm import hysteresis
+from anomalyd.detectors.vectors.ensemble.alarm import views_alarm
 from anomalyd.detectors.vectors.ensemble.memory import Batch
 
 _ROWS, _LEAST_S = 10, 900.0
@@ -32,4 +32,4 @@ def begin_again(memory: Batch, b: int) -> None:
     memory.known[b], memory.runs[b], memory.restless[b], memory.fresh_rows[b] = 0.0, 0, 0, 0
     memory.agreed[b] = memory.stirred[b] = memory.height_on[b] = False
     if not memory.broken[b]:
-        hysteresis.end_alarm(memory, b)
+        views_alarm.end_alarm(memory, b)

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from anomalyd.detectors.maps.likelihood.edges import sharpened
-from anomalyd.detectors.maps.likelihood.evidence import scan
+from anomalyd.detectors.maps.likelihood.place_odds import scan
 from anomalyd.detectors.maps.places.layouts import layout_of
 from anomalyd.detectors.maps.places.places import Runs, compile_places
 

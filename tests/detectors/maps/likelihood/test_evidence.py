@@ -3,14 +3,14 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from anomalyd.detectors.maps.likelihood.evidence import (
+from anomalyd.detectors.maps.likelihood.overdispersion import measure_spread
+from anomalyd.detectors.maps.likelihood.place_odds import (
     DEAD_SHARE,
     LOSSES,
     Evidence,
     log_odds,
     scan,
 )
-from anomalyd.detectors.maps.likelihood.overdispersion import measure_spread
 from anomalyd.detectors.maps.likelihood.reference_test import Profile
 from anomalyd.detectors.maps.places.layouts import layout_of
 from anomalyd.detectors.maps.places.places import Places, Runs, Units, compile_places

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 from anomalyd.detectors.maps.geometries.known import shipped
-from anomalyd.detectors.maps.likelihood.evidence import scan
 from anomalyd.detectors.maps.likelihood.first_look import SUSPICIOUS, suspicion
+from anomalyd.detectors.maps.likelihood.place_odds import scan
 from anomalyd.detectors.maps.places.layouts import places_of
 from anomalyd.detectors.maps.simulate.elements import elements_of, faulty_maps
 

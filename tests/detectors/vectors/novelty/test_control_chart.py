@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from anomalyd.detectors.vectors.ensemble.fusion.height import brief_of
+from anomalyd.detectors.vectors.ensemble.fusion.final_alarm import brief_of
 from anomalyd.detectors.vectors.novelty import control_chart
 from anomalyd.detectors.vectors.novelty.memory import worth_of
 

@@ -1,4 +1,4 @@
-"""One height of all evidence, and the alarm over it.
+"""One height of all evidence, and the alarm over it: when it opens and when it ends.
 
     over + worth (new rows + new patches) + 0.1 (new patches + plane + median)
 

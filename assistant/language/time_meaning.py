@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 from anomalyd.assistant.language.interval import Interval as Interval
 from anomalyd.assistant.language.interval import date_of, next_month, seconds_of_day
-from anomalyd.assistant.language.time_phrases import (
+from anomalyd.assistant.language.time_patterns import (
     AGO,
     APART,
     BOUND,

@@ -1,4 +1,6 @@
-"""From what a stream shows to alarms: where views agree, where commotion begins and lasts, and a memory.
+"""The alarm of the ensemble's own views: where they agree, where commotion begins and lasts, and a memory.
+
+It is one part of the evidence; `fusion/final_alarm` has the last word.
 
 Two ways lead to an alarm. Views agree: the mean of how rare they are rises above the stream's own bulk, the
 last seven days of undisturbed rows. Or there is commotion: more goes on than usual by many of the entity's

@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from anomalyd.detectors.vectors.ensemble.alarm import hysteresis
-from anomalyd.detectors.vectors.ensemble.alarm.hysteresis import Heights, Shown
+from anomalyd.detectors.vectors.ensemble.alarm import views_alarm
 from anomalyd.detectors.vectors.ensemble.alarm.sustained_activity import Spans
+from anomalyd.detectors.vectors.ensemble.alarm.views_alarm import Heights, Shown
 from anomalyd.detectors.vectors.ensemble.memory import Batch, Layout, Memory
 
 HEIGHTS = Heights(agree=2.0, hold=0.85, stir=6.0, settle=5.0, lasting=True, accept_s=43_200.0)
@@ -32,7 +32,7 @@ def start() -> Memory:
 
 def told(state: Memory, *, broken: bool, since: float) -> Memory:
     batch = LAYOUT.join([state])
-    hysteresis.apply_feedback(batch, 0, broken=broken, since=since)
+    views_alarm.apply_feedback(batch, 0, broken=broken, since=since)
     return LAYOUT.part(batch, [{}])[0]
 
 
@@ -84,7 +84,7 @@ def follow_all(
     times = np.stack([each.begin + np.arange(n) * MINUTE for each in streams])
     batch = LAYOUT.join(states)
     spans = Spans.of(np.full(len(streams), MINUTE))
-    gone = hysteresis.follow(times, shown, batch, [heights] * len(streams), spans)
+    gone = views_alarm.follow(times, shown, batch, [heights] * len(streams), spans)
     return gone.over, gone.accepted, LAYOUT.part(batch, [{}] * len(streams))
 
 
@@ -103,7 +103,7 @@ def follow(
 
 
 def believed(slow: Floats, quick: Floats, before: Batch) -> Floats:
-    return hysteresis.believed(slow[None], quick[None], before)[0]
+    return views_alarm.believed(slow[None], quick[None], before)[0]
 
 
 def test_a_slow_mean_is_believed_while_a_quick_one_was_near_it_of_late() -> None:
@@ -127,7 +127,7 @@ def test_what_is_believed_does_not_depend_on_how_a_stream_is_cut() -> None:
 
 def test_where_views_agree_an_alarm_begins_at_its_height_and_stays_on_a_little_below() -> None:
     _, _, state = follow(usual(3 * 1440))
-    end = hysteresis.end_of(state["bulk"][0])
+    end = views_alarm.end_of(state["bulk"][0])
     over, _, _ = follow(end + np.array([1.9, 2.1, 1.9, 1.3, 1.0, 1.9]), state, begin=DAYS)
     assert (over > 0.0).tolist() == [False, True, True, True, False, False]
     assert over[1] > over[2] > over[3] > 0.0 > over[5] > over[4]
@@ -167,7 +167,7 @@ def test_commotion_lasts_while_the_hour_is_restless_or_metrics_are_displaced_or_
 
 def test_told_broken_it_ends_an_hour_after_it_would_have_ended_by_itself() -> None:
     _, _, state = follow(usual(3 * 1440))
-    end = hysteresis.end_of(state["bulk"][0])
+    end = views_alarm.end_of(state["bulk"][0])
     _, _, state = follow(np.full(60, end + 4.0), state, begin=DAYS)
     state = told(state, broken=True, since=DAYS)
     assert state["broken"]
@@ -184,7 +184,7 @@ def test_told_broken_it_ends_an_hour_after_it_would_have_ended_by_itself() -> No
 def test_what_lasts_becomes_normal_and_then_rules_the_bulk(by: str) -> None:
     _, _, state = follow(usual(3 * 1440))
     many = 2 * 1440
-    high = usual(many, 3) + (hysteresis.end_of(state["bulk"][0]) + 4.0 if by == "agreement" else 0.0)
+    high = usual(many, 3) + (views_alarm.end_of(state["bulk"][0]) + 4.0 if by == "agreement" else 0.0)
     seen = noise(many, 6)
     if by == "commotion":
         seen[:, 0] += 12.0 * (state["bulk"][1, 1] - state["bulk"][1, 0])
@@ -198,7 +198,7 @@ def test_what_lasts_becomes_normal_and_then_rules_the_bulk(by: str) -> None:
 
 def test_told_normal_it_is_quiet_at_once() -> None:
     _, _, state = follow(usual(3 * 1440))
-    end = hysteresis.end_of(state["bulk"][0])
+    end = views_alarm.end_of(state["bulk"][0])
     high = end + 4.0 + usual(1440, 3)
     over, _, state = follow(high[:180], state, begin=DAYS)
     assert (over > 0.0).all()
@@ -209,13 +209,13 @@ def test_told_normal_it_is_quiet_at_once() -> None:
 
 def test_an_earlier_alarm_is_not_part_of_what_is_accepted() -> None:
     _, _, state = follow(usual(3 * 1440))
-    end = hysteresis.end_of(state["bulk"][0])
+    end = views_alarm.end_of(state["bulk"][0])
     wave = np.concatenate([np.full(240, end + 9.0), usual(240, 4), np.full(10, end + 4.0)])
     _, _, state = follow(wave, state, begin=DAYS)
     after = told(state, broken=False, since=DAYS + 480 * MINUTE)
     # One row in ten minutes of the newest alarm, and twice as many before it.
     assert len(after["week"]) == 3
-    assert hysteresis.end_of(after["bulk"][0]) < end + 8.0
+    assert views_alarm.end_of(after["bulk"][0]) < end + 8.0
 
 
 def test_a_jolt_is_an_alarm_of_one_row_and_says_how_far_it_leapt() -> None:
@@ -223,7 +223,7 @@ def test_a_jolt_is_an_alarm_of_one_row_and_says_how_far_it_leapt() -> None:
     over, _, _ = follow(usual(4), jolts=jolts)
     assert (over > 0.0).tolist() == [False, True, False, True]
     assert over[1] == pytest.approx(0.5, abs=1e-5)
-    assert over[3] == pytest.approx(hysteresis.LARGEST_JOLT, abs=1e-5)
+    assert over[3] == pytest.approx(views_alarm.LARGEST_JOLT, abs=1e-5)
 
 
 def test_alarms_do_not_depend_on_how_a_stream_is_cut() -> None:
@@ -251,7 +251,7 @@ def test_a_row_at_a_time_is_as_all_of_them(broken: bool) -> None:
     state = told(state, broken=True, since=DAYS) if broken else state
     n = 1000
     high, seen = usual(n, 3), noise(n, 6)
-    high[50:900] += hysteresis.end_of(state["bulk"][0]) + 4.0
+    high[50:900] += views_alarm.end_of(state["bulk"][0]) + 4.0
     seen[20:40, 0] += 12.0 * (state["bulk"][1, 1] - state["bulk"][1, 0])
     whole, accepted, after = follow(high, state, commotion=seen, begin=DAYS)
     assert bool(accepted) != broken

@@ -5,6 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from itertools import accumulate
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, Protocol, Self, runtime_checkable
 
 import numpy as np
@@ -91,6 +92,15 @@ def cut(window: SeriesWindow, begin: int, end: int) -> SeriesWindow:
     """Give the samples from `begin` to `end` of a window, with what was remembered before the whole."""
     exposure = None if window.exposure is None else window.exposure[begin:end]
     return replace(window, times=window.times[begin:end], values=window.values[begin:end], exposure=exposure)
+
+
+def split(rows: NDArray[Any], counts: Sequence[int]) -> list[NDArray[Any]]:
+    """Give the rows (n, ...) of each window, views of those of all windows (N, ...) behind each other."""
+    if len(counts) == len(rows) and all(count == 1 for count in counts):
+        # A row of each of a thousand entities: numpy walks along them in half of the time.
+        return list(rows[:, None])
+    ends = accumulate(counts)
+    return [rows[end - count : end] for end, count in zip(ends, counts, strict=True)]
 
 
 # Not frozen: one is made of each row, and a frozen one takes five times as long. Nothing writes to it.

@@ -131,8 +131,9 @@ class DetectorPair:
         """
         autoencoder = self.autoencoder.score([_with_state_of(s, "autoencoder") for s in windows])
         classical = self._witness([_with_state_of(s, "classical") for s in windows], autoencoder)
+        alert_on = self.alert_on
         return [
-            PairScores(a, c, _of_pair(a.state, c.state), self.alert_on)
+            PairScores(a, c, _of_pair(a.state, c.state), alert_on)
             for a, c in zip(autoencoder, classical, strict=True)
         ]
 

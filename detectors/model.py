@@ -30,6 +30,7 @@ from anomalyd.detectors.detector import (
     SampleKind,
     SeriesWindow,
     State,
+    split,
 )
 from anomalyd.detectors.registry import detector_class, kinds
 from anomalyd.errors import ModelDamaged, ModelMismatch, ModelMissing
@@ -128,22 +129,23 @@ class Model:
             return []
         # All rows at once: a window may be a single row, of each of a thousand entities.
         raw = np.concatenate([each.raw for each in raws])
-        ends = np.cumsum([len(each.raw) for each in raws]).tolist()
-        rows = [slice(end - len(each.raw), end) for each, end in zip(raws, ends, strict=True)]
+        counts = [len(each.raw) for each in raws]
         states, levels = [each.state for each in raws], list[float]()
         if follows:
             heights = self.calibration.heights(raw).tolist()
             times = np.concatenate([window.times for window in windows]).tolist()
-            for w, (part, (_, before)) in enumerate(zip(rows, parts, strict=True)):
+            end = 0
+            for w, (count, (_, before)) in enumerate(zip(counts, parts, strict=True)):
+                begin, end = end, end + count
                 own_levels, course = threshold.follow_heights(
-                    self.calibration, times[part], heights[part], before
+                    self.calibration, times[begin:end], heights[begin:end], before
                 )
                 levels += own_levels
                 states[w] = threshold.combined(states[w], course)
         calibrated = self.calibration(raw, np.array(levels) if follows else 1.0)
         return [
             Scores(
-                calibrated[part],
+                own,
                 each.raw,
                 each.error,
                 each.expectation,
@@ -153,7 +155,9 @@ class Model:
                 signed,
                 each.learning,
             )
-            for part, each, state, signed in zip(rows, raws, states, _signed(raws, rows), strict=True)
+            for own, each, state, signed in zip(
+                split(calibrated, counts), raws, states, _signed(raws, counts), strict=True
+            )
         ]
 
     @property
@@ -203,8 +207,8 @@ class Model:
             )
 
 
-def _signed(raws: Sequence[RawScores], rows: Sequence[slice]) -> list[NDArray[np.float32]]:
-    """Give the contributions of windows, signed; of vectors of all `rows` at once."""
+def _signed(raws: Sequence[RawScores], counts: Sequence[int]) -> list[NDArray[np.float32]]:
+    """Give the contributions of windows of so many rows, signed; of vectors of all of them at once."""
     if raws[0].contribution.ndim != 2 or any(each.signed is not None for each in raws):
         return [
             np.copysign(each.contribution, each.error) if each.signed is None else each.signed
@@ -213,7 +217,7 @@ def _signed(raws: Sequence[RawScores], rows: Sequence[slice]) -> list[NDArray[np
     whole = np.copysign(
         np.concatenate([each.contribution for each in raws]), np.concatenate([each.error for each in raws])
     )
-    return [whole[part] for part in rows]
+    return split(whole, counts)
 
 
 def joined(parts: Sequence[Scores], state: State) -> Scores:

@@ -101,6 +101,19 @@ class Course(Mapping[str, NDArray[Any]]):
             return cls(kept, aside.tolist(), *np.asarray(state[former]).tolist())
         return cls(kept, aside.tolist(), *(np.asarray(state[_PREFIX + name]).item() for name in _NUMBERS))
 
+    def after(self, time: float, height: float) -> Course | None:
+        """Give what is remembered after a row of this height, None where more is to be done than to note that
+        it alerted: of the rows of a slot all but the first do no more."""
+        if time >= self.due or math.isnan(height):
+            return self if time < self.due else None
+        over = time - self.alerted >= _ALARM_OVER_S
+        if time // _SLOT_S > self.slot or (over and (self.counted or self.broken or self.aside)):
+            return None
+        if height <= self.factor:
+            return self
+        numbers = (self.factor, self.base, self.slot, self.due, time, self.counted, self.broken)
+        return Course(self.kept, self.aside, *numbers)
+
     def __getitem__(self, name: str) -> NDArray[Any]:
         own = name.removeprefix(_PREFIX)
         if own == name or own not in _NAMES:
@@ -137,6 +150,10 @@ def follow_heights(
     calibration: Calibration, times: Sequence[float], heights: Sequence[float], state: State
 ) -> tuple[list[float], Course]:
     """Follow the heights (n,) of raw scores; as `follow`."""
+    if len(times) == 1 and isinstance(state, Course):
+        after = state.after(times[0], heights[0])
+        if after is not None:
+            return [state.factor], after
     course = Course.of(state)
     factors, new = list[float](), list[float]()
     for time, height in zip(times, heights, strict=True):

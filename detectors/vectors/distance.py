@@ -98,10 +98,12 @@ class MedianDistance(Detector):
         contribution = np.where(missing, np.float32(np.nan), squared)
         expectation = batch.scale.centre[batch.window] + level * batch.scale.width[batch.window]
         lately = _lately(windows, deviations, batch.counts)
-        states = [
-            {**scale, "lately": own, **_only(window.state, _TOLD)}
-            for scale, own, window in zip(batch.states, lately, windows, strict=True)
+        states: list[State] = [
+            {**scale, "lately": own} for scale, own in zip(batch.states, lately, strict=True)
         ]
+        for s, window in enumerate(windows):
+            if "level" in window.state:
+                states[s] = {**states[s], **_only(window.state, _TOLD)}
         return batch.results(raw.double().numpy(), error, expectation, contribution, states)
 
     def apply_feedback(self, state: State, word: Verdict, since: float, now: float) -> State:
@@ -193,6 +195,8 @@ def _lately(
     each = np.stack([fades * ~np.isnan(deviations), fades * seen, fades * seen**2], axis=1)
     after = before * (_KEEPS ** np.asarray(counts, dtype=np.float64))[:, None, None]
     filled = [s for s, count in enumerate(counts) if count]
-    if filled:
+    if len(filled) == len(deviations):  # a row of each
+        after[filled] += each
+    elif filled:
         after[filled] += np.add.reduceat(each, [int(ends[s] - counts[s]) for s in filled], axis=0)
     return list(after.astype(np.float32))

@@ -15,7 +15,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from anomalyd.detectors.detector import RawScores, SeriesWindow, State, TrainingSet
+from anomalyd.detectors.detector import RawScores, SeriesWindow, State, TrainingSet, split
 from anomalyd.detectors.vectors.gaps import median
 from anomalyd.detectors.vectors.scale import Array, Scale, measure
 from anomalyd.errors import ModelDamaged, ModelMismatch, TrainingError
@@ -70,14 +70,8 @@ class Joined:
 
         `states`: what is remembered after each, if it is more than its scale.
         """
-        ends = np.cumsum(self.counts).tolist()
-        return [
-            RawScores(raw[part], error[part], expectation[part], contribution[part], state)
-            for part, state in (
-                (slice(end - count, end), state)
-                for end, count, state in zip(ends, self.counts, states or self.states, strict=True)
-            )
-        ]
+        found = (split(each, self.counts) for each in (raw, error, expectation, contribution))
+        return list(map(RawScores, *found, states or self.states))
 
 
 class Scaling:
@@ -177,7 +171,7 @@ class Scaling:
 
         """
         F = self.metrics
-        values = [self._values_of(window) for window in windows]
+        values = self._values_of(windows)
         before = [window.state for window in windows] if remembered is None else remembered
         places = [self._entities.get(window.entity, -1) for window in windows]
         # Most entities were measured in training: their scales are taken all at once.
@@ -194,7 +188,8 @@ class Scaling:
                 each = [before[w][name] for w in settled]
                 getattr(stacked, name)[settled] = stacked_states(names, each, (F,))
             for w in settled:
-                states[w] = {name: before[w][name] for name in _NAMES}
+                own = before[w]
+                states[w] = own if len(own) == len(_NAMES) else {name: own[name] for name in _NAMES}
         past = [np.empty((0, F), dtype=np.float32)] * len(windows)
         names_of_past = dict.fromkeys(range(len(windows)), "recent") if history else {}
         for w, name in (names_of_past | dict.fromkeys(warming, "warmup")).items():
@@ -210,14 +205,16 @@ class Scaling:
             blocks = values
         return _joined(blocks, history, counts, stacked, ready, states)
 
-    def _values_of(self, window: SeriesWindow) -> Array:
-        values = np.asarray(window.values, dtype=np.float32)
-        if values.ndim != 2 or values.shape[1] != self.metrics:
+    def _values_of(self, windows: Sequence[SeriesWindow]) -> list[Array]:
+        found = [np.asarray(window.values, dtype=np.float32) for window in windows]
+        wanted = (self.metrics,)
+        if any(values.shape[1:] != wanted for values in found):
+            window = next(w for w, values in zip(windows, found, strict=True) if values.shape[1:] != wanted)
             raise ModelMismatch(
-                f"entity {window.entity!r}: samples of {values.shape[1:]} values, the model was "
+                f"entity {window.entity!r}: samples of {window.values.shape[1:]} values, the model was "
                 f"trained on {self.metrics} metrics; train it again for them"
             )
-        return values
+        return found
 
     def _keep(
         self, history: int, past: Sequence[Array], values: Sequence[Array], states: list[State]
@@ -320,8 +317,9 @@ def stacked_states(entities: Sequence[str], each: Sequence[Array], shape: tuple[
         ModelMismatch: an array of another shape, of another model.
 
     """
-    for entity, array in zip(entities, each, strict=True):
-        if array.shape != shape and (len(array.shape) != len(shape) or array.shape[1:] != shape[1:]):
+    for other in {array.shape for array in each} - {shape}:
+        if len(other) != len(shape) or any(w not in (-1, n) for w, n in zip(shape, other, strict=True)):
+            entity = next(e for e, array in zip(entities, each, strict=True) if array.shape == other)
             raise ModelMismatch(
                 f"entity {entity!r}: its remembered state is of another model; start it without"
             )

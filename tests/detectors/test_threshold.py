@@ -76,6 +76,25 @@ def test_it_does_not_matter_where_a_stream_is_cut(
     assert all(np.array_equal(state[name], array) for name, array in after.items())
 
 
+def test_a_row_at_a_time_gives_what_all_at_once_give(calibration: Calibration) -> None:
+    chance = np.random.default_rng(3)
+    at = 1e9 + np.cumsum(chance.choice([1.0, 30.0, 300.0, 4000.0], 2000, p=[0.3, 0.6, 0.09, 0.01]))
+    raw = scores(2000, 3)
+    raw[chance.random(2000) < 0.1] *= 9.0
+    raw[chance.random(2000) < 0.05] = np.nan
+    whole, after = follow(calibration, at, raw, {})
+    state: State = {}
+    found = []
+    for row in range(2000):
+        before = {name: array.copy() for name, array in state.items()}
+        factors, course = follow(calibration, at[row : row + 1], raw[row : row + 1], state)
+        assert all(np.array_equal(state[name], array) for name, array in before.items())
+        state = course
+        found.append(factors)
+    assert np.array_equal(np.concatenate(found), whole)
+    assert all(np.array_equal(state[name], array) for name, array in after.items())
+
+
 def test_it_comes_down_from_a_trouble_of_training(dirty: Calibration) -> None:
     raw = scores(28 * DAY, 1)
     assert not (dirty(raw) > 1).any()

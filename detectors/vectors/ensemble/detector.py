@@ -31,6 +31,7 @@ from anomalyd.detectors.detector import (
     State,
     TrainingSet,
     silent,
+    split,
 )
 from anomalyd.detectors.parameters import read_parameters
 from anomalyd.detectors.vectors.ensemble.advance import Learnt, look
@@ -44,7 +45,7 @@ from anomalyd.detectors.vectors.ensemble.explaining import context_of, score_in
 from anomalyd.detectors.vectors.ensemble.feature_extraction import KNOWN, Followed, follow
 from anomalyd.detectors.vectors.ensemble.fusion import final_alarm
 from anomalyd.detectors.vectors.ensemble.memory import SCALE, Layout, Memory, scale_of
-from anomalyd.detectors.vectors.ensemble.pieces import piece_of, score
+from anomalyd.detectors.vectors.ensemble.pieces import pieces_of, score
 from anomalyd.detectors.vectors.ensemble.predictive import Predictor, fit_predictor
 from anomalyd.detectors.vectors.ensemble.reference_windows import (
     SLOT_S,
@@ -182,38 +183,26 @@ class VectorEnsemble(Detector):
         begun = [self._begin(window) for window in windows]
         scaled = self._scaling.join(windows, 0, [scale for _, scale in begun])
         times = np.concatenate([window.times for window in windows])
-        ends = np.cumsum(scaled.counts).tolist()
-        bounds = [(end - count, end) for end, count in zip(ends, scaled.counts, strict=True)]
-        cold = not scaled.ready.all()
-        pieces = [
-            piece_of(
-                self._learnt,
-                window,
-                memory,
-                scale,
-                # From where on an entity that training did not know is out of its warm-up.
-                begin + int(np.argmin(np.append(~scaled.ready[begin:end], False))) if cold else begin,
-                end,
-            )
-            for window, (begin, end), (memory, _), scale in zip(
-                windows, bounds, begun, scaled.states, strict=True
-            )
-        ]
-        known = [memory is not None or p.begin < p.end for (memory, _), p in zip(begun, pieces, strict=True)]
+        counts, memories = scaled.counts, [memory for memory, _ in begun]
+        pieces = pieces_of(self._learnt, windows, memories, scaled.states, scaled.ready)
+        known = [memory is not None or p.begin < p.end for memory, p in zip(memories, pieces, strict=True)]
         found = score(self._learnt, pieces, times, scaled.observed())
         scale = scaled.scale
         expectation = found.expectation * scale.width[scaled.window] + scale.centre[scaled.window]
+        said = (split(each, counts) for each in (found.raw, found.error, expectation, found.contribution))
         return [
             RawScores(
-                found.raw[begin:end],
-                found.error[begin:end],
-                expectation[begin:end],
-                found.contribution[begin:end],
+                raw,
+                error,
+                expected,
+                contribution,
                 piece.memory if has else {SCALE + name: array for name, array in piece.scale.items()},
-                tuple(self._accepted(float(times[row]), before) for row, before in piece.accepted),
+                tuple(self._accepted(float(times[row]), before) for row, before in piece.accepted)
+                if piece.accepted
+                else (),
                 learning=not (has and math.isnan(piece.memory.learns_since)),
             )
-            for (begin, end), piece, has in zip(bounds, pieces, known, strict=True)
+            for raw, error, expected, contribution, piece, has in zip(*said, pieces, known, strict=True)
         ]
 
     def apply_feedback(self, state: State, word: Verdict, since: float, now: float) -> State:

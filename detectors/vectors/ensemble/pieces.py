@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 from anomalyd.detectors.detector import SeriesWindow, State
 from anomalyd.detectors.vectors.ensemble.advance import Learnt, advance
 from anomalyd.detectors.vectors.ensemble.beginning import newcomer
-from anomalyd.detectors.vectors.ensemble.beginning.newcomer import arrive, go_on
-from anomalyd.detectors.vectors.ensemble.beginning.silence import begin_again, silences
+from anomalyd.detectors.vectors.ensemble.beginning.newcomer import arrive, go_on, is_due
+from anomalyd.detectors.vectors.ensemble.beginning.silence import begin_again, is_after_silence, silences
 from anomalyd.detectors.vectors.ensemble.memory import Batch, Memory
 
 _ROWS_AT_ONCE = 2048
@@ -64,16 +64,66 @@ class Found:
         return cls(np.full(rows, np.nan), *unknown)
 
 
-def piece_of(
-    learnt: Learnt, window: SeriesWindow, memory: Memory | None, scale: State, begin: int, end: int
+def pieces_of(
+    learnt: Learnt,
+    windows: Sequence[SeriesWindow],
+    memories: Sequence[Memory | None],
+    scales: Sequence[State],
+    ready: NDArray[np.bool_],
+) -> list[Piece]:
+    """Make the pieces of windows, whose rows lie behind each other, with what is remembered of them, None for
+    nothing, and of their scales; `ready` (N,): which rows are no warm-up."""
+    unknown = len(learnt.places)
+    places = [learnt.places.get(window.entity, unknown) for window in windows]
+    before = [
+        learnt.beginnings[place] if memory is None else memory
+        for place, memory in zip(places, memories, strict=True)
+    ]
+    counts = [len(window.times) for window in windows]
+    starts = np.cumsum(counts) - counts
+    single = np.flatnonzero(np.array(counts) == 1)
+    plain = np.zeros(len(windows), dtype=bool)
+    if len(single):
+        times = np.array([windows[w].times[0] for w in single.tolist()])
+        some = [before[w] for w in single.tolist()]
+        plain[single] = ready[starts[single]] & ~_is_cut(learnt, np.array(places)[single], some, times)
+    each = zip(windows, places, starts.tolist(), counts, before, scales, plain.tolist(), strict=True)
+    return [
+        Piece(place, begin, begin + 1, memory, scale, upto=begin + 1)
+        if simple
+        else _piece_of(learnt, window, place, memory, scale, begin, ready[begin : begin + count])
+        for window, place, begin, count, memory, scale, simple in each
+    ]
+
+
+def _is_cut(
+    learnt: Learnt, places: NDArray[np.int64], memories: Sequence[Memory], times: NDArray[np.float64]
+) -> NDArray[np.bool_]:
+    """Say of single rows at times (B,) before which something begins: as `_piece_of`, of many at once."""
+    newest = np.array([memory.newest for memory in memories])
+    since = np.array([memory.learns_since for memory in memories])
+    fresh = np.array([memory.fresh_rows for memory in memories])
+    learns = np.isnan(newest) | is_due(times, since, fresh)
+    after = is_after_silence(times, newest, np.array(learnt.intervals_s)[places])
+    return np.asarray(after | (learns & (places == len(learnt.places))))
+
+
+def _piece_of(
+    learnt: Learnt,
+    window: SeriesWindow,
+    place: int,
+    before: Memory,
+    scale: State,
+    begin: int,
+    ready: NDArray[np.bool_],
 ) -> Piece:
-    """Make a piece of a window whose rows are those from `begin` to `end` of all.
+    """Make a piece of a window whose rows begin at `begin` of all, or where its warm-up is over.
 
     It is cut where a silence was, and where a newcomer begins or is looked at again.
     """
-    place = learnt.place(window.entity)
-    before = learnt.beginnings[place] if memory is None else memory
-    times, newest = window.times[len(window.times) - (end - begin) :], before.newest
+    end, cold = begin + len(ready), int(np.argmin(np.append(~ready, False)))
+    begin += cold
+    times, newest = window.times[cold:], before.newest
     after = silences(times, newest, learnt.intervals_s[place])
     looked = list[int]()
     if learnt.is_unknown(place) and len(times):

@@ -165,6 +165,9 @@ def test_what_does_not_fit_is_refused(scaling: Scaling, make_metrics: Make) -> N
     state = {"recent": np.zeros((7, 5), dtype=np.float32)}
     with pytest.raises(ModelMismatch, match="another model"):
         scaling.join([SeriesWindow("a", np.zeros(1), np.zeros((1, 6), dtype=np.float32), state)], 7)
+    scale = {name: np.ones(5, dtype=np.float32) for name in ("centre", "width", "cap")}
+    with pytest.raises(ModelMismatch, match=r"'new'.*another model"):
+        scaling.join([SeriesWindow("new", np.zeros(1), np.zeros((1, 6), dtype=np.float32), scale)], 0)
     with pytest.raises(TrainingError, match="do not fit the 5 metrics"):
         Scaling.fit(
             TrainingSet({"a": Series(np.arange(40.0), make_metrics(40, 1))}, tuple("abcde")), 12, 0.01

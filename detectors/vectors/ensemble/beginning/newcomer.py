@@ -54,6 +54,14 @@ def go_on(memory: Batch, which: NDArray[np.int64], times: NDArray[np.float64]) -
         move_to_present(memory, which[settled], since[settled])
 
 
+def is_due(
+    times: NDArray[np.float64], learns_since: NDArray[np.float64], fresh: NDArray[np.int64]
+) -> NDArray[np.bool_]:
+    """Say of which newcomers `go_on` is due before their rows at times (B,): as `cuts`, of a row of each."""
+    learns = ~np.isnan(learns_since)
+    return np.asarray(learns & ((fresh == SETTLED_ROWS) | (times >= learns_since + LEARNS_S)))
+
+
 def cuts(times: NDArray[np.float64], learns_since: float, fresh: int, silences: Sequence[int]) -> list[int]:
     """Say before which of the rows at times (n,) `go_on` is due.
 
@@ -61,8 +69,6 @@ def cuts(times: NDArray[np.float64], learns_since: float, fresh: int, silences: 
     rows that come after one.
     """
     since = float(times[0]) if math.isnan(learns_since) else learns_since
-    if len(times) == 1:  # of many entities a row each
-        return [0] if fresh == SETTLED_ROWS or times[0] >= since + LEARNS_S else []
     settled = [SETTLED_ROWS - fresh, *(row + SETTLED_ROWS for row in silences)]
     found = [*settled, int(np.searchsorted(times, since + LEARNS_S))]
     return [row for row in found if 0 <= row < len(times)]

@@ -18,10 +18,15 @@ _ROWS, _LEAST_S = 10, 900.0
 def silences(times: NDArray[np.float64], newest: float, interval_s: float) -> list[int]:
     """Say which of the rows at times (n,) come after a silence; `newest`: the row before, NaN for none."""
     least = max(_ROWS * interval_s, _LEAST_S)
-    if len(times) == 1:  # of many entities a row each
-        return [0] if times[0] - newest > least else []
     found: list[int] = np.flatnonzero(np.diff(times, prepend=newest) > least).tolist()
     return found
+
+
+def is_after_silence(
+    times: NDArray[np.float64], newest: NDArray[np.float64], intervals_s: NDArray[np.float64]
+) -> NDArray[np.bool_]:
+    """Say which rows at times (B,) come after a silence: as `silences`, of a row of each of many entities."""
+    return np.asarray(times - newest > np.maximum(_ROWS * intervals_s, _LEAST_S))
 
 
 def begin_again(memory: Batch, b: int) -> None:

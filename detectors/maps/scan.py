@@ -12,13 +12,12 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional as F
 
+from anomalyd.detectors.maps.scan_sums import Grid, sum_up
+
 HEIGHTS = (1, 2, 4, 8)
 WIDTHS = (1, 2, 3, 5, 8, 12, 18, 28)
 KINDS = (len(HEIGHTS) + 1) * (len(WIDTHS) + 1)
 """Kinds of window: every height, and all rows, with every width, and whole rows."""
-
-_CHUNK = 32
-"""Maps whose windows are looked at together: few enough that they stay in the processor's cache."""
 
 _FEW = 2
 """Of so few maps all windows are differentiated: there is little to gain, and DeepLIFT compares two maps
@@ -41,13 +40,14 @@ class Windows:
 
     `boxes` (K, 4); `kind` (K,): index of height and width; `log_places` (K,): ln of how many windows of its
     kind there are, times the number of kinds; `corners` (4, K): where the four corners lie in the flattened
-    integral image.
+    integral image; `grids`: the same windows, kind after kind.
     """
 
     boxes: Boxes
     kind: Tensor
     log_places: Tensor
     corners: Tensor
+    grids: tuple[Grid, ...]
 
 
 @lru_cache(maxsize=64)
@@ -56,29 +56,29 @@ def windows_of(rows: int, columns: int) -> Windows:
     boxes: list[tuple[int, int, int, int]] = []
     kinds: list[int] = []
     places: list[float] = []
+    grids: list[Grid] = []
     for i, height in enumerate((*HEIGHTS, rows)):
         if height > rows or (height == rows and i < len(HEIGHTS)):
             continue
         for j, width in enumerate((*WIDTHS, columns)):
             if width > columns or (width == columns and j < len(WIDTHS)):
                 continue
-            new = [
-                (r, r + height, c, c + width)
-                for r in _starts(rows, height, height // 2)
-                for c in _starts(columns, width, width // 3)
-            ]
+            tops, lefts = _starts(rows, height, height // 2), _starts(columns, width, width // 3)
+            new = [(r, r + height, c, c + width) for r in tops for c in lefts]
+            grids.append(Grid(height, width, tops, lefts))
             boxes += new
             kinds += [i * (len(WIDTHS) + 1) + j] * len(new)
             places += [float(np.log(len(new)))] * len(new)
     table = np.array(boxes, dtype=np.int64)
     log_places = torch.tensor(places) + float(np.log(len(set(kinds))))
-    return Windows(table, torch.tensor(kinds), log_places, _corners(torch.from_numpy(table), columns))
+    corners = _corners(torch.from_numpy(table), columns)
+    return Windows(table, torch.tensor(kinds), log_places, corners, tuple(grids))
 
 
-def _starts(length: int, size: int, step: int) -> list[int]:
+def _starts(length: int, size: int, step: int) -> tuple[int, ...]:
     """Say where windows of `size` begin, with the last one flush with the end."""
     last = length - size
-    return sorted({*range(0, last + 1, max(1, step)), last})
+    return tuple(sorted({*range(0, last + 1, max(1, step)), last}))
 
 
 def _corners(boxes: Tensor, columns: int) -> Tensor:
@@ -207,13 +207,8 @@ class Scan:
         """Give what `score` gives (N,), and the window with the most evidence, its edges fitted."""
         columns = residual.shape[2]
         windows = windows_of(residual.shape[1], columns)
-        score = np.empty(len(residual))
-        best = torch.empty(len(residual), dtype=torch.int64)
-        for start in range(0, len(residual), _CHUNK):
-            part = slice(start, start + _CHUNK)
-            nats, _ = self.evidence(residual[part], expected[part], dispersion[part], drift[part])
-            score[part] = _together(nats)[0].numpy()
-            best[part] = nats.argmax(0)
+        price = self.price[:, windows.kind] + windows.log_places
+        score, best = sum_up(residual, expected, dispersion, drift, windows.grids, price)
         integrals = _integral(residual), _integral(expected)
         maps = torch.arange(len(residual))
 
@@ -230,7 +225,7 @@ class Scan:
         change, wanted = sums(boxes)
         wanted = wanted.clamp(min=1e-3)
         pull = change / (wanted * (dispersion + drift.square() * wanted)).sqrt()
-        return score, Suspect(boxes.numpy(), pull.numpy())
+        return score.double().numpy(), Suspect(boxes.numpy(), pull.numpy())
 
 
 def _fit_edges(boxes: Tensor, shape: tuple[int, int], nats_of: Callable[[Tensor], Tensor]) -> Tensor:

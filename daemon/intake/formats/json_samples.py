@@ -23,6 +23,8 @@ from anomalyd.errors import DecodeError
 
 # Detectors compute in float32, where more than this is infinite. JSON itself has no NaN and no Infinity.
 Number = Annotated[float, Meta(ge=-3.4e38, le=3.4e38)]
+# A whole number that is read as one takes a third of the time; what a map counts is nearly always one.
+Cell = Annotated[int, Meta(ge=-(2**63), le=2**63 - 1)] | Number
 Exposure = Annotated[float, Meta(gt=0, le=3.4e38)]
 Counter = Annotated[int, Meta(ge=0, le=2**31 - 1)]  # what every SQL database calls an integer
 
@@ -33,7 +35,7 @@ class Element(msgspec.Struct, gc=False):
     time: float | str
     entity: str | None = None
     values: dict[str, Number | None] | None = None
-    map: list[list[Number | None] | Number | None] | None = None
+    map: list[list[Cell | None] | Cell | None] | None = None
     denominator: list[list[Number | None] | Number | None] | None = None
     entries: list[list[Number | None] | Number | None] | None = None
     sumw2: list[list[Number | None] | Number | None] | None = None
@@ -116,12 +118,11 @@ class JsonSamples(Format):
         columns = max(widths, default=0)
         self._fields.map_size(len(rows), columns)
         # All in one piece takes half the time of row by row; null becomes NaN.
-        flat = np.fromiter(chain.from_iterable(rows), dtype=object, count=sum(widths)).astype(np.float32)
-        cells = np.full((len(rows), columns), np.nan, dtype=np.float32)
+        flat = np.fromiter(chain.from_iterable(rows), dtype=np.float32, count=sum(widths))
         if min(widths) == columns:
-            cells[:] = flat.reshape(cells.shape)
-        else:
-            cells[np.arange(columns) < np.array(widths)[:, None]] = flat
+            return flat.reshape(len(rows), columns)
+        cells = np.full((len(rows), columns), np.nan, dtype=np.float32)
+        cells[np.arange(columns) < np.array(widths)[:, None]] = flat
         return cells
 
     def _elements(

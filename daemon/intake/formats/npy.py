@@ -94,8 +94,10 @@ class NpyMap(Format):
             )
         cells = np.frombuffer(value, dtype, offset=start)
         cells = cells.reshape(shape, order="F" if fortran_order else "C")
-        with np.errstate(over="ignore"):
-            floats = np.ascontiguousarray(cells, dtype=np.float32)
+        with np.errstate(over="ignore", invalid="ignore"):
+            # An array of its own, since a view would keep the whole message alive; added to, so that no NaN
+            # in it signals.
+            floats: NDArray[np.float32] = np.add(cells, np.float32(0), dtype=np.float32, order="C")
         if float(np.fmax.reduce(np.abs(floats), axis=None)) == math.inf:
             infinite = np.argwhere(np.isinf(floats))
             *_, row, column = infinite[0]
@@ -104,8 +106,7 @@ class NpyMap(Format):
                 f"map[{row}][{column}]: {cells[tuple(infinite[0])]} is not finite in float32; a masked "
                 "cell is NaN",
             )
-        # An array of its own: a view would keep the whole message alive.
-        return floats.copy() if floats.base is not None else floats
+        return floats
 
 
 def _header_size(value: bytes) -> int:

@@ -38,13 +38,15 @@ def counts_of(cells: Cells, companions: dict[str, Cells]) -> Cells:
     """
     if len(companions) > 1:
         raise _refuse(f"{' and '.join(companions)}: a map has one of them at most")
-    if np.isnan(np.fmin.reduce(cells, axis=None)):
+    least = np.fmin.reduce(cells, axis=None)  # NaN is left out where there is anything else
+    if least != least:
         raise _refuse("map: every cell is masked; leave out a map without a cell")
     for name, companion in companions.items():
         if companion.shape != cells.shape:
             raise _refuse(f"{name}: {companion.shape} cells beside a map of {cells.shape}; it needs as many")
         _not_negative(name, companion)
-    _not_negative("map", cells)
+    if least < 0:
+        _not_negative("map", cells)
     if not companions:
         _whole(cells)
         return cells
@@ -84,8 +86,7 @@ def _not_negative(name: str, cells: Cells) -> None:
 
 
 def _whole(cells: Cells, name: str = "map") -> None:
-    with np.errstate(invalid="ignore"):  # a NaN that signals
-        away = np.abs(cells - np.rint(cells))
+    away = np.abs(cells - np.rint(cells))
     if not np.fmax.reduce(away, axis=None) > _WHOLE:
         return
     off = away > _WHOLE * np.maximum(1, np.abs(cells) * 1e-3)

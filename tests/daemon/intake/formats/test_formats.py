@@ -74,6 +74,12 @@ def test_a_map_with_ragged_rows_and_masked_cells() -> None:
     np.testing.assert_array_equal(sample.map, [[1, nan, nan], [3, 4, 5], [nan, nan, nan]])
 
 
+def test_cells_of_a_map_are_whole_numbers_or_floats_as_they_are_written() -> None:
+    """Both are counts, side by side in one message."""
+    text = b'{"entity":"e","time":%r,"map":[[1,2.0,3e2,null],[16777216,0,-0,9007199254740993]]}' % TIME
+    np.testing.assert_array_equal(decode(text).map, [[1, 2, 300, np.nan], [2**24, 0, 0, 2**53]])
+
+
 @pytest.mark.parametrize(
     ("text", "seconds"),
     [
@@ -138,6 +144,7 @@ def test_the_entity_is_the_messages_or_the_inputs_or_the_key() -> None:
         (vector(values=None, map=[[], []]), "map", "2 x 0"),
         (vector(values=None, map=[[1, 2], [3, "x"]]), "field", r"\$\.map\[1\]\[1\]"),
         (vector(values=None, map=[[1e39]]), "field", r"\$\.map\[0\]\[0\]"),
+        (vector(values=None, map=[[1, 10**400]]), "field", r"\$\.map\[0\]\[1\]"),
     ],
 )
 def test_what_json_refuses(message: Any, reason: str, text: str) -> None:

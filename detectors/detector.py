@@ -267,6 +267,14 @@ class Explainable(Protocol):
 
 
 @runtime_checkable
+class EncodesInputs(Protocol):
+    """An `Explainable` detector that gives inputs for less than all that goes with them."""
+
+    def encode_inputs(self, window: SeriesWindow) -> Tensor:
+        """Give the `inputs` of `encode`."""
+
+
+@runtime_checkable
 class Layered(Protocol):
     """An `Explainable` detector with a network whose hidden units can be looked at."""
 

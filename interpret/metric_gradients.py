@@ -10,13 +10,14 @@ the detector's own score.
 from __future__ import annotations
 
 import itertools
+from dataclasses import replace
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from anomalyd.detectors.detector import Encoded, Explainable, SeriesWindow
+from anomalyd.detectors.detector import Encoded, EncodesInputs, Explainable, SeriesWindow
 from anomalyd.interpret.analytical import integrated_gradients
 from anomalyd.interpret.attribution import Attribution, folded
 from anomalyd.interpret.budget import Budget
@@ -65,8 +66,16 @@ def encode_against_expected(rescoring: Rescoring, tried: NDArray[np.int64]) -> E
     spacing = float(np.median(np.diff(window.times))) if len(window.times) > 1 else 1.0
     times = window.times[-1] - spacing * np.arange(look_back)[::-1]
     rows = np.concatenate([usual[:-1], np.repeat(usual[-1:], look_back, axis=0)])[-look_back:]
-    baseline: Tensor = detector.encode(SeriesWindow(window.entity, times, rows, window.state)).inputs
-    return Encoded(encoded.inputs, baseline, encoded.context, encoded.feature)
+    at_last = SeriesWindow(window.entity, times, rows, window.state)
+    return replace(encoded, baseline=_inputs_of(detector, at_last))
+
+
+def _inputs_of(detector: Explainable, window: SeriesWindow) -> Tensor:
+    return (
+        detector.encode_inputs(window)
+        if isinstance(detector, EncodesInputs)
+        else detector.encode(window).inputs
+    )
 
 
 def _by_differences(

@@ -45,10 +45,17 @@ class Rescoring:
 
         Each set of metrics is scored once, however often it is asked for: all that are new in one batch.
         """
+        return np.nan_to_num(self._scored_without(parts))
+
+    def observed(self) -> float:
+        """Give the raw score as observed, NaN where the detector cannot tell."""
+        return float(self._scored_without([()])[0])
+
+    def _scored_without(self, parts: Sequence[Metrics]) -> NDArray[np.float64]:
         wanted = [frozenset(int(metric) for metric in part) for part in parts]
         new = list(dict.fromkeys(part for part in wanted if part not in self._known))
         if new:
-            scored = np.nan_to_num(self.scores([self.with_expected(sorted(part)) for part in new]))
+            scored = self.scores([self.with_expected(sorted(part)) for part in new])
             self._known.update(zip(new, scored.tolist(), strict=True))
         return np.array([self._known[part] for part in wanted])
 

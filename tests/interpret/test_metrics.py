@@ -43,6 +43,14 @@ class Stands:
         return found
 
 
+class Mute:
+    """A detector in its warm-up."""
+
+    def score(self, windows):
+        v = windows[0].values
+        return [RawScores(np.full(len(v), np.nan), v, v, v, {})] * len(windows)
+
+
 @pytest.fixture(scope="module")
 def detector():
     chance = np.random.default_rng(0)
@@ -125,6 +133,13 @@ def test_what_cannot_be_explained_is_refused(detector):
     rescoring.window.values[-1] = np.nan
     with pytest.raises(ModelError, match="nothing observed"):
         explained(rescoring)
+
+
+@pytest.mark.parametrize("methods", [METHODS, METHODS[1:2]])
+def test_a_sample_without_a_score_is_refused(detector, methods):
+    rescoring = broken(detector, 0)
+    with pytest.raises(ModelError, match="gives no score"):
+        explained(Rescoring(Mute(), rescoring.window, rescoring.expected), methods)
 
 
 def test_the_gradients_depend_on_the_weights(detector):

@@ -319,6 +319,15 @@ class VectorEnsemble(Detector):
         inputs, baseline = seen.followed.rows[0], seen.followed.around.median15[0]
         return Encoded(torch.from_numpy(inputs), torch.from_numpy(baseline), context, feature)
 
+    def encode_inputs(self, window: SeriesWindow) -> Tensor:
+        """Give the `inputs` of `encode`; of a single row they are known without scoring it."""
+        if len(window.times) > 1:
+            return self.encode(window).inputs
+        memory, scale = self._begin(window)
+        before = self._learnt.beginnings[self._learnt.place(window.entity)] if memory is None else memory
+        row = SeriesWindow(window.entity, window.times, window.values, scale)
+        return torch.from_numpy(np.nan_to_num(self._scaling.join([row], 0).observed() - before["offset"]))
+
     def forward(self, inputs: Tensor, *context: Tensor) -> Tensor:
         """Give the raw score (N,) of inputs (N, F); context of one row goes for all."""
         return score_in(context, inputs, self._network, next(iter(self._usual.values())), self._learnt.shares)

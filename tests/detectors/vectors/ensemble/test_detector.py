@@ -7,7 +7,7 @@ import pytest
 import torch
 from numpy.typing import NDArray
 
-from anomalyd.detectors.detector import Explainable, Series, SeriesWindow, State, TrainingSet
+from anomalyd.detectors.detector import EncodesInputs, Explainable, Series, SeriesWindow, State, TrainingSet
 from anomalyd.detectors.false_alarm_target import AlertRate
 from anomalyd.detectors.model import Model, load_model, save_model
 from anomalyd.detectors.training import train_model
@@ -218,6 +218,20 @@ def test_forward_is_the_score_and_differentiable(model: Model) -> None:
     calm = detector.forward(encoded.baseline, *encoded.context)
     assert float(calm[0]) < float(found.detach()[0])
     assert int(np.nanargmax(scored.contribution[-1])) == 3
+
+
+@pytest.mark.parametrize("entity", ["a", "new"])
+def test_inputs_alone_are_those_of_the_whole(model: Model, entity: str) -> None:
+    detector = model.detector
+    assert isinstance(detector, EncodesInputs)
+    assert isinstance(detector, Explainable)
+    values = rows(0.5, 15)
+    values[-1, 2] = np.nan
+    at = times(len(values), 10.0)
+    (before,) = detector.score([SeriesWindow(entity, at[:-4], values[:-4])])
+    for count in (1, 4):
+        window = SeriesWindow(entity, at[-count:], values[-count:], before.state)
+        assert np.array_equal(detector.encode_inputs(window).numpy(), detector.encode(window).inputs.numpy())
 
 
 def test_what_does_not_fit_is_refused(model: Model, training: TrainingSet) -> None:

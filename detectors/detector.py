@@ -239,6 +239,20 @@ class Primed(Protocol):
         """Give the same detector that begins an entity's stream from what training left of it."""
 
 
+@runtime_checkable
+class Completed(Protocol):
+    """A detector that compares samples with those of the training, of which it can leave some out.
+
+    It may know all of the training: what calibrates it are the scores of samples that were left out.
+    """
+
+    def completed(self, training: TrainingSet) -> Self:
+        """Give the same detector with all of the training to compare with."""
+
+    def left_out(self) -> Mapping[str, NDArray[np.float64]]:
+        """Give raw scores (n,) of elements' training samples, each by others; none where it is no use."""
+
+
 @dataclass(frozen=True, slots=True)
 class Encoded:
     """One sample as a differentiable detector's network sees it (a batch of one).

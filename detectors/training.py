@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from anomalyd.detectors.calibration import ALERT, Calibration, fit_calibration, fit_log_odds
 from anomalyd.detectors.detector import (
+    Completed,
     Detector,
     Graded,
     Primed,
@@ -127,6 +128,10 @@ def _fit(
     held_out = [raw[0 if graded else _split(training.series[entity]) :] for entity, raw in streamed]
     if few:
         held_out = _scores_by_others(chosen, training, parameters, seed)
+    if isinstance(detector, Completed):
+        detector = detector.completed(training)
+        by_others = detector.left_out()
+        held_out = [by_others.get(e, raw) for e, raw in zip(training.series, held_out, strict=False)]
     return _Fitted(detector, held_out, left)
 
 

@@ -52,10 +52,14 @@ class OddCell:
 
 @dataclass(frozen=True, slots=True)
 class Findings:
-    """All likely places of a map, the likeliest first, and its odd cells, which alone are no fault."""
+    """All likely places of a map, the likeliest first, and its odd cells, which alone are no fault.
+
+    `beside`: what it was compared with, where that is not its own history.
+    """
 
     places: tuple[FoundPlace, ...]
     odd: tuple[OddCell, ...]
+    beside: tuple[str, ...] = ()
 
     def lines(self, geometry: Geometry | None) -> tuple[str, ...]:
         """Say it in words: a line a place, and one for the odd cells."""
@@ -65,7 +69,7 @@ class Findings:
             more = f"; and {len(self.odd) - _MOST_ODD} more" if len(self.odd) > _MOST_ODD else ""
             count = f"{len(self.odd)} odd cell{'s' if len(self.odd) > 1 else ''}"
             told.append(f"{count}, no fault by themselves: {named}{more}")
-        return tuple(told)
+        return (*told, *self.beside)
 
 
 @runtime_checkable

@@ -13,6 +13,7 @@ from typing import Any, ClassVar, Self
 import msgspec
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from anomalyd.detectors.detector import (
@@ -39,6 +40,7 @@ from anomalyd.detectors.maps.likelihood.population import (
     stranger,
     tensors_of,
     widths_of,
+    with_all_maps,
 )
 from anomalyd.detectors.maps.likelihood.stream import MapStream, advance
 from anomalyd.detectors.maps.neighbours.local import local_evidence
@@ -112,6 +114,19 @@ class MapScan(Detector):
         """Give the same detector that begins an entity's stream with the history that training left of it."""
         return type(self)(self.parameters, self.populations, states, self.geometries)
 
+    def completed(self, training: TrainingSet) -> Self:
+        """Give the same detector, which compares maps with all of a training set where there are many."""
+        populations = with_all_maps(self.populations, training)
+        return type(self)(self.parameters, populations, self._primed, self.geometries)
+
+    def left_out(self) -> dict[str, NDArray[np.float64]]:
+        """Give the raw scores of training maps that are compared with all others (`NearestMaps.left_out`)."""
+        found: dict[str, NDArray[np.float64]] = {}
+        for population in self.populations.values():
+            for near in population.nearest:
+                found |= near.left_out()
+        return found
+
     def score(self, windows: Sequence[SeriesWindow]) -> list[RawScores]:
         """Score maps of different elements side by side, each causally.
 
@@ -165,7 +180,10 @@ class MapScan(Detector):
                 OddCell(r, c, float(drawn[0, r, c]), float(local.expected[0, r, c]))
                 for r, c in np.argwhere(local.odd[0]).tolist()
             )
-        return Findings(places, odd)
+        near = population.nearest_of(window.entity)
+        if near is None or Memory.of(window.state, (rows, columns)).history.alone:
+            return Findings(places, odd)
+        return Findings(places, odd, (near.say(near.judge(drawn), 0),))
 
     def _geometry(self, entity: str, widths: tuple[int, ...], columns: int) -> Geometry:
         """Give an element's geometry without its name: elements that are built alike share theirs."""

@@ -16,6 +16,7 @@ from torch import Tensor
 from anomalyd.detectors.detector import TrainingSet
 from anomalyd.detectors.maps.geometries.known import geometry_like
 from anomalyd.detectors.maps.geometry import Geometry
+from anomalyd.detectors.maps.likelihood.nearest_maps import NearestMaps, WrittenNearest
 from anomalyd.detectors.maps.likelihood.overdispersion import (
     FAR_OUT,
     measure_gain,
@@ -63,7 +64,7 @@ class Population:
     element's maps about its own history; `gain` (K,): how the noise of a kind goes with the element's;
     `dispersion`: the usual noise of an element. `units`: what the sums along the units look like, of rows
     with sisters; `prices`: what normal maps reach in each class of local evidence. `known`: whether it was
-    trained.
+    trained. `nearest`: training maps to compare with, of plain histograms that have many.
     """
 
     profile: Counts
@@ -74,6 +75,11 @@ class Population:
     units: UnitProfiles | None
     prices: Mapping[str, Price]
     known: bool = True
+    nearest: tuple[NearestMaps, ...] = ()
+
+    def nearest_of(self, entity: str) -> NearestMaps | None:
+        """Give the training maps that an element's maps are compared with, None if there are not enough."""
+        return next((n for n in self.nearest if n.knows(entity)), None)
 
 
 class _Written(msgspec.Struct, forbid_unknown_fields=True):
@@ -83,15 +89,20 @@ class _Written(msgspec.Struct, forbid_unknown_fields=True):
     dispersion: float
     units: UnitProfiles | None
     prices: dict[str, Price]
+    nearest: list[WrittenNearest] = []
 
 
 def learn_populations(training: TrainingSet) -> dict[Shape, Population]:
     """Learn the population of every shape in the training set."""
+    return {shape: _learn(training, names, shape) for shape, names in _by_shape(training).items()}
+
+
+def _by_shape(training: TrainingSet) -> dict[Shape, list[str]]:
     by_shape: dict[Shape, list[str]] = {}
     for entity, series in training.series.items():
         if series.values.ndim == 3 and len(series.values):
             by_shape.setdefault((series.values.shape[1], series.values.shape[2]), []).append(entity)
-    return {shape: _learn(training, names, shape) for shape, names in by_shape.items()}
+    return by_shape
 
 
 def stranger(geometry: Geometry) -> Population:
@@ -146,7 +157,21 @@ def _learn(training: TrainingSet, names: list[str], shape: Shape) -> Population:
         units=_unit_profiles(raw, geometry) if geometry.units else None,
         prices={},
     )
+    found = replace(found, nearest=() if judges_alone(geometry) else _nearest_of(training, names, shape))
     return replace(found, prices=_prices(raw, owner, geometry, found))
+
+
+def _nearest_of(training: TrainingSet, names: list[str], shape: Shape) -> tuple[NearestMaps, ...]:
+    return NearestMaps.learn({n: training.series[n] for n in names}, shape)
+
+
+def with_all_maps(populations: Mapping[Shape, Population], training: TrainingSet) -> dict[Shape, Population]:
+    """Let populations compare with all training maps (`Population.nearest`), nothing else being changed."""
+    found = dict(populations)
+    for shape, names in _by_shape(training).items():
+        if shape in found and found[shape].nearest:
+            found[shape] = replace(found[shape], nearest=_nearest_of(training, names, shape))
+    return found
 
 
 def _some_maps(maps: list[Counts]) -> tuple[NDArray[np.int64], Counts]:
@@ -249,11 +274,13 @@ _ARRAYS = ("profile", "stray", "drift", "gain")
 
 def tensors_of(populations: Mapping[Shape, Population]) -> dict[str, Tensor]:
     """Write the arrays of populations as tensors."""
-    return {
-        f"population.{rows}x{columns}.{part}": torch.from_numpy(getattr(p, part).astype(np.float32))
-        for (rows, columns), p in populations.items()
-        for part in _ARRAYS
-    }
+    found: dict[str, NDArray[Any]] = {}
+    for (rows, columns), p in populations.items():
+        name = f"population.{rows}x{columns}"
+        found |= {f"{name}.{part}": getattr(p, part).astype(np.float32) for part in _ARRAYS}
+        for k, near in enumerate(p.nearest):
+            found |= {f"{name}.nearest.{k}.{part}": array for part, array in near.arrays().items()}
+    return {name: torch.from_numpy(np.ascontiguousarray(array)) for name, array in found.items()}
 
 
 def config_of(populations: Mapping[Shape, Population]) -> list[dict[str, Any]]:
@@ -264,6 +291,7 @@ def config_of(populations: Mapping[Shape, Population]) -> list[dict[str, Any]]:
             "dispersion": p.dispersion,
             "units": None if p.units is None else asdict(p.units),
             "prices": {name: asdict(price) for name, price in p.prices.items()},
+            **({"nearest": [n.written() for n in p.nearest]} if p.nearest else {}),
         }
         for shape, p in populations.items()
     ]
@@ -284,8 +312,12 @@ def populations_from(tensors: Mapping[str, Tensor], config: Mapping[str, Any]) -
             profile, stray, drift, gain = (tensors[f"{name}.{part}"].numpy() for part in _ARRAYS)
             if profile.shape != written.shape or not stray.shape == drift.shape == gain.shape:
                 raise ModelDamaged(f"{name}: a profile {profile.shape}; train again")
+            near = tuple(
+                NearestMaps.restored(written.shape, tensors, f"{name}.nearest.{k}", each)
+                for k, each in enumerate(written.nearest)
+            )
             found[written.shape] = Population(
-                profile, stray, drift, gain, written.dispersion, written.units, written.prices
+                profile, stray, drift, gain, written.dispersion, written.units, written.prices, nearest=near
             )
     except (KeyError, TypeError, ValueError, AttributeError, msgspec.ValidationError) as error:
         raise ModelDamaged(f"populations: {error!r}; train again") from error

@@ -18,6 +18,7 @@ from anomalyd.detectors.maps.geometry import Geometry
 from anomalyd.detectors.maps.history.memory import Memory, Noise
 from anomalyd.detectors.maps.likelihood.jobs import PRIOR_ALONE, Job, is_over, scan_jobs
 from anomalyd.detectors.maps.likelihood.local_judgement import LocalJudgement
+from anomalyd.detectors.maps.likelihood.nearest_maps import NearestEvidence
 from anomalyd.detectors.maps.likelihood.overdispersion import measure_noise
 from anomalyd.detectors.maps.likelihood.population import Population
 from anomalyd.detectors.maps.neighbours.evidence import rarity, together
@@ -104,6 +105,9 @@ class MapStream:
         self._guess = True
         self._steps: list[_Step] = []
         self._local: LocalJudgement | None = None
+        # What an operator called normal is judged by its own history.
+        self._nearest = None if memory.history.alone else population.nearest_of(window.entity)
+        self._beside: NearestEvidence | None = None
         n, *shape = window.values.shape
         self._raw = np.full(n, np.nan)
         self._missing = np.isnan(window.values)
@@ -141,6 +145,11 @@ class MapStream:
         """
         self._steps = []
         history = self._memory.history
+        if self._nearest is not None:
+            ahead = self._window.values[self._at : self._at + _AHEAD]
+            self._beside = self._nearest.judge(ahead)
+            self._steps = [_Step(None, None) for _ in ahead]
+            return []
         for k, drawn in enumerate(self._window.values[self._at : self._at + _AHEAD]):
             step = _Step(self._job(drawn, history.reference(), history.alone), None)
             together_ = history.three(drawn)
@@ -193,7 +202,7 @@ class MapStream:
         for k, step in enumerate(self._steps):
             drawn = self._window.values[self._at]
             seen = self._rates[self._at]
-            history, blame, expected = self._by_history(step)
+            history, blame, expected = self._by_history(step) if self._beside is None else self._by_nearest(k)
             alone = -np.inf
             if self._local is not None and self._memory.history.settled.weight < LOCAL_MAPS:
                 faded = _FADING * self._memory.history.settled.weight
@@ -211,10 +220,14 @@ class MapStream:
             judged = not rate.no_beam and bool(self._whole[self._at] or not self._missing[self._at].all())
             self._raw[self._at] = raw if judged else np.nan
             self._blame[self._at] = blame
-            self._expected[self._at] = self._scaled(expected, rate, leading)
+            if self._beside is None or leading == "rate":
+                expected = self._scaled(expected, rate, leading)
+            assert expected is not None
+            self._expected[self._at] = expected
             known = step.single is not None and not step.single.profiled
+            own = _TRUSTED if self._beside is None else _TRUSTED_ALONE
             trusted = judged and bool(
-                (history <= _TRUSTED or not known)
+                (history <= own or not (known or self._beside is not None))
                 and alone <= (_VOUCHED if known else _TRUSTED_ALONE)
                 and rate.nats <= _TRUSTED_ALONE
             )
@@ -239,6 +252,11 @@ class MapStream:
         if step.single.profiled:
             usual = usual + self.population.profile
         return raw, blame, usual
+
+    def _by_nearest(self, k: int) -> tuple[float, Counts | None, Counts | None]:
+        """Give the log odds, the blame and what was expected of the k-th map beside the nearest."""
+        assert self._beside is not None
+        return float(self._beside.odds[k]), self._beside.blame[k], self._beside.expected[k]
 
     def _rate(self, seen: RateSeen, step: _Step) -> RateJudgement:
         memory = self._memory

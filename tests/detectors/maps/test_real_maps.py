@@ -8,11 +8,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from anomalyd.detectors.detector import SeriesWindow
+from anomalyd.detectors.detector import Series, SeriesWindow
 from anomalyd.detectors.evaluation.maps.data import judge_maps, read_maps
 from anomalyd.detectors.evaluation.maps.figures import auc
 from anomalyd.detectors.maps.findings import Locating
 from anomalyd.detectors.maps.geometries.known import shipped
+from anomalyd.detectors.maps.likelihood.nearest_maps import NearestMaps
 from anomalyd.detectors.maps.regions import describe_region
 from anomalyd.detectors.maps.shipped import shipped_model
 
@@ -88,3 +89,18 @@ def test_the_layers_of_every_bad_chamber_are_named(name, element, told):
     lines = [place.text for place in found.places]
     for text in told:
         assert any(line.startswith(text) for line in lines), lines
+
+
+def test_histograms_of_other_runs_are_compared_with_the_nearest_training_maps():
+    data = read_maps(MAPS / "pixel-1d.npz")
+    later = np.array(data.run) % 2 == 1
+    score = np.zeros(len(data.maps))
+    for part in (later, ~later):
+        good = data.maps[~part & (data.labels == 0)]
+        series = Series(np.arange(len(good), dtype=np.float64), good)
+        (near,) = NearestMaps.learn({"pixel": series}, (1, 100))
+        score[part] = near.judge(data.maps[part]).odds
+    normal, faulty = score[data.labels == 0], score[data.labels == 1]
+    assert auc(normal, faulty) >= 0.75
+    assert (faulty > np.quantile(normal, 0.99)).mean() >= 0.33
+    assert (normal > 6.9).mean() <= 0.002

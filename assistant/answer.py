@@ -20,6 +20,8 @@ from anomalyd.assistant.dialogue.follow_up import follow_up
 from anomalyd.assistant.dialogue.orders import order_in
 from anomalyd.assistant.dialogue.session import Session
 from anomalyd.assistant.language.names import Names
+from anomalyd.assistant.language.spelling import plain
+from anomalyd.assistant.language.thesaurus import exchanged
 from anomalyd.assistant.language.time_meaning import Calendar
 from anomalyd.assistant.understanding.account import unaccounted
 from anomalyd.assistant.understanding.interpretation import chips, interpretation
@@ -123,12 +125,10 @@ class Assistant:
         if (verb := order_in(question)) is not None:
             return _declined(question, verb)
         try:
-            typed, understood = self._understood(question, context)
+            typed, understood = self._understood_somehow(question, context)
         except QuestionError as error:
             source = Source("query", "query", "names and times that are known")
             return Answer(question, "not understood", (Sentence(str(error), (source,)),), known=False)
-        if typed is not None and (lost := unaccounted(understood.marked, typed, understood.atoms)):
-            typed, understood = None, replace(understood, unused=lost)
         if typed is None:
             return self._not_understood(question, understood, context)
         told = tell(typed, context)
@@ -166,6 +166,36 @@ class Assistant:
         told = tell(typed, context)
         self.session.remember(typed, told.result)
         return _answer(interpretation(typed), typed, Understood(typed), told)
+
+    def _understood_somehow(self, question: str, context: Context) -> tuple[Question | None, Understood]:
+        """Understand a question as it stands; where that fails, with its words exchanged for those known."""
+        failed: QuestionError | Understood
+        try:
+            typed, understood = self._accounted(question, context)
+            if typed is not None or understood.definition:
+                return typed, understood
+            failed = understood
+        except QuestionError as error:
+            failed = error
+        text = plain(question)
+        other, changed = exchanged(text)
+        if other != text:
+            try:
+                typed, understood = self._accounted(other, context)
+            except QuestionError:
+                typed = None
+            if typed is not None:
+                return typed, replace(understood, corrections={**changed, **understood.corrections})
+        if isinstance(failed, QuestionError):
+            raise failed
+        return None, failed
+
+    def _accounted(self, question: str, context: Context) -> tuple[Question | None, Understood]:
+        """Understand a question, and look whether every word of it has its place in what was understood."""
+        typed, understood = self._understood(question, context)
+        if typed is not None and (lost := unaccounted(understood.marked, typed, understood.atoms)):
+            return None, replace(understood, unused=lost)
+        return typed, understood
 
     def _understood(self, question: str, context: Context) -> tuple[Question | None, Understood]:
         """Understand a question, in the light of what was asked before where it builds on that."""

@@ -28,6 +28,8 @@ MEASURES: dict[str, ColumnElement[Any]] = {
     "onset": _r.onset,
     "last": _r.last,
     "closed": _r.closed,
+    "first_lumisection": _r.first_lumisection,
+    "last_lumisection": _r.last_lumisection,
 }
 """What can be bounded or averaged; durations from onset to the last anomalous sample, in seconds."""
 

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from anomalyd.assistant.answers.context import Context, data_sentence, interval_of, none_recorded
+from anomalyd.assistant.answers.context import Context, data_sentence, interval_of, none_recorded, select
 from anomalyd.assistant.answers.sentence import (
     SEEN_WORDS,
     Result,
@@ -24,7 +24,7 @@ from anomalyd.assistant.language.time_meaning import Calendar
 from anomalyd.assistant.understanding.interpretation import ORDER_WORDS
 from anomalyd.assistant.understanding.question import Aspect, Question
 from anomalyd.errors import StoreError
-from anomalyd.reports.conditions import AllOf, Among
+from anomalyd.reports.conditions import AllOf, Among, During, Not
 from anomalyd.reports.queries import Order
 from anomalyd.reports.remark import RemarkKind
 from anomalyd.reports.report import Evidence, Explanation, Incident, Report, Status
@@ -38,6 +38,8 @@ def about_one(q: Question, context: Context) -> Told:
     """Tell one aspect of one incident: the one asked for, else the worst or the latest of those that fit."""
     if q.aspect is Aspect.SINCE and not q.also:
         return _since(q, context)
+    if q.aspect is Aspect.OTHERS:
+        return _beside(q, context)
     if q.now and context.count(q.where, OPEN):
         q = replace(q, where=AllOf((*q.where.parts, OPEN)))
     total = context.count(q.where)
@@ -62,7 +64,8 @@ def about_one(q: Question, context: Context) -> Told:
         Aspect.SCORE: report.incident.peak,
         Aspect.DURATION: report.incident.last - report.incident.onset,
     }
-    names = (report.incident.entity,) if q.aspect is Aspect.ENTITY else ()
+    run = () if report.incident.run is None else (str(report.incident.run),)
+    names = {Aspect.ENTITY: (report.incident.entity,), Aspect.RUN: run}.get(q.aspect, ())
     result = Result(
         value=value.get(q.aspect),
         names=names,
@@ -70,6 +73,27 @@ def about_one(q: Question, context: Context) -> Told:
         verdict=_verdict(q, report, context),
     )
     return Told(told, result=result)
+
+
+def _beside(q: Question, context: Context) -> Told:
+    """Tell which other entities were anomalous during one incident."""
+    found = context.reports(q.where, q.order or Order.LATEST, 1, (q.nth or 1) - 1)
+    if not found:
+        return replace(none_recorded(q.where, context, "I know of no such incident."), known=False)
+    i = found[0].incident
+    then = During(i.onset, None if i.status is Status.OPEN else i.last, "")
+    where = AllOf((then, Not(Among("entity", (i.entity,)))))
+    names = tuple(sorted(name for name, _ in context.queries.tally(select(where), "entity")))
+    head = Sentence(f"{i.entity}: {span(i, context.calendar)}.", (cite(found[0], context.calendar),))
+    if not names:
+        text = "Nothing else was anomalous during it."
+        return Told((head, Sentence(text)), result=Result(reports=(i.id,), value=0.0))
+    total = context.count(where)
+    are = "was" if len(names) == 1 else "were"
+    text = (
+        f"{counted(len(names), 'other entity', 'other entities')} {are} anomalous during it: {listed(names)}."
+    )
+    return Told((head, context.cited(text, where, total)), result=Result(names=names, reports=(i.id,)))
 
 
 def _remarks(report: Report, q: Question, context: Context) -> tuple[Sentence, ...]:
@@ -131,7 +155,7 @@ def _told(report: Report, aspect: Aspect, context: Context) -> tuple[Sentence, .
                 if known
                 else f"{i.entity}: the report names no run and no lumisection."
             )
-        case Aspect.SINCE | Aspect.WHO:
+        case Aspect.SINCE | Aspect.WHO | Aspect.OTHERS:
             text = f"{i.entity}: {span(i, context.calendar)}."
     return (Sentence(text, source),)
 

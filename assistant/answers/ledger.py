@@ -106,7 +106,7 @@ def _word(w: OperatorFeedback, context: Context) -> Sentence:
 def adaptations(q: Question, context: Context) -> Told:
     """Tell what detectors adapted to, the latest first."""
     found = context.queries.adaptations(_selection(q, context), _MOST)
-    found = sorted(found, key=lambda a: -a.time)
+    found = sorted((a for a in found if q.word in ("", a.what)), key=lambda a: -a.time)
     return _ledger(
         q, found, [a.entity for a in found], [_adaptation(a, context) for a in found],
         "adaptation", "adaptations", context,

@@ -7,7 +7,7 @@ import re
 from anomalyd.assistant.answers.context import Context
 from anomalyd.assistant.dialogue.session import Session
 from anomalyd.assistant.language.systems import ENTITIES, INCIDENTS
-from anomalyd.assistant.understanding.question import LEDGER, Ask
+from anomalyd.assistant.understanding.question import LEDGER, Ask, Target
 from anomalyd.assistant.understanding.understand import reserved
 from anomalyd.errors import QuestionError
 from anomalyd.reports.conditions import Among
@@ -41,6 +41,8 @@ def named(text: str, session: Session, context: Context) -> str:
         QuestionError: it does, and no single entity was told of.
 
     """
+    if (one := _one_named(session)) and (pointing := _of_named(text, one)):
+        return pointing
     if not _THE_SAME.search(text) or re.search(
         r"\b(?:which|what) (?:host|machine|node|chamber|entity) (?:was|is) that\b", text, re.I
     ):
@@ -56,6 +58,35 @@ def named(text: str, session: Session, context: Context) -> str:
     if len(entities) != 1:
         raise QuestionError("I don't know which one is meant: no single one was told of. Name it.")
     return _THE_SAME.sub(entities.pop().lower(), text)
+
+
+def _one_named(session: Session) -> str | None:
+    """Give the entity that was the whole answer to "which host had most?"."""
+    before, names = session.question, session.result.names
+    of_entities = before is not None and before.ask is Ask.LIST and before.target is Target.ENTITIES
+    return names[0] if of_entities and len(names) == 1 else None
+
+
+_HOW_MANY = re.compile(
+    r"(?:and )?how many(?: (?:incidents|alerts|alarms|ones))?(?: (?:was|were|is|are) (?:that"
+    r"|it|those|they|there))?"
+    r"(?: (?:in total|in all|exactly))?"
+)
+
+
+def _of_named(text: str, entity: str) -> str | None:
+    """Write the entity told of for "it" and "how many was that", and tie the question to the one before."""
+    bare = text.lower().strip(" ?!.")
+    if _HOW_MANY.fullmatch(bare):
+        return f"and how many incidents on {entity.lower()}"
+    pointer = r"\b(?:it|this one|that one|he|she|they|this|that)(?='s\b|\b)"
+    if re.match(
+        rf"(?:and |but |so )?(?:how|when|why|what|which|who|is|was|did|has|does|since|show|list"
+        rf"|tell)\b.*{pointer}",
+        bare,
+    ):
+        return f"and {re.sub(pointer, entity.lower(), bare, count=1)}"
+    return None
 
 
 def _entities(session: Session) -> tuple[str, ...]:

@@ -8,7 +8,14 @@ from dataclasses import replace
 from anomalyd.assistant.answers.context import Context
 from anomalyd.assistant.dialogue.continuation import LEAD, continued
 from anomalyd.assistant.dialogue.ellipsis import APART, headless, named_beside, stands
-from anomalyd.assistant.dialogue.places import NEEDS, moved, placed_in_list, side_of_ledger, sort_order
+from anomalyd.assistant.dialogue.places import (
+    NEEDS,
+    moved,
+    placed_in_list,
+    side_of_case,
+    side_of_ledger,
+    sort_order,
+)
 from anomalyd.assistant.dialogue.session import Session
 from anomalyd.assistant.language.spelling import plain
 from anomalyd.assistant.understanding.question import Ask, Question, Target
@@ -44,6 +51,10 @@ _BARE = re.compile(
     r"|detectors?|days?)|how many|and how many|how many (?:are|were) (?:left|remaining|there)|the day "
     r"(?:before|after)"
     r"|show (?:me )?(?:them|it|those|more|all)|list (?:them|those)|tell me more|more|explain"
+    r"|(?:name|list|show|give me|tell me|print|which|what)(?: me)?(?: are| were)? (?:the "
+    r"|their |all )*(?:affected |concerned )?"
+    r"(?:names?|entities|hosts|machines|chambers|nodes|runs|elements)(?: affected| concerned|"
+    r" involved| of them| of those)*"
     r"|details|still|is it over|what was the (?:cause|reason|score)|the (?:cause|reason|score))"
 )
 _SELF_CONTAINED = re.compile(
@@ -59,8 +70,8 @@ def follow_up(question: str, session: Session, context: Context) -> tuple[Questi
         QuestionError: it builds on something, and nothing was asked before; or as `understand`.
 
     """
-    text = plain(question)
     before = session.question
+    text = plain(question) if before is None else _changed(plain(question))
     if (whole := _of_whole(text, before, session)) is not None:
         return whole, Understood(whole)
     one = re.search(rf"(?<![\w-]){_ONE}(?![\w-])", text)
@@ -87,6 +98,35 @@ def follow_up(question: str, session: Session, context: Context) -> tuple[Questi
     return None
 
 
+_CHANGES = (
+    (
+        r"(?:no|nope|sorry|oops|actually|wait|hm+)[ ,]+(?:(?:i|we) (?:mean|meant) |make it |rather"
+        r" |but )?(.+)",
+        r"what about \1",
+    ),
+    (
+        r"(?:(?:i|we) (?:mean|meant|said)|make (?:it|that)|switch to|change (?:it|that|this) to"
+        r"|rather|better|try|and now|now) "
+        r"(.+?)(?: instead)?",
+        r"what about \1",
+    ),
+    (
+        r"(?:and |but )?(?:for |on |with |at |use |take )?(.+?),? (?:instead|rather)(?: of (?:it"
+        r"|that|this|them))?",
+        r"what about \1",
+    ),
+    (r"(?:and |but )?(?:for |on |with |at )?((?:\S+ ){0,2}\S+),? (?:too|as well|also)", r"what about \1"),
+)
+"""Ways of asking the last question again with one thing changed."""
+
+
+def _changed(text: str) -> str:
+    for pattern, by in _CHANGES:
+        if match := re.fullmatch(pattern, text):
+            return match.expand(by)
+    return text
+
+
 def _of_whole(text: str, before: Question | None, session: Session) -> Question | None:
     """Read what asks for the last answer itself: all of it, who it was, the next of the list."""
     if before is not None and _EVERYTHING.fullmatch(text):
@@ -94,7 +134,12 @@ def _of_whole(text: str, before: Question | None, session: Session) -> Question 
         return replace(before, ask=Ask.LIST if before.ask in numbers else before.ask, limit=200)
     if before is not None and _AFFECTED.fullmatch(text):
         return Question(Ask.LIST, before.where, target=Target.ENTITIES)
-    other = side_of_ledger(text, before) or moved(text, session) or sort_order(text, before)
+    other = (
+        side_of_ledger(text, before)
+        or side_of_case(text, session)
+        or moved(text, session)
+        or sort_order(text, before)
+    )
     return other if other is not None else placed_in_list(text, session)
 
 

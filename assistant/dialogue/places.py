@@ -7,6 +7,7 @@ from dataclasses import replace
 
 from anomalyd.assistant.dialogue.session import Session
 from anomalyd.assistant.language.spelling import ORDINAL, ordinal
+from anomalyd.assistant.understanding.beside import beside_last
 from anomalyd.assistant.understanding.question import LEDGER, Ask, Aspect, Question, Target
 from anomalyd.errors import QuestionError
 from anomalyd.reports.conditions import AllOf, Among
@@ -34,13 +35,35 @@ _SIDES = {
     **dict.fromkeys(("who", "by whom", "who said that", "who said so", "who did it"), Aspect.WHO),
 }
 """What may be asked further of what people and detectors did."""
+_ITS_END = re.compile(
+    r"(?:when|until when|how long|how late) (?:is|are|will|does|do|did|was) (?:it|they|this"
+    r"|that|the work|the maintenance)"
+    r"(?: (?:be|last|go on|take|still|yet|all|end|finish|finished|done|over|ready|complete"
+    r"|completed|there|continue|open))*"
+    r"|how much (?:longer|more time|time is left)(?: .*)?|how long (?:still|more|to go)|till when"
+)
 
 
 def side_of_ledger(text: str, before: Question | None) -> Question | None:
     """Read "until when?", "why?", "who?" of what people or detectors did, which was asked last."""
-    if before is None or before.ask not in LEDGER or text not in _SIDES:
+    if before is None or before.ask not in LEDGER:
         return None
-    return replace(before, aspect=_SIDES[text], target=Target.INCIDENTS, statistic="mean", order=None)
+    bare = re.sub(r"^(?:and|but|so|then) ", "", text)
+    aspect = Aspect.END if _ITS_END.fullmatch(bare) else _SIDES.get(bare)
+    if aspect is None:
+        return None
+    return replace(before, aspect=aspect, target=Target.INCIDENTS, statistic="mean", order=None)
+
+
+def side_of_case(text: str, session: Session) -> Question | None:
+    """Read "what else alarmed at that time?" of the incident told last."""
+    asked = beside_last(text)
+    if asked is None or not session.result.reports or session.question is None:
+        return None
+    if session.question.ask not in (Ask.CASE, Ask.ONGOING):
+        return None
+    chosen = session.result.reports[0]
+    return replace(asked, where=AllOf((Among("id", (chosen,), f"report {chosen}"),)))
 
 
 def moved(text: str, session: Session) -> Question | None:

@@ -8,6 +8,7 @@ from collections.abc import Collection
 from functools import cache
 from pathlib import Path
 
+from anomalyd.assistant.language.constructions import constructed
 from anomalyd.assistant.language.paraphrases import canonical
 
 _QUOTES = str.maketrans(
@@ -65,7 +66,7 @@ _CONTRACTIONS = (
     (r"\bwarns?\b", "warnings"),
     (
         r"\b(?:pls|plz|please|thx|thanks|thank you|kindly|hey|hi there|hello there|ok so|so,|well,"
-        r"|um+|uh+|btw)\b,?",
+        r"|um+|uh+|btw(?! (?:midnight|noon|[0-9])))\b,?",
         " ",
     ),
     (
@@ -76,7 +77,7 @@ _CONTRACTIONS = (
     (r"\bi (?:want|need|would like|wanna|d like) (?:to (?:know|see)|a list of)\b", "show"),
     (r"\bdo you (?:know|happen to know)\b,?", ""),
     (r"\bmore then\b", "more than"),
-    (r"\b(?:so far|thus far|until now|up to now)\b", " "),
+    (r"(?<!back )\b(?:so far|thus far|until now|up to now)\b", " "),
     (r"\bae\b", "autoencoder"),
     (r"\bauto[ -]encoder\b", "autoencoder"),
     (r"\bvs\.?(?= )", "versus"),
@@ -105,7 +106,7 @@ def plain(question: str) -> str:
     text = re.sub(r"[?!;:]+(?= |$)|\.(?= )|[(){}](?=\w|\s|$)|(?<=\w)[)}]", " , ", text)
     for pattern, by in _CONTRACTIONS_RE:
         text = pattern.sub(by, text)
-    text = canonical(text)
+    text = constructed(canonical(text))
     # "how long did it last": here "last" is no order.
     text = re.sub(r"^(.*\bhow long (?:did|do|does|has|have|had)\b.*) last\b(?!ed)", r"\1 lasted", text)
     text = re.sub(rf"\b({'|'.join(_CARDINALS)})\b", lambda m: str(_CARDINALS.index(m[1]) + 2), text)
@@ -140,13 +141,15 @@ def corrected(text: str, known: Collection[str], skip: re.Pattern[str]) -> tuple
         word = match[0]
         if len(word) < 4 or word in known or skip.fullmatch(word) or word in english():
             return word
-        most = 1 if len(word) < 9 else 2
+        most = 1 if len(word) < 7 else 2
         near = [
             (DamerauLevenshtein.distance(word, each, score_cutoff=most), each)
             for each in known
             if len(each) > 3 and abs(len(each) - len(word)) <= most and each[0] == word[0]
         ]
         ranked = sorted((d, -JaroWinkler.similarity(word, each), each) for d, each in near if d <= most)
+        if len(word) < 9:  # two slips in a short word must leave it very like
+            ranked = [n for n in ranked if n[0] < 2 or -n[1] >= 0.9]
         if not ranked:
             return word
         rivals = [

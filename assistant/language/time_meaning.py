@@ -382,7 +382,9 @@ class Calendar:
         elif match[1] in ("around", "about", "near"):
             slack = _HOUR / 2
         else:
-            return Interval(moment.start, moment.start + 60.0, moment.floating)
+            # "At midnight" without a day is the last one, whatever day is named elsewhere.
+            floating = moment.floating and match[2] != "midnight"
+            return Interval(moment.start, moment.start + 60.0, floating)
         return Interval(moment.start - slack, moment.end + slack, moment.floating)
 
     def _one_day(self, match: re.Match[str]) -> Interval:

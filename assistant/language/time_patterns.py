@@ -71,6 +71,13 @@ def _clock_of_night(match: re.Match[str]) -> str:
     return f"{hour}:{minute} pm {'today' if when == 'tonight' else 'yesterday'}"
 
 
+def _same_half(match: re.Match[str]) -> str:
+    """Write "3:15 to 5:45 pm" as "3:15 pm to 5:45 pm", where the first is the earlier one."""
+    first, last = (tuple(int(n) for n in match[k].split(":")) for k in (2, 4))
+    half = f" {match[5]}" if first < last and first[0] <= 12 else ""
+    return f"{match[1]} {match[2]}{half} {match[3]} {match[4]} {match[5]}"
+
+
 def _digits(match: re.Match[str]) -> str:
     return f"{NUMBERS[match[1]]} {match[2]}"
 
@@ -108,6 +115,12 @@ _REWRITES: tuple[tuple[str, Rewrite], ...] = (
         r"|evening|night))\b",
         _clock_of_night,
     ),
+    (rf"\b([0-9]+ {_span}) back (?:till|until|to|from) now\b", r"last \1"),
+    (rf"\b([0-9]+ {_span}) back\b", r"\1 ago"),
+    (
+        r"\b(from|between) ([0-9]{1,2}:[0-9]{2}) (to|and|until|till|-) ([0-9]{1,2}:[0-9]{2}) ?([ap]m)\b",
+        _same_half,
+    ),
     (r"\b([0-9]{1,2}) ?o'?clock\b", r"\1:00"),
     (r"\b([0-9]{1,2}) ?([ap])\.m\.?", r"\1 \2m"),
     (
@@ -127,8 +140,8 @@ _REWRITES: tuple[tuple[str, Rewrite], ...] = (
         r"\1 \2:00",
     ),
     (rf"\b(between|from) ([0-9]{{1,2}}) (and|to) ([0-9]{{1,2}}) ({MONTH})\b", r"\1 \2 \5 \3 \4 \5"),
+    (r"\b(?:(?:in|during|over) )?(?:the )?night before last(?: night)?\b", "2 nights ago"),
     (r"\b(?:over ?night|(?:during|in|over|through|throughout) the (?:last |past )?night)\b", "last night"),
-    (r"\bthe night before last\b", "2 nights ago"),
     (r"\b(?:earlier|so far|until now) today\b|\btoday so far\b|\b(?:on )?this day\b", "today"),
     (r"\bfrom ([^,]{3,30}?) (?:on|onwards?)\b(?! )", r"since \1"),
     (r"\bthis time yesterday\b", "24 hours ago"),

@@ -303,6 +303,10 @@ _TABLE: tuple[tuple[str, Callable[[Question], bool]], ...] = (
     ),
     (r"(?:which|what) models?", lambda q: q.by == "model" or Aspect.MODEL in _of_one(q)),
     (r"(?:seen|noticed|found|flagged|detected|reported) by (?:the )?TIME[0-9]+", _nowhere),
+    (
+        r"(?:what|who|which|anything|something) else|(?:which|what) (?:are the )?others?",
+        lambda q: Aspect.OTHERS in _of_one(q),
+    ),
     (r"too (?:many|much|few|little|long|often|high)", _nowhere),
     (r"(?:do|does|did) (?:we|they|i) (?:have|own|buy)", _never),
     (

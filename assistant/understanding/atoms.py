@@ -120,9 +120,34 @@ class Atoms:
             words = f"lumisections {first} to {last}" if first != last else f"lumisection {first}"
             return self.put("LS", Lumisections(first, last, words))
 
+        self._read_sections_beyond(number)
         self.sub(
             rf"{in_}(?:lumi ?sections?|lumis|ls|lumi blocks?) (?:between |from )?(?:{ranged}|{number})",
             sections,
+        )
+
+    def _read_sections_beyond(self, number: str) -> None:
+        """Take "after lumisection 300", "that ended before lumisection 50"."""
+        sections = r"(?:lumi ?sections?|lumis|ls|lumi blocks?)"
+        after = r"(?:after|beyond|past|above|later than|higher than|from)"
+        before = r"(?:before|below|under|earlier than|lower than|up to|until)"
+        began = (
+            r"(?:(?:that|which|have|had) )*(?P<verb>beg[aiu]n(?:ning)?|start(?:ed|s|ing)?|end(?:ed|s|ing)?)"
+        )
+
+        def bounded(match: re.Match[str]) -> str:
+            at, later = int(match["n"]), re.match(after, match["way"]) is not None
+            words = f"{match['verb'] or 'in'} {match['way']} lumisection {at}"
+            low, high = (at, math.inf) if later else (-math.inf, at)
+            last = (match["verb"] or ("end" if later else "begin")).startswith("end")
+            measure = "last_lumisection" if last else "first_lumisection"
+            strict = match["way"] not in ("from", "up to", "until")
+            return self.put("LS", Within(measure, low, high, strict, strict, words))
+
+        self.sub(
+            rf"(?:{began} )?(?P<way>{after}|{before}) (?:the )?{sections}"
+            rf" {number.replace('(', '(?P<n>', 1)}(?! ?(?:-|to|and|until) ?[0-9])(?: on(?:wards?)?)?",
+            bounded,
         )
 
     def read_measures(self) -> None:

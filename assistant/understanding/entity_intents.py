@@ -124,7 +124,7 @@ def grouped(r: Reading) -> Question | None:
 def ranked_entities(r: Reading) -> Question | None:
     """Which entities had most, so many, or any."""
     which = collective(r.text, r.atoms)
-    if not _asks_entities(r, which):
+    if not _asks_entities(r, which) or _counts_incidents(r):
         return None
     single = {"LATEST", "LONGEST", "EARLIEST", "MILDEST", "SHORTEST", "NTHLAST"} & set(r.cues.found)
     worst = "WORST" in r.cues and re.search(
@@ -137,6 +137,8 @@ def ranked_entities(r: Reading) -> Question | None:
     if r.cues.take("ILL", "GOINGON") or r.now:
         _only_open(r)
     r.cues.take("ENTITIES", "SHOW", "EXISTS")
+    if r.dimension("ID"):
+        return place_of(r)
     target = Target.RUNS if r.cues.take("RUNS") else Target.ENTITIES
     fewest, most = recurrence(r.cues.words("RECUR")) if r.cues.take("RECUR") else (1, None)
     ranked = r.cues.take("MOSTOFTEN") | r.cues.take("LEASTOFTEN")
@@ -191,13 +193,21 @@ def _asks_entities(r: Reading, which: str | None) -> bool:
     return not (r.cues.found.keys() & _OF_ONE_INCIDENT)
 
 
+def _counts_incidents(r: Reading) -> bool:
+    """Say whether incidents are counted: "on Monday the hosts had how many critical incidents"."""
+    return (
+        re.search(rf"(?<!by )_HOWMANY_ (?:of |the |all |new )*(?:[A-Z]+[0-9]+ )*{INCIDENTS}\b", r.text)
+        is not None
+    )
+
+
 def _asks_each(r: Reading) -> bool:
     """Say whether each of two conditions must hold of the same entity, not of the same incident."""
     return bool(
         r.cues.take("BOTHDAYS")
         or re.search(
-            rf"(?:TIME|SEV|SEEN|CAUSE)[0-9]+(?: {INCIDENTS})? and also (?:with |had |_[A-Z]+_ )*(?:TIME|SEV"
-            rf"|SEEN|CAUSE)",
+            rf"(?:TIME|SEV|SEEN|CAUSE|RUN)[0-9]+(?: {INCIDENTS})? and also (?:with |had |in |on |_[A-Z]+_ )*"
+            r"(?:TIME|SEV|SEEN|CAUSE|RUN)",
             r.text,
         )
     )

@@ -66,6 +66,9 @@ def _began(r: Reading, question: Question) -> Question | None:
     if question.ask in (Ask.FINE, Ask.DATA, Ask.KNOWN):
         return question
     parts = question.where.parts
+    if question.order in (Order.EARLIEST, Order.LATEST) and not any(isinstance(p, During) for p in parts):
+        r.cues.take("BEGAN")  # the first and the latest are so by their onset
+        return question
     if not any(
         isinstance(p, During) or (isinstance(p, AnyOf) and all(isinstance(e, During) for e in p.parts))
         for p in parts

@@ -9,10 +9,12 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
+from anomalyd.assistant.language.inflection import any_form
 from anomalyd.assistant.language.systems import ENTITIES, HOSTS, INCIDENTS
 from anomalyd.assistant.understanding.atoms import PLACEHOLDER, Atom
 from anomalyd.assistant.understanding.question import Ask, Aspect, Question, Target
 from anomalyd.assistant.understanding.scope import scoped
+from anomalyd.assistant.understanding.vocabulary import FILLERS
 from anomalyd.reports.queries import Order
 from anomalyd.reports.remark import RemarkKind
 
@@ -20,9 +22,10 @@ _MAINTENANCE = (
     r"(?:(?:under|in|on|out for|down for) )?(?:planned |scheduled )?maintenances?(?: windows?)?|maintained"
     r"|silenced?|silences|muted?|snoozed|(?:being )?work(?:ed|ing) on"
 )
-_JUDGED = (
-    r"(?:mark(?:ed)?|declared?|marking|declaring|told|tell|said|says?|say|label(?:l?ed)?|called|judged|considered|set|reported|named"
-    r"|confirmed)"
+_JUDGED = any_form(
+    "mark declare tell say label call judge consider set report name confirm rate deem"
+    " classify regard state claim"
+    " register certify describe think treat flag"
 )
 _WORD = r"(?P<word>normal|fine|ok|okay|healthy|broken|bad|faulty|defective)"
 _PEOPLE = r"(?:people|operators?|users?|someone|somebody|anyone|anybody|experts?|shifters?|humans?|persons?)"
@@ -33,7 +36,16 @@ _FEEDBACK = (
     rf"many)\b.*\b{_JUDGED}\b.*\b"
     rf"{_WORD.replace('?P<word>', '?:')}\b"
 )
-_ADAPTATION = r"adaptations?|adapt(?:ed|s|ing)?|re-?learn(?:ed|t|ing)?|re-?based?"
+_RELEARNT = (
+    r"re-?learn(?:ed|t|ing)?|learn(?:ed|t|ing)? (?:\S+ ){0,3}(?:anew|again)|daily (?:course"
+    r"|pattern|rhythm|cycle)(?: of \S+)?"
+    r"(?: .*)? (?:re-?learn(?:ed|t)|(?:learn(?:ed|t) )(?:anew|again))"
+)
+_REBASED = (
+    r"re-?based?|(?:taken for|took for|accepted|taken as|moved to|shifted to) (?:a |the |its"
+    r" )?new (?:level|normal|baseline)|new levels?"
+)
+_ADAPTATION = rf"adaptations?|adapt(?:ed|s|ing)?|{_RELEARNT}|{_REBASED}"
 _REMARK = r"comment(?:s|ed)?|(?:wrote|writes?|write|written)(?: down)?|remarks?|remarked|notes?|annotations?"
 _WHO_ACK = (
     r"(?:who|by whom|whom)\b.*\b(?:acknowledged?|acked?|taken|took over|takes care|is looking after|owns)"
@@ -62,7 +74,10 @@ _ASPECTS = (
 _COMING = (
     r"upcoming|planned|scheduled|coming up|coming|next|tomorrow|future|foreseen|ahead|soon|later|to come|due"
 )
-_COUNT = r"how many(?: times)?|how often|how much|(?:the )?number of|(?:the )?(?:total )?count(?: of)?"
+_COUNT = (
+    r"how many(?: times)?|how often|how much|(?:the )?number(?: of)?|(?:the )?(?:total"
+    r" )?count(?: of)?|(?:in )?total(?: of)?"
+)
 _ORDERED = (
     (Order.LATEST, r"(?:the )?(?:very )?(?:last|latest|most recent|newest)"),
     (Order.EARLIEST, r"(?:the )?(?:very )?(?:first|earliest|oldest)"),
@@ -76,9 +91,11 @@ or our people present recently right see set show since so far some someone some
 started starts still than that the their there these they things this those time times to total under
 until up us was we were what when where which who whom whose why will with window windows work working
 anybody anyone your you going active overall between person persons user users machines machine hosts
-host chambers chamber nodes node care latest
+host chambers chamber nodes node care latest word words verdict verdicts opinion opinions leave left
+write wrote written say said tell told make made put add added course somebody's will someone's already
+yet somewhere detector's human
 """
-_REST = frozenset(_REST_LINES.split())
+_REST = frozenset(_REST_LINES.split()) | (FILLERS - {"wrong", "trouble", "system", "used", "same", "both"})
 """Words that change nothing here; a negation is none of them."""
 
 
@@ -102,6 +119,7 @@ def read_ledger(
 
     `people`: who wrote or said something; `tomorrow`: from when to when that is, where it was named.
     """
+    text = re.sub(rf"\b({_names(people)})'s?(?![\w])", r"\1", text)
     said_by = text
     text = _of_operators(text, people)
     found = next(
@@ -126,12 +144,13 @@ def read_ledger(
     if any(d not in ("ENT", "TIME", "DET", *more) for d, _ in scope.parts):
         return None
     word = re.search(rf"\b{_WORD}\b", match[0]) if ask is Ask.FEEDBACK else None
+    kind = "relearn" if re.search(_RELEARNT, text) else "rebase" if re.search(_REBASED, text) else ""
     rest = text.replace(match[0], f" {_without_topic(match[0], ask)} ", 1)
     question = Question(
         ask,
         scope.condition,
         people=tuple(p for p in people if re.search(rf"(?<![\w-]){re.escape(p.lower())}(?![\w-])", said_by)),
-        word=""
+        word=(kind if ask is Ask.ADAPTATIONS else "")
         if word is None
         else ("broken" if word[1] in ("broken", "bad", "faulty", "defective") else "normal"),
     )
@@ -143,20 +162,23 @@ def read_ledger(
         question = replace(question, coming=True, span=tomorrow)
         rest = rest.replace(coming[0], " ")
         rest = re.sub(rf"(?<![\w-])(?:{_COMING})(?![\w-])", " ", rest)
-    names = "|".join(map(re.escape, (p.lower() for p in people))) or "(?!)"
-    rest = re.sub(rf"(?<![\w-])(?:{names})(?![\w-])", " ", PLACEHOLDER.sub(" ", rest))
+    rest = re.sub(rf"(?<![\w-])(?:{_names(people)})(?![\w-])", " ", PLACEHOLDER.sub(" ", rest))
     unused = tuple(w for w in re.findall(r"[^\s,.;:!?()'\"]+", rest) if w.strip("-'") and w not in _REST)
     return LedgerRead(question, unused)
 
 
 def _of_operators(text: str, people: tuple[str, ...]) -> str:
     """Write "what did operators say" where a person is named: the topic is the same."""
-    names = "|".join(re.escape(p.lower()) for p in people) or "(?!)"
     return re.sub(
-        rf"\b(what|anything|something) (did|has|have|had) (?:{names}) (?=(?:say|said|tell|told)\b)",
+        rf"\b(what|anything|something) (did|has|have|had) (?:{_names(people)}) (?=(?:say|said|tell|told)\b)",
         r"\1 \2 operators ",
         text,
     )
+
+
+def _names(people: tuple[str, ...]) -> str:
+    """Give a pattern of the names of people."""
+    return "|".join(re.escape(p.lower()) for p in people) or "(?!)"
 
 
 _FLAGGED = r"(?:flag(?:s|ged)?|mark(?:ed)?|declared?|certified|set|label(?:l?ed)?|called|judged)"
@@ -170,9 +192,9 @@ def _of_quality(text: str, atoms: Mapping[str, Atom], people: tuple[str, ...]) -
     if runs is None or re.search(rf"\b{INCIDENTS}\b|\b(?:alarm(?:ed)?|affected)\b", text):
         return None
     flag = re.search(_FLAG, text)
-    said = re.search(r"\bflags?\b|\bquality\b|\b(?:who|whom|why)\b.*\bflagged\b", text) or (
-        flag and re.search(rf"\b(?:{_QUALITY})\b|RUN[0-9]", text)
-    )
+    said = re.search(
+        r"\bflags?\b|\bquality\b|\b(?:who|whom|why)\b.*\bflagged\b|\bflagged by (?:whom|who)\b", text
+    ) or (flag and re.search(rf"\b(?:{_QUALITY})\b|RUN[0-9]", text))
     if not said:
         return None
     scope = scoped(text, atoms)
@@ -185,9 +207,8 @@ def _of_quality(text: str, atoms: Mapping[str, Atom], people: tuple[str, ...]) -
         word="" if flag is None else flag[1].replace("golden", "good"),
     )
     rest = re.sub(rf"\b(?:{_QUALITY}|good|bad|uncertain|golden)\b", " ", text)
-    names = "|".join(map(re.escape, (p.lower() for p in people))) or "(?!)"
     question, rest = _asked(question, rest, text)
-    rest = re.sub(rf"(?<![\w-])(?:{names})(?![\w-])", " ", PLACEHOLDER.sub(" ", rest))
+    rest = re.sub(rf"(?<![\w-])(?:{_names(people)})(?![\w-])", " ", PLACEHOLDER.sub(" ", rest))
     unused = tuple(w for w in re.findall(r"[^\s,.;:!?()'\"]+", rest) if w.strip("-'") and w not in _REST)
     return LedgerRead(question, unused)
 

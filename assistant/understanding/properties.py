@@ -29,7 +29,8 @@ def read_properties(atoms: Atoms) -> None:
         r"(?:still |currently |right now )*(?:open|on-?going|active|unresolved|unclosed|going on|(?<=still "
         r")going"
         r"|running|pending"
-        r"|in progress|not over|live)(?: (?:right now|now|at the moment|currently|still|at present))?"
+        rf"|in progress|not over|live|current(?= {INCIDENTS}))(?: (?:right now|now|at the moment"
+        rf"|currently|still|at present))?"
     )
     atoms.sub(still, lambda m: atoms.put("STAT", Among("status", (Status.OPEN,), "open")))
     over = (
@@ -76,6 +77,25 @@ def _remarked(atoms: Atoms) -> None:
                 "ACK", make(f"{said} by {m['a'] or m['b']}", who[m["a"] or m["b"]])
             ),
         )
+    anybody = (
+        r"(?:someone|somebody|anyone|anybody|people|an? (?:operator|shifter|person|colleague)"
+        r"|operators|shifters)"
+    )
+    asked = re.match(rf" *(?:did|has|have|had) {anybody}\b", atoms.text)  # whether anybody did, no condition
+    if not asked:
+        atoms.sub(
+            rf"{be}{anybody} (?:has |have |already )*{acked}",
+            lambda m: atoms.put("ACK", Acknowledged("acknowledged")),
+        )
+    atoms.sub(
+        rf"(?:with|have|has|had|having|got) (?:an? |any |some )?(?:acknowledge?ments?|acks?)(?: by"
+        rf" {anybody})?",
+        lambda m: atoms.put("ACK", Acknowledged("acknowledged")),
+    )
+    atoms.sub(
+        r"(?:without|lacking|(?:have|has|had) no|with no) (?:an? |any )?(?:acknowledge?ments?|acks?)",
+        lambda m: atoms.put("ACK", Not(Acknowledged("acknowledged"))),
+    )
     atoms.sub(
         rf"{be}{acked}(?: by (?:someone|somebody|anyone|anybody))?",
         lambda m: atoms.put("ACK", Acknowledged("acknowledged")),

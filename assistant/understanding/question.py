@@ -62,6 +62,7 @@ class Aspect(StrEnum):
     ENTITY = "where it was"
     STATUS = "whether it is over"
     WHO = "who did it"
+    OTHERS = "what else went on then"
 
 
 @dataclass(frozen=True, slots=True)

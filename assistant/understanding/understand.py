@@ -18,6 +18,7 @@ from anomalyd.assistant.language.spelling import corrected, english, plain
 from anomalyd.assistant.language.time_meaning import Calendar, Interval
 from anomalyd.assistant.understanding import vocabulary
 from anomalyd.assistant.understanding.atoms import Atom, Atoms
+from anomalyd.assistant.understanding.beside import beside
 from anomalyd.assistant.understanding.comparison import compare, share
 from anomalyd.assistant.understanding.cues import Cues, collective, left_over, read_aspects, read_cues
 from anomalyd.assistant.understanding.intents import decide
@@ -127,10 +128,14 @@ def understand(question: str, queries: Queries, names: Names, calendar: Calendar
     text, tomorrow = _planned(text, calendar)
     atoms = _conditions(but_resolved(text), queries, names, calendar)
     marked = " ".join(atoms.text.split())
+
+    def read_clause(clause: str) -> Question | None:
+        return _clause(clause, atoms)
+
     ledger = read_ledger(marked, atoms.found, names.people, tomorrow)
     if ledger is not None and not ledger.unused:
         read = Understood(ledger.question, text=atoms.text)
-    elif (several := together(marked, lambda clause: _clause(clause, atoms))) is not None:
+    elif (several := beside(marked, read_clause) or together(marked, read_clause)) is not None:
         read = Understood(several, text=atoms.text)
     else:
         read = _typed(atoms)

@@ -90,7 +90,8 @@ ASPECTS: tuple[tuple[str, str], ...] = (
     ),
     (
         "LUMISECTION",
-        r"(?:in |at )?(?:which|what|when) (?:lumi ?sections?|lumis|ls)|(?:the )?(?:lumi ?sections?"
+        r"(?:in |at |from |until |up to |to |during |over |since )*(?:which|what|when) (?:lumi"
+        r" ?sections?|lumis|ls)|(?:the )?(?:lumi ?sections?"
         r"|ls)(?: of)?",
     ),
     (
@@ -380,6 +381,6 @@ second seconds day days week weeks month months weekend except excluding without
 versus twice double difference lumisection lumisections severity severities incidents because caused due
 hosts machines chambers detectors between percentage quality flag flags maintenance adaptation adaptations
 acknowledged comment comments commented ack acked adapted adapt upcoming planned marked declared
-warnings errors resolved unresolved unexplained explained worse
+warnings errors criticals resolved unresolved unexplained explained worse
 """
 _PLURALS = frozenset({"incidents", "alerts", "alarms", "problems", "faults", "issues", "nodes", "servers"})

@@ -1,0 +1,159 @@
+"""Sentence constructions that mean more than their words: made the form in which the grammar reads them."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+
+from anomalyd.assistant.language.systems import INCIDENTS
+
+_SEVERITY = r"(?:warnings?|errors?|critical(?:s| ones| incidents)?)"
+_WITNESS = r"(?:the )?(?:autoencoder|classical(?: \w+)?|both(?: detectors| of them)?)(?: only| alone)?"
+_STATE = r"(?:open|closed)(?: ones| incidents)?"
+_LINK = r"(?:,? ?(?:and|or|versus|,|&)? ?(?:how many )?)"
+_BLAMED = r"(?:to blame|behind|at fault|responsible|involved|(?:the|a) (?:main )?(?:culprit|cause|reason))"
+_WHEN = r"(?:at|in|on) (?:which|what) (?:hour|moment|minute|time|second|point|day)|when|what time"
+_VERB = r"(start|begin|end|finish|stop|happen|occur|appear|close|peak|open|recover|go|clear)"
+_SPAN = r"(?:durations?|lengths?|time|extent)"
+
+
+def _each_of(kind: str, count: int, by: str) -> tuple[str, Callable[[re.Match[str]], str]]:
+    """Read all values of a kind, counted, as groups: "how many warnings, errors and criticals"."""
+    listing = rf"(?P<all>{kind}(?:{_LINK}{kind}){{{count - 1},}})"
+
+    def grouped(match: re.Match[str]) -> str:
+        stems = {word[:4] for word in re.findall(r"warn|erro|crit|auto|clas|both|open|clos", match["all"])}
+        return f"{match['head']} incidents {by} " if len(stems) == count else match[0]
+
+    head = r"(?P<head>\bhow many|\bnumber of|\bnumbers of|\bcount of|\bcounts? (?:of )?(?:the )?)"
+    return (
+        rf"{head} (?:were |are |is |was |the )*{listing}(?= *(?:$|,|incidents|were|are|each|in|on"
+        rf"|of|yesterday|today|did|do|have|has))",
+        grouped,
+    )
+
+
+Form = tuple[str, str | Callable[[re.Match[str]], str]]
+_FORMS: tuple[Form, ...] = (
+    # The longest, the shortest.
+    (
+        rf"\b(?:the )?(?:maxim(?:um|al)|max|highest|largest|biggest|greatest|record) (?:incident )?{_SPAN}\b",
+        "longest duration",
+    ),
+    (rf"\b(?:the )?(?:minim(?:um|al)|min|lowest|smallest) (?:incident )?{_SPAN}\b", "shortest duration"),
+    # What began or ended.
+    (
+        rf"\b(first|last|latest|earliest|newest) ((?:\w+ )?(?:{INCIDENTS}|critical|warning|error|one)) to "
+        r"(start|begin|appear|open|occur|come)\b",
+        r"\1 \2 that began",
+    ),
+    (rf"\b({INCIDENTS}) (?:where|in which|for which) (?!was|were|is)", r"\1 that "),
+    # All values of a kind.
+    _each_of(_SEVERITY, 3, "by severity"),
+    _each_of(_WITNESS, 3, "by witness"),
+    _each_of(_STATE, 2, "by status"),
+    (
+        rf"\b(?:break(?:down|-down| down)|split|distribution|counts?)(?: (?:by|into|of))?,? ?:?"
+        rf" {_WITNESS}{_LINK}{_WITNESS}{_LINK}{_WITNESS}",
+        "incidents by witness",
+    ),
+    (
+        rf"\b(?:break(?:down|-down| down)|split|distribution|counts?)(?: (?:by|into|of))?,? ?:?"
+        rf" {_SEVERITY}{_LINK}{_SEVERITY}{_LINK}{_SEVERITY}",
+        "incidents by severity",
+    ),
+    (
+        r"^(?:the )?severities (?:of|among|for|on) (.+?),? (?:how many|counts?|numbers?)(?: of)?(?: each)?$",
+        r"incidents by severity on \1",
+    ),
+    (r",? (?:how many|number|count)(?: of)? each$", " each"),
+    # What is left out, what a run holds.
+    (
+        r"\b(?:leaving|putting|setting|leave|put|set) ((?:the )?\w+(?: \w+)?) (?:aside|out|apart)\b",
+        r"except \1",
+    ),
+    (
+        r"\b(?:fall|falls|fell|falling|belong|belongs|belonged|lie|lies|lay) (?:in|into|within|to|under)\b",
+        "in",
+    ),
+    # Causes.
+    (
+        rf"\bhow (?:often|many times|frequently) (?:was|were|is|are|has|have) (?:been )?(.+?)(?:"
+        rf" (?:of|on|in|for) (?:the )?"
+        rf"((?:(?!because).)+?))? (?:been )?{_BLAMED}(?: (?:for|of|in|on))?(?: (?:an?|the|any))?(?:"
+        rf" {INCIDENTS})?(?: (?:of|on|in) )?",
+        lambda m: (
+            f"how many incidents because of {m[1]} {f'on {m[2]} ' if m[2] else ''}"
+            f"{'on ' if re.search('(?:of|on|in) $', m[0]) else ''}"
+        ),
+    ),
+    (
+        r"\b(?:which|what) (?:region|metric|quantity|part|layer|value|channel|wire|area"
+        r"|variable)s? (?:is|was|were|are|looked|went)"
+        r" (?:bad|off|wrong|anomalous|odd|strange|dead|hot|abnormal|out of (?:line|range)|the"
+        r" problem|affected|to blame)"
+        r" (?:in|on|of|for|at) ",
+        "why was ",
+    ),
+    (
+        r"\bwhat did (?:the )?(?:\w+ )?(?:map|picture|metrics?|data) of (.+?) look like (?:in"
+        r"|during|at) (?:its|the) ",
+        r"why was \1 flagged in the ",
+    ),
+    (r",? (?:as )?compared (?:to|with) (?:the )?(?:expectation|reference|expected|normal|usual)$", ""),
+    # Times spent.
+    (
+        r"\b(total|overall|summed|accumulated|whole|entire) (?:time|duration|hours) (?:that"
+        r" )?(.+?) (?:spent|was|were|has been|have been)"
+        r" (?:in (?:alarm|trouble|incidents?)|anomalous|bad|broken|alarming)",
+        r"total duration of incidents on \2",
+    ),
+    (
+        r",? ?\b(?:all (?:\w+ )?)?(?:added up|summed up|taken together|put together|added together|summed)$",
+        "",
+    ),
+    # The verb before its subject.
+    (
+        rf"^({_WHEN}) did {_VERB} ((?:the|an?|that|this|[\w/+-]*[0-9])\b.*)$",
+        lambda m: f"when did {m[3]} {m[2]}",
+    ),
+    (r"^(?:at|in|on) (?:which|what) (?:hour|moment|minute|time|second|point)\b", "when"),
+    (r"\b(are|is|did|have|has) not (?:been|be) (seen|found|noticed|detected)\b", r"were not \2"),
+    (r"\bboth the (?=detectors|tests|methods)", "both "),
+    (r"\b(seen|found|noticed|detected|flagged) from (?=both|the autoencoder|the classical|only)", r"\1 by "),
+    (r"\bopen (?:by|at) (?=midnight|noon|[0-9])", "still going on at "),
+    (
+        r"\b(?:were |was |are |is )?not (?:yet )?(?:been )?(?:over|closed|finished|resolved|ended"
+        r"|cleared) (?:yet )?(?:by|at|before) ",
+        "still going on at ",
+    ),
+    (
+        r"^(?:was|is) (the autoencoder|the classical(?: \w+)?) the only (?:one|detector|test|method) "
+        r"(?:to (?:see|notice|find|detect|catch|flag)|(?:that|which|who) (?:has )?(?:saw|seen"
+        r"|noticed|found|detected)) (.+)$",
+        r"was \2 seen only by \1",
+    ),
+    # What an incident concerns.
+    (
+        r"^(?:which|what) (entity|host|machine|chamber|node|element|detector element) (?:does|did"
+        r"|do) (.+?) (?:concern|affect|belong to|refer to|hit|involve|come from|speak of|talk"
+        r" about|mean)$",
+        r"which \1 had \2",
+    ),
+    (
+        r"\b(lumi ?sections?|ls) (?:does|did|do) (.+?) (?:touch|span|cover|affect|include|hit"
+        r"|reach|concern|fall in(?:to)?|extend over)$",
+        r"\1 was \2 in",
+    ),
+    # Hyphens and slashes in plain words.
+    (r"\b(no|hot|dead|noisy|warm|cold|missing)-(hits?|wires?|channels?|layers?|cells?|towers?)\b", r"\1 \2"),
+    (r"\b(no hits?|hot|dead) (?:wires? |channels? )?(?=incidents?|alerts?)", r"\1 "),
+)
+_COMPILED = tuple((re.compile(pattern), by) for pattern, by in _FORMS)
+
+
+def constructed(text: str) -> str:
+    """Bring the constructions of a plain question to the forms that the grammar reads."""
+    for pattern, by in _COMPILED:
+        text = " ".join(pattern.sub(by, text).split())
+    return text

@@ -14,6 +14,7 @@ _LINK = r"(?:,? ?(?:and|or|versus|,|&)? ?(?:how many )?)"
 _BLAMED = r"(?:to blame|behind|at fault|responsible|involved|(?:the|a) (?:main )?(?:culprit|cause|reason))"
 _WHEN = r"(?:at|in|on) (?:which|what) (?:hour|moment|minute|time|second|point|day)|when|what time"
 _VERB = r"(start|begin|end|finish|stop|happen|occur|appear|close|peak|open|recover|go|clear)"
+_GROUP = r"(?:day|hour|run|wheel|station|sector|rack|supermodule|depth|crate|system|severity|ring|layer)"
 _SPAN = r"(?:durations?|lengths?|time|extent)"
 
 
@@ -144,6 +145,63 @@ _FORMS: tuple[Form, ...] = (
         r"\b(lumi ?sections?|ls) (?:does|did|do) (.+?) (?:touch|span|cover|affect|include|hit"
         r"|reach|concern|fall in(?:to)?|extend over)$",
         r"\1 was \2 in",
+    ),
+    # The busiest day, the noisiest wheel.
+    (
+        rf"\b(?:(?:what|which) (?:is|was) )?(?:the )?(?:busiest|noisiest|worst|most (?:affected"
+        rf"|troubled|active)) ({_GROUP})$",
+        r"which \1 had the most incidents",
+    ),
+    (
+        rf"\b(?:(?:what|which) (?:is|was) )?(?:the )?(?:quietest|calmest|least (?:affected|troubled"
+        rf"|active)) ({_GROUP})$",
+        r"which \1 had the fewest incidents",
+    ),
+    (
+        rf"^(?:what|which) ({_GROUP}) (?:is|was) (?:the )?(?:busiest|noisiest|most (?:affected"
+        rf"|troubled|active))$",
+        r"which \1 had the most incidents",
+    ),
+    (
+        r"\bhow long (?:ago|since) (?:did|was|is|has) (.+?)(?: (?:last|the last time))? (alarm"
+        r"|flagged|in (?:alarm|trouble)|recover|start|end|begin|open)(?:ed)?(?: last)?$",
+        r"when did the last incident of \1 begin",
+    ),
+    (r"\b(last night|tonight) (.*\bthan )the night before$", r"\1 \2the night before last"),
+    # What went wrong in a run is over.
+    (
+        r"\b(?:bad|broken|faulty|in trouble|in alarm|alarming|sick|unhealthy) (?=(?:in|during)"
+        r" (?:both )?(?:run|lumi))",
+        "affected ",
+    ),
+    # Causes by their metric.
+    (
+        r"^(?:which|what) (?:metrics?|quantit(?:y|ies)|regions?|values?|variables?|parts?|layers?)"
+        r" (?:caused|(?:were|was|is|are) (?:involved in"
+        r"|the causes? of|responsible for)|drove|triggered|contributed to|made up|led to) ",
+        "what caused ",
+    ),
+    (
+        r"^(?:what|which(?: incidents)?|anything|something) (?:needs?|requires?|deserves?|wants?"
+        r"|demands?) (?:my |our |some |any |immediate )*(?:attention|care|action|looking (?:at"
+        r"|after))(?: right now| now)?$",
+        "which incidents are open",
+    ),
+    (
+        r"^(?:is there )?(?:anything|something|what) (?:that )?(?:i|we) (?:should|must|need to"
+        r"|have to|ought to) (?:look at|take care of|look into|check|see|deal with|worry about"
+        r"|know about)(?: right now| now)?$",
+        "which incidents are open",
+    ),
+    (
+        r",? ?\b(?:while|when|since) (?:i|we) (?:was|were|have been) (?:away|asleep|gone|off|out"
+        r"|sleeping|not (?:here|there)|at (?:lunch|dinner))\b,?",
+        "",
+    ),
+    (
+        r"\b(did|has|have) (anything|something|stuff) (?:break|broken|go wrong|gone wrong|bad"
+        r" happen(?:ed)?|go bad|fail(?:ed)?|go off|gone off|act up)\b",
+        r"\1 anything happen",
     ),
     # Hyphens and slashes in plain words.
     (r"\b(no|hot|dead|noisy|warm|cold|missing)-(hits?|wires?|channels?|layers?|cells?|towers?)\b", r"\1 \2"),

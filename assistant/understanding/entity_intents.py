@@ -35,7 +35,7 @@ def quiet(r: Reading) -> Question | None:
             r.cues.take("NEVER")
             return r.question(Ask.EXISTS, negated=True)
         return None
-    r.cues.take("NEVER", "SHOW", "HOWMANY")
+    r.cues.take("NEVER", "SHOW", "HOWMANY", "EXISTS")
     return r.question(Ask.QUIET, target=Target.ENTITIES)
 
 

@@ -18,7 +18,6 @@ from anomalyd.assistant.language.spelling import corrected, english, plain
 from anomalyd.assistant.language.time_meaning import Calendar, Interval
 from anomalyd.assistant.understanding import vocabulary
 from anomalyd.assistant.understanding.atoms import Atom, Atoms
-from anomalyd.assistant.understanding.beside import beside
 from anomalyd.assistant.understanding.comparison import compare, share
 from anomalyd.assistant.understanding.cues import Cues, collective, left_over, read_aspects, read_cues
 from anomalyd.assistant.understanding.intents import decide
@@ -27,7 +26,7 @@ from anomalyd.assistant.understanding.properties import read_properties
 from anomalyd.assistant.understanding.question import Question
 from anomalyd.assistant.understanding.reading import Reading, first_time, lacking
 from anomalyd.assistant.understanding.scope import Scoped, but_resolved, scoped
-from anomalyd.assistant.understanding.together import together
+from anomalyd.assistant.understanding.together import beside, together
 from anomalyd.errors import QuestionError
 from anomalyd.reports.conditions import Among, AnyOf, Causes, Condition
 from anomalyd.reports.queries import Queries, Selection

@@ -4,7 +4,7 @@ BIN := .venv/bin
 # Small models are up to 170 times slower on two threads.
 export OMP_NUM_THREADS ?= 1
 
-.PHONY: demo test check audit chaos fuzz soak golden bench docs screenshots site clean
+.PHONY: demo test check audit chaos fuzz soak newer-prometheus golden bench docs screenshots site clean
 
 demo: .venv/installed  ## the main job on this machine; ARGS=--once ends by itself
 	$(BIN)/anomalyd demo $(ARGS)
@@ -38,6 +38,10 @@ fuzz: .venv/installed  ## a million damaged messages of all formats through the 
 
 soak: .venv/installed  ## a daemon at ten times the normal rate for an hour; ARGS="--minutes 10"
 	$(BIN)/python benchmarks/soak.py $(ARGS)
+
+newer-prometheus: .venv/installed  ## fetches Prometheus 3 and VictoriaMetrics of Debian's unstable release; runs their tests
+	bash tests/newer_prometheus.sh build/newer
+	$(BIN)/pytest tests/daemon/e2e/test_newer_prometheus.py $(ARGS)
 
 golden: .venv/installed  ## write anew what comes out of the recorded inputs; review the difference
 	GOLDEN_UPDATE=1 $(BIN)/pytest tests/golden -k as_recorded

@@ -11,6 +11,7 @@ import streamlit as st
 
 from anomalyd.assistant.language.phrasing import counted
 from anomalyd.dashboard import navigation, style, wording
+from anomalyd.dashboard.charts import draw
 from anomalyd.dashboard.explore import series
 from anomalyd.dashboard.incident import course
 from anomalyd.dashboard.incidents.filters import time_range
@@ -78,7 +79,7 @@ def _show_scores(queries: Queries, entity: str, other: str | None, begin: float,
         return
     peak = max((row["score"] or 0.0 for row in rows), default=0.0)
     span = (datetime.fromtimestamp(begin, UTC), datetime.fromtimestamp(end, UTC))
-    st.altair_chart(course.chart(rows, peak, height=260, span=span), width="stretch")
+    draw(course.chart(rows, peak, height=260, span=span))
 
 
 def _show_metrics(queries: Queries, reports: list[Report]) -> None:
@@ -105,7 +106,7 @@ def _show_metrics(queries: Queries, reports: list[Report]) -> None:
     seen = base.mark_line(color=colours.observed, point=alt.OverlayMarkDef(size=14)).encode(
         y="value:Q", tooltip=[alt.Tooltip("utchoursminutesseconds(time):T", title="UTC"), "value:Q"]
     )
-    st.altair_chart((band + expected + seen).properties(height=220), width="stretch")
+    draw((band + expected + seen).properties(height=220))
     st.caption("What incidents keep of it: seen, and dashed what was expected, with two usual widths.")
 
 
@@ -133,7 +134,7 @@ def _show_activity(queries: Queries, entity: str, begin: float, end: float) -> N
             tooltip=["utcyearmonthdatehours(from):T", "samples:Q"],
         )
     )
-    st.altair_chart(bars.properties(height=120), width="stretch")
+    draw(bars.properties(height=120))
 
 
 def _show_incidents(reports: list[Report], entity: str) -> None:

@@ -10,6 +10,7 @@ import altair as alt
 import pandas as pd
 import streamlit as st
 
+from anomalyd.dashboard.charts import draw
 from anomalyd.dashboard.style import CLOCK, alarm, theme
 from anomalyd.detectors.calibration import ALERT
 
@@ -69,4 +70,4 @@ def show(rows: Sequence[dict[str, Any]], peak: float) -> None:
     if not rows:
         st.caption("Its course is not stored.")
         return
-    st.altair_chart(chart(rows, peak), width="stretch")
+    draw(chart(rows, peak))

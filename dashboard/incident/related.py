@@ -24,8 +24,8 @@ def find(queries: Queries, incident: Incident) -> list[Coincidence]:
     near = queries.overview.near(incident.onset, WINDOW_S, _LOOKED_AT)
     if all(row.entity == incident.entity for row in near):
         return []
-    counts, span = queries.overview.counts()
-    return coincidences(incident.entity, incident.onset, near, counts, span)
+    counts, total, span = queries.overview.counts({row.entity for row in near})
+    return coincidences(incident.entity, incident.onset, near, counts, total, span)
 
 
 def sentence(found: Coincidence, incident: Incident) -> str:

@@ -7,8 +7,8 @@ from datetime import UTC, datetime
 import altair as alt
 import numpy as np
 import pandas as pd
-import streamlit as st
 
+from anomalyd.dashboard.charts import draw
 from anomalyd.dashboard.style import CLOCK, COLOURS, theme
 from anomalyd.reports.relations.incident_row import RANK, IncidentIndex
 
@@ -66,4 +66,4 @@ def show(index: IncidentIndex) -> None:
         )
         .properties(height=140)
     )
-    st.altair_chart(chart, width="stretch")
+    draw(chart)

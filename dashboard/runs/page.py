@@ -10,6 +10,7 @@ import pandas as pd
 import streamlit as st
 
 from anomalyd.dashboard import access, navigation
+from anomalyd.dashboard.charts import draw
 from anomalyd.dashboard.store import look, write
 from anomalyd.dashboard.style import literal, told
 from anomalyd.dashboard.wording import moment
@@ -86,7 +87,7 @@ def _show_flags(flags: Mapping[str, Sequence[FlagRange]]) -> None:
         tooltip=["system:N", "lumisections:N", "flag:N", "by:N", "reason:N"],
     )
     marks = base.mark_text(color="#101418", fontWeight="bold").encode(x="middle:Q", text="mark:N")
-    st.altair_chart((bars + marks).properties(height=120 + 36 * len(flags)), width="stretch")
+    draw((bars + marks).properties(height=120 + 36 * len(flags)))
     st.caption("✓ good, ✕ bad, ? uncertain; framed where a person's word counts instead of the machine's.")
 
 

@@ -6,13 +6,14 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 
-from anomalyd.reports.queries import Order, Queries, Selection
+from anomalyd.reports.queries import Queries
+from anomalyd.reports.relations.incident_row import IncidentRow
 from anomalyd.reports.report import Incident
 
 WITHIN_S = 900.0
 """Seconds between two onsets within which one incident may have followed the other."""
 
-_MOST = 500
+_MOST = 500  # the nearest
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,14 +42,11 @@ def related_incidents(
     `groups` are shell patterns of entities by name (a rack, a wheel). Those that share an input or a group
     come before those that share the time alone; of each the earliest onset first, then the higher peak.
     """
-    around = Selection(since=incident.onset - within_s, until=incident.onset + within_s)
     found = []
-    for report in queries.reports(around, Order.EARLIEST, _MOST):
-        other = report.incident
-        delay = other.onset - incident.onset
-        if other.entity != incident.entity and abs(delay) <= within_s:
+    for other in queries.overview.near(incident.onset, within_s, _MOST):
+        if other.entity != incident.entity:
             shared = _shared(incident, other, groups or {})
-            found.append(Related(other.id, other.entity, delay, other.peak, shared))
+            found.append(Related(other.id, other.entity, other.onset - incident.onset, other.peak, shared))
     return sorted(found, key=lambda r: (not r.shared, r.delay_s, -r.peak, r.entity))
 
 
@@ -71,11 +69,11 @@ def told(related: Sequence[Related]) -> str:
     return f"{first}; followed by {followed}{more}"
 
 
-def _shared(a: Incident, b: Incident, groups: Mapping[str, Sequence[str]]) -> tuple[str, ...]:
+def _shared(a: Incident, b: IncidentRow, groups: Mapping[str, Sequence[str]]) -> tuple[str, ...]:
     both = [
         f"group {name}"
         for name, patterns in groups.items()
-        if all(any(fnmatchcase(i.entity, pattern) for pattern in patterns) for i in (a, b))
+        if all(any(fnmatchcase(name_of, pattern) for pattern in patterns) for name_of in (a.entity, b.entity))
     ]
     topic = a.source.split("/")[0]
     if topic and topic == b.source.split("/")[0]:

@@ -34,15 +34,19 @@ class Coincidence:
 
 
 def coincidences(
-    entity: str, onset: float, near: Iterable[IncidentRow], counts: Mapping[str, int], span_s: float
+    entity: str,
+    onset: float,
+    near: Iterable[IncidentRow],
+    counts: Mapping[str, int],
+    total: int,
+    span_s: float,
 ) -> list[Coincidence]:
     """Rank incidents `near` an `onset` (event time, seconds) by how unlikely that is, one an entity.
 
-    `counts`: incidents of each entity in the `span_s` seconds that the store looks back; those of the near
-    ones themselves are among them. Of `entity` itself none is given.
+    `counts`: incidents of each entity near it in the `span_s` seconds that the store looks back, `total`: of
+    all entities; those of the near ones themselves are among them. Of `entity` itself none is given.
     """
     span_s = max(span_s, _LEAST_SPAN_S)
-    total = sum(counts.values())
     nearest: dict[str, IncidentRow] = {}
     for row in near:
         known = nearest.get(row.entity)

@@ -25,6 +25,8 @@ class IncidentRow:
     onset: float
     last: float
     peak: float
+    source: str = ""
+    """Where its first record came from, as topic/partition/offset; "" where nobody asked."""
 
     @property
     def is_open(self) -> bool:

@@ -22,10 +22,17 @@ from streamlit.testing.v1 import AppTest
 from streamlit.util import calc_hash
 
 import anomalyd.dashboard
+from anomalyd.dashboard import charts
 from anomalyd.reports.report import SeenBy, Severity
 from anomalyd.reports.storage.store import Store
 
 APP = Path(anomalyd.dashboard.__file__).with_name("app.py")
+
+
+@pytest.fixture(autouse=True)
+def _charts_are_checked(monkeypatch):
+    """Against the schema of Vega-Lite; what a person opens is not, for speed."""
+    monkeypatch.setattr(charts.Unchecked, "validate", True)
 
 
 @pytest.fixture(scope="session")

@@ -3,20 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from types import SimpleNamespace
 
 from anomalyd.reports.cases.propagation import Related, related_incidents, told
 from anomalyd.reports.report import Incident
 
 
 class Reports:
-    """Stands for the queries: gives these incidents."""
+    """Stands for the queries: gives those of these incidents that are near."""
 
     def __init__(self, *incidents: Incident) -> None:
         self.incidents = incidents
+        self.overview = self
 
-    def reports(self, selection: object, order: object, limit: int) -> list[SimpleNamespace]:
-        return [SimpleNamespace(incident=each) for each in self.incidents]
+    def near(self, onset: float, window_s: float, limit: int) -> list[Incident]:
+        return [each for each in self.incidents if abs(each.onset - onset) <= window_s]
 
 
 def test_who_began_and_who_followed(incident: Callable[..., Incident]) -> None:

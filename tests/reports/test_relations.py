@@ -68,7 +68,7 @@ def row(entity, onset, id=""):
 
 def test_the_rarer_entity_is_the_less_likely_coincidence():
     near = [row("noisy", 1005.0), row("rare", 1040.0), row("own", 1000.0)]
-    found = coincidences("own", 1000.0, near, {"noisy": 5000, "rare": 2, "own": 9}, 30 * 86_400.0)
+    found = coincidences("own", 1000.0, near, {"noisy": 5000, "rare": 2, "own": 9}, 5011, 30 * 86_400.0)
     assert [c.row.entity for c in found] == ["rare", "noisy"]
     assert found[0].gap == 40.0
     # One and a half onsets in thirty days, within 80 seconds.
@@ -78,7 +78,7 @@ def test_the_rarer_entity_is_the_less_likely_coincidence():
 
 def test_of_an_entity_the_nearest_counts_and_nearer_is_less_likely():
     near = [row("a", 1200.0, "far"), row("a", 1001.0, "near"), row("b", 1200.0)]
-    found = coincidences("own", 1000.0, near, {"a": 3, "b": 3}, 86_400.0)
+    found = coincidences("own", 1000.0, near, {"a": 3, "b": 3}, 6, 86_400.0)
     assert [(c.row.id, c.row.entity) for c in found] == [("near", "a"), ("b", "b")]
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass
 
 import numpy as np
@@ -145,7 +146,7 @@ class Overview:
     def near(self, onset: float, window_s: float, limit: int) -> list[IncidentRow]:
         """Give the incidents whose onsets lie within a window on either side of a time, the nearest first."""
         query = (
-            select(*_row_columns)
+            select(*_row_columns, _r.source)
             .where(_r.onset.between(onset - window_s, onset + window_s))
             .order_by(func.abs(_r.onset - onset), _r.id)
             .limit(limit)
@@ -153,18 +154,20 @@ class Overview:
         with self._database.reading() as connection:
             return [IncidentRow(*row) for row in connection.execute(query)]
 
-    def counts(self) -> tuple[dict[str, int], float]:
-        """Give entity -> number of its incidents, and how far the store looks back in seconds."""
-        count = select(_r.entity, func.count()).group_by(_r.entity)
+    def counts(self, entities: Collection[str]) -> tuple[dict[str, int], int, float]:
+        """Give entity -> number of its incidents, those of all, and how far the store looks back (s)."""
+        count = select(_r.entity, func.count()).where(_r.entity.in_(entities)).group_by(_r.entity)
+        every = select(func.count()).select_from(t.reports)
         span = (
             select(func.min(_r.onset), func.max(_r.last)),
             select(func.min(t.activity.c.first), func.max(t.activity.c.last)),
         )
         with self._database.reading() as connection:
             counts = {entity: int(n) for entity, n in connection.execute(count)}
+            total = int(connection.execute(every).scalar_one())
             bounds = [bound for query in span for bound in connection.execute(query).one()]
         known = [float(bound) for bound in bounds if bound is not None]
-        return counts, max(known) - min(known) if known else 0.0
+        return counts, total, max(known) - min(known) if known else 0.0
 
     def neighbours(self, report_id: str, onset: float) -> tuple[str | None, str | None]:
         """Give the ids of the reports that started just before and just after one."""

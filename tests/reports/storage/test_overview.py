@@ -64,7 +64,8 @@ def test_rows_and_what_is_near(filled: Queries) -> None:
         "b": (Severity.CRITICAL, True),
     }
     assert [r.id for r in filled.overview.near(140.0, 60.0, 10)] == ["b", "a"]
-    assert filled.overview.counts() == ({"host/pc1": 2, "host/pc2": 1}, 9300.0)
+    assert filled.overview.counts({"host/pc1", "host/pc9"}) == ({"host/pc1": 2}, 3, 9300.0)
+    assert {r.source for r in filled.overview.near(140.0, 60.0, 10)} != {""}
 
 
 def test_neighbours_in_time(filled: Queries) -> None:
@@ -83,6 +84,6 @@ def test_verdicts_count_reports_not_people(filled: Queries) -> None:
 
 
 def test_an_empty_store(queries: Queries) -> None:
-    assert queries.overview.counts() == ({}, 0.0)
+    assert queries.overview.counts(()) == ({}, 0, 0.0)
     assert queries.overview.latest() == {}
     assert len(queries.overview.index(Selection())) == 0

@@ -13,33 +13,43 @@ import numpy as np
 from numpy.typing import NDArray
 
 from anomalyd.detectors.detector import Floats
+from anomalyd.interpret.change_point import (
+    CLEARLY,
+    LAST_ROWS,
+    LATE,
+    LEAST,
+    REACH,
+    Rows,
+    centre,
+    departure_starts,
+    quantiles,
+    scatter,
+    since_earlier_changes,
+)
 
-_ROWS = 30
-"""Rows that the centre is taken of: enough for a median, few enough to follow a daily course."""
+_STUCK_RUNS, _STUCK_ROWS = 4, 6
+"""A metric is stuck when it repeats its value so many times as often in a row as it usually does, and for at
+least so many rows, ..."""
 
-_LEAST = 8
-"""Fewer rows say nothing of what is usual."""
+_BY_CHANCE = 1e-4
+"""... and when one that repeats itself as often as it does stands so long with no more than this chance."""
 
-_DEPARTED = 2.5
-"""Usual widths from which a row belongs to the departure, when it is followed back to its beginning."""
+_LATE_STUCK = 48
+"""Rows by which a detector sees late that a metric stands still: what stood for longer was not it."""
 
-_STUCK_RUNS = 4
-"""A metric is stuck when it repeats its value so many times as often in a row as it usually does, ..."""
-
-_STUCK_ROWS = 6
-"""... and for at least so many rows."""
-
-_MAD_TO_SIGMA = 1.4826
-_RANGE_TO_SIGMA = 3.29  # from the 5 % to the 95 % quantile of a normal distribution
+_FURTHER = 1.6 * REACH
+"""Such widths from which a metric leapt: over half as far again as it ever went."""
 
 
 @dataclass(frozen=True, slots=True)
 class Reference:
-    """Of F metrics: what was expected of each, in its unit, how wide it usually scatters, and `runs`, the
-    most rows in a row that it usually has the same value."""
+    """Of F metrics: what was expected of each, in its unit, how wide it usually scatters, `reach`, the width
+    that the furthest it went before implies, and `runs`, the rows in a row with the same value from which it
+    is stuck."""
 
     expected: NDArray[np.float32]
     width: NDArray[np.float32]
+    reach: NDArray[np.float32]
     runs: NDArray[np.int64]
 
     @classmethod
@@ -49,36 +59,44 @@ class Reference:
         `expected` and `width` (F,), the detector's own, stand in for metrics of which too little was seen
         before, and for the width of those that never moved.
         """
-        before: NDArray[np.float64] = rows.astype(np.float64)
-        with_onset = np.vstack([before, onset.astype(np.float64)])
-        counts = np.isfinite(before).sum(axis=0)
+        observed = np.vstack([rows, onset]).astype(np.float64)
+        with_onset = since_earlier_changes(observed, width)
+        before = with_onset[:-1]
         # A departure that grew slowly fills the last rows: it is looked for from further back.
-        earlier = before[:-_ROWS] if len(before) >= _ROWS + _LEAST else before
-        centre, scatter = _centre(before), _scatter(earlier)
-        usable = np.where(scatter > 0, scatter, width)
-        begins = _departures(before, onset.astype(np.float64), _quantiles(earlier, 0.5)[0], usable)
-        runs = _longest_runs(with_onset)
+        long = np.isfinite(before).sum(axis=0) >= LAST_ROWS + LEAST
+        latest = np.arange(len(before))[:, None] >= len(before) - LAST_ROWS
+        earlier = np.where(long & latest, np.nan, before)
+        middle, spread = centre(before), scatter(earlier)
+        usable = np.where(spread > 0, spread, width)
+        with np.errstate(invalid="ignore", divide="ignore"):
+            begins = departure_starts((with_onset - quantiles(earlier, 0.5)[0]) / usable)
         stood = run_lengths(with_onset)[-1]
-        for f in np.flatnonzero((begins < len(before)) | stuck(stood, runs)):
-            if stuck(stood, runs)[f]:
+        still = stood >= stuck_from(observed, _late(observed, middle, usable))
+        for f in np.flatnonzero((begins < len(before)) | still):
+            if still[f]:
                 own = before[: len(before) + 1 - stood[f], f]
             else:
                 # As many rows again are left out: what grows was there before it could be told.
-                own = before[: max(2 * begins[f] - len(before), min(_LEAST, begins[f])), f]
-            if len(own):
-                centre[f], scatter[f] = _centre(own[:, None])[0], _scatter(own[:, None])[0]
-        known = (counts >= _LEAST) & np.isfinite(centre)
-        centre = np.where(known, centre, expected)
-        scatter = np.where(known & np.isfinite(scatter) & (scatter > 0), scatter, width)
+                own = before[: max(2 * begins[f] - len(before), min(LEAST, begins[f])), f]
+            if np.isfinite(own).any():
+                middle[f], spread[f] = centre(own[:, None])[0], scatter(own[:, None])[0]
+        known = (np.isfinite(before).sum(axis=0) >= LEAST) & np.isfinite(middle)
+        middle = np.where(known, middle, expected)
+        spread = np.where(known & np.isfinite(spread) & (spread > 0), spread, width)
         # A metric that never moved is asked to move by a thousandth of its size before it counts.
-        floor = np.maximum(1e-3 * np.abs(centre), np.finfo(np.float32).tiny)
-        scatter = np.fmax(np.nan_to_num(scatter, nan=0.0), floor)
-        return cls(centre.astype(np.float32), scatter.astype(np.float32), runs)
+        floor = np.maximum(1e-3 * np.abs(middle), np.finfo(np.float32).tiny)
+        spread = np.fmax(np.nan_to_num(spread, nan=0.0), floor)
+        return cls.frozen(middle, spread, observed)
 
     @classmethod
     def frozen(cls, expected: Floats, width: Floats, before: Floats) -> Reference:
         """Take up one that was frozen, with rows (h, F) up to its onset."""
-        return cls(expected.astype(np.float32), width.astype(np.float32), _longest_runs(before))
+        return cls(
+            expected.astype(np.float32),
+            width.astype(np.float32),
+            _reach(before.astype(np.float64), expected, width),
+            stuck_from(before, _late(before.astype(np.float64), expected, width)),
+        )
 
     def departures(self, values: Floats) -> NDArray[np.float64]:
         """Give how far values (..., F) are from what was expected, in usual widths, signed; NaN: missing."""
@@ -97,9 +115,9 @@ def expected_course(
     """
     found = np.repeat(expected.astype(np.float32)[None], rows, axis=0)
     for f, start in enumerate(starts):
-        own = before[max(0, start - max(rows, _ROWS)) : start, f].astype(np.float64)
+        own = before[max(0, start - max(rows, LAST_ROWS)) : start, f].astype(np.float64)
         own = own[np.isfinite(own)]
-        if len(own) < _LEAST:
+        if len(own) < LEAST:
             continue
         mirrored = np.pad(own[::-1], (0, max(0, rows - len(own))), mode="reflect" if len(own) > 1 else "edge")
         found[:, f] += (mirrored[:rows] - np.median(own)).astype(np.float32)
@@ -114,65 +132,52 @@ def run_lengths(rows: Floats) -> NDArray[np.int64]:
     return lengths
 
 
-def stuck(stood: NDArray[np.int64], usual: NDArray[np.int64]) -> NDArray[np.bool_]:
-    """Say where metrics that `stood` still for so many rows are stuck, given their longest usual runs."""
-    found: NDArray[np.bool_] = stood >= np.maximum(_STUCK_RUNS * usual, _STUCK_ROWS)
-    return found
+def stuck_from(rows: Floats, late: int = _LATE_STUCK) -> NDArray[np.int64]:
+    """Give the rows in a row with one value (F,) from which a metric is stuck; `rows` (n, F) end at an onset.
+
+    Its own runs before the one it is in tell how long it stands by chance. Who hardly moved in them, or was
+    stuck for more than `late` rows before the onset, is never stuck: that is another matter.
+    """
+    never = np.iinfo(np.int64).max
+    if len(rows) < 2:
+        return np.full(rows.shape[1], never)
+    lengths = run_lengths(rows)
+    stood = lengths[-1]
+    over = np.arange(len(rows))[:, None] <= len(rows) - 1 - stood
+    longest = np.where(over, lengths, 1).max(axis=0)
+    seen = np.isfinite(rows)
+    moves = (over & (lengths == 1) & seen & np.vstack([seen[:1], seen[:-1]])).sum(axis=0)
+    repeats = (over & (lengths > 1)).sum(axis=0)
+    chance = (repeats + 1) / (repeats + moves + 2)
+    by_chance = np.ceil(np.log(_BY_CHANCE) / np.log(chance)).astype(np.int64)
+    found = np.maximum(np.maximum(_STUCK_RUNS * longest, by_chance), _STUCK_ROWS)
+    settled = (moves < LEAST) | (stood > np.maximum(by_chance, _STUCK_ROWS) + late)
+    limit: NDArray[np.int64] = np.where(settled, never, found)
+    return limit
 
 
-def _departures(
-    rows: NDArray[np.float64], onset: NDArray[np.float64], centre: NDArray[np.float64], width: Floats
-) -> NDArray[np.int64]:
-    """Follow each metric back from the onset: the first row (F,) of its departure; h: it departs later."""
-    with np.errstate(invalid="ignore", divide="ignore"):
-        away = (np.vstack([rows, onset]) - centre) / width
-    side = np.sign(away[-1])
-    beyond = away * side > _DEPARTED
-    begins = np.full(rows.shape[1], len(rows))
-    for f in np.flatnonzero(beyond[-1]):
-        k = len(rows)
-        while k > 0 and (beyond[k - 1, f] or (k > 1 and beyond[k - 2, f])):
-            k -= 1
-        begins[f] = k
-    return begins
+def _late(rows: Rows, expected: Floats, width: Floats) -> int:
+    """Give for how many rows before the last of (n, F) a metric that is to blame may have been stuck.
 
-
-def _centre(rows: NDArray[np.float64]) -> NDArray[np.float64]:
-    centre: NDArray[np.float64] = _quantiles(rows[-_ROWS:], 0.5)[0]
-    return centre
-
-
-def _scatter(rows: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Give the width (F,): what outliers do not move, or the range where a metric bursts now and then."""
-    low, middle, high = _quantiles(rows, 0.05, 0.5, 0.95)
-    median_deviation = _quantiles(np.abs(rows - middle), 0.5)[0]
-    width: NDArray[np.float64] = np.fmax(_MAD_TO_SIGMA * median_deviation, (high - low) / _RANGE_TO_SIGMA)
-    return width
-
-
-def _quantiles(rows: NDArray[np.float64], *shares: float) -> NDArray[np.float64]:
-    """Give quantiles (Q, F) of the known rows (h, F), NaN where none is; the nearest row, nothing between."""
-    ordered = np.sort(rows, axis=0)  # NaN last
-    counts = np.isfinite(ordered).sum(axis=0)
-    found = np.full((len(shares), rows.shape[1]), np.nan)
-    for q, share in enumerate(shares):
-        place = np.clip(np.rint(share * (counts - 1)).astype(np.int64), 0, None)
-        if len(ordered):
-            found[q] = np.where(
-                counts > 0, ordered[np.minimum(place, len(ordered) - 1), range(rows.shape[1])], np.nan
-            )
-    return found
-
-
-def _longest_runs(rows: Floats) -> NDArray[np.int64]:
-    """Give the longest run of equal values (F,) in rows (h, F), without the one that the last row is in.
-
-    A metric that has stood (all but) since the first row is usually still: the size of a file system.
+    What leaps is seen at once: who was stuck long before something leapt is another matter.
     """
     if not len(rows):
-        return np.ones(rows.shape[1], dtype=np.int64)
-    lengths = run_lengths(rows)
-    moved = len(rows) - lengths[-1]
-    over = np.arange(len(rows))[:, None] < moved
-    longest: NDArray[np.int64] = np.where(over, lengths, 1).max(axis=0)
-    return np.where(moved < _LEAST, len(rows), longest)
+        return _LATE_STUCK
+    away = np.nan_to_num(np.abs(rows[-1] - expected), nan=0.0)
+    leapt = (away >= CLEARLY * width) & (away >= _FURTHER * _reach(rows, expected, width))
+    return LATE if leapt.any() else _LATE_STUCK
+
+
+def _reach(before: Rows, expected: Floats, width: Floats) -> NDArray[np.float32]:
+    """Give the width (F,) that the furthest departure in rows (h, F) implies.
+
+    Without the last ones, and without the departure that the very last is in: they may be of the incident.
+    """
+    if not len(before):
+        return width.astype(np.float32)
+    away = before - expected
+    with np.errstate(invalid="ignore", divide="ignore"):
+        until = np.minimum(departure_starts(away / width), len(before) - LAST_ROWS)
+    own = np.where(np.arange(len(before))[:, None] < until, np.nan_to_num(np.abs(away), nan=0.0), 0.0)
+    found: NDArray[np.float32] = np.fmax(width, own.max(axis=0) / REACH).astype(np.float32)
+    return found

@@ -13,7 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from anomalyd.detectors.detector import Floats
-from anomalyd.interpret.expected_values import Reference, run_lengths, stuck
+from anomalyd.interpret.change_point import departure_starts
+from anomalyd.interpret.expected_values import Reference, run_lengths
 from anomalyd.reports.report import Cause, Direction
 
 _FURTHEST = 50.0
@@ -28,6 +29,9 @@ _OUTSIDE = 3.5
 _CLEARLY = 10.0
 """Usual widths from which nobody doubts that a metric departed."""
 
+_STUCK = 12.0
+"""Usual widths that standing still counts for, as soon as a metric is stuck."""
+
 _TRIED = 8
 """Departed metrics whose part in the score is asked for one by one, those furthest away."""
 
@@ -39,20 +43,16 @@ _DETECTOR = 0.05
 
 
 def stuck_rows(reference: Reference, rows: Floats) -> NDArray[np.float64]:
-    """Give how long each metric stood still at each row (n, F), in multiples of what is usual; 0: no longer.
-
-    A metric that stands still most of the time never stands still for longer than usual.
-    """
+    """Give how strange it is that each metric stands still at each row (n, F), in usual widths; 0: not."""
     runs = run_lengths(rows)
-    found: NDArray[np.float64] = np.where(
-        stuck(runs, reference.runs) & np.isfinite(rows), _DEPARTED * runs / np.maximum(reference.runs, 1), 0.0
-    )
+    still = (runs >= reference.runs) & np.isfinite(rows)
+    found: NDArray[np.float64] = np.where(still, _STUCK * runs / reference.runs, 0.0)
     return found
 
 
 def strength(reference: Reference, rows: Floats) -> NDArray[np.float64]:
     """Give how strange each metric is at each row (n, F): usual widths away, or so much for standing."""
-    away = np.nan_to_num(np.abs(reference.departures(rows)), nan=0.0)
+    away = np.nan_to_num(np.abs(rows.astype(np.float64) - reference.expected) / reference.reach, nan=0.0)
     strange: NDArray[np.float64] = np.minimum(np.maximum(away, stuck_rows(reference, rows)), _FURTHEST)
     return strange
 
@@ -97,12 +97,13 @@ def rank_causes(
     order = np.argsort(-agreed, kind="stable")[:most]
     still = stuck_rows(reference, rows)
     away = reference.departures(rows)
+    beyond = away * (reference.width / reference.reach)
     return tuple(
         Cause(
             name=features[f],
             group=group_of(features[f]),
             direction=_direction(away[onset:, f], bool(still[onset:, f].any())),
-            started=float(times[_start(strange[:, f], still[:, f], onset, rows[:, f])]),
+            started=float(times[_start(beyond[:, f], still[:, f], onset, rows[:, f])]),
             expected=float(reference.expected[f]),
             seen=float(rows[-1, f]),
             sigmas=float(away[-1, f]),
@@ -132,18 +133,20 @@ def _direction(away: NDArray[np.float64], still: bool) -> Direction:
 
 
 def _start(
-    strange: NDArray[np.float64], still: NDArray[np.float64], onset: int, values: NDArray[np.floating]
+    away: NDArray[np.float64], still: NDArray[np.float64], onset: int, values: NDArray[np.floating]
 ) -> int:
-    """Find the row at which a metric began to depart: followed back from the onset, or the first after it."""
-    if still[onset:].any() and strange[onset:].max() <= still.max():
+    """Find the row at which a metric began to depart: the change point before it is away in the incident.
+
+    `away` (n,): signed departures in the widths of its reach; `still` (n,): as `stuck_rows`.
+    """
+    strange = np.nan_to_num(np.abs(away), nan=0.0)
+    if still[onset:].any() and strange[onset:].max() <= still[onset:].max():
         k = onset + int(np.argmax(still[onset:] > 0))
         while k > 0 and values[k - 1] == values[k]:
             k -= 1
         return k
-    beyond = strange >= _DEPARTED
-    k = onset
-    if not beyond[onset]:
-        return onset + int(np.argmax(beyond[onset:])) if beyond[onset:].any() else onset
-    while k > 0 and (beyond[k - 1] or (k > 1 and beyond[k - 2])):
-        k -= 1
-    return k if beyond[k] else k + 1
+    beyond = strange[onset:] >= _DEPARTED
+    if not beyond.any():
+        return onset
+    k = onset + int(np.argmax(beyond))
+    return int(departure_starts(away[: k + 1, None])[0])

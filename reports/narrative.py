@@ -98,10 +98,8 @@ def _causes(incident: Incident, evidence: Evidence | None) -> Iterator[str]:
     told = "; ".join(_cause(cause, incident, evidence) for cause in incident.causes)
     at = f" at {_moment(evidence.time, incident.onset)}" if evidence is not None else ""
     yield f"Most to blame{at}: {told}."
-    ranked = {} if evidence is None else {cause.name: cause for cause in evidence.causes}
-    named = [ranked[name] for name in incident.causes if name in ranked]
-    first = min(named, key=lambda cause: cause.started, default=None)
-    if first is not None and len(named) > 1 and first.started < max(cause.started for cause in named):
+    first = evidence.first_mover if evidence is not None else None
+    if first is not None:
         yield f"{first.name} moved first, at {_moment(first.started, incident.onset)}."
 
 

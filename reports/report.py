@@ -83,6 +83,13 @@ class Direction(StrEnum):
     MISSING = "missing"
 
 
+LEADING_CAUSES = 3
+"""Causes that are named in a report's text: more are not read at 3 a.m.; the attribution has them all."""
+
+_TOLD_APART = 2
+"""Rows from which of two change points one was clearly the first."""
+
+
 @dataclass(frozen=True, slots=True)
 class Cause:
     """One metric that is to blame, in numbers.
@@ -141,6 +148,16 @@ class Evidence:
     def until(self) -> float:
         """The event time up to which its course is known."""
         return max(self.time, float(self.history_times[-1])) if len(self.history_times) else self.time
+
+    @property
+    def first_mover(self) -> Cause | None:
+        """The leading cause that departed two rows or more before all others; None: nobody can tell."""
+        named = sorted(self.causes[:LEADING_CAUSES], key=lambda cause: cause.started)
+        if len(named) < 2 or math.isnan(named[0].started + named[1].started):
+            return None
+        first, second = named[0].started, named[1].started
+        between = (self.history_times >= first) & (self.history_times < second)
+        return named[0] if np.count_nonzero(between) >= _TOLD_APART else None
 
 
 @dataclass(frozen=True, slots=True)

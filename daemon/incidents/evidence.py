@@ -22,10 +22,7 @@ from anomalyd.detectors.model import Scores
 from anomalyd.detectors.threshold import parted
 from anomalyd.interpret.expected_values import Reference, expected_course
 from anomalyd.interpret.root_cause import rank_causes, strength
-from anomalyd.reports.report import Evidence
-
-_CAUSES = 3
-"""Metrics named as causes: more than three are not read at 3 a.m.; the attribution has them all."""
+from anomalyd.reports.report import LEADING_CAUSES, Evidence
 
 _DEAD = "the whole element counts nothing: it is dead, or not read out"
 
@@ -92,7 +89,7 @@ class Witness:
         reference = reference_of(held)
         strange = strength(reference, rows)[-1]
         shown = strength(reference, _until(held, held.time))[-1]
-        blamed = [held.features.index(cause.name) for cause in held.causes[:_CAUSES]]
+        blamed = [held.features.index(cause.name) for cause in held.causes[:LEADING_CAUSES]]
         same = strange[blamed].max() >= _STILL_THERE * shown[blamed].max()
         return bool(same or strange.max() >= shown.max())
 
@@ -106,7 +103,7 @@ class Witness:
     def name_causes(self, evidence: Evidence) -> tuple[str, ...]:
         """Name the causes, worst first: metrics, or the places of a map in words."""
         if evidence.values.ndim == 1:
-            return tuple(cause.name for cause in evidence.causes[:_CAUSES])
+            return tuple(cause.name for cause in evidence.causes[:LEADING_CAUSES])
         if not np.nan_to_num(evidence.values).any():
             return (_DEAD,)
         entity = self._scored.entity

@@ -42,7 +42,7 @@ def as_html(
         facts_table([*tables.facts(report), *tables.provenance(report, evidence)]),
     ]
     if evidence is not None and evidence.causes:
-        parts += ["<h2>Causes</h2>", numbers_table(tables.causes(evidence.causes))]
+        parts += ["<h2>Causes</h2>", numbers_table(tables.causes(evidence))]
     for caption, png in pictures:
         data = base64.b64encode(png).decode("ascii")
         parts.append(

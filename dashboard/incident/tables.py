@@ -16,7 +16,7 @@ from anomalyd.detectors.maps.geometry import Geometry
 from anomalyd.interpret.pictures.vector_drawing import whole_shares
 from anomalyd.reports.adaptation import Adaptation
 from anomalyd.reports.feedback import OperatorFeedback
-from anomalyd.reports.report import Cause, Evidence, Report
+from anomalyd.reports.report import Evidence, Report
 from anomalyd.reports.step import Point
 from anomalyd.reports.units import human
 
@@ -69,14 +69,12 @@ def course(points: Sequence[Point]) -> list[dict[str, Any]]:
     ]
 
 
-def causes(found: Sequence[Cause]) -> list[dict[str, str]]:
+def causes(evidence: Evidence) -> list[dict[str, str]]:
     """Give a row for each cause, the worst first; the one that departed first is marked."""
-    began = [c.started for c in found if math.isfinite(c.started)]
-    first = min(began, default=math.nan)
-    alone = len({c.started for c in found}) > 1
+    first = evidence.first_mover
     return [
         {
-            "metric": c.name + ("  ◀ moved first" if c.started == first and alone else ""),
+            "metric": c.name + ("  ◀ moved first" if c is first else ""),
             "what": f"{c.direction}",
             "seen": human(c.seen, c.name),
             "expected": human(c.expected, c.name),
@@ -84,7 +82,7 @@ def causes(found: Sequence[Cause]) -> list[dict[str, str]]:
             "share": f"{100 * c.share:.0f} %",
             "departed (UTC)": moment(c.started) if math.isfinite(c.started) else "–",
         }
-        for c in found
+        for c in evidence.causes
     ]
 
 

@@ -25,7 +25,7 @@ def show(
     """Show the causes, what would have kept it quiet, then each method's picture and numbers."""
     st.markdown("##### Why it was flagged")
     if evidence is not None and evidence.causes:
-        st.html(numbers_table(tables.causes(evidence.causes)))
+        st.html(numbers_table(tables.causes(evidence)))
     for sentence in interpreted(interpretation):
         st.html(told(sentence, "ad-told"))
     if explanations:

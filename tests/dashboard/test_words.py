@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from fnmatch import fnmatchcase
 
 import numpy as np
@@ -144,14 +145,18 @@ def test_blame_is_in_the_units_of_the_picture():
 
 
 def test_the_cause_that_moved_first_is_marked():
-    found = [
+    found = (
         Cause("mem.used", "mem", Direction.ABOVE, 20.0, 1e9, 8e9, 40.0, 0.7),
         Cause("load", "load", Direction.ABOVE, 10.0, 1.0, 9.0, 20.0, 0.3),
-    ]
-    worst, first = tables.causes(found)
+    )
+    seen = replace(vector(5.0), history_times=np.arange(8.0, 30.0), causes=found)
+    worst, first = tables.causes(seen)
     assert (worst["metric"], worst["seen"], worst["share"]) == ("mem.used", "8.00 GB", "70 %")
     assert first["metric"].endswith("moved first")
-    assert "first" not in tables.causes(found[:1])[0]["metric"]
+    assert "first" not in tables.causes(replace(seen, causes=found[:1]))[0]["metric"]
+    together = replace(found[0], started=11.0)
+    both = tables.causes(replace(seen, causes=(together, found[1])))
+    assert not any("first" in row["metric"] for row in both)
 
 
 def test_the_exported_page_stands_alone_and_is_harmless():

@@ -25,11 +25,17 @@ _DEPARTED = 2.5
 _SLACK, _MOST = 1.5, 4.0
 """Usual widths that a cumulative sum takes for usual, and what one row counts for at most."""
 
+_FORGOTTEN = 10.0
+"""What the sum comes to at most: some rows as usual end a departure, however long it was."""
+
 CLEARLY = 10.0
 """Usual widths by which a metric leaps where nobody doubts that it began there."""
 
 _MOVES_ON = 0.12
 """Part of its departure by which a metric moves on within ten rows if it is still under way."""
+
+_BY_CHANCE = 2.0
+"""Of what neighbouring rows differ by, so much levels of five rows may differ by without any move."""
 
 _ON_THE_WAY = 0.3
 """Part of its departure that it then still had before it in the first half of the time."""
@@ -59,10 +65,13 @@ def departure_starts(away: Rows) -> NDArray[np.int64]:
     """
     side = np.sign(away[-1])
     steps = np.clip(np.nan_to_num(away * side), -_MOST, _MOST) - _SLACK
-    summed = np.vstack([np.zeros(away.shape[1]), np.cumsum(steps, axis=0)])
-    # The sum stands at its least where it would have been put back to 0; the last such row counts.
-    least = len(away) - np.argmin(summed[::-1], axis=0)
-    begun = np.minimum(least, len(away) - 1)
+    summed, least = np.zeros(away.shape[1]), np.zeros(away.shape[1], dtype=np.int64)
+    for k, step in enumerate(steps, 1):
+        np.clip(summed + step, 0.0, _FORGOTTEN, out=summed)
+        least[summed == 0.0] = k
+    # A row that is a little away by chance just before is not of it.
+    beyond = (np.arange(len(away))[:, None] >= least) & (away * side > _DEPARTED)
+    begun = np.where(beyond.any(axis=0), np.argmax(beyond, axis=0), len(away) - 1)
     found: NDArray[np.int64] = np.where(np.abs(away[-1]) > _DEPARTED, begun, len(away))
     return found
 
@@ -79,8 +88,10 @@ def since_earlier_changes(rows: Rows, width: Floats) -> Rows:
     until = len(rows) - LATE
     before = rows[:until]
     earlier = before[: max(LEAST, len(before) - LAST_ROWS)]
-    usual, spread = quantiles(earlier, 0.5)[0], scatter(earlier)
-    spread = np.where(spread > 0, spread, width)
+    usual = quantiles(earlier, 0.5)[0]
+    # Of a change that lies among the earlier rows the range would know nothing.
+    spread = _MAD_TO_SIGMA * quantiles(np.abs(earlier - usual), 0.5)[0]
+    spread = np.where(spread > 0, spread, np.fmax(scatter(earlier), np.nan_to_num(width, nan=0.0)))
     with np.errstate(invalid="ignore", divide="ignore"):
         away = (before - usual) / spread
         # What a single row does is no level.
@@ -89,10 +100,20 @@ def since_earlier_changes(rows: Rows, width: Floats) -> Rows:
         level = quantiles(before[-_LEVEL:], 0.5)[0]
         moving = _moving(before, starts, level, np.abs(level - usual))
         lately = np.nan_to_num(np.abs(before[-LAST_ROWS:] - level), nan=0.0).max(axis=0)
+        from_level = away - (level - usual) / spread
         leapt = bool(np.any(np.abs(rows[-1] - level) > CLEARLY * np.fmax(spread, lately / REACH)))
     old = (starts < until) & ~moving & (leapt | (starts < until - (_LATEST - LATE)))
-    cut = np.where(old, np.minimum(starts, until - LEAST), 0)
+    cut = np.where(old, np.minimum(_arrivals(from_level, starts), until - LEAST), 0)
     found: Rows = np.where(np.arange(len(rows))[:, None] < cut, np.nan, rows)
+    return found
+
+
+def _arrivals(from_level: Rows, starts: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Give the row (F,) from which metrics that departed at `starts` stood at a level."""
+    off = np.abs(from_level) > _DEPARTED
+    off[1:] &= off[:-1]  # two in a row
+    last = len(off) - np.argmax(off[::-1], axis=0)
+    found: NDArray[np.int64] = np.where(off.any(axis=0), np.maximum(last, starts), starts)
     return found
 
 
@@ -103,10 +124,10 @@ def _moving(before: Rows, starts: NDArray[np.int64], level: Rows, gone: Rows) ->
     """
     at = np.arange(len(before))[:, None]
     first_half = np.where((at >= starts) & (2 * at < starts + len(before)), before, np.nan)
+    noise = quantiles(np.abs(np.diff(before, axis=0)), 0.5)[0]
     shortly = quantiles(before[-3 * _LEVEL : -2 * _LEVEL], 0.5)[0]
-    found: NDArray[np.bool_] = (np.abs(level - shortly) > _MOVES_ON * gone) & (
-        np.abs(level - quantiles(first_half, 0.5)[0]) > _ON_THE_WAY * gone
-    )
+    moved = np.abs(level - shortly) > np.maximum(_MOVES_ON * gone, _BY_CHANCE * noise)
+    found: NDArray[np.bool_] = moved & (np.abs(level - quantiles(first_half, 0.5)[0]) > _ON_THE_WAY * gone)
     return found
 
 

@@ -42,7 +42,7 @@ def add_to(app: typer.Typer) -> None:
 
 
 def demo(
-    once: Annotated[bool, typer.Option("--once", help="End by itself, within three minutes.")] = False,
+    once: Annotated[bool, typer.Option("--once", help="End by itself, within five minutes.")] = False,
     ui: Annotated[bool, typer.Option("--ui/--no-ui", help="Start the dashboard, too.")] = True,
     folder: Annotated[
         Path, typer.Option(help="Where the demo keeps everything; made anew each time.", file_okay=False)

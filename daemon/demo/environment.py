@@ -131,15 +131,10 @@ class Stage:
                 },
                 {
                     "name": CHAMBERS,
-                    "kind": "map-autoencoder",
+                    "samples": "maps",  # no kind: the recommended one
                     "entities": ["DT/*"],
                     "training": {"automatic": False},
-                    "alert": {
-                        "open_after": 2,
-                        "close_after": 3,
-                        "false_alarm_rate": 0.0005,
-                        "alert_on": "either",
-                    },
+                    "alert": {"open_after": 2, "close_after": 3, "false_alarm_rate": 0.0005},
                 },
             ],
             "store": {

@@ -1,6 +1,6 @@
 """What happens in the demo, in order.
 
-Two clocks matter: `--once` has three minutes in all, and what is normal for a host is learnt while the daemon
+Two clocks matter: `--once` has five minutes in all, and what is normal for a host is learnt while the daemon
 is at work and nothing else. So the detectors are trained one after the other: the chambers first, then, with
 the daemon running, the host.
 """
@@ -10,12 +10,14 @@ from __future__ import annotations
 import signal
 import sys
 import time
+from collections.abc import Sequence
 from dataclasses import fields
 from pathlib import Path
 from typing import Any
 from urllib.error import URLError
 from urllib.request import urlopen
 
+import numpy as np
 import psutil
 
 from anomalyd.assistant.answer import Assistant
@@ -31,7 +33,19 @@ from anomalyd.daemon.producers.ticks import Ticks
 from anomalyd.daemon.progress import showing
 from anomalyd.daemon.terminal import answer_lines, incident_line
 from anomalyd.detectors.detector import Progress
-from anomalyd.detectors.maps.simulate.faults import FAULT_KINDS
+from anomalyd.detectors.maps.geometries.known import geometry_of
+from anomalyd.detectors.maps.simulate.faults import (
+    DeadBlock,
+    DeadChamber,
+    DeadLayer,
+    DeadRegion,
+    Fault,
+    HotWires,
+    LowEfficiency,
+    LowVoltage,
+    random_fault,
+)
+from anomalyd.errors import AnomalydError
 from anomalyd.reports.queries import Queries, Selection
 from anomalyd.reports.report import Incident, SeenBy, Severity, Status
 
@@ -49,6 +63,14 @@ scatter much put the threshold where no load can reach it."""
 _LOAD_S = 12.0
 _FAULT_LUMISECTIONS = 8
 _TOLERANCE_S = 15.0
+
+_CLOSING_S = 8.0
+"""Seconds after the last fault in which its incident is closed: eight rows of a host."""
+
+_BEHIND_S = 120.0
+"""Seconds that a daemon which is behind is waited for."""
+
+_SEED = 7
 
 
 def run_demo(folder: Path, *, once: bool, ui: bool) -> int:
@@ -123,8 +145,8 @@ def _disturb(stage: Stage, progress: Progress) -> list[Injected]:
     """Inject a fault of each kind, one chamber each, and load this machine meanwhile."""
     first = stage.stream.next_lumisection + 2
     injections = [
-        Injection.draw(entity, kind, first + 2 * n, first + 2 * n + _FAULT_LUMISECTIONS - 1, seed=7)
-        for n, (kind, entity) in enumerate(zip(FAULT_KINDS, stage.chambers[::4], strict=False))
+        Injection(entity, fault, first + 2 * n, first + 2 * n + _FAULT_LUMISECTIONS - 1)
+        for n, (entity, fault) in enumerate(chamber_faults(stage.chambers[::3]).items())
     ]
     now = time.time()
     begin = now + (first - stage.stream.next_lumisection) * LUMISECTION_S
@@ -143,8 +165,40 @@ def _disturb(stage: Stage, progress: Progress) -> list[Injected]:
     injected.append(Injected(stage.agent.entity, burst.kind, burst.first, burst.last))
     over = max(each.last for each in injected)
     # Until the last fault is over, and its incident is closed and explained.
-    _wait(progress, "waiting for the last fault to be over", max(0.0, over - time.time()) + 12.0)
+    _wait(progress, "waiting for the last fault to be over", max(0.0, over - time.time()) + _CLOSING_S)
+    _catch_up(stage, injected, over + _CLOSING_S)
     return injected
+
+
+def _catch_up(stage: Stage, injected: Sequence[Injected], until: float) -> None:
+    """Wait for a daemon that is behind: until everything that was sent up to a time is scored."""
+    queries = Queries.open(stage.config.store.url.get_secret_value())
+
+    def scored() -> bool:
+        activity = queries.activity()
+        return all(each.entity in activity and activity[each.entity].last >= until for each in injected)
+
+    try:
+        wait_until(scored, _BEHIND_S, "the scores of the last samples")
+    except AnomalydError as error:
+        _say(f"{error}: what follows is of the samples before")
+    finally:
+        queries.close()
+
+
+def chamber_faults(chambers: Sequence[str]) -> dict[str, Fault]:
+    """Give each chamber a fault of another kind: dead ones, weak ones, hot wires side by side.
+
+    A single hot wire would be noted as an odd cell, and is no fault.
+    """
+    rng = np.random.default_rng(_SEED)
+    weak, dead, hot = LowVoltage(), DeadChamber(), HotWires(2, 10, 12, noise=6.0)
+    drawn = (DeadRegion, DeadBlock, DeadLayer, LowEfficiency)
+    kinds: list[Fault | type[Fault]] = [dead, weak, hot, *drawn]
+    return {
+        entity: fault if isinstance(fault, Fault) else random_fault(fault.kind, geometry_of(entity), rng)
+        for entity, fault in zip(chambers, kinds, strict=False)
+    }
 
 
 def _sum_up(stage: Stage, injected: list[Injected]) -> Comparison:

@@ -69,7 +69,7 @@ def _compare(batch: MapBatch) -> _Compared:
     return _Compared(batch, expected, np.maximum(expected, 0.25) * dispersion + (doubt * expected) ** 2)
 
 
-def zero_cells(compared: _Compared) -> _Statistic:
+def unexpected_zeros(compared: _Compared) -> _Statistic:
     """Count the empty cells beyond those that Poisson noise leaves empty.
 
     Cells that were dead when the reference was learnt do not count.
@@ -82,7 +82,7 @@ def zero_cells(compared: _Compared) -> _Statistic:
     return _Statistic((empty.sum((1, 2)) - chance.sum((1, 2))) / scatter, np.where(empty, 1 - chance, 0.0))
 
 
-def chi_square(compared: _Compared) -> _Statistic:
+def profile_chi_square(compared: _Compared) -> _Statistic:
     """Sum the squared pulls of the cells, less the number of cells, in units of its scatter."""
     usable = compared.batch.usable
     squared = np.where(usable, (compared.batch.counts - compared.expected) ** 2 / compared.variance, 0.0)
@@ -194,7 +194,7 @@ class ZeroCells(_ClassicalMapDetector):
 
     @classmethod
     def _statistics(cls, compared: _Compared) -> list[_Statistic]:
-        return [zero_cells(compared)]
+        return [unexpected_zeros(compared)]
 
 
 class ReferenceChiSquare(_ClassicalMapDetector):
@@ -204,7 +204,7 @@ class ReferenceChiSquare(_ClassicalMapDetector):
 
     @classmethod
     def _statistics(cls, compared: _Compared) -> list[_Statistic]:
-        return [chi_square(compared)]
+        return [profile_chi_square(compared)]
 
 
 class MapClassical(_ClassicalMapDetector):
@@ -214,4 +214,4 @@ class MapClassical(_ClassicalMapDetector):
 
     @classmethod
     def _statistics(cls, compared: _Compared) -> list[_Statistic]:
-        return [zero_cells(compared), chi_square(compared)]
+        return [unexpected_zeros(compared), profile_chi_square(compared)]

@@ -8,7 +8,6 @@ from itertools import product
 
 import numpy as np
 
-from anomalyd.detectors.maps.geometries.known import geometry_like
 from anomalyd.detectors.maps.geometry import Geometry, Search, Segment
 from anomalyd.detectors.maps.places.places import Counts, Places, Runs, Units, compile_places
 
@@ -21,15 +20,6 @@ _BENIGN_WIRES = 0.005  # share of the wires of a drift-tube chamber that are dea
 _WEAK = 1.2  # nats: how much more likely a known weak layer breaks
 
 _POSITIONS = 24  # steps along a layer in which faults that go through all layers are looked for
-
-
-def layout_of(entity: str, shape: tuple[int, int], added: tuple[Geometry, ...] = ()) -> Places:
-    """Give the places to look at in maps (R, C) of an element: by its name, else by the shapes of CMS.
-
-    `added`: geometries of a user's own.
-    """
-    rows, columns = shape
-    return places_of(geometry_like(entity, (columns,) * rows, columns, added))
 
 
 def places_of(geometry: Geometry) -> Places:

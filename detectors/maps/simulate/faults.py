@@ -170,11 +170,28 @@ class HotWires(Fault):
         return _region(chamber, (self.layer,), self.first, self.last)
 
 
+@dataclass(frozen=True, slots=True)
+class DeadChamber(Fault):
+    """The whole chamber gives no hits."""
+
+    kind: ClassVar[str] = "dead-chamber"
+
+    @property
+    def factor(self) -> float:
+        """No hits at all."""
+        return 0.0
+
+    def cells(self, chamber: Geometry) -> NDArray[np.bool_]:
+        """Give all cells."""
+        return chamber.mask()
+
+
 FAULT_KINDS = tuple(f.kind for f in (DeadRegion, DeadBlock, DeadLayer, LowEfficiency, LowVoltage, HotWires))
+"""The kinds that are somewhere in a chamber; `DeadChamber` is all of it."""
 
 
 def random_fault(kind: str, chamber: Geometry, rng: np.random.Generator) -> Fault:
-    """Draw a fault of one of the `FAULT_KINDS`, somewhere in the chamber.
+    """Draw a fault of one of the `FAULT_KINDS`, somewhere in the chamber, or make it a dead chamber.
 
     Dead regions have 3 to 20 wires, dead blocks 8 to 20 wires in a superlayer or in both phi superlayers, low
     efficiency is .4 to .7 over 15 to 30 wires of a superlayer; layer 9 has .7, or in one of three cases .05;
@@ -212,6 +229,7 @@ def random_fault(kind: str, chamber: Geometry, rng: np.random.Generator) -> Faul
             return LowVoltage(efficiency=0.7 if rng.random() < 2 / 3 else 0.05)
         case HotWires.kind:
             return HotWires(layer, *wires(1, 3, (layer,)), noise=float(rng.uniform(4, 10)))
-    raise ValueError(
-        f"fault kind {kind!r}: unknown; {did_you_mean(kind, FAULT_KINDS)}there are {', '.join(FAULT_KINDS)}"
-    )
+        case DeadChamber.kind:
+            return DeadChamber()
+    known = (*FAULT_KINDS, DeadChamber.kind)
+    raise ValueError(f"fault kind {kind!r}: unknown; {did_you_mean(kind, known)}there are {', '.join(known)}")

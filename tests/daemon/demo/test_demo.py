@@ -19,10 +19,16 @@ from anomalyd.daemon.demo.burst import load
 from anomalyd.daemon.demo.comparison import Injected, judge
 from anomalyd.daemon.demo.environment import Stage
 from anomalyd.daemon.demo.missed_fault import Reached, look_again, reached
+from anomalyd.daemon.producers.chambers import choose_chambers
 from anomalyd.detectors.detector import Series, TrainingSet
 from anomalyd.detectors.detector_pair import DetectorPair, train_pair
 from anomalyd.detectors.false_alarm_target import AlertRate
+from anomalyd.detectors.maps.geometries.known import geometry_of
+from anomalyd.detectors.maps.simulate.faults import FAULT_KINDS
+from anomalyd.errors import AnomalydError
+from anomalyd.reports.queries import Queries
 from anomalyd.reports.report import Incident, SeenBy, Severity, Status
+from anomalyd.reports.step import Activity
 
 
 def incident(id: str, entity: str, onset: float, last: float, peak: float = 2.0) -> Incident:
@@ -219,3 +225,61 @@ def test_on_a_busy_machine_the_host_is_watched_longer(
     assert script._watch_host(stage, lambda what, done, total: None) == watched
     assert sum(waits) == watched
     assert ("the machine is busy (100 % CPU)" in capsys.readouterr().out) == (cpu > 60)
+
+
+def test_the_chambers_get_faults_of_seven_kinds_and_none_is_a_single_odd_wire() -> None:
+    chambers = choose_chambers(24, 1)[::3]
+    faults = script.chamber_faults(chambers)
+    assert {f.kind for f in faults.values()} == {*FAULT_KINDS, "dead-chamber"}
+    for entity, fault in faults.items():
+        chamber = geometry_of(entity)
+        assert chamber is not None
+        assert fault.cells(chamber).sum() >= 3
+    assert faults == script.chamber_faults(chambers)
+
+
+class _Scored:
+    """A store whose entities are scored up to a time that grows with each look."""
+
+    def __init__(self, last: list[float]) -> None:
+        self._last = iter(last)
+        self.looks = 0
+        self.closed = False
+
+    def activity(self) -> dict[str, Activity]:
+        self.looks += 1
+        return {"host/a": Activity("vector", 0.0, next(self._last), 1)}
+
+    def close(self) -> None:
+        self.closed = True
+
+
+@pytest.mark.parametrize(
+    ("last", "looks", "told"),
+    [([90.0, 95.0, 100.0], 3, ""), ([90.0] * 9, 3, "what follows is of the samples")],
+)
+def test_a_daemon_that_is_behind_is_waited_for_but_not_for_ever(
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    last: list[float],
+    looks: int,
+    told: str,
+) -> None:
+    store = _Scored(last)
+
+    def wait_until(condition: Callable[[], bool], timeout_s: float, what: str) -> None:
+        for _ in range(3):
+            if condition():
+                return
+        raise AnomalydError(f"{what} did not come within {timeout_s:.0f} s")
+
+    monkeypatch.setattr(script, "wait_until", wait_until)
+    monkeypatch.setattr(Queries, "open", lambda url: store)
+    url = SimpleNamespace(get_secret_value=lambda: "")
+    stage = cast(Stage, SimpleNamespace(config=SimpleNamespace(store=SimpleNamespace(url=url))))
+    script._catch_up(stage, [Injected("host/a", "load", 50.0, 60.0)], 100.0)
+    assert store.looks == looks
+    assert store.closed
+    out = capsys.readouterr().out
+    assert told in out
+    assert bool(out) == bool(told)

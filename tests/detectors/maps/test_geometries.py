@@ -6,8 +6,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from anomalyd.detectors.maps.geometries.file import read_type
-from anomalyd.detectors.maps.geometries.known import SHIPPED, geometry_of, load_type, shipped
-from anomalyd.detectors.maps.places.layouts import layout_of
+from anomalyd.detectors.maps.geometries.known import SHIPPED, geometry_like, geometry_of, load_type, shipped
+from anomalyd.detectors.maps.places.layouts import places_of
 from anomalyd.detectors.maps.simulate.simulation import ElementSimulator
 from anomalyd.errors import ConfigError
 
@@ -60,7 +60,7 @@ def test_elements_are_found_by_pattern_and_a_users_own_come_first():
 def test_a_users_chamber_is_searched_in_its_layers_with_its_weak_one():
     (chamber,) = read_type(CHAMBER, "csc").elements
     assert chamber.sisters(2) == (3,)
-    places = layout_of("CSC/7", (4, 40), (chamber,))
+    places = places_of(geometry_like("CSC/7", (40,) * 4, 40, (chamber,)))
     assert "layer 3" in places.names
     assert "layer 9" not in places.names
 

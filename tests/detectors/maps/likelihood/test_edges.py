@@ -3,9 +3,10 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from anomalyd.detectors.maps.geometries.known import geometry_like
 from anomalyd.detectors.maps.likelihood.edges import sharpened
 from anomalyd.detectors.maps.likelihood.place_odds import scan
-from anomalyd.detectors.maps.places.layouts import layout_of
+from anomalyd.detectors.maps.places.layouts import places_of
 from anomalyd.detectors.maps.places.places import Runs, compile_places
 
 RATE = 15.0
@@ -33,7 +34,7 @@ def test_edges_of_a_run_move_out_and_in_to_where_it_ends(factor, first, last):
 
 
 def test_edges_of_a_box_move_in_both_directions_and_round_the_end():
-    places = layout_of("HCAL/D1", (64, 72))
+    places = places_of(geometry_like("HCAL/D1", (72,) * 64, 72))
     where = np.zeros((64, 72), dtype=bool)
     where[np.ix_(np.arange(20, 27), np.array([70, 71, 0]))] = True
     counts, reference = drawn((64, 72), where, 0.1)

@@ -3,6 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from anomalyd.detectors.maps.geometries.known import geometry_like
 from anomalyd.detectors.maps.likelihood.overdispersion import measure_spread
 from anomalyd.detectors.maps.likelihood.place_odds import (
     DEAD_SHARE,
@@ -12,11 +13,11 @@ from anomalyd.detectors.maps.likelihood.place_odds import (
     scan,
 )
 from anomalyd.detectors.maps.likelihood.reference_test import Profile
-from anomalyd.detectors.maps.places.layouts import layout_of
+from anomalyd.detectors.maps.places.layouts import places_of
 from anomalyd.detectors.maps.places.places import Places, Runs, Units, compile_places
 
-WIRES = layout_of("DT/W-2/MB1/S04", (12, 57))
-TOWERS = layout_of("ECAL/EB", (34, 72))
+WIRES = places_of(geometry_like("DT/W-2/MB1/S04", (57,) * 12, 57))
+TOWERS = places_of(geometry_like("ECAL/EB", (72,) * 34, 72))
 
 
 def draw(places: Places, counts: float, maps: int, seed: int = 0, history: int = 20):

@@ -5,9 +5,10 @@ import pytest
 
 from anomalyd.detectors.detector import Series, SeriesWindow, TrainingSet
 from anomalyd.detectors.false_alarm_target import AlertRate
+from anomalyd.detectors.maps.geometries.known import geometry_like
 from anomalyd.detectors.maps.likelihood.detector import MapScan
 from anomalyd.detectors.maps.likelihood.population import learn_populations
-from anomalyd.detectors.maps.places.layouts import layout_of
+from anomalyd.detectors.maps.places.layouts import places_of
 from anomalyd.detectors.maps.simulate.faults import (
     FAULT_KINDS,
     DeadBlock,
@@ -174,7 +175,9 @@ def test_what_moves_a_whole_moves_its_parts():
     times = np.arange(10) * LUMISECTION_S
     training = TrainingSet({f"DT/W-2/MB1/S{k:02d}": Series(times, m) for k, m in enumerate(maps)})
     population = learn_populations(training)[12, 57]
-    stray = dict(zip(layout_of(NEW, (12, 57)).names, population.stray.tolist(), strict=True))
+    stray = dict(
+        zip(places_of(geometry_like(NEW, (57,) * 12, 57)).names, population.stray.tolist(), strict=True)
+    )
     assert stray["layer"] > 0.1
     assert stray["cell"] >= stray["short run"] >= stray["layer"]
 

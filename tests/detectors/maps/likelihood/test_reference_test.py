@@ -3,8 +3,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from anomalyd.detectors.maps.geometries.known import geometry_like
 from anomalyd.detectors.maps.likelihood.reference_test import Profile, Sums, comparisons, summed_up
-from anomalyd.detectors.maps.places.layouts import layout_of
+from anomalyd.detectors.maps.places.layouts import places_of
 from anomalyd.detectors.maps.places.places import Units, compile_places
 
 WIDTH = 40
@@ -25,7 +26,7 @@ def dip(depth: float = 1.0) -> np.ndarray:
 @pytest.mark.parametrize("name", ["DT/W-2/MB1/S04", "HCAL/D1"])
 def test_the_places_that_strike_are_found_and_compared_as_if_all_were(name):
     shape = (12, 57) if name.startswith("DT") else (64, 72)
-    places = layout_of(name, shape)
+    places = places_of(geometry_like(name, (shape[1],) * shape[0], shape[1]))
     counts, reference = draw(places, 15, 8)
     stray = np.full(8, 0.01**2, dtype=np.float32)
     checked = 0

@@ -6,8 +6,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from anomalyd.detectors.maps.geometries.drift_tubes import dt_chambers
-from anomalyd.detectors.maps.places.layouts import layout_of
+from anomalyd.detectors.maps.geometries.known import geometry_like
+from anomalyd.detectors.maps.places.layouts import places_of
 from anomalyd.detectors.maps.places.places import Places, Runs, Units, compile_places
+
+
+def layout(entity, shape, added=()):
+    """Give the places that are looked at in an element's maps (R, C)."""
+    rows, columns = shape
+    return places_of(geometry_like(entity, (columns,) * rows, columns, added))
 
 
 def mass(places: Places) -> float:
@@ -28,18 +35,18 @@ def mass(places: Places) -> float:
     ],
 )
 def test_prior_odds_of_all_places_add_up_to_one(entity, shape):
-    assert mass(layout_of(entity, shape)) == pytest.approx(1, rel=1e-6)
+    assert mass(layout(entity, shape)) == pytest.approx(1, rel=1e-6)
 
 
 def test_every_chamber_has_a_layout_of_its_shape():
     for chamber in dt_chambers():
-        assert layout_of(chamber.entity, chamber.shape).shape == chamber.shape
+        assert layout(chamber.entity, chamber.shape).shape == chamber.shape
 
 
 @settings(max_examples=40, deadline=None)
 @given(rows=st.integers(1, 30), columns=st.integers(1, 60))
 def test_any_histogram_has_places_and_they_cover_it(rows, columns):
-    places = layout_of("a histogram", (rows, columns))
+    places = layout("a histogram", (rows, columns))
     assert mass(places) == pytest.approx(1, rel=1e-6)
     covered = np.zeros((rows, columns), dtype=bool)
     for number, family in enumerate(places.families):

@@ -77,6 +77,7 @@ class Daemon:
             config.explain,
             self._telemetry,
             output_topic=config.output.topic,
+            link=config.dashboard.link,
             on_explained=lambda _: self._publisher.wake(),
         )
         self._heartbeat = Heartbeat(_STILL_S)

@@ -296,7 +296,7 @@ class Service:
                     moves=dict(arrivals.moves),
                     stored_changes=tuple(stored_change(change, self._made_with) for change in changes),
                     states=self._states(arrivals.moves),
-                    outbox=tuple(outgoing(self._config.output, changes, adaptations, arrivals.dead)),
+                    outbox=tuple(outgoing(self._config, changes, adaptations, arrivals.dead)),
                     activity=activity(arrivals.samples),
                     adaptations=tuple(adaptations),
                     samples=self._retention.keep(arrivals.samples),

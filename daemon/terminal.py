@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
@@ -12,6 +12,8 @@ from anomalyd.reports.report import Incident
 
 if TYPE_CHECKING:
     from anomalyd.assistant.answer import Answer
+
+_PAGES = 3  # of reports that an answer leads to: more would hide the answer
 
 
 def incident_line(incident: Incident) -> str:
@@ -24,9 +26,11 @@ def incident_line(incident: Incident) -> str:
     )
 
 
-def answer_lines(answer: Answer) -> str:
-    """Say an answer: what was understood, then the sentences with their sources."""
-    return f"({answer.understood})\n{answer.text}" if answer.understood else answer.text
+def answer_lines(answer: Answer, link: Callable[[str], str | None] = lambda report_id: None) -> str:
+    """Say an answer: what was understood, the sentences with sources, the first reports' pages."""
+    pages = [page for each in answer.result.reports[:_PAGES] if (page := link(each)) is not None]
+    understood = [f"({answer.understood})"] if answer.understood else []
+    return "\n".join([*understood, answer.text, *pages])
 
 
 def interpretation_lines(

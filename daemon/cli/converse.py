@@ -11,7 +11,15 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from anomalyd.daemon.cli.options import DEFAULT_CONFIG, Json, MaybeConfig, StoreUrl, print_json, store_url
+from anomalyd.daemon.cli.options import (
+    DEFAULT_CONFIG,
+    Json,
+    MaybeConfig,
+    StoreUrl,
+    page_links,
+    print_json,
+    store_url,
+)
 from anomalyd.daemon.terminal import answer_lines
 from anomalyd.reports.queries import Queries
 from anomalyd.reports.remark import AnswerFeedback, AnswerVerdict
@@ -50,12 +58,14 @@ def ask(
     as_json: Json = False,
 ) -> None:
     """Ask the assistant about the reports and the documents; every sentence names its sources."""
+    link = page_links(config, store)
     with _assistant(config, store, index) as assistant:
         answer = assistant.ask(question)
     if as_json:
-        print_json(answer.as_json())
+        pages = {each: page for each in answer.result.reports if (page := link(each)) is not None}
+        print_json(answer.as_json() | {"links": pages})
     else:
-        typer.echo(answer_lines(answer))
+        typer.echo(answer_lines(answer, link))
 
 
 def chat(
@@ -66,6 +76,7 @@ def chat(
 ) -> None:
     """Talk with the assistant: it remembers what was asked, and does small things once you confirm them."""
     url = store_url(config, store)
+    link = page_links(config, store)
     user = who or getpass.getuser()
 
     def act(do: Callable[[Store], str]) -> str:
@@ -92,7 +103,7 @@ def chat(
                 typer.echo(_CHAT_HELP)
             elif line.strip():
                 last = assistant.ask(line)
-                typer.echo(answer_lines(last))
+                typer.echo(answer_lines(last, link))
 
 
 @answers.command("export")

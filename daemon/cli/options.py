@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import logging
 import sys
+from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, Any
@@ -49,6 +50,15 @@ def store_url(config: Path, store: str | None) -> str:
     from anomalyd.daemon.config.config import load_config  # takes longer than many a command
 
     return load_config(config, parameters=False).store.url.get_secret_value()
+
+
+def page_links(config: Path, store: str | None) -> Callable[[str], str | None]:
+    """Give what gives the address of a report's page: None with a store alone, or no `dashboard.url`."""
+    if store is not None:
+        return lambda report_id: None
+    from anomalyd.daemon.config.config import load_config
+
+    return load_config(config, parameters=False).dashboard.link
 
 
 def log_to_stderr(level: int = logging.INFO, *, as_json: bool = False) -> None:

@@ -10,7 +10,15 @@ from typing import Annotated, Any
 
 import typer
 
-from anomalyd.daemon.cli.options import DEFAULT_CONFIG, Json, MaybeConfig, StoreUrl, print_json, store_url
+from anomalyd.daemon.cli.options import (
+    DEFAULT_CONFIG,
+    Json,
+    MaybeConfig,
+    StoreUrl,
+    page_links,
+    print_json,
+    store_url,
+)
 from anomalyd.daemon.config.config import load_config
 from anomalyd.daemon.terminal import incident_line, interpretation_lines
 from anomalyd.errors import AnomalydError
@@ -46,14 +54,15 @@ def list_reports(
         severities=tuple(severity or ()),
         statuses=() if status is None else (status,),
     )
+    link = page_links(config, store)
     with _queries(config, store) as queries:
         found = queries.reports(selection, order=order, limit=limit)
         known = [] if found or not entity else queries.entities()
     if as_json:
-        print_json([as_dict(report) for report in found])
+        print_json([as_dict(report) | {"link": link(report.incident.id)} for report in found])
         return
     for report in found:
-        typer.echo(incident_line(report.incident))
+        typer.echo(" ".join(filter(None, (incident_line(report.incident), link(report.incident.id)))))
     if not found:
         typer.echo("; ".join(["no reports", *_unknown(entity or (), known)]))
 

@@ -68,6 +68,7 @@ class Explainer:
         telemetry: Telemetry,
         *,
         output_topic: str | None = None,
+        link: Callable[[str], str | None] = lambda report_id: None,
         clock: Callable[[], float] = time.monotonic,
         on_explained: Callable[[str], None] = lambda report_id: None,
     ) -> None:
@@ -77,6 +78,7 @@ class Explainer:
         self._config = config
         self._telemetry = telemetry
         self._output_topic = output_topic
+        self._link = link
         self._clock = clock
         self._on_explained = on_explained
         self._pairs: dict[tuple[str, str], DetectorPair] = {}
@@ -144,7 +146,11 @@ class Explainer:
         outgoing = (
             []
             if self._output_topic is None
-            else [report_entry("explained", report.incident, self._output_topic, report.narrative)]
+            else [
+                report_entry(
+                    "explained", report.incident, self._output_topic, report.narrative, self._link(report_id)
+                )
+            ]
         )
         self._store.explain(
             report_id, evidence.until, explanations, interpretation, error=error, outgoing=outgoing

@@ -274,7 +274,7 @@ class FeedbackApplier:
     ) -> None:
         """Keep a step with the entity's new state and course."""
         changes = [] if change is None else [change]
-        events = [entry for topic in self._topics() for entry in event_entries(changes, topic)]
+        events = event_entries(changes, self._config)
         before = entity_states.get(*key)
         if state is not before.state:
             entity_states.put(*key, replace(before, state=state))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import replace
 
-from anomalyd.daemon.config.config import OutputConfig
+from anomalyd.daemon.config.config import Config
 from anomalyd.daemon.incidents.tracking import Change
 from anomalyd.daemon.kafka.messages import adapted_entry, dead_letter_entry, report_entry
 from anomalyd.daemon.stages import DeadLetter
@@ -28,10 +28,13 @@ def stored_change(change: Change, made_with: Provenance = _UNKNOWN) -> StoredCha
     )
 
 
-def event_entries(changes: Iterable[Change], topic: str) -> list[OutboxEntry]:
-    """Give a message for everything that happened; that an incident goes on is none."""
+def event_entries(changes: Iterable[Change], config: Config) -> list[OutboxEntry]:
+    """Give a message for everything that happened, if any are wanted; that an incident goes on is none."""
+    topic, link = config.output.topic, config.dashboard.link
+    if topic is None:
+        return []
     return [
-        report_entry(event, change.incident, topic, _narrative(change))
+        report_entry(event, change.incident, topic, _narrative(change), link(change.incident.id))
         for change in changes
         for event in change.events
         if event != "updated"
@@ -39,12 +42,12 @@ def event_entries(changes: Iterable[Change], topic: str) -> list[OutboxEntry]:
 
 
 def outgoing(
-    output: OutputConfig, changes: Iterable[Change], adapted: Iterable[Adapted], dead: Iterable[DeadLetter]
+    config: Config, changes: Iterable[Change], adapted: Iterable[Adapted], dead: Iterable[DeadLetter]
 ) -> list[OutboxEntry]:
     """Give all messages of a step: events of incidents, adaptations, dead letters."""
-    entries: list[OutboxEntry] = []
+    output = config.output
+    entries = event_entries(changes, config)
     if output.topic is not None:
-        entries += event_entries(changes, output.topic)
         entries += [adapted_entry(each, output.topic) for each in adapted]
     if output.dead_letter_topic is not None:
         entries += [dead_letter_entry(letter, output.dead_letter_topic) for letter in dead]

@@ -51,13 +51,18 @@ def dead_letter_entry(letter: DeadLetter, topic: str) -> OutboxEntry:
     return OutboxEntry(topic, record.key, value or b"", tuple(headers))
 
 
-def report_entry(event: Event, incident: Incident, topic: str, narrative: str = "") -> OutboxEntry:
+def report_entry(
+    event: Event, incident: Incident, topic: str, narrative: str = "", link: str | None = None
+) -> OutboxEntry:
     """Make the message of an incident's event: JSON, with the incident's id as the key.
 
     The value holds `event`, `narrative` and every field of the incident; times are seconds since the epoch,
-    a score that could not be told is null.
+    a score that could not be told is null. `link`: the address of its page, left out where there is none.
     """
-    return _event(event, topic, incident.id, {"narrative": narrative, **msgspec.to_builtins(incident)})
+    page = {} if link is None else {"link": link}
+    return _event(
+        event, topic, incident.id, {"narrative": narrative, **page, **msgspec.to_builtins(incident)}
+    )
 
 
 def adapted_entry(adapted: Adapted, topic: str) -> OutboxEntry:

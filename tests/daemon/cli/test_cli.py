@@ -322,6 +322,18 @@ def test_the_store_is_the_configuration_s_unless_another_is_named(
     assert len(anomalyd("reports", "list", "-c", good, "--json").json()) == 3
 
 
+def test_what_leads_to_a_report_s_page(anomalyd: Callable[..., Ran], store: str, good: Path) -> None:
+    good.write_text(f"{GOOD}store:\n  url: {store}\ndashboard:\n  url: https://control.example/board/\n")
+    page = "https://control.example/board/incident?report=bbbb2222bbbb2222"
+    assert f"[bbbb2222bbbb2222] {page}\n" in anomalyd("reports", "list", "-c", good).out
+    assert page in [each["link"] for each in anomalyd("reports", "list", "-c", good, "--json").json()]
+    assert anomalyd("reports", "show", "bbbb2", "-c", good).out.endswith(f"{page}\n")
+    worst = ("ask", "which was the worst incident?", "-c", good)
+    assert anomalyd(*worst).out.endswith(f"{page}\n")
+    assert anomalyd(*worst, "--json").json()["links"] == {"bbbb2222bbbb2222": page}
+    assert "http" not in anomalyd("reports", "list", "--store", store).out
+
+
 def test_a_report_is_shown_in_words(anomalyd: Callable[..., Ran], store: str) -> None:
     ran = anomalyd("reports", "show", "aaaa", "--store", store)
     assert ran.code == 0

@@ -336,6 +336,11 @@ def test_a_report_event_is_strict_json_with_the_report_as_key() -> None:
     )
     assert (told["classical"], told["closed"], told["narrative"]) == (None, None, "It is hot.")
     assert dict(entry.headers)["anomalyd-event"] == b"opened"
+    assert "link" not in told
+    page = json.loads(
+        report_entry("opened", incident, "out", link="https://x/incident?report=inc-1").value or b""
+    )
+    assert page == told | {"narrative": "", "link": "https://x/incident?report=inc-1"}
 
 
 def test_a_dead_letter_carries_the_original_and_why() -> None:

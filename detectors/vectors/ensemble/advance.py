@@ -111,7 +111,6 @@ def _above(heights: views_alarm.Heights, agree: float, stir: float) -> views_ala
         heights,
         agree=heights.agree + higher[0],
         stir=heights.stir + higher[1],
-        settle=heights.settle + higher[1],
         lasting=False,
     )
 
@@ -180,16 +179,17 @@ def advance(
     seen = look(learnt, memory, places, times, rows)
     followed, usual = seen.followed, seen.usual
     clip = usual.clip.numpy()[:, 0]
-    leapt = spikes.leaps_of(followed, clip, usual.leap.numpy()[:, 0])
+    leapt = spikes.leaps_of(followed, clip, usual.leap.numpy()[:, 0], usual.flip.numpy()[:, 0])
     leaps = spikes.follow(times, leapt, memory, target_rate.jolts_at(learnt.rate))
     runs = repeats(rows, last, memory.runs)
     memory.runs[:] = runs[:, -1]
     stuck = runs > usual.still.numpy()
-    lively = final_alarm.lively(memory.quick_means, seen.means[..., 1])
+    confirmed = spikes.confirmed(leaps, seen.means[..., 1])
+    jolts = confirmed if learnt.parameters.jolts else np.full(times.shape, -np.inf)
     shown = views_alarm.Shown(
         views_alarm.believed(seen.means[..., 0], seen.means[..., 1], memory),
         sustained_activity.commotion_of(seen.logged, learnt.shares[:, 2]),
-        leaps if learnt.parameters.jolts else np.full(times.shape, -np.inf),
+        jolts,
         np.asarray(stuck.any(axis=2)),
     )
     heights = [
@@ -205,7 +205,6 @@ def advance(
     brief = final_alarm.brief_of(count, usual.interval.numpy()[:, 0, 0], known.worth[places])
     evidence = final_alarm.Evidence(
         gone.over,
-        lively,
         shown.stuck | (broken[:, None] & ~_is_over(gone.mended, times.shape[1])),
         refer(known, memory, places, rows, clip, brief > 0.0),
     )

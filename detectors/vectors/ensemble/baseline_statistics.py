@@ -12,7 +12,7 @@ from torch import Tensor
 
 from anomalyd.detectors.vectors.ensemble import tail_probability
 from anomalyd.detectors.vectors.ensemble.alarm import sustained_activity
-from anomalyd.detectors.vectors.ensemble.alarm.spikes import LEAST_LEAP
+from anomalyd.detectors.vectors.ensemble.alarm.spikes import LEAST_LEAP, flips_of
 from anomalyd.detectors.vectors.ensemble.alarm.views_alarm import bulk_of
 from anomalyd.detectors.vectors.ensemble.ewma import ewma
 from anomalyd.detectors.vectors.ensemble.feature_extraction import Followed
@@ -100,6 +100,7 @@ def measure_usual(
         shown=torch.zeros(0, len(CHANNELS), dtype=torch.float16),
         trained_to=torch.tensor([times[-1]], dtype=torch.float64),
         leap=torch.from_numpy(np.maximum(leapt, LEAST_LEAP).astype(np.float32)),
+        flip=torch.from_numpy(flips_of(np.where(observed > 0, rows, np.nan))),
         bulk=torch.zeros(1 + sustained_activity.COLUMNS, 2),
         still=torch.from_numpy(limits(np.where(observed > 0, rows, np.nan))),
         interval=torch.tensor([float(np.median(np.diff(times)))], dtype=torch.float64),

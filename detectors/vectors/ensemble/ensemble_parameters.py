@@ -13,11 +13,10 @@ class Parameters:
 
     `hidden`, `code`: widths of the network; `steps`: batches it is trained with; `open`: height above the
     bulk from which views agree on an alarm, at a rate of 0.001 and with rows five minutes apart; `hold`: how
-    much lower it stays on; `stir`, `settle`: spreads above its median from which commotion is an alarm, and
-    down to which it stays one; `lasting`: whether it also stays one while the last hour is restless or
-    metrics are displaced (0: no); `accept_days`: how long an alarm lasts before what it is about is taken for
-    the new normal; `floor`: how little a metric
-    is asked to move, as a share of its size; `turbulence`, `surprise`, `displacement`, `profile`, `unrest`,
+    much lower it stays on; `stir`: spreads above its median from which commotion is an alarm; `lasting`:
+    whether it stays one while the last hour is restless or metrics are displaced (0: no); `accept_days`: how
+    long an alarm lasts before what it is about is taken for the new normal; `floor`: how little a metric is
+    asked to move, as a share of its size; `turbulence`, `surprise`, `displacement`, `profile`, `unrest`,
     `motion`, `level`: weight of each view, times the share it was given (0: without it; one stays); `jolts`:
     whether a jump of one row alerts (0: no).
     """
@@ -25,10 +24,9 @@ class Parameters:
     hidden: int = number(128, 4, 1024, tune=(32, 256), log=True)
     code: int = number(32, 1, 1024, tune=(4, 64), log=True)
     steps: int = number(800, 1, 100_000, tune=(200, 2000), log=True)
-    open: float = number(1.91, 0.1, 100.0)
-    hold: float = number(0.75, 0.0, 100.0)
+    open: float = number(2.0, 0.1, 100.0)
+    hold: float = number(0.8, 0.0, 100.0)
     stir: float = number(6.1, 0.1, 1000.0)
-    settle: float = number(5.0, 0.1, 1000.0)
     lasting: int = number(1, 0, 1)
     accept_days: float = number(1.0, 0.01, 365.0, tune=(0.25, 14.0), log=True)
     floor: float = number(0.01, 0.0, 1.0, tune=(0.001, 0.1), log=True)

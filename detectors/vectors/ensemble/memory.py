@@ -24,7 +24,7 @@ RECENT_ROWS = 15
 PATCH_ROWS = 29
 """Rows before the one that ends a patch."""
 
-LATELY_ROWS = 29
+LATELY_ROWS = 19
 UNKNOWN_HEIGHT = 3.0
 """Where the bulk of the height is before half a day of rows is known."""
 
@@ -51,7 +51,7 @@ class Batch:
     What the network is told (`feature_extraction`): `quick`, `slow` (E, F) means of turbulence; `known`
     (E, 7F) what was known after the row before.
 
-    Views: `levels` (E, C) smoothed, NaN before the first row; `quick_means` (E, 29) of the rows before;
+    Views: `levels` (E, C) smoothed, NaN before the first row; `quick_means` (E, 19) of the rows before;
     `moved` (E, F) blame of the row before, NaN before the first; `runs` (E, F) how often each metric repeated
     itself.
 

@@ -58,7 +58,8 @@ class Usual:
 
     `clip` (F,): most that a metric counts for; `displacement` (F,): its 99 % quantile; `surprise` (F,): 5 %
     quantile; `blame` (F,): 96 % quantile of what a metric moves from its last 10 rows; `leap` (F,): 99 %
-    quantile of what it leaps from the row before; `shown` (P, C): values of the channels, and `trained_to`
+    quantile of what it leaps from the row before; `flip` (F,): how far the two values of a switch lie apart,
+    0 of what is none; `shown` (P, C): values of the channels, and `trained_to`
     (1,) the event time up to which they are; `bulk` (5, 2): median and upper quartile of the slow mean and
     of what is measured of commotion; `still` (F,): repetitions above which a metric is stuck;
     `interval` (1,): seconds from row to row.
@@ -71,6 +72,7 @@ class Usual:
     shown: Tensor
     trained_to: Tensor
     leap: Tensor
+    flip: Tensor
     bulk: Tensor
     still: Tensor
     interval: Tensor

@@ -29,6 +29,9 @@ _WIDTHS_AT_MOST = 20.0
 LEAST_LEAP = 0.3
 """Usual widths that a metric may always leap by, before it says anything."""
 
+_CONFIRMED = 2.5
+"""Nats: a leap is an alarm where the quick views together find the row as rare, too."""
+
 _TAIL = 10
 """Largest leaps of the week that give the tail."""
 
@@ -39,14 +42,29 @@ _LEAST_ROWS = 500
 Floats = NDArray[np.float64]
 
 
-def leaps_of(followed: Followed, clip: NDArray[Any], own: NDArray[Any]) -> Floats:
+def flips_of(rows: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Give how far the two values of each switch lie apart in training rows (T, F), NaN where missing: (F,).
+
+    0 for a metric that showed one value or more than two: it is no switch.
+    """
+    flips = np.zeros(rows.shape[1], dtype=np.float32)
+    for f, column in enumerate(rows.T):
+        values = np.unique(column[np.isfinite(column)])
+        if len(values) == 2:
+            flips[f] = values[1] - values[0]
+    return flips
+
+
+def leaps_of(followed: Followed, clip: NDArray[Any], own: NDArray[Any], flip: NDArray[Any]) -> Floats:
     """Give the log of how far all metrics leapt to each row (E, n).
 
-    `clip` (E, F): usual widths that a metric counts for at most; `own` (E, F): 99 % quantile of its leaps.
+    `clip` (E, F): usual widths that a metric counts for at most; `own` (E, F): 99 % quantile of its leaps;
+    `flip` (E, F): how far a switch leaps from one of its two values to the other, which is no news.
     """
     largest = _WIDTHS_AT_MOST * clip[:, None]
     last = np.clip(np.nan_to_num(followed.around.last), -largest, largest)
     leapt = np.abs(np.clip(followed.rows, -largest, largest) - last) * followed.observed
+    leapt = np.maximum(leapt - flip[:, None], 0.0)
     whole = leapt.shape[-1] / np.maximum(followed.observed.sum(axis=-1), 1.0)
     widths = leapt.sum(axis=-1) * whole
     owned = np.minimum(leapt / own[:, None], _OWN_AT_MOST).sum(axis=-1) * whole
@@ -73,6 +91,12 @@ def follow(times: Floats, leaps: Floats, memory: Batch, share: float) -> Floats:
     others = np.flatnonzero(~begins) if begins.any() else slice(None)
     _add(memory, others, leaps[others])
     return over
+
+
+def confirmed(over: Floats, quick: Floats) -> Floats:
+    """Leave what leaps lie over their threshold (E, n) where the quick mean of the views (E, n) confirms it."""
+    kept: Floats = np.where(quick >= _CONFIRMED, over, -np.inf)
+    return kept
 
 
 def _begin(memory: Batch, b: int, slot: float, day: float, share: float) -> None:

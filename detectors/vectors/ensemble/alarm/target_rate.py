@@ -19,7 +19,7 @@ much higher as keeps the alarms of an hour the same."""
 _JOLTS = 0.0017 / RATE
 """So many rows may be jolts for one that may begin an alarm: most stand in alarms, or beside others."""
 
-_LEAST_OPEN, _LEAST_STIR, _LEAST_SETTLE = 0.1, 1.0, 0.8
+_LEAST_OPEN, _LEAST_STIR = 0.1, 1.0
 
 
 def open_at(parameters: Parameters, rate: float) -> float:
@@ -34,7 +34,6 @@ def heights_at(parameters: Parameters, rate: float, interval_s: float) -> Height
         agree=open_at(parameters, rate) + max(0.0, math.log(_PACE_S / interval_s)) / _PER_HEIGHT,
         hold=parameters.hold,
         stir=max(parameters.stir + rarer, _LEAST_STIR),
-        settle=max(parameters.settle + rarer, _LEAST_SETTLE),
         lasting=bool(parameters.lasting),
         accept_s=parameters.accept_days * 86_400.0,
     )

@@ -4,8 +4,8 @@ It is one part of the evidence; `fusion/final_alarm` has the last word.
 
 Two ways lead to an alarm. Views agree: the mean of how rare they are rises above the stream's own bulk, the
 last seven days of undisturbed rows. Or there is commotion: more goes on than usual by many of the entity's
-own spreads (`sustained_activity`). Either goes on down to a lower height (hysteresis), because an event
-wavers, and commotion also while it is seen to last. When an alarm has lasted for `accept_s` and nobody has
+own spreads (`sustained_activity`). Agreement goes on down to a lower height (hysteresis), because an event
+wavers, and commotion while it is seen to last. When an alarm has lasted for `accept_s` and nobody has
 called it broken, it is taken for the new normal, all of it at once.
 """
 
@@ -39,10 +39,6 @@ _OVER = 1.0
 wider, and a quarter of all rows may be disturbed. This and the heights were chosen on three folders of
 labelled servers; what they give on each stands in docs/validation.md."""
 
-_LAG = 0.4
-"""A slow mean is believed while a quick one was at most so many nats higher within the last thirty rows: else
-it still tells of what is over (half of the false alarms outlived their event)."""
-
 _CERTAIN = 0.25
 """Told "broken", or stuck, an alarm stands at least so high above its threshold, whatever the views see."""
 
@@ -65,14 +61,13 @@ class Heights:
     """Where alarms begin and end.
 
     Views agree above `agree` nats over the bulk, and from then on above `agree` - `hold`; there is commotion
-    above `stir` spreads, and from then on above `settle` or, where `lasting`, while it lasts. After
-    `accept_s` an alarm is taken for normal.
+    above `stir` spreads, and from then on, where `lasting`, while it lasts. After `accept_s` an alarm is
+    taken for normal.
     """
 
     agree: float
     hold: float
     stir: float
-    settle: float
     lasting: bool
     accept_s: float
 
@@ -114,11 +109,12 @@ def end_of(bulk: Floats) -> Floats:
 
 
 def believed(slow: Floats, quick: Floats, memory: Batch) -> Floats:
-    """Hold slow means (E, n) down where no quick one (E, n) of late comes near; `memory` moves on."""
+    """Hold slow means (E, n) down to the highest quick one (E, n) of the last twenty rows: beyond it they
+    tell of what is over, as half of the false alarms did. `memory` moves on."""
     joined = np.concatenate([memory.quick_means, quick], axis=1)
     highest = np.lib.stride_tricks.sliding_window_view(joined, LATELY_ROWS + 1, axis=1).max(axis=2)
     memory.quick_means[:] = joined[:, -LATELY_ROWS:]
-    held: Floats = np.minimum(slow, highest - _LAG)
+    held: Floats = np.minimum(slow, highest)
     return held
 
 
@@ -193,9 +189,9 @@ def _one_row(
     counted, lasts, flags, excess = _counted(times, shown, memory, spans)
     memory.restless[:] = flags[:, 1:]
     time, stir, still = times[:, 0], counted[:, 0, 0], shown.stuck[:, 0]
-    agree, hold, least_stir, settle, lasting, accept_s = _table(heights)
+    agree, hold, least_stir, lasting, accept_s = _table(heights)
     agreed = excess[:, 0] > agree - np.where(memory.agreed, hold, 0.0)
-    goes_on = memory.stirred & ((stir > settle) | (lasts[:, 0] & (lasting > 0)))
+    goes_on = memory.stirred & lasts[:, 0] & (lasting > 0)
     stirred = ((stir > least_stir) | goes_on) & ~memory.deaf
     on = agreed | stirred
     memory.agreed[:], memory.stirred[:] = agreed, stirred
@@ -228,7 +224,7 @@ def _one_row(
 
 
 def _table(heights: Sequence[Heights]) -> Floats:
-    """Give the heights of entities, (6, E): in the order of their names."""
+    """Give the heights of entities, (5, E): in the order of their names."""
     different = {id(each): each for each in heights}
     place = {which: k for k, which in enumerate(different)}
     rows = np.array([dataclasses.astuple(each) for each in different.values()])
@@ -300,7 +296,7 @@ def _go_through(
         if t == stop:
             break
         agreed = excess > heights.agree - (heights.hold if course.agreed else 0.0)
-        on = stir > heights.stir or (course.stirred and (stir > heights.settle or (last and heights.lasting)))
+        on = stir > heights.stir or (course.stirred and last and heights.lasting)
         stirred = on and not course.deaf
         course.agreed, course.stirred = agreed, stirred
         course.stuck_known = course.stuck_known and still

@@ -6,8 +6,8 @@
 memory is worth: much after a short training and where metrics are switches, hardly after weeks of a server
 whose load drifts. The plane of training and the distance from its median count a little everywhere.
 
-The ensemble's own alarm is kept while its quick views of the last ten rows come near it; beside it the height
-itself alarms, far above the bulk of its own last seven days.
+Beside the alarm of the ensemble's own views the height itself alarms, far above the bulk of its own last
+seven days.
 """
 
 from __future__ import annotations
@@ -42,18 +42,15 @@ _MOVING = 0.5
 """Of few rows charts stand for all else only where more of the metrics are no switches, which have no level
 to chart."""
 
-_PER_CHART = 1.0 / 0.3
-"""An alarm of charts goes on until they are a factor e^.3 below: chosen on made plants."""
+_HEIGHT, _HOLD = 5.5, 1.5
+"""The height alarms so many nats above the upper quartile of its bulk, and goes on down to so many less.
+Chosen on the telemetry; on the other folders it hardly ever alarms by itself."""
 
-_HEIGHT, _HOLD = 5.0, 1.0
-"""The height alarms so many nats above the upper quartile of its bulk, and goes on down to a nat less. Chosen
-on the telemetry; on the other folders it hardly ever alarms by itself."""
+_PER_CHART = _HOLD / 0.3
+"""An alarm of charts goes on until they are a factor e^.3 below: chosen on made plants."""
 
 _FIRST_ALARM = UNKNOWN_HEIGHT + _HEIGHT
 """Where the height alarms before anything is known of its bulk; charts are laid so that they alarm there."""
-
-_QUICK, QUICK_ROWS = 1.5, 10
-"""An alarm of the views is over when their quick mean was below so many nats for so many rows."""
 
 _CENTRE = 2.0
 """The height around which raw scores tell usual rows from others. Of charts alone it is where they alarm: a
@@ -73,11 +70,10 @@ Flags = NDArray[np.bool_]
 
 @dataclass(frozen=True, slots=True)
 class Evidence:
-    """What rows of E entities show, (E, n) each: `over` of the ensemble, the highest quick mean of the last
-    ten rows, whether an alarm is certain (stuck, or called broken), and how they stand to references."""
+    """What rows of E entities show, (E, n) each: `over` of the ensemble, whether an alarm is certain
+    (stuck, or called broken), and how they stand to references."""
 
     over: Floats
-    quick: Floats
     certain: Flags
     referred: Referred
 
@@ -89,13 +85,6 @@ def brief_of(rows: Floats, interval_s: Floats, worth: Floats) -> Floats:
     of_rows = (_LONG_ROWS - rows) / (_LONG_ROWS - _BRIEF_ROWS)
     moving = moving_of(rows, worth) > _MOVING
     return np.clip(np.where(moving, np.maximum(of_hours, of_rows), of_hours), 0.0, 1.0)
-
-
-def lively(before: NDArray[np.float32], quick: Floats) -> Floats:
-    """Give the highest quick mean of the last ten rows (E, n); `before` (E, 29): those before."""
-    joined = np.concatenate([before[:, 1 - QUICK_ROWS :], quick], axis=1)
-    highest: Floats = np.lib.stride_tricks.sliding_window_view(joined, QUICK_ROWS, axis=1).max(axis=2)
-    return highest
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,7 +130,7 @@ def follow(
 
 def _cut(shown: Evidence, of: slice, part: slice) -> Evidence:
     referred = Referred(*(getattr(shown.referred, name)[of, part] for name in Referred.__slots__))
-    return Evidence(shown.over[of, part], shown.quick[of, part], shown.certain[of, part], referred)
+    return Evidence(shown.over[of, part], shown.certain[of, part], referred)
 
 
 def _part(times: Floats, shown: Evidence, memory: Batch, rule: Rule, rarer: float) -> Floats:
@@ -156,7 +145,7 @@ def _part(times: Floats, shown: Evidence, memory: Batch, rule: Rule, rarer: floa
     memory.height_on[:] = on[:, -1]
     _keep(times, height, shown.referred.median, memory)
     views = (shown.over > 0.0) & (rule.brief < _MOSTLY)[:, None]
-    alarm = (views & ((shown.quick >= _QUICK) | shown.certain)) | on
+    alarm = views | on
     above = height - _CENTRE - rule.brief[:, None] * (_FIRST_ALARM - _CENTRE)
     # Ranks stay as the height says within what alarms, and within what does not.
     excess = np.where(alarm, np.logaddexp(0.0, above) + _LEAST, -np.logaddexp(0.0, -above))

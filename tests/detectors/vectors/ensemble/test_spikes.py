@@ -68,11 +68,39 @@ def test_one_metric_that_leaps_far_counts_as_do_many_that_leap_a_little() -> Non
     clip = np.full(20, 10.0, dtype=np.float32)
     followed = follow_rows(np.arange(2000)[None] * 60.0, rows[None], Layout(20, 1).blank(), clip[None])
     own = np.full((1, 20), 1.5, dtype=np.float32)
-    (leaps,) = spikes.leaps_of(followed, clip[None], own)
+    (leaps,) = spikes.leaps_of(followed, clip[None], own, np.zeros_like(own))
     assert np.isfinite(leaps).all()
     # The leap, and the one back.
     assert set(np.argsort(leaps)[-4:]) == {1000, 1001, 1500, 1501}
     assert np.abs(leaps[1700:1702] - np.median(leaps)).max() < 1.0
+
+
+def test_a_switch_leaps_only_beyond_the_two_values_of_training() -> None:
+    rows = np.zeros((300, 3), dtype=np.float32)
+    rows[100:150, 0], rows[:, 2] = 4.0, np.arange(300) % 3
+    rows[:50, 0] = np.nan
+    flip = spikes.flips_of(rows)
+    np.testing.assert_array_equal(flip, [4.0, 0.0, 0.0])
+    # It flips at 200 and back at 210; at 250 it takes a value that it never had.
+    seen = np.zeros((300, 3), dtype=np.float32)
+    seen[200:210, 0], seen[250:, 0] = 4.0, 12.0
+    clip, own = np.full((1, 3), 10.0, dtype=np.float32), np.ones((1, 3), dtype=np.float32)
+    times = np.arange(300)[None] * 60.0
+
+    def leaps(flips: np.ndarray) -> np.ndarray:
+        return spikes.leaps_of(
+            follow_rows(times, seen[None], Layout(3, 1).blank(), clip), clip, own, flips[None]
+        )[0]
+
+    plain, switched = leaps(np.zeros_like(flip)), leaps(flip)
+    assert (plain[[200, 210, 250]] > plain[199]).all()
+    assert (switched[[200, 210]] == switched[199]).all()
+    assert switched[250] > switched[199]
+
+
+def test_a_leap_that_no_view_finds_rare_is_no_jolt() -> None:
+    over = spikes.confirmed(np.array([[0.5, 0.5, -1.0]]), np.array([[1.0, 3.0, 3.0]]))
+    np.testing.assert_array_equal(over, [[-np.inf, 0.5, -1.0]])
 
 
 def test_jolts_of_many_entities_are_those_of_each() -> None:

@@ -94,7 +94,7 @@ def follow(times: Floats, leaps: Floats, memory: Batch, share: float) -> Floats:
 
 
 def confirmed(over: Floats, quick: Floats) -> Floats:
-    """Leave what leaps lie over their threshold (E, n) where the quick mean of the views (E, n) confirms it."""
+    """Keep how far leaps lie above their threshold (E, n) where the quick mean of the views (E, n) agrees."""
     kept: Floats = np.where(quick >= _CONFIRMED, over, -np.inf)
     return kept
 

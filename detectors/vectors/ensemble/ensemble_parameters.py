@@ -14,11 +14,11 @@ class Parameters:
     `hidden`, `code`: widths of the network; `steps`: batches it is trained with; `open`: height above the
     bulk from which views agree on an alarm, at a rate of 0.001 and with rows five minutes apart; `hold`: how
     much lower it stays on; `stir`: spreads above its median from which commotion is an alarm; `lasting`:
-    whether it stays one while the last hour is restless or metrics are displaced (0: no); `accept_days`: how
-    long an alarm lasts before what it is about is taken for the new normal; `floor`: how little a metric is
-    asked to move, as a share of its size; `turbulence`, `surprise`, `displacement`, `profile`, `unrest`,
-    `motion`, `level`: weight of each view, times the share it was given (0: without it; one stays); `jolts`:
-    whether a jump of one row alerts (0: no).
+    whether it also stays one while the last hour is restless or metrics are displaced (0: no);
+    `accept_days`: how long an alarm lasts before what it is about is taken for the new normal; `floor`: how
+    little a metric is asked to move, as a share of its size; `turbulence`, `surprise`,
+    `displacement`, `profile`, `unrest`, `motion`, `level`: weight of each view, times the share it was given
+    (0: without it; one stays); `jolts`: whether a jump of one row alerts (0: no).
     """
 
     hidden: int = number(128, 4, 1024, tune=(32, 256), log=True)

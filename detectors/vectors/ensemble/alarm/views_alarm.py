@@ -4,8 +4,8 @@ It is one part of the evidence; `fusion/final_alarm` has the last word.
 
 Two ways lead to an alarm. Views agree: the mean of how rare they are rises above the stream's own bulk, the
 last seven days of undisturbed rows. Or there is commotion: more goes on than usual by many of the entity's
-own spreads (`sustained_activity`). Agreement goes on down to a lower height (hysteresis), because an event
-wavers, and commotion while it is seen to last. When an alarm has lasted for `accept_s` and nobody has
+own spreads (`sustained_activity`). Either goes on down to a lower height (hysteresis), because an event
+wavers, and commotion also while it is seen to last. When an alarm has lasted for `accept_s` and nobody has
 called it broken, it is taken for the new normal, all of it at once.
 """
 
@@ -61,8 +61,8 @@ class Heights:
     """Where alarms begin and end.
 
     Views agree above `agree` nats over the bulk, and from then on above `agree` - `hold`; there is commotion
-    above `stir` spreads, and from then on, where `lasting`, while it lasts. After `accept_s` an alarm is
-    taken for normal.
+    above `stir` spreads, and from then on above `stir` - `hold` or, where `lasting`, while it lasts. After
+    `accept_s` an alarm is taken for normal.
     """
 
     agree: float
@@ -191,7 +191,7 @@ def _one_row(
     time, stir, still = times[:, 0], counted[:, 0, 0], shown.stuck[:, 0]
     agree, hold, least_stir, lasting, accept_s = _table(heights)
     agreed = excess[:, 0] > agree - np.where(memory.agreed, hold, 0.0)
-    goes_on = memory.stirred & lasts[:, 0] & (lasting > 0)
+    goes_on = memory.stirred & ((stir > least_stir - hold) | (lasts[:, 0] & (lasting > 0)))
     stirred = ((stir > least_stir) | goes_on) & ~memory.deaf
     on = agreed | stirred
     memory.agreed[:], memory.stirred[:] = agreed, stirred
@@ -296,7 +296,8 @@ def _go_through(
         if t == stop:
             break
         agreed = excess > heights.agree - (heights.hold if course.agreed else 0.0)
-        on = stir > heights.stir or (course.stirred and last and heights.lasting)
+        goes_on = course.stirred and (stir > heights.stir - heights.hold or (last and heights.lasting))
+        on = stir > heights.stir or goes_on
         stirred = on and not course.deaf
         course.agreed, course.stirred = agreed, stirred
         course.stuck_known = course.stuck_known and still

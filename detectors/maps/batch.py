@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -12,8 +12,8 @@ from anomalyd.detectors.detector import Floats, RawScores, SeriesWindow
 from anomalyd.detectors.maps.reference import Origin, Reference, References
 from anomalyd.detectors.maps.simulate.luminosity import Cells, Counts, isolated_zeros, luminosity
 
-_CHUNK_CELLS = 1_000_000
-"""Cells that are worked on together: bounds the memory, a thousand chambers' maps."""
+_CHUNK_CELLS = 200_000
+"""Cells that are worked on together, some 300 chambers' maps: few enough for the processor's caches."""
 
 
 _DOUBT: dict[Origin, float] = {"own": 0.0, "shape": 0.1, "other": 0.3}
@@ -90,26 +90,46 @@ def score_by_shape(
     expected = [references.of(s.entity, s.values.shape[1:]) for s in windows]
     scores = [
         RawScores(
-            raw=np.full(len(s.values), np.nan),
-            error=np.full(s.values.shape, np.nan, dtype=np.float32),
-            expectation=np.full(s.values.shape, np.nan, dtype=np.float32),
-            contribution=np.full(s.values.shape, np.nan, dtype=np.float32),
+            raw=np.empty(len(s.values)),
+            error=np.empty(s.values.shape, dtype=np.float32),
+            expectation=np.empty(s.values.shape, dtype=np.float32),
+            contribution=np.empty(s.values.shape, dtype=np.float32),
             state={},
         )
         for s in windows
     ]
-    by_shape: dict[tuple[int, ...], list[tuple[int, int]]] = {}
+    by_shape: dict[tuple[int, ...], list[int]] = {}
     for i, window in enumerate(windows):
-        by_shape.setdefault(window.values.shape[1:], []).extend((i, t) for t in range(len(window.values)))
-    for (rows, columns), places in by_shape.items():
-        chunk = max(1, _CHUNK_CELLS // max(1, rows * columns))
-        for start in range(0, len(places), chunk):
-            part = places[start : start + chunk]
-            maps = np.stack([windows[i].values[t] for i, t in part])
-            scored = score(batch_of(maps, [expected[i] for i, _ in part]))
-            for k, (i, t) in enumerate(part):
-                scores[i].raw[t] = scored.raw[k]
-                scores[i].error[t] = scored.error[k]
-                scores[i].expectation[t] = scored.expectation[k]
-                scores[i].contribution[t] = scored.contribution[k]
+        by_shape.setdefault(window.values.shape[1:], []).append(i)
+    for (rows, columns), alike in by_shape.items():
+        for parts in _chunks(windows, alike, max(1, _CHUNK_CELLS // max(1, rows * columns))):
+            maps = np.concatenate([windows[i].values[some] for i, some in parts])
+            scored = score(batch_of(maps, [expected[i] for i, some in parts for _ in windows[i].times[some]]))
+            at = 0
+            for i, some in parts:
+                of = slice(at, at := at + some.stop - some.start)
+                scores[i].raw[some] = scored.raw[of]
+                scores[i].error[some] = scored.error[of]
+                scores[i].expectation[some] = scored.expectation[of]
+                scores[i].contribution[some] = scored.contribution[of]
     return scores
+
+
+def _chunks(
+    windows: Sequence[SeriesWindow], chosen: Sequence[int], most: int
+) -> Iterator[list[tuple[int, slice]]]:
+    """Part the maps of some windows into chunks of at most so many: which of which window."""
+    parts: list[tuple[int, slice]] = []
+    left = most
+    for i in chosen:
+        start = 0
+        while start < len(windows[i].values):
+            stop = min(start + left, len(windows[i].values))
+            parts.append((i, slice(start, stop)))
+            left -= stop - start
+            start = stop
+            if not left:
+                yield parts
+                parts, left = [], most
+    if parts:
+        yield parts

@@ -11,6 +11,7 @@ from functools import lru_cache
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 _MAPS = 64
@@ -78,73 +79,117 @@ def sum_up(
     `residual`, `expected` (N, R, C), `dispersion`, `drift` (N,): as for `Scan`. `price` (2, K): nats that the
     evidence of each window is lessened by, of losses and of excesses.
     """
-    groups = groups_of(grids)
-    largest = max(g.size for g in groups)
-    # Taken once, not at every step: that is where the time would go.
-    held = [torch.empty(copies * largest * min(_MAPS, len(residual))) for copies in (2, 1, 1)]
     least, gap = price[1, :, None], (price[0] - price[1])[:, None]
     score = torch.empty(len(residual))
-    best = np.zeros(len(residual), dtype=np.int64)
+    best = torch.zeros(len(residual), dtype=torch.int64)
+    workspace: _Workspace | None = None
     for start in range(0, len(residual), _MAPS):
         part = slice(start, start + _MAPS)
-        integrals = _integrals(residual[part], expected[part])
         wide, moved = dispersion[part], drift[part].square()
-        n = len(wide)
-        total = torch.zeros(n)
-        highest = torch.full((n,), -torch.inf)
+        if workspace is None or workspace.maps != len(wide):
+            workspace = _Workspace(grids, residual.shape[1:], len(wide))
+        workspace.integrate(residual[part], expected[part])
+        score[part] = workspace.together(wide, moved, least, gap, best.numpy()[part])
+    return score, best
+
+
+@dataclass(frozen=True, slots=True)
+class _Step:
+    """What is done for a group of windows: differences that sum them up, and where their evidence goes.
+
+    `differences`: minuend, subtrahend and result. `sums` (2, K, N): residuals and what is expected; `spare`,
+    `nats` and `found` (K, N): memory for all the rest.
+    """
+
+    asked: slice
+    differences: list[tuple[Tensor, Tensor, Tensor]]
+    sums: Tensor
+    spare: Tensor
+    nats: Tensor
+    found: Tensor
+
+
+class _Workspace:
+    """Memory for a chunk of maps of one shape, and views of it: both are made once, not at every step."""
+
+    def __init__(self, grids: tuple[Grid, ...], shape: torch.Size, maps: int) -> None:
+        rows, columns = shape
+        self.maps = maps
+        # Sums from the upper left corner. Maps last, so that windows are read in rows.
+        self._integrals = torch.zeros(2, rows + 1, columns + 1, maps)
+        groups = groups_of(grids)
+        largest = max(g.size for g in groups) * maps
+        sums, spare, nats = (torch.empty(copies * largest) for copies in (2, 1, 1))
+        found = torch.empty(largest, dtype=torch.bool)
+        self._steps: list[_Step] = []
+        height, bands = 0, self._integrals
         for group in groups:
-            sums, spare, nats = (
-                h[: k * group.size * n].view(*shape, group.size, n)
-                for h, k, shape in zip(held, (2, 1, 1), ((2,), (), ()), strict=True)
+            size = group.size * maps
+            step = _Step(
+                slice(group.first, group.first + group.size),
+                [],
+                sums[: 2 * size].view(2, group.size, maps),
+                *(each[:size].view(group.size, maps) for each in (spare, nats, found)),
             )
-            _window_sums(integrals, group.grids, sums)
-            asked = slice(group.first, group.first + group.size)
-            _evidence(sums, spare, nats, wide, moved, least[asked], gap[asked])
+            at = 0
+            for grid in group.grids:
+                if grid.height != height:
+                    height = grid.height
+                    bands = torch.empty(2, len(grid.tops), columns + 1, maps)
+                    step.differences.extend(_differences(self._integrals, grid.tops, height, bands, 1))
+                into = step.sums[:, at : at + grid.size].view(2, len(grid.tops), len(grid.lefts), maps)
+                step.differences.extend(_differences(bands, grid.lefts, grid.width, into, 2))
+                at += grid.size
+            self._steps.append(step)
+
+    def integrate(self, residual: Tensor, expected: Tensor) -> None:
+        """Take maps (N, R, C)."""
+        inner = self._integrals[:, 1:, 1:]
+        for held, cells in zip(inner, (residual, expected), strict=True):
+            held.copy_(cells.permute(1, 2, 0))
+        inner.cumsum_(1).cumsum_(2)
+
+    def together(
+        self, wide: Tensor, moved: Tensor, least: Tensor, gap: Tensor, best: NDArray[np.int64]
+    ) -> Tensor:
+        """Give the log of the summed likelihood ratios (N,); the likeliest windows are written to `best`."""
+        total = torch.zeros(self.maps)
+        highest = torch.full((self.maps,), -torch.inf)
+        for step in self._steps:
+            for minuend, subtrahend, result in step.differences:
+                torch.sub(minuend, subtrahend, out=result)
+            nats = step.nats
+            _evidence(step.sums, step.spare, nats, wide, moved, least[step.asked], gap[step.asked])
             top = nats.amax(0)
             # Where it is higher than before; of two windows alike the first counts, which is written last.
-            likelier = np.where(top > highest, top, np.nan)
-            window, of = np.divmod(np.flatnonzero(nats.numpy() == likelier)[::-1], n)
-            best[start + of] = group.first + window
+            torch.eq(nats, torch.where(top > highest, top, torch.nan), out=step.found)
+            window, of = np.divmod(np.flatnonzero(step.found.numpy())[::-1], self.maps)
+            best[of] = step.asked.start + window
             above = torch.maximum(highest, top)
             total *= (highest - above).exp()
-            nats -= above
-            total += nats.clamp_(min=_LOWEST).exp_().sum(0)
+            total += nats.sub_(above).clamp_(min=_LOWEST).exp_().sum(0)
             highest = above
-        score[part] = total.log() + highest
-    return score, torch.from_numpy(best)
+        return total.log() + highest
 
 
-def _integrals(residual: Tensor, expected: Tensor) -> Tensor:
-    """Sums from the upper left corner (2, R + 1, C + 1, N): maps last, so that windows are read in rows."""
-    n, rows, columns = residual.shape
-    summed = torch.zeros(2, rows + 1, columns + 1, n)
-    cells = torch.stack([residual.permute(1, 2, 0), expected.permute(1, 2, 0)])
-    torch.cumsum(torch.cumsum(cells, 1), 2, out=summed[:, 1:, 1:])
-    return summed
+def _differences(
+    sums: Tensor, starts: tuple[int, ...], size: int, into: Tensor, dim: int
+) -> list[tuple[Tensor, Tensor, Tensor]]:
+    """List the differences of what lies `size` apart along a dimension, behind each of the `starts`.
 
-
-def _window_sums(integrals: Tensor, grids: tuple[Grid, ...], out: Tensor) -> None:
-    """Sum the windows of grids up: (2, K, N)."""
-    first, height = 0, 0
-    bands = integrals
-    for grid in grids:
-        if grid.height != height:
-            height = grid.height
-            tops, bottoms = (_every(tuple(t + x for t in grid.tops)) for x in (0, height))
-            bands = integrals[:, bottoms] - integrals[:, tops]
-        lefts, rights = (_every(tuple(c + x for c in grid.lefts)) for x in (0, grid.width))
-        found = out[:, first : first + grid.size].view(2, len(grid.tops), len(grid.lefts), -1)
-        torch.sub(bands[:, :, rights], bands[:, :, lefts], out=found)
-        first += grid.size
-
-
-@lru_cache(maxsize=1024)
-def _every(places: tuple[int, ...]) -> slice | Tensor:
-    """Choose places by a slice, where they lie equally far apart: it copies nothing."""
-    step = places[1] - places[0] if len(places) > 1 else 1
-    if places == tuple(range(places[0], places[-1] + 1, step)):
-        return slice(places[0], places[-1] + 1, step)
-    return torch.tensor(places)
+    These lie equally far apart but for the last, which is flush with the end.
+    """
+    apart = starts[1] - starts[0] if len(starts) > 1 else 1
+    even = len(starts) if (starts[-1] - starts[0]) % apart == 0 else len(starts) - 1
+    before = (slice(None),) * dim
+    found = []
+    for first, last in ((0, even), (even, len(starts))):
+        if first == last:
+            continue
+        low = slice(starts[first], starts[last - 1] + 1, apart)
+        high = slice(low.start + size, low.stop + size, apart)
+        found.append((sums[*before, high], sums[*before, low], into[*before, first:last]))
+    return found
 
 
 def _evidence(

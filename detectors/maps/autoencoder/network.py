@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import product
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -73,6 +75,28 @@ class MapNetwork(nn.Module):
     def corrected(self, code: Tensor, shape: tuple[int, ...]) -> Tensor:
         """Decode the correction (N, R, C) of maps of a shape."""
         rows, columns = shape
-        smooth = self.correction(self.decode(code))
+        # Layers whose gradients are asked for have to be there.
+        smooth = self.correction(self.decode(code)) if torch.is_grad_enabled() else self._decoded(code)
         full = F.interpolate(smooth, scale_factor=2, mode="bilinear", align_corners=False)
         return _MOST * torch.tanh(full[:, 0, :rows, :columns])
+
+    def _decoded(self, code: Tensor) -> Tensor:
+        """Give what `decode` and `correction` do without the doubled map in between, in half the time.
+
+        A convolution behind a doubling is four convolutions, one for each corner of a doubled cell.
+        """
+        first, second = (layer for layer in self.decode if isinstance(layer, nn.Conv2d))
+        assert second.bias is not None
+        weight, bias = _undoubled(second.weight), second.bias.repeat(4)
+        corners = F.relu(F.conv2d(F.relu(first(code)), weight, bias, padding=1))
+        corners = corners.reshape(len(code) * 4, second.out_channels, *code.shape[2:])
+        return F.pixel_shuffle(self.correction(corners).reshape(len(code), 4, *code.shape[2:]), 2)
+
+
+def _undoubled(weight: Tensor) -> Tensor:
+    """Make weights (4 O, I, 3, 3) for cells out of those (O, I, 3, 3) for cells doubled both ways."""
+    found = weight.new_zeros(2, 2, *weight.shape)
+    for down, right, row, column in product((0, 1), (0, 1), range(3), range(3)):
+        at = (down + row + 1) // 2, (right + column + 1) // 2
+        found[down, right, :, :, *at] += weight[:, :, row, column]
+    return found.flatten(0, 2)

@@ -7,12 +7,12 @@ the set of a lumisection's elements is kept, eight bytes each, beside their coun
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict
 
 import numpy as np
 from numpy.typing import NDArray
-from sqlalchemy import Connection, select
+from sqlalchemy import Connection, select, tuple_
 
 from anomalyd.reports.quality import Coverage, Look
 from anomalyd.reports.storage.database import Database
@@ -20,6 +20,9 @@ from anomalyd.reports.storage.tables import elements, lumisections
 
 Place = tuple[int, str, int]
 """Run, system, lumisection."""
+
+_PLACES = 5_000
+"""Places that one query asks for: each has three parameters, of which SQLite takes 32,766."""
 
 _JUDGED, _ALERTING = np.uint64(1), np.uint64(2)
 _NAME = ~(_JUDGED | _ALERTING)
@@ -32,22 +35,28 @@ def keep_looks(connection: Connection, database: Database, seen: Mapping[Place, 
     """Add what a step saw to what is kept, within its transaction; an element counts once."""
     if not seen:
         return
-    c = elements.c
     places = sorted(seen)  # in one order, so that two daemons cannot wait for each other
     # So that each has a row to be locked.
     connection.execute(
         database.insert(elements).on_conflict_do_nothing(), [_row(place, names=b"") for place in places]
     )
     sets, counts = [], []
-    for place in places:
-        run, system, number = place
-        here = (c.run == run) & (c.system == system) & (c.lumisection == number)
-        held = connection.execute(select(c.names).where(here).with_for_update()).scalar_one()
+    for place, held in _held(connection, places):
         words = _joined(np.frombuffer(held, dtype="<u8"), _words(seen[place]))
         sets.append(_row(place, names=words.astype("<u8").tobytes()))
         counts.append(_row(place, **asdict(coverage_of(words))))
     connection.execute(database.upsert(elements), sets)
     connection.execute(database.upsert(lumisections), counts)
+
+
+def _held(connection: Connection, places: Sequence[Place]) -> Iterator[tuple[Place, bytes]]:
+    """Lock what is kept of places, in their order, and give their words."""
+    c = elements.c
+    key = (c.run, c.system, c.lumisection)
+    for start in range(0, len(places), _PLACES):
+        asked = tuple_(*key).in_(places[start : start + _PLACES])
+        held = connection.execute(select(*key, c.names).where(asked).order_by(*key).with_for_update())
+        yield from (((run, system, number), names) for run, system, number, names in held)
 
 
 def _row(place: Place, **values: object) -> dict[str, object]:

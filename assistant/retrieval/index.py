@@ -137,6 +137,8 @@ class Index:
             marks = ", ".join("?" * len(some))
             query = f"SELECT number, vector FROM vectors WHERE number IN ({marks})"
             found += self._database.execute(query, some)
+        if not found:
+            return np.empty(0, dtype=np.int64), np.empty((0, 0), dtype=np.float16)
         vectors = np.frombuffer(b"".join(blob for _, blob in found), dtype=np.float16)
         return np.array([n for n, _ in found], dtype=np.int64), vectors.reshape(len(found), -1).copy()
 

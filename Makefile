@@ -37,7 +37,7 @@ fuzz: .venv/installed  ## a million damaged messages of all formats through the 
 	$(BIN)/python benchmarks/fuzz_decoders.py $(ARGS)
 
 soak: .venv/installed  ## a daemon at ten times the normal rate for an hour; ARGS="--minutes 10"
-	$(BIN)/python benchmarks/soak.py $(ARGS)
+	$(BIN)/python benchmarks/soak.py --keep build/soak.json $(ARGS)
 
 newer-prometheus: .venv/installed  ## fetches Prometheus 3 and VictoriaMetrics of Debian's unstable release; runs their tests
 	bash tests/newer_prometheus.sh build/newer

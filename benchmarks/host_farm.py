@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import numpy as np
@@ -53,7 +54,14 @@ class HostFarm:
 
 
 def write_config(
-    folder: Path, servers: str, store: str, port: int, name: str = "daemon", group: str = "benchmark"
+    folder: Path,
+    servers: str,
+    store: str,
+    port: int,
+    name: str = "daemon",
+    group: str = "benchmark",
+    *,
+    retention: Mapping[str, Any] | None = None,
 ) -> Path:
     """Write the configuration of a daemon that watches the topic `hosts`."""
     file = folder / f"{name}.yaml"
@@ -61,7 +69,7 @@ def write_config(
         "kafka": {"bootstrap_servers": [servers], "group": group, "session_timeout_s": 10.0},
         "inputs": [{"topic": "hosts"}],
         "detectors": [{"name": "hosts", "training": {"automatic": False}}],
-        "store": {"url": store, "models": str(folder / "models")},
+        "store": {"url": store, "models": str(folder / "models"), "retention": dict(retention or {})},
         "metrics": {"port": port},
         "output": {"topic": None, "dead_letter_topic": None},
     }

@@ -99,7 +99,8 @@ class Service:
     """Takes what the source delivers through all stages, step by step.
 
     `on_found` is told of every stored change of an incident; `on_step` that a step is stored (to wake the
-    publisher and the explainer), `on_turn` that the loop goes round.
+    publisher and the explainer), `on_turn` that the loop goes round. `clock` is the wall's, which may be set;
+    what waits for late parts waits by `monotonic`, and `stopwatch` measures what this machine needs itself.
     """
 
     def __init__(
@@ -112,6 +113,7 @@ class Service:
         *,
         clock: Callable[[], float] = time.time,
         stopwatch: Callable[[], float] = time.perf_counter,
+        monotonic: Callable[[], float] = time.monotonic,
         sleep: Callable[[float], None] = time.sleep,
         on_found: Callable[[Found], None] = lambda found: None,
         on_step: Callable[[], None] = lambda: None,
@@ -127,6 +129,7 @@ class Service:
         self._telemetry = telemetry
         self._clock = clock
         self._stopwatch = stopwatch
+        self._monotonic = monotonic
         self._sleep = sleep
         self._on_found = on_found
         self._on_step = on_step
@@ -218,7 +221,7 @@ class Service:
     def _through(self, batches: Sequence[Batch]) -> bool:
         """Take batches, if any, and what waited for its time, through all stages; says whether any came."""
         poison = self._suspects.note(batches)
-        now = self._clock() - self._busy_s
+        now = self._monotonic() - self._busy_s
         arrivals = self._intake.take(batches, self._stored, now, self._source.behind(), poison)
         if not batches and not arrivals.samples:
             return False

@@ -169,11 +169,15 @@ class DetectorConfig(_Section):
 _DAY_S = 86_400.0
 
 
+_SeverityName = Annotated[Severity, Field(strict=False)]
+"""A file can only name a severity, as text."""
+
+
 class RetentionConfig(_Section):
     """How long the store keeps what was found, in seconds after an incident closed; null: for ever."""
 
-    evidence_s: dict[Severity, Seconds | None] = {}
-    reports_s: dict[Severity, Seconds | None] = {}
+    evidence_s: dict[_SeverityName, Seconds | None] = {}
+    reports_s: dict[_SeverityName, Seconds | None] = {}
     activity_s: Seconds | None = 730 * _DAY_S
     bytes: Count | None = 20_000_000_000
 

@@ -131,7 +131,7 @@ class Intake:
         Arguments:
             batches: what was read, if anything.
             stored: the store's next offset by partition.
-            now: wall clock.
+            now: seconds by a clock that nobody sets; what waits for late parts waits by it.
             behind: the partitions of which Kafka may have more to give right now.
             poison: records to set aside unread, by topic, partition and offset.
 

@@ -31,7 +31,7 @@ from kafka import KafkaConsumer, OffsetAndMetadata, TopicPartition
 from anomalyd.daemon.config.config import KafkaConfig
 from anomalyd.daemon.kafka.connection.access import explained
 from anomalyd.daemon.kafka.consumer_lag import ConsumerLag
-from anomalyd.daemon.kafka.membership import end_earlier_membership, group_consumer
+from anomalyd.daemon.kafka.membership import end_earlier_membership, group_consumer, member_id_of
 from anomalyd.daemon.kafka.poll_result import Batch, PollResult
 from anomalyd.daemon.kafka.rebalance import RebalanceListener
 from anomalyd.daemon.kafka.record_queue import RecordQueue
@@ -58,7 +58,7 @@ class KafkaSource:
         topics: what to read.
         clock: monotonic seconds.
         consumer_factory: KafkaConsumer, or one that behaves like it.
-        before_joining: ends what an earlier life of this daemon left in the group.
+        before_joining: ends what an earlier life of this daemon, or its last consumer, left in the group.
         retry_s: the first and the longest pause before a new connection.
         topic_ids: which topics the stored offsets belong to.
 
@@ -71,7 +71,7 @@ class KafkaSource:
         *,
         clock: Callable[[], float] = time.monotonic,
         consumer_factory: Callable[..., Any] = KafkaConsumer,
-        before_joining: Callable[[KafkaConfig], None] = end_earlier_membership,
+        before_joining: Callable[[KafkaConfig, str | None], None] = end_earlier_membership,
         retry_s: tuple[float, float] = (0.5, 5.0),
         topic_ids: TopicIds | None = None,
     ) -> None:
@@ -105,6 +105,7 @@ class KafkaSource:
         self._start_offsets = StartOffsets(config.start, self._topic_ids)
         self._rebalances: deque[tuple[bool, set[Partition]]] = deque()
         self._next_lag = self._next_commit = 0.0
+        self._member_id: str | None = None  # of the last consumer that was given up
 
     # ---- the taker's side
 
@@ -251,7 +252,7 @@ class KafkaSource:
             pause = min(pause * 2, longest)
 
     def _connect(self) -> Any:
-        self._before_joining(self._config)
+        self._before_joining(self._config, self._member_id)
         consumer = group_consumer(self._consumer_factory, self._config)
         self._rebalances.clear()
         consumer.subscribe(self._topics, listener=RebalanceListener(self._rebalances, consumer))
@@ -366,6 +367,7 @@ class KafkaSource:
             self._count("committing (advisory)", response)
 
     def _close(self, consumer: Any) -> None:
+        self._member_id = member_id_of(consumer) or self._member_id
         try:
             if commits := self._commits_for_kafka():
                 consumer.commit(commits, timeout_ms=1_000)

@@ -36,6 +36,7 @@ class FakeKafka:
         self.committed: dict[TopicPartition, int] = {}
         self.consumers: list[FakeConsumer] = []
         self.producers: list[FakeProducer] = []
+        self.ended: list[str | None] = []  # members whose consumer was given up, as the next one found them
         self.polls = 0
         self.poll_timeout_ms = -1  # of the latest poll
         self.down = False
@@ -157,6 +158,9 @@ class FakeConsumer(_Client):
     def subscribe(self, topics: list[str], listener: Any) -> None:
         self.topics, self.listener = topics, listener
         self.next_assignment = {place for place in self.kafka.logs if place.topic in topics}
+
+    def group_metadata(self) -> Any:
+        return SimpleNamespace(member_id=f"member-{self.kafka.consumers.index(self)}" if self.topics else "")
 
     def assign(self, places: list[TopicPartition]) -> None:
         self.positions = dict.fromkeys(places, 0)

@@ -124,6 +124,7 @@ class Life:
     ) -> None:
         self.store = store
         self.now = now
+        self.monotonic = 0.0
         self._turn_s = 0.5 if config.inputs[0].lateness_s else 0.0  # time in which held samples settle
         self.stopwatch = 0.0
         self.registry = CollectorRegistry()
@@ -141,6 +142,7 @@ class Life:
             Telemetry.for_config(config, self.registry),
             clock=lambda: self.now,
             stopwatch=lambda: self.stopwatch,
+            monotonic=lambda: self.monotonic,
             sleep=lambda seconds: self.at_sleep(),
             on_found=self.found.append,
             on_step=self._stepped,
@@ -148,11 +150,16 @@ class Life:
         )
 
     def _turned(self) -> None:
-        self.now += self._turn_s
+        self.pass_s(self._turn_s)
         self.at_turn()
 
     def _stepped(self) -> None:
         self.steps += 1
+
+    def pass_s(self, seconds: float) -> None:
+        """Let so much time pass."""
+        self.now += seconds
+        self.monotonic += seconds
 
     def step(self) -> bool:
         return self.service.step(0.25)
@@ -161,7 +168,7 @@ class Life:
         """Step until nothing more comes, also of what waits to be joined."""
         while not self.source.drained or self.step():
             self.step()
-        self.now += 60.0
+        self.pass_s(60.0)
         self.step()
 
     def run(self, turns: int, at_turn: Callable[[int], None] = lambda turn: None) -> None:

@@ -155,6 +155,7 @@ class Run:
             self._telemetry,
             clock=lambda: self._now,
             stopwatch=lambda: self._now + self.steps * _STEP_S,
+            monotonic=lambda: self._now,
             sleep=lambda seconds: None,
         )
 

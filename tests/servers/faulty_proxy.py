@@ -1,4 +1,4 @@
-"""A TCP proxy that is as bad as a network can be: it delays, and cuts connections."""
+"""A TCP proxy that is as bad as a network can be: it delays, cuts connections, brings nothing on."""
 
 from __future__ import annotations
 
@@ -14,10 +14,11 @@ class FaultyProxy:
 
     def __init__(self, port: int, target: int, seed: int = 1) -> None:
         self.delay_s, self.port = 0.0, port
-        self.cuts = 0
+        self.cuts = self.swallowed = 0
         self._target = target
         self._chance = random.Random(seed)
         self._pairs: list[tuple[socket.socket, socket.socket]] = []
+        self._swallowing: set[socket.socket] = set()
         self._lock = threading.Lock()
         self._listener = socket.create_server(("127.0.0.1", port))
         self._stopping = threading.Event()
@@ -31,6 +32,12 @@ class FaultyProxy:
         self.cuts += len(cut)
         for pair in cut:
             _hang_up(pair)
+
+    def swallow(self) -> None:
+        """Pass nothing on any more of the connections that there are, and leave them open; new ones work."""
+        with self._lock:
+            self._swallowing.update(end for pair in self._pairs for end in pair)
+            self.swallowed += len(self._pairs)
 
     def stop(self) -> None:
         """Cut everything, and let nobody in."""
@@ -63,7 +70,8 @@ class FaultyProxy:
             while piece := one.recv(65_536):
                 if self.delay_s:
                     time.sleep(self.delay_s)
-                other.sendall(piece)
+                if one not in self._swallowing:
+                    other.sendall(piece)
         with self._lock:
             if pair in self._pairs:
                 self._pairs.remove(pair)

@@ -191,10 +191,19 @@ class World:
         self._folder = folder
         self._models = models
         self._make_output = make_output
-        self._producer = KafkaProducer(bootstrap_servers=broker.bootstrap_servers, linger_ms=5)
+        self._producer = self._connect()
         self._sent: list[tuple[Message, Any]] = []
         self._arrived: list[tuple[Message, Any]] = []
         self._stores: dict[str, Store] = {}
+
+    def _connect(self) -> Any:
+        return KafkaProducer(bootstrap_servers=self.broker.bootstrap_servers, linger_ms=5)
+
+    def reconnect(self) -> None:
+        """Send over new connections from now on."""
+        self.flush()
+        self._producer.close(5)
+        self._producer = self._connect()
 
     def send(self, messages: Iterable[Message]) -> None:
         """Hand messages to the producer."""

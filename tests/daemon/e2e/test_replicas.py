@@ -202,6 +202,7 @@ def test_replicas_come_and_go(
         longest_idle_s=round(idle.longest_s, 1),
         session_timeout_s=session_s,
     )
+    assert idle.longest_s <= 2 * session_s
 
 
 def change(all_: list[Replica], chance: random.Random) -> None:

@@ -194,6 +194,7 @@ class Case:
             Telemetry.for_config(self.config, registry),
             clock=lambda: now,
             stopwatch=lambda: 0.0,
+            monotonic=lambda: now,
         )
         for _ in range(10_000 if steps is None else steps):
             now += 0.5

@@ -32,20 +32,27 @@ class FakeAdmin:
 
 def test_our_own_member_is_removed_and_nobody_else() -> None:
     admin = FakeAdmin()
-    end_earlier_membership(KafkaConfig(group="g", instance_id="d1"), admin)
+    end_earlier_membership(KafkaConfig(group="g", instance_id="d1"), admin_factory=admin)
     assert admin.removed == [("g", MemberToRemove(group_instance_id="d1"))]
     assert admin.closed == 1
 
 
 def test_a_dynamic_member_left_nothing_behind() -> None:
     admin = FakeAdmin()
-    end_earlier_membership(KafkaConfig(group="g"), admin)
+    end_earlier_membership(KafkaConfig(group="g"), admin_factory=admin)
     assert (admin.removed, admin.closed) == ([], 0)
+
+
+def test_a_consumer_that_was_given_up_is_removed_by_its_number() -> None:
+    admin = FakeAdmin()
+    end_earlier_membership(KafkaConfig(group="g"), "number 1", admin)
+    assert admin.removed == [("g", MemberToRemove(member_id="number 1"))]
+    assert admin.closed == 1
 
 
 @pytest.mark.parametrize("refusal", [UnsupportedVersionError("old"), GroupAuthorizationFailedError("g")])
 def test_a_broker_that_cannot_do_it_stops_nobody(refusal: Exception) -> None:
     admin = FakeAdmin()
     admin.refusal = refusal
-    end_earlier_membership(KafkaConfig(group="g", instance_id="d1"), admin)
+    end_earlier_membership(KafkaConfig(group="g", instance_id="d1"), admin_factory=admin)
     assert admin.closed == 1

@@ -75,6 +75,7 @@ def start(kafka: Any, stopping: Any, monkeypatch: pytest.MonkeyPatch) -> Callabl
                 ["in"],
                 clock=lambda: float(next(ticks)),
                 consumer_factory=kafka.consumer,
+                before_joining=lambda config, member_id: kafka.ended.append(member_id),
                 retry_s=(0.01, 0.05),
             )
         )
@@ -313,6 +314,17 @@ def test_comes_back_after_an_outage_and_says_what_is_wrong(kafka: Any, start: An
     taker.take_until(lambda: taker.values)
     assert taker.source.connected
     assert taker.source.last_error is None
+
+
+def test_a_consumer_that_is_given_up_does_not_stay_in_the_group(kafka: Any, start: Any) -> None:
+    """It cannot leave in order; others, and we ourselves, would wait for the end of its session."""
+    taker = start()
+    kafka.produce("in", b"a")
+    taker.take_until(lambda: taker.values)
+    kafka.drop_connection()
+    kafka.produce("in", b"b")
+    taker.take_until(lambda: len(taker.values) == 2)
+    assert kafka.ended == [None, "member-0"]
 
 
 def test_stop_leaves_the_group_commits_and_ends_the_thread(kafka: Any, start: Any) -> None:

@@ -29,9 +29,10 @@ audit: .venv/installed  ## known vulnerabilities of what is installed; asks the 
 
 chaos: .venv/installed  ## the faults of docs/guarantees.md at their size (half an hour); writes build/chaos.json
 	rm -f build/chaos.json
-	CHAOS=$(CURDIR)/build/chaos.json $(BIN)/pytest --timeout 3600 tests/daemon/e2e/test_kill.py \
-		tests/daemon/e2e/test_replicas.py tests/daemon/e2e/test_store_outage.py \
-		tests/daemon/e2e/test_broker_outage.py tests/daemon/e2e/test_bad_network.py $(ARGS)
+	CHAOS=$(CURDIR)/build/chaos.json $(BIN)/pytest --timeout 3600 tests/daemon/e2e/test_replicas.py \
+		tests/daemon/e2e/test_bad_network.py tests/daemon/e2e/test_bad_input.py \
+		tests/daemon/e2e/test_kill.py tests/daemon/e2e/test_store_outage.py \
+		tests/daemon/e2e/test_broker_outage.py $(ARGS)
 
 fuzz: .venv/installed  ## a million damaged messages of all formats through the decoders (five minutes)
 	$(BIN)/python benchmarks/fuzz_decoders.py $(ARGS)

@@ -27,6 +27,9 @@ _ANSWER_WITHIN_MS = 8_000
 """A connection that swallows what is sent, as behind a firewall, is given up then: kafka-python's 30 s are
 too long for who has promised to go on within 15."""
 
+_HEARTBEAT_MS = 1_000
+"""Heartbeats also tell a member that the group rebalances; until the last has heard it all partitions wait."""
+
 _FETCH_BYTES = 8 * 2**20
 """Most that one answer may hold, so that also a slow network brings it within that time."""
 
@@ -88,7 +91,7 @@ def group_consumer(consumer_factory: Callable[..., Any], config: KafkaConfig) ->
         allow_auto_create_topics=False,
         metadata_max_age_ms=10_000,  # a topic that is made later, or grows, is noticed this soon
         session_timeout_ms=session_ms,
-        heartbeat_interval_ms=min(3_000, session_ms // 3),
+        heartbeat_interval_ms=min(_HEARTBEAT_MS, session_ms // 3),
         max_poll_interval_ms=max(session_ms, _REJOIN_WITHIN_MS),
         max_poll_records=config.max_poll_records,
         fetch_max_bytes=_FETCH_BYTES,

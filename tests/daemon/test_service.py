@@ -690,6 +690,52 @@ def test_interruptions_lose_and_double_nothing_of_what_is_held(
     same(held_back.live(lives), held_back.expected)
 
 
+@pytest.mark.parametrize("jump_s", [3600.0, -200.0])
+def test_a_wall_clock_that_jumps_makes_nothing_late(
+    jump_s: float, store: Store, path: Path, models: Path, parted: Logs, now: float, held_back: Case
+) -> None:
+    """Parts that wait for each other wait by a clock that nobody sets.
+
+    Further back than `limits.future_s` what comes is of the future, and a dead letter.
+    """
+    life = Life(configured(lateness_s=3.0), store, models, parted, now)
+    for _ in range(2000):
+        if life.source.drained:
+            break
+        life.now += jump_s
+        life.step()
+        life.now -= jump_s
+        life.step()
+    life.drain()
+    assert_accounted(life.exposition())
+    same(told(path, store), held_back.expected)
+
+
+def test_what_comes_in_disorder_twice_or_from_next_year_changes_nothing(
+    store: Store, path: Path, models: Path, parted: Logs, now: float, held_back: Case, experiment: Any
+) -> None:
+    """Every third message again, and between them some that say that it is a year later."""
+    logs: Logs = {}
+    for place, records in parted.items():
+        sent: list[bytes | None] = []
+        for n, record in enumerate(records):
+            sent += [record.value] * (2 if n % 3 == 0 and record.value != b"[broken" else 1)
+            if n % 20 == 5:
+                about = {"entity": experiment.hosts[0], "time": now + 3.2e7, "values": {"cpu": 1.0}}
+                sent.append(json.dumps(about).encode())
+        logs[place] = [experiment.record(*[place[0], n, value, place[1]]) for n, value in enumerate(sent)]
+    life = Life(configured(lateness_s=3.0), store, models, logs, now)
+    life.drain()
+    assert_accounted(life.exposition())
+    found, expected = told(path, store), dict(held_back.expected)
+    years = sum(n % 20 == 5 for records in parted.values() for n in range(len(records)))
+    assert Counter(letter[3] for letter in found["dead"]) == {b"syntax": 8, b"clock": years}
+    assert [r["points"] for r in found["reports"].values()] == [
+        r["points"] for r in expected["reports"].values()
+    ]
+    assert (found["activity"], found["kept"]) == (expected["activity"], expected["kept"])
+
+
 class Killed(BaseException):
     """Stands for the end of the process: nobody catches it."""
 

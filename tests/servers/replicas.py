@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import json
 import multiprocessing
+import os
 import random
-from collections.abc import Iterator
+import signal
+import time
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -14,8 +17,11 @@ from urllib.request import urlopen
 import numpy as np
 import yaml
 
+from anomalyd.daemon import application
 from anomalyd.daemon.broker.ports import reserve_port
 from anomalyd.daemon.cli.operate import run
+from anomalyd.daemon.intake.decode import Decoder
+from anomalyd.daemon.stages import Record
 
 _PRELOADED = [
     "anomalyd.daemon.application",
@@ -28,6 +34,26 @@ _PRELOADED = [
     "sqlalchemy.dialects.sqlite",
     "alembic.command",
 ]
+
+
+KILLS, HANGS = b"ends the process", b"hangs the process"
+
+
+def run_fragile(file: Path) -> None:
+    """Run a daemon whose decoder has two faults; one that hangs is called so after 5 s."""
+    decode = Decoder.decode
+
+    def fragile(self: Decoder, records: Sequence[Record]) -> Any:
+        for record in records:
+            if record.value is not None and record.value.startswith(KILLS):
+                os.kill(os.getpid(), signal.SIGKILL)
+            while record.value is not None and record.value.startswith(HANGS):
+                time.sleep(1.0)
+        return decode(self, records)
+
+    Decoder.decode = fragile  # type: ignore[method-assign]
+    application._STILL_S = 5.0
+    run(file)
 
 
 class Replica:
@@ -46,8 +72,8 @@ class Replica:
     def alive(self) -> bool:
         return self.process is not None and bool(self.process.is_alive())
 
-    def begin(self) -> None:
-        self.process = self._context.Process(target=run, args=(self.file,))
+    def begin(self, target: Callable[[Path], None] = run) -> None:
+        self.process = self._context.Process(target=target, args=(self.file,))
         self.process.start()
 
     def kill(self) -> None:

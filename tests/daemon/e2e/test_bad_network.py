@@ -18,7 +18,7 @@ from anomalyd.daemon.broker.ports import reserve_port
 from anomalyd.daemon.config.config import Config, load_config
 
 CHAOS = "CHAOS" in os.environ
-SLICES = 60 if CHAOS else 4
+SLICES = 30 if CHAOS else 4
 ROWS = 30 * SLICES + 60
 
 
@@ -73,8 +73,9 @@ def session(world: Any) -> dict[str, Any]:
     return {"session_timeout_s": 6.0 if isinstance(world.broker, EmbeddedBroker) else 45.0}
 
 
-def planted_on(plant: Any) -> list[Any]:
-    return [plant(f"node0{n}", at + 5 * n, 6, "cpu") for n in range(4) for at in range(30, ROWS - 40, 60)]
+def planted_on(plant: Any, slices: int = SLICES) -> list[Any]:
+    rows = range(30, 30 * slices + 20, 60)
+    return [plant(f"node0{n}", at + 5 * n, 6, "cpu") for n in range(4) for at in rows]
 
 
 def figures(world: Any, config: Config, planted: list[Any]) -> dict[str, int]:
@@ -178,14 +179,14 @@ def test_one_of_three_brokers_is_killed_and_another_restarted(
         for node in range(3):
             eventually(lambda node=node: brokers.up(node), within_s=600.0)
         world = make_world(brokers)
-        planted = planted_on(plant)
-        stream = make_stream(ROWS, planted)
+        planted = planted_on(plant, 2 * SLICES)
+        stream = make_stream(30 * 2 * SLICES + 60, planted)
         file = world.configure("three", explain=(), instance_id=None, session_timeout_s=10.0)
         about = yaml.safe_load(file.read_text())
         about["kafka"]["bootstrap_servers"] = [f"127.0.0.1:{port}" for port in brokers.ports]
         file.write_text(yaml.safe_dump(about))
         config = load_config(file)
-        slices = iter(range(SLICES))
+        slices = iter(range(2 * SLICES))
 
         def send(number: int) -> None:
             for _ in range(number):
@@ -205,10 +206,10 @@ def test_one_of_three_brokers_is_killed_and_another_restarted(
             eventually(lambda: brokers.up(2), within_s=600.0)
             time.sleep(15.0)  # until it has all copies again
             brokers.end(1, kill=False)
-            send(SLICES - 30)
+            send(2 * SLICES - 30)
             brokers.begin(1)
             eventually(lambda: brokers.up(1), within_s=600.0)
-            world.send(stream.hosts(range(30 * SLICES, ROWS)))
+            world.send(stream.hosts(range(60 * SLICES, 60 * SLICES + 60)))
             eventually(lambda: world.settled(config), within_s=600.0)
         chaos_figures(
             fault="one of three brokers killed and another restarted under load (replication 3)",

@@ -28,7 +28,7 @@ _ANSWER_WITHIN_MS = 8_000
 too long for who has promised to go on within 15."""
 
 _HEARTBEAT_MS = 1_000
-"""Heartbeats also tell a member that the group rebalances; until the last has heard it all partitions wait."""
+"""Heartbeats also tell a member that its group rebalances; until the last one hears, all partitions wait."""
 
 _FETCH_BYTES = 8 * 2**20
 """Most that one answer may hold, so that also a slow network brings it within that time."""

@@ -17,6 +17,7 @@ from anomalyd.daemon.config.config import (
     parse_config,
 )
 from anomalyd.errors import ConfigError
+from anomalyd.reports.report import Severity
 
 ROOT = Path(__file__).parents[3]
 EXAMPLE = ROOT / "anomalyd.yaml"
@@ -161,6 +162,19 @@ def test_a_wrong_password_type_is_not_shown() -> None:
 def test_a_file_that_is_not_there_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match=r"nowhere\.yaml: cannot be read"):
         load_config(tmp_path / "nowhere.yaml")
+
+
+def test_retention_names_severities() -> None:
+    limits = parse_config(
+        LEAST + "store: {retention: {evidence_s: {warning: 60, critical: null}, reports_s: {error: 600}}}",
+        "f",
+        {},
+    ).store.retention.limits()
+    assert limits.evidence_s[Severity.WARNING] == 60
+    assert Severity.CRITICAL not in limits.evidence_s
+    assert limits.reports_s[Severity.ERROR] == 600
+    with pytest.raises(ConfigError, match=r"reports_s\.loud.*'warning', 'error' or 'critical'"):
+        parse_config(LEAST + "store: {retention: {reports_s: {loud: 600}}}", "f", {})
 
 
 def test_a_detector_watches_by_pattern() -> None:

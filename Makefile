@@ -4,7 +4,8 @@ BIN := .venv/bin
 # Small models are up to 170 times slower on two threads.
 export OMP_NUM_THREADS ?= 1
 
-.PHONY: demo test check audit chaos fuzz soak newer-prometheus golden bench docs screenshots site clean
+.PHONY: demo test check audit chaos chaos-replicas chaos-kills chaos-outages fuzz soak newer-prometheus golden bench docs \
+	screenshots site clean
 
 demo: .venv/installed  ## the main job on this machine; ARGS=--once ends by itself
 	$(BIN)/anomalyd demo $(ARGS)
@@ -29,10 +30,15 @@ audit: .venv/installed  ## known vulnerabilities of what is installed; asks the 
 
 chaos: .venv/installed  ## the faults of docs/guarantees.md at their size (half an hour); writes build/chaos.json
 	rm -f build/chaos.json
-	CHAOS=$(CURDIR)/build/chaos.json $(BIN)/pytest --timeout 3600 tests/daemon/e2e/test_replicas.py \
-		tests/daemon/e2e/test_bad_network.py tests/daemon/e2e/test_bad_input.py \
-		tests/daemon/e2e/test_kill.py tests/daemon/e2e/test_store_outage.py \
-		tests/daemon/e2e/test_broker_outage.py $(ARGS)
+	$(MAKE) --jobs 3 --keep-going --output-sync=target chaos-replicas chaos-kills chaos-outages
+
+# Much of it is waiting, so three run side by side.
+chaos-replicas: CHAOS_TESTS = test_replicas
+chaos-kills: CHAOS_TESTS = test_kill test_bad_input
+chaos-outages: CHAOS_TESTS = test_bad_network test_broker_outage test_store_outage
+chaos-replicas chaos-kills chaos-outages: .venv/installed
+	CHAOS=$(CURDIR)/build/chaos.json $(BIN)/pytest --timeout 3600 \
+		$(CHAOS_TESTS:%=tests/daemon/e2e/%.py) $(ARGS)
 
 fuzz: .venv/installed  ## a million damaged messages of all formats through the decoders (five minutes)
 	$(BIN)/python benchmarks/fuzz_decoders.py $(ARGS)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import importlib.util
 import itertools
 import json
@@ -218,8 +219,12 @@ def chaos_figures() -> Callable[..., None]:
         if _CHAOS is None:
             return
         file = Path(_CHAOS)
-        found = json.loads(file.read_text()) if file.exists() else []
         file.parent.mkdir(parents=True, exist_ok=True)
-        file.write_text(json.dumps([*found, figures], indent=1) + "\n")
+        with file.open("a+") as both:
+            fcntl.flock(both, fcntl.LOCK_EX)  # several runs add to it
+            both.seek(0)
+            found = json.loads(both.read() or "[]")
+            both.truncate(0)
+            both.write(json.dumps([*found, figures], indent=1) + "\n")
 
     return keep

@@ -24,6 +24,8 @@ from anomalyd.daemon.kafka.outbox import Publisher
 from anomalyd.daemon.kafka.source import KafkaSource
 from anomalyd.daemon.kafka.topic_ids import TopicIds
 from anomalyd.daemon.learning.auto_training import AutoTraining
+from anomalyd.daemon.learning.comparisons import LOOK_S as COMPARISONS_S
+from anomalyd.daemon.learning.comparisons import AskedComparisons
 from anomalyd.daemon.scoring.active_model import ActiveModel
 from anomalyd.daemon.service import Found, Service
 from anomalyd.daemon.status import daemon_status, detector_status
@@ -32,6 +34,7 @@ from anomalyd.daemon.watchdog import Watchdog
 from anomalyd.detectors.library import ModelLibrary
 from anomalyd.errors import BrokerError, StoreError
 from anomalyd.reports.queries import Queries
+from anomalyd.reports.storage.comparisons import ABANDONED_S
 from anomalyd.reports.storage.repositories.daemon_status import DaemonStatus
 from anomalyd.reports.storage.store import Store
 
@@ -111,6 +114,7 @@ class Daemon:
         ends = RunEnds(self._store, self._queries, config.output.topic, on_end=self._publisher.wake)
         self._run_ends = RegularCheck("runs", ends.look, every_s=LOOK_S, late_s=LOOK_S)
         self._auto_training = AutoTraining(config)
+        self._comparisons = _comparisons(config, self._store)
         self._access_check = RegularCheck("access", self._access_missing, every_s=30.0, late_s=30.0)
         self._next_measure = 0.0
         self._source_errors = 0
@@ -157,6 +161,7 @@ class Daemon:
             self._access_check.start()
             self._run_ends.start()
             self._auto_training.start()
+            self._comparisons.start()
             self._publisher.start()
             if self._telemetry.score_output is not None:
                 self._telemetry.score_output.start()
@@ -196,6 +201,7 @@ class Daemon:
         self._access_check.stop()
         self._run_ends.stop()
         self._auto_training.stop()
+        self._comparisons.stop()
         threads = (self._source, self._explainer, self._publisher, self._canary_sender)
         stops = [*(thread.stop for thread in threads), self._store_check.join, self._run_ends.join]
         if self._telemetry.score_output is not None:
@@ -338,6 +344,11 @@ class Daemon:
             return missing
         how = [told for name in untrained if (told := self._auto_training.status(name)) is not None]
         return f"{missing}, or wait: {'; '.join(how) or 'it trains by itself once there is enough history'}"
+
+
+def _comparisons(config: Config, store: Store) -> RegularCheck:
+    asked = AskedComparisons(config, store)
+    return RegularCheck("comparisons", asked.look, every_s=COMPARISONS_S, late_s=ABANDONED_S)
 
 
 def _say(found: Found) -> None:

@@ -53,6 +53,11 @@ def read(shelf: Path) -> dict[str, dict[str, Any]]:
     return found
 
 
+def kept(shelf: Path) -> list[str]:
+    """Name the candidates that are kept, the newest first."""
+    return sorted((each.name for each in shelf.glob("[!.]*") if each.is_dir()), reverse=True)
+
+
 def row_of(version: str, decision: dict[str, Any]) -> dict[str, str]:
     """Give a row of the list of trainings."""
     new, old = decision["candidate"], decision["old"]

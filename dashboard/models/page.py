@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import streamlit as st
 
 from anomalyd.dashboard import access
-from anomalyd.dashboard.models import candidates, cards, versions
+from anomalyd.dashboard.models import candidates, cards, comparing, versions
 from anomalyd.dashboard.settings import MODELS
 from anomalyd.dashboard.store import look, write
 from anomalyd.dashboard.style import facts_table, literal, numbers_table, strip, told
@@ -139,6 +139,8 @@ def _show_detector(folder: str, library: ModelLibrary, name: str) -> None:
     if at_work is None:
         return
     versions.show(library, name, published, at_work)
+    others = (*reversed(published), *candidates.kept(_candidates(folder) / name))
+    look(lambda queries: comparing.show(queries, name, others, at_work))
     candidates.show(_candidates(folder), library, name)
     with st.expander("The model at work, in full"):
         for column, (member, found_card) in zip(

@@ -29,6 +29,7 @@ from anomalyd.reports.score_history import MAX_POINTS, superfluous
 from anomalyd.reports.step import Activity, OutboxEntry, Outgoing, Point, Step, StoredChange
 from anomalyd.reports.storage import tables as t
 from anomalyd.reports.storage.canaries import keep_canaries
+from anomalyd.reports.storage.comparisons import ComparisonBook
 from anomalyd.reports.storage.database import Database, Insert
 from anomalyd.reports.storage.repositories.activity import activity_rows, activity_upsert
 from anomalyd.reports.storage.repositories.attempts import AttemptRepository
@@ -85,6 +86,8 @@ class Store:
         """What people say of the quality of runs."""
         self.run_summaries = RunSummaryBook(database, clock)
         """What the runs that ended were like."""
+        self.comparisons = ComparisonBook(database, clock)
+        """Which models people want to see beside each other."""
         self.attempts = AttemptRepository(database)
         """How often records were begun that may have ended the process."""
         self.retention = StoreRetention(database, clock)

@@ -215,6 +215,17 @@ daemon_status = Table(
     Column("body", Text, nullable=False),
 )
 
+comparisons = Table(
+    "comparisons",
+    metadata,
+    Column("id", BigInteger().with_variant(Integer, "sqlite"), primary_key=True),
+    *(Column(name, Text, nullable=False) for name in ("detector", "candidate", "old", "who", "outcome")),
+    Column("asked", Real, nullable=False),
+    Column("begun", Real),
+    Column("ended", Real),
+    sqlite_autoincrement=True,
+)
+
 outbox = Table(
     "outbox",
     metadata,

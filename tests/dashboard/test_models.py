@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from contextlib import closing
 from dataclasses import replace
 
 import pytest
@@ -13,6 +14,7 @@ from anomalyd.dashboard.settings import MODELS, SETTINGS, Settings
 from anomalyd.detectors.detector_pair import DetectorPair
 from anomalyd.detectors.library import ModelLibrary, candidates_folder
 from anomalyd.reports.storage.repositories.daemon_status import DetectorStatus
+from anomalyd.reports.storage.store import Store
 
 
 def dated(pair, seconds):
@@ -90,10 +92,34 @@ def test_a_candidate_is_shown_beside_the_old_one_and_promoted(page, url, library
     assert len(library.versions("hosts")) == 3
 
 
+def test_two_versions_are_compared_on_demand(page, night, library):
+    first, at_work = library.versions("hosts")
+    at = page(night, "models")
+    assert at.button(key="compare hosts").disabled
+    assert "some minutes" in said(at)
+    at.text_input(key="who compares hosts").set_value("Ada")
+    at.selectbox(key="compared version of hosts").set_value(first)
+    at.run()
+    press(at, "compare hosts")
+    assert f"The daemon will compare {first} with {at_work}" in said(at)
+    assert "asked for by Ada" in said(at)
+    assert "it waits for the daemon" in said(at)
+    press(at, "compare hosts")
+    assert "wait to be compared already" in said(at)
+    with closing(Store.open(night)) as store:
+        asked = store.comparisons.begin(("hosts",))
+        assert (asked.candidate, asked.old) == (first, at_work)
+        assert "it is being made since" in said(page(night, "models"))
+        store.comparisons.end(asked)
+    made = said(page(night, "models"))
+    assert "made at" in made
+    assert "the last one took" in made
+
+
 def test_who_may_only_read_changes_no_model(page, url, library, monkeypatch):
     monkeypatch.setenv(SETTINGS, Settings(annotate=()).as_text())
     keys = {button.key for button in page(url, "models").button}
-    assert not {"roll back hosts", "promote hosts"} & keys
+    assert not {"roll back hosts", "promote hosts", "compare hosts"} & keys
 
 
 def test_folders_that_cannot_be_written_are_told(page, url, library, monkeypatch):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import getpass
-import json
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -96,26 +95,15 @@ def compare(
     of files.
     """
     log_to_stderr()
-    from anomalyd.daemon.learning.promotion import decide
-    from anomalyd.daemon.learning.training import read_trained_history
-    from anomalyd.detectors.library import ModelLibrary, candidates_folder
+    from anomalyd.daemon.learning.comparisons import compared
 
     found = load_config(config)
     [about] = chosen_detectors(found, detector)
-    folder = candidates_folder(Path(found.store.models))
-    published, candidates = ModelLibrary(Path(found.store.models)), ModelLibrary(folder)
-    is_published = candidate in published.versions(about.name)
-    new = (published if is_published else candidates).load(about.name, candidate).pair
     history = history_of(found, csv, parquet, entity, from_store)
-    samples = (
-        history([about]) if history is not None else read_trained_history(found, [about], clock=time.time)
-    )
-    decision = decide(new, published.load(about.name, old).pair, samples[about.name])
-    told = decision.as_dict() | {"promoted": is_published, "old_version": old}
-    (folder / about.name).mkdir(parents=True, exist_ok=True)
-    (folder / about.name / f"{candidate}.json").write_text(json.dumps(told, indent=1), encoding="utf-8")
+    samples = None if history is None else history([about])[about.name]
+    decision = compared(found, about, candidate, old, samples)
     if as_json:
-        print_json(told)
+        print_json(decision.as_dict() | {"old_version": old})
         return
     for line in comparison_lines(decision):
         typer.echo(line)

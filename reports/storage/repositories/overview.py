@@ -15,6 +15,7 @@ from anomalyd.reports.selection import Selection, conditions
 from anomalyd.reports.step import CanaryCheck, Point
 from anomalyd.reports.storage import tables as t
 from anomalyd.reports.storage.canaries import read_canaries
+from anomalyd.reports.storage.comparisons import Comparison, read_comparisons
 from anomalyd.reports.storage.database import Database
 from anomalyd.reports.storage.repositories.daemon_status import DaemonStatus, read_daemons
 
@@ -91,6 +92,10 @@ class Overview:
         """Give the newest canary of each detector and kind that came back."""
         with self._database.reading() as connection:
             return read_canaries(connection)
+
+    def comparisons(self, detector: str, limit: int = 5) -> list[Comparison]:
+        """Give the comparisons of models that were asked of a detector, the newest first."""
+        return read_comparisons(self._database, detector, limit)
 
     def scored(self) -> dict[str, tuple[str, ...]]:
         """Give entity -> the detectors that remember it: those that have scored it."""

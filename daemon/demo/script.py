@@ -33,7 +33,7 @@ from anomalyd.daemon.producers.ticks import Ticks
 from anomalyd.daemon.progress import showing
 from anomalyd.daemon.terminal import answer_lines, incident_line
 from anomalyd.detectors.detector import Progress
-from anomalyd.detectors.maps.geometries.known import geometry_of
+from anomalyd.detectors.maps.geometries.drift_tubes import dt_chambers
 from anomalyd.detectors.maps.simulate.faults import (
     DeadBlock,
     DeadChamber,
@@ -195,8 +195,9 @@ def chamber_faults(chambers: Sequence[str]) -> dict[str, Fault]:
     weak, dead, hot = LowVoltage(), DeadChamber(), HotWires(2, 10, 12, noise=6.0)
     drawn = (DeadRegion, DeadBlock, DeadLayer, LowEfficiency)
     kinds: list[Fault | type[Fault]] = [dead, weak, hot, *drawn]
+    known = {chamber.entity: chamber for chamber in dt_chambers()}
     return {
-        entity: fault if isinstance(fault, Fault) else random_fault(fault.kind, geometry_of(entity), rng)
+        entity: fault if isinstance(fault, Fault) else random_fault(fault.kind, known[entity], rng)
         for entity, fault in zip(chambers, kinds, strict=False)
     }
 

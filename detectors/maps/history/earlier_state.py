@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import numpy as np
+
 from anomalyd.detectors.detector import State
 
 _SHARES = ("sisters", "exposed", "own")
@@ -17,10 +19,17 @@ _FIELDS: dict[str, tuple[str, ...]] = {
 def with_names(state: State) -> State:
     """Give a state with a name for each number; one that has them already as it is."""
     if "weights" not in state:
-        return state
+        return _complete(state)
     found = {name: array for name, array in state.items() if name not in _FIELDS}
     for name, parts in _FIELDS.items():
         if name in state:
             numbers = state[name].ravel()
             found |= {part: numbers[k : k + 1] for k, part in enumerate(parts)}
-    return found
+    return _complete(found)
+
+
+def _complete(state: State) -> State:
+    """Add what was not remembered of how far units move: nothing is known of it yet."""
+    if "unfit" not in state or "movement.maps" in state:
+        return state
+    return {**state, "movement.square": np.zeros(1), "movement.maps": np.zeros(1)}

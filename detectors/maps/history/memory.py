@@ -19,6 +19,9 @@ State = Mapping[str, NDArray[Any]]
 _LONGEST = 50.0
 """Maps after which the memory of an element's noise forgets."""
 
+_USUAL_MOVES = 3.0
+"""Maps that the usual movement of units is worth beside an element's own."""
+
 _MOSTLY = 0.8
 """Share of the last maps that alert before a model is said not to fit."""
 
@@ -43,6 +46,24 @@ class Noise:
         held = self.maps * self.cells
         together = usual_worth * usual + held * self.value + cells * value
         return together / (usual_worth + held + cells)
+
+
+@dataclass(frozen=True, slots=True)
+class Movement:
+    """How far an element's units move as a whole: mean `square` beyond noise (relative) of `maps` of them."""
+
+    square: float = 0.0
+    maps: float = 0.0
+
+    def after(self, square: float) -> Movement:
+        """Remember what one more map says."""
+        n = min(self.maps + 1, _LONGEST)
+        return Movement(self.square + (square - self.square) / n, n)
+
+    def beside(self, usual: float) -> float:
+        """Put what is usual and what was remembered together, as a spread (relative)."""
+        square = (_USUAL_MOVES * usual**2 + self.maps * self.square) / (_USUAL_MOVES + self.maps)
+        return float(np.sqrt(max(square, 0.0)))
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,6 +102,7 @@ class Memory:
     rate: RateHistory = field(default_factory=RateHistory)
     noise: Noise = field(default_factory=Noise)
     standing: Standing = field(default_factory=Standing)
+    movement: Movement = field(default_factory=Movement)
 
     @classmethod
     def of(cls, state: State, shape: tuple[int, ...]) -> Memory:
@@ -100,6 +122,7 @@ class Memory:
                 provisional[0] if len(provisional) else None,
                 state["provisional.weight"].item(),
             ),
+            Movement(state["movement.square"].item(), state["movement.maps"].item()),
         )
 
     def state(self) -> State:
@@ -111,6 +134,7 @@ class Memory:
             **self.history.state(),
             **self.rate.state(),
             **{f"noise.{f.name}": np.array([getattr(self.noise, f.name)]) for f in fields(Noise)},
+            **{f"movement.{f.name}": np.array([getattr(self.movement, f.name)]) for f in fields(Movement)},
             "alerts": np.array(s.alerts, dtype=np.bool_),
             "unfit": np.array([s.unfit]),
             "provisional": provisional,
@@ -124,6 +148,7 @@ class Memory:
             self.rate.after(seen, trusted),
             self.noise,
             self.standing.after(drawn, alerting, span),
+            self.movement,
         )
 
     def accepted(self) -> Memory:

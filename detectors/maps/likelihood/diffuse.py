@@ -30,6 +30,13 @@ _UNEVEN = (0.04, 0.1, 0.25)
 _PATTERN = (0.03, 0.1, 0.3)
 """Relative sizes of a pattern: of what a unit loses, or a wave goes up and down."""
 
+_PATTERN_PRIORS = (0.7, 0.25, 0.05)
+"""Prior shares of units, of every second cell, and of waves among patterns: a wave has the most forms, and is
+seen with little."""
+
+_KIND_PRIORS = (0.2, 0.3, 0.5)
+"""Prior shares of what is uneven, of scattered cells, and of patterns."""
+
 _BROKEN, _EFFICIENCIES = (0.004, 0.02), (0.02, 0.5, 2.0)
 """Shares of the cells of a map with scattered broken ones, and what these count of what they should."""
 
@@ -58,7 +65,7 @@ _CHUNK = 40_000
 class Patterns:
     """Patterns over the cells: `shapes` (P, R * C) from -1 to 1, and the logarithm of each one's prior (P,).
 
-    Each class is as likely as any other, and so is each pattern of a class. `smooth` (P,): it goes along with
+    Each pattern of a class is as likely as any other. `smooth` (P,): it goes along with
     what moves a whole unit; one from cell to cell does not.
     """
 
@@ -147,7 +154,7 @@ def _look_at(
     scattered, broken = _scattered(seen, expected, noise)
     wider = np.maximum(whole[0] / np.maximum(noise.mean(1, keepdims=True) / (1 + ratio), 1), 1)
     ordered, best, sign = _patterned(clipped, worth, patterns, wider, whole[1])
-    each = np.stack([uneven, scattered, ordered]) + np.log(1 / 3)
+    each = np.stack([uneven, scattered, ordered]) + np.log(_KIND_PRIORS)[:, None]
     pattern = sign[:, None].astype(np.float32) * patterns.shapes[best]
     return _Few(np.logaddexp.reduce(each, axis=0), each.argmax(0), pull, broken, pattern)
 
@@ -236,9 +243,12 @@ def _patterns_of(geometry: Geometry) -> Patterns:
         for half_periods in _WAVES:
             waves += [inside * wave(half_periods * at) for wave in (np.sin, np.cos)]
     classes += [every, waves]
+    weights = [w for w, c in zip(_PATTERN_PRIORS, classes, strict=True) if c]
     classes = [c for c in classes if c]
     shapes = np.concatenate([np.stack(c).reshape(len(c), -1) for c in classes]) * mask.ravel()
-    log_prior = np.concatenate([np.full(len(c), -np.log(len(c) * len(classes))) for c in classes])
+    log_prior = np.concatenate(
+        [np.full(len(c), np.log(w / sum(weights) / len(c))) for w, c in zip(weights, classes, strict=True)]
+    )
     smooth = np.concatenate([np.full(len(c), c is not every) for c in classes])
     return Patterns(shapes.astype(np.float32), log_prior, smooth)
 

@@ -31,7 +31,10 @@ _FAINTEST = 0.01
 
 @dataclass(slots=True)
 class Job:
-    """One map, or sum of three, beside its reference: what the scan works on, and what it found."""
+    """One map, or sum of three, beside its reference: what the scan works on, and what it found.
+
+    `moved`: how far the element's units move as a whole (relative), if that is known of itself.
+    """
 
     geometry: Geometry
     places: Places
@@ -40,6 +43,7 @@ class Job:
     reference: Counts
     profiled: bool
     dispersion: float = 1.0
+    moved: float | None = None
     score: float = float("nan")
     blame: Counts = field(default_factory=lambda: np.zeros(0, dtype=np.float32))
 
@@ -81,12 +85,13 @@ def _with_diffuse(
     """Add the odds of faults that lie in no one place."""
     sizes = jobs[0].places.sizes()
     cell, whole = int(sizes.argmin()), int(sizes.argmax())
+    moved = [usual if j.moved is None else j.moved for j, usual in zip(jobs, drift[:, whole], strict=True)]
     found = diffuse_evidence(
         counts,
         reference,
         jobs[0].geometry,
         (noise[:, cell], drift[:, cell]),
-        (noise[:, whole], drift[:, whole]),
+        (noise[:, whole], np.array(moved, dtype=np.float32)),
     )
     odds = found.odds + float(np.log(PRIOR))
     for k, job in enumerate(jobs):

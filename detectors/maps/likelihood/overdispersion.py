@@ -75,6 +75,25 @@ def measure_noise(counts: Counts, reference: Counts, geometry: Geometry) -> Over
     return Overdispersed(value, np.where(some > 5, some / 2.0, 0.0))
 
 
+def measure_movement(
+    counts: Counts, reference: Counts, geometry: Geometry
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Measure how far units as a whole lie off in maps (N, R, C), beside references (N, R, C) in counts.
+
+    Gives the mean square (N,) of the change of a unit's rate beside the rest of the map (relative), and what
+    Poisson's noise makes of it; both 0 without units.
+    """
+    if len(geometry.units) < 2:
+        return np.zeros(len(counts)), np.zeros(len(counts))
+    seen, known = (
+        np.stack([x[:, u.start : u.stop].sum((1, 2), dtype=np.float64) for u in geometry.units], axis=1) + 0.5
+        for x in (counts, reference)
+    )
+    rest, others = (x.sum(1, keepdims=True) - x for x in (seen, known))
+    change = np.log(seen * others / (rest * known))
+    return (change**2).mean(1), (1 / seen + 1 / rest + 1 / known + 1 / others).mean(1)
+
+
 def measure_gain(
     counts: Counts, reference: Counts, places: Places, dispersion: NDArray[np.float64]
 ) -> NDArray[np.float32]:

@@ -19,7 +19,7 @@ from anomalyd.detectors.maps.history.memory import Memory, Noise
 from anomalyd.detectors.maps.likelihood.jobs import PRIOR_ALONE, Job, is_over, scan_jobs
 from anomalyd.detectors.maps.likelihood.local_judgement import LocalJudgement
 from anomalyd.detectors.maps.likelihood.nearest_maps import NearestEvidence
-from anomalyd.detectors.maps.likelihood.overdispersion import measure_noise
+from anomalyd.detectors.maps.likelihood.overdispersion import measure_movement, measure_noise
 from anomalyd.detectors.maps.likelihood.population import Population
 from anomalyd.detectors.maps.neighbours.evidence import rarity, together
 from anomalyd.detectors.maps.neighbours.local import judges_alone, local_evidence
@@ -73,11 +73,12 @@ _LEAST_EXPECTED = 0.25  # keeps the pull of a cell finite that was dead and coun
 
 @dataclass(slots=True)
 class _Step:
-    """One map of a chunk: its job, that of the sum of three, and what it says of the noise."""
+    """One map of a chunk: its job, that of the sum of three, and what it says of noise and movement."""
 
     single: Job | None
     three: Job | None
     measured: tuple[float, float] = (1.0, 0.0)
+    moved: float | None = None
 
 
 class MapStream:
@@ -101,6 +102,9 @@ class MapStream:
         self._span = unfit_after
         self._grown = _GROWN * float(population.profile.sum())
         self._alone = judges_alone(geometry)
+        whole = int(self._places.sizes().argmax())
+        self._units = len(geometry.units) > 1
+        self._moves, self._unit_gain = float(population.drift[whole]), float(population.gain[whole])
         self._at = 0
         self._guess = True
         self._steps: list[_Step] = []
@@ -168,14 +172,18 @@ class MapStream:
             history = history.after(drawn, self._guess)
         return [s.single for s in self._steps if s.single is not None and not s.single.profiled]
 
-    def roll_noise(self, value: NDArray[np.float64], worth: NDArray[np.float64]) -> Iterator[Job]:
-        """Take what the maps beside their references say of the noise (n,); gives the jobs to scan."""
-        measured = iter(zip(value.tolist(), worth.tolist(), strict=True))
-        noise = self._memory.noise
+    def roll_noise(self, said: NDArray[np.float64]) -> Iterator[Job]:
+        """Take what the maps beside their references say of the noise (4, n); gives the jobs to scan.
+
+        In order: variance over Poisson's, the cells behind it, mean square of how far the units lie off, and
+        Poisson's part of that.
+        """
+        measured = iter(said.T.tolist())
+        noise, movement = self._memory.noise, self._memory.movement
         for step in self._steps:
             if step.single is not None and not step.single.profiled:
-                one = next(measured)
-                step.measured = max(one, step.measured, key=lambda m: m[1])
+                value, worth, square, usual = next(measured)
+                step.measured = max((value, worth), step.measured, key=lambda m: m[1])
             # What is broken everywhere looks like noise: once that is known a map says nothing of its own.
             own = step.measured if noise.maps < _KNOWN_NOISE else (1.0, 0.0)
             width = noise.beside(self.population.dispersion, _USUAL_NOISE, *own)
@@ -184,9 +192,15 @@ class MapStream:
             for job in (step.single, step.three):
                 if job is not None:
                     job.dispersion = min(max(width, _CALMEST), _WILDEST)
+                    if self._units:
+                        job.moved = movement.beside(self._moves)
                     yield job
             if self._guess:
                 noise = noise.after(*step.measured)
+            if step.single is not None and not step.single.profiled and self._units:
+                step.moved = square - usual * (1 + self._unit_gain * (step.single.dispersion - 1))
+                if self._guess:
+                    movement = movement.after(step.moved)
 
     def _job(self, drawn: Counts, reference: Counts, alone: bool) -> Job | None:
         known = float(reference.sum())
@@ -286,7 +300,12 @@ class MapStream:
             self._memory = replace(before, rate=before.rate.after(seen, trusted=False))
             return
         noise: Noise = before.noise.after(*step.measured) if trusted else before.noise
-        after = replace(before, noise=noise).after(drawn, seen, trusted, raw > _STANDING, self._span)
+        movement = before.movement
+        if trusted and step.moved is not None:
+            movement = movement.after(step.moved)
+        after = replace(before, noise=noise, movement=movement).after(
+            drawn, seen, trusted, raw > _STANDING, self._span
+        )
         if after.standing.unfit and not before.standing.unfit:
             alerts = sum(after.standing.alerts)
             self._adaptations.append(
@@ -358,16 +377,17 @@ def advance(streams: Sequence[MapStream]) -> None:
         judge_alone(group)
         ahead = [s.look_ahead() for s in group]
         beside = [job for some in ahead for job in some]
-        value, worth = np.zeros(0), np.zeros(0)
+        said = np.zeros((4, 0))
         if beside:
             counts = np.nan_to_num(np.stack([j.drawn for j in beside])).clip(0)
             known = np.where(np.isnan([j.drawn for j in beside]), 0, np.stack([j.reference for j in beside]))
-            noise = measure_noise(counts, known.astype(np.float32), group[0].geometry)
-            value, worth = noise.value, noise.worth
+            known = known.astype(np.float32)
+            noise = measure_noise(counts, known, group[0].geometry)
+            said = np.stack([noise.value, noise.worth, *measure_movement(counts, known, group[0].geometry)])
         at = 0
         for stream, some in zip(group, ahead, strict=True):
             part = slice(at, at + len(some))
-            for job in stream.roll_noise(value[part], worth[part]):
+            for job in stream.roll_noise(said[:, part]):
                 waiting.setdefault((id(job.places), job.profiled), []).append(job)
             at += len(some)
     for jobs in waiting.values():

@@ -3,8 +3,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from anomalyd.detectors.maps.history.history import PARTS, History
-from anomalyd.detectors.maps.history.memory import Memory
+from anomalyd.detectors.maps.history.history import PARTS, History, WeightedSum
+from anomalyd.detectors.maps.history.memory import Memory, Movement
 
 
 def grown(maps: list[np.ndarray], trusted: list[bool] | None = None) -> History:
@@ -99,3 +99,24 @@ def test_a_state_with_numbers_by_position_is_read():
     assert memory.standing.unfit
     assert memory.standing.weight == 2
     assert Memory.of(memory.state(), (2, 3)).state().keys() == memory.state().keys()
+
+
+def test_a_state_that_knows_nothing_of_movement_is_read():
+    memory = Memory(
+        History(WeightedSum(np.ones((2, 3), dtype=np.float32), 1.0, 1.0)), movement=Movement(0.1, 4)
+    )
+    state = dict(memory.state())
+    assert Memory.of(state, (2, 3)).movement == Movement(0.1, 4)
+    del state["movement.square"], state["movement.maps"]
+    assert Memory.of(state, (2, 3)).movement == Movement()
+
+
+def test_what_units_were_seen_to_move_outweighs_what_is_usual():
+    movement = Movement()
+    assert movement.beside(0.02) == pytest.approx(0.02)
+    for _ in range(60):
+        movement = movement.after(0.05**2)
+    assert movement.beside(0.02) == pytest.approx(0.05, rel=0.05)
+    for _ in range(200):
+        movement = movement.after(-1e-5)  # less than Poisson's noise lets expect
+    assert movement.beside(0.02) < 0.01

@@ -258,3 +258,25 @@ def test_a_map_after_a_fault_is_normal_at_once(detector):
     (scored,) = detector.score([window(KNOWN[0], maps)])
     assert (scored.raw[20:24] > 20).all()
     assert (scored.raw[24:] < 4.6).all()
+
+
+def test_a_weak_superlayer_is_told_by_how_far_those_of_the_element_move():
+    training = TrainingSet(
+        {e: Series(np.arange(12) * LUMISECTION_S, simulator(e).maps(range(12))) for e in KNOWN[:4]}
+    )
+    detector = MapScan.fit(training, {})
+    simulated, rng = ElementSimulator(NEW, 1, 60.0), np.random.default_rng(0)
+    first = slice(0, 4)
+    still = simulated.maps(range(25))
+    moving = still.copy()
+    for drawn in moving:
+        there = np.isfinite(drawn[first])
+        drawn[first][there] = rng.binomial(drawn[first][there].astype(np.int64), rng.uniform(0.85, 1))
+    raw = []
+    for maps in (still, moving):
+        (before,) = detector.score([window(NEW, maps)])
+        weak = np.nan_to_num(simulated.maps([40]))
+        weak[:, first] = rng.binomial(weak[:, first].astype(np.int64), 0.925 * 0.93)
+        raw.append(float(detector.score([window(NEW, weak, before.state)])[0].raw[0]))
+    assert raw[0] > 4
+    assert raw[1] < raw[0] - 3

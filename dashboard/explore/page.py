@@ -114,7 +114,7 @@ def _show_activity(queries: Queries, entity: str, begin: float, end: float) -> N
     hours = queries.overview.hours(entity, begin, end)
     if not hours:
         return
-    st.markdown("##### What it sent, by the hour")
+    st.markdown("##### What it sent, by the hour (UTC)")
     table = pd.DataFrame(
         {
             "from": [datetime.fromtimestamp(at, UTC) for at, _ in hours],
@@ -123,18 +123,20 @@ def _show_activity(queries: Queries, entity: str, begin: float, end: float) -> N
             "zero": [0] * len(hours),
         }
     )
+    # A little above the highest bar, so that the axis has a figure to read it by.
+    heights = alt.Scale(domain=[0, 1.15 * max(n for _, n in hours)], nice=True)
     bars = (
         alt.Chart(table)
         .mark_rect(color=style.theme().expected)
         .encode(
-            x=alt.X("from:T", title="UTC", scale=alt.Scale(type="utc"), axis=alt.Axis(format=style.CLOCK)),
+            x=alt.X("from:T", title=None, scale=alt.Scale(type="utc"), axis=alt.Axis(format=style.CLOCK)),
             x2="to:T",
-            y=alt.Y("zero:Q", title="samples"),
+            y=alt.Y("zero:Q", title="samples", scale=heights, axis=alt.Axis(tickCount=4, format="~s")),
             y2="samples:Q",
             tooltip=["utcyearmonthdatehours(from):T", "samples:Q"],
         )
     )
-    draw(bars.properties(height=120))
+    draw(bars.properties(height=170))
 
 
 def _show_incidents(reports: list[Report], entity: str) -> None:

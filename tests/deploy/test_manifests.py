@@ -66,8 +66,38 @@ def test_a_field_that_is_not_known_is_refused(kind: str) -> None:
         jsonschema.validate(manifest, json.loads((SCHEMAS / f"{kind}.json").read_text()))
 
 
+def opened(policy: Path) -> set[int]:
+    """The ports that a network policy lets out to."""
+    egress = yaml.safe_load(policy.read_text())["spec"]["egress"]
+    return {port["port"] for rule in egress for port in rule["ports"]}
+
+
+def test_the_network_policy_lets_out_to_what_the_configuration_names() -> None:
+    config = load_config(KUBERNETES / "anomalyd.yaml", GIVEN)
+    brokers = {int(server.rpartition(":")[2]) for server in config.kafka.bootstrap_servers}
+    policy = KUBERNETES / "network-policy.yaml"
+    assert brokers | {53, 5432} <= opened(policy)
+    (ingress,) = yaml.safe_load(policy.read_text())["spec"]["ingress"]
+    assert [port["port"] for port in ingress["ports"]] == [config.metrics.port]
+    assert config.metrics.otlp is None, "its port is opened by the component with-otlp alone"
+
+
+def test_the_component_opens_the_port_of_a_collector_for_the_same_pods() -> None:
+    folder = KUBERNETES / "with-otlp"
+    component = yaml.safe_load((folder / "kustomization.yaml").read_text())
+    assert component["kind"] == "Component"
+    assert {*component["resources"], "kustomization.yaml"} == {path.name for path in folder.iterdir()}
+    policy = folder / "network-policy.yaml"
+    manifest = yaml.safe_load(policy.read_text())
+    kubernetes_validate.validate(manifest, kubernetes_validate.latest_version(), strict=True)
+    assert opened(policy) == {4318}
+    base = yaml.safe_load((KUBERNETES / "network-policy.yaml").read_text())
+    assert manifest["spec"]["podSelector"] == base["spec"]["podSelector"]
+    assert manifest["metadata"]["name"] != base["metadata"]["name"]
+
+
 def test_every_file_is_applied() -> None:
-    meant = {*kustomization()["resources"], "kustomization.yaml", "anomalyd.yaml"}
+    meant = {*kustomization()["resources"], "kustomization.yaml", "anomalyd.yaml", "with-otlp"}
     assert {path.name for path in KUBERNETES.iterdir()} == meant
 
 

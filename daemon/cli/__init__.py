@@ -11,8 +11,11 @@ import os
 import sys
 from collections.abc import Sequence
 from importlib import import_module
+from typing import Annotated
 
 import typer
+
+from anomalyd import __version__
 
 COMMANDS: dict[str, tuple[str, ...]] = {
     "init": ("init",),
@@ -54,12 +57,24 @@ def application(arguments: Sequence[str] | None = None) -> typer.Typer:
     app.callback()(_nothing)  # else the only command of an application takes the application's place
     first = arguments[0] if arguments else ""
     modules = [module for module, names in COMMANDS.items() if first in names] or list(COMMANDS)
+    if first == "--version":
+        modules = []
     for module in modules:
         import_module(f"anomalyd.daemon.cli.{module}").add_to(app)
     return app
 
 
-def _nothing() -> None:
+def _say_version(asked: bool) -> None:
+    if asked:
+        typer.echo(f"anomalyd {__version__}")
+        raise typer.Exit
+
+
+def _nothing(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_say_version, is_eager=True, help="Say the version.")
+    ] = False,
+) -> None:
     """Do nothing before a command."""
 
 

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import typer
 
+from anomalyd.assistant.language.phrasing import counted, duration
 from anomalyd.daemon.cli.options import DEFAULT_CONFIG, ConfigFile
 from anomalyd.daemon.config.config import Config, load_config
 from anomalyd.errors import AnomalydError, BrokerError, ConfigError, StoreError
@@ -118,13 +119,14 @@ def _topics(config: Config) -> Iterator[Finding]:
         elif abs(seen.clock_s) > _CLOCK_S:
             yield Finding(
                 what,
-                f"event times lie {seen.clock_s:+.0f} s from Kafka's; set the clocks of senders and brokers "
+                f"event times lie {duration(abs(seen.clock_s))} {'after' if seen.clock_s > 0 else 'before'} Kafka's; set the clocks of senders and brokers "
                 "(NTP), or give more inputs.lateness_s",
             )
         else:
             age = time.time() - max(record.timestamp for record in records)
             yield Finding(
-                what, note=f"{seen.format}, {len(seen.entities)} entities, the newest {age:.0f} s old"
+                what,
+                note=f"{seen.format}, {counted(len(seen.entities), 'entity', 'entities')}, the newest {duration(max(age, 1.0))} old",
             )
 
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from anomalyd.assistant.language.phrasing import counted
 from anomalyd.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -103,7 +104,7 @@ def _described(found: TopicSurvey) -> str:
     what = "maps" if found.is_map else f"{found.metrics} metrics"
     every = f", one every {found.interval_s:g} s" if found.interval_s is not None else ""
     bad = f"; {found.unread} of {found.records} messages cannot be read" if found.unread else ""
-    return f"{found.format}, {len(found.entities)} entities, {what}{every}{bad}"
+    return f"{found.format}, {counted(len(found.entities), 'entity', 'entities')}, {what}{every}{bad}"
 
 
 def _some(names: Sequence[str]) -> str:

@@ -131,7 +131,7 @@ def _show_activity(queries: Queries, entity: str, begin: float, end: float) -> N
         .encode(
             x=alt.X("from:T", title=None, scale=alt.Scale(type="utc"), axis=alt.Axis(format=style.CLOCK)),
             x2="to:T",
-            y=alt.Y("zero:Q", title="samples", scale=heights, axis=alt.Axis(tickCount=4, format="~s")),
+            y=alt.Y("zero:Q", title="samples", scale=heights, axis=alt.Axis(tickCount=4, format=",~r")),
             y2="samples:Q",
             tooltip=["utcyearmonthdatehours(from):T", "samples:Q"],
         )

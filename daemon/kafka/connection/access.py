@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from typing import Any
 
-from kafka.admin import KafkaAdminClient
+from kafka.admin import ConfigResource, ConfigResourceType, KafkaAdminClient
 from kafka.errors import GroupAuthorizationFailedError, KafkaError, TopicAuthorizationFailedError
 
 from anomalyd.daemon.config.config import Config, KafkaConfig
 from anomalyd.daemon.kafka.connection.connection import connect
 
 _UNKNOWN_TOPIC, _NOT_ALLOWED = 3, 29
+_MAKES_TOPICS = "auto.create.topics.enable"
 
 
 def access_problems(config: Config, admin_factory: Callable[..., Any] = KafkaAdminClient) -> list[str]:
@@ -75,8 +76,23 @@ def _topics(admin: Any, config: KafkaConfig, names: Sequence[str], operation: st
             )
         elif error == _UNKNOWN_TOPIC and operation == "READ":
             yield f"there is no topic {name}; check inputs, or start what sends to it"
-        elif error == _UNKNOWN_TOPIC:
+        elif error == _UNKNOWN_TOPIC and not _makes_topics(admin):
             yield f"there is no topic {name} to write to; make it, or set output to null"
+
+
+def _makes_topics(admin: Any) -> bool:
+    """Say whether the brokers make a topic when somebody first writes to it (by default they do).
+
+    One that does not tell, or may not tell us, is taken not to: a topic too many in a list costs a look.
+    """
+    setting = {_MAKES_TOPICS: None}
+    try:
+        brokers = [str(each["broker_id"]) for each in admin.describe_cluster()["brokers"]]
+        asked = [ConfigResource(ConfigResourceType.BROKER, broker, setting) for broker in brokers]
+        told = admin.describe_configs(asked, config_filter="all")["broker"] if brokers else {}
+        return bool(told) and all(told[each][_MAKES_TOPICS]["value"] == "true" for each in brokers)
+    except (KafkaError, ValueError, KeyError, TypeError):
+        return False
 
 
 def _described(admin: Any, names: Sequence[str]) -> Sequence[Mapping[str, Any]]:

@@ -110,6 +110,10 @@ def test_every_command_is_there() -> None:
     assert {("reports", "list"), ("reports", "show"), ("evaluate", "metrics")} <= COMMANDS.keys()
 
 
+def test_the_version_is_told_without_a_command(anomalyd: Callable[..., Ran]) -> None:
+    assert anomalyd("--version").out == anomalyd("version").out
+
+
 @pytest.mark.parametrize("path", COMMANDS, ids=" ".join)
 def test_help_describes_every_option(path: tuple[str, ...], anomalyd: Callable[..., Ran]) -> None:
     command = COMMANDS[path]

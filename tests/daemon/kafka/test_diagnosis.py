@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
-from kafka.errors import GroupAuthorizationFailedError
+from kafka.errors import ClusterAuthorizationFailedError, GroupAuthorizationFailedError
 
 from anomalyd.daemon.config.config import Config, KafkaConfig
 from anomalyd.daemon.kafka.connection.access import access_problems, explained
@@ -150,6 +150,9 @@ class Admin:
         if groups == ["untold"]:
             raise ValueError("15 is not a valid ACLOperation")
 
+    def describe_cluster(self) -> dict[str, Any]:
+        return {"brokers": []}
+
     def close(self) -> None:
         self.closed = True
 
@@ -174,6 +177,29 @@ def test_a_broker_that_knows_more_operations_still_tells_what_is_there() -> None
     )
     (problem,) = access_problems(config, NewerAdmin)
     assert "there is no topic nowhere" in problem
+
+
+@pytest.mark.parametrize(("told", "missing"), [("true", 0), ("false", 1), (None, 1)])
+def test_an_output_topic_that_the_brokers_make_is_not_missing(told: str | None, missing: int) -> None:
+    class Makes(Admin):
+        def describe_cluster(self) -> dict[str, Any]:
+            return {"brokers": [{"broker_id": 7}, {"broker_id": 8}]}
+
+        def describe_configs(self, resources: list[Any], config_filter: str) -> dict[str, Any]:
+            if told is None:
+                raise ClusterAuthorizationFailedError("describe configs")
+            assert config_filter == "all"
+            found = {"auto.create.topics.enable": {"value": told}}
+            return {"broker": {resource.name: found for resource in resources}}
+
+    config = Config.model_validate(
+        {
+            "inputs": [{"topic": "good"}],
+            "detectors": [{"name": "d"}],
+            "output": {"topic": "nowhere", "dead_letter_topic": None},
+        }
+    )
+    assert len(access_problems(config, Makes)) == missing
 
 
 def problems(inputs: list[str], group: str = "g", **output: str | None) -> list[str]:

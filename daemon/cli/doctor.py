@@ -117,17 +117,16 @@ def _topics(config: Config) -> Iterator[Finding]:
                 what, f"{seen.unread} of {seen.records} messages cannot be read; see the dead letters for why"
             )
         elif abs(seen.clock_s) > _CLOCK_S:
+            apart = f"{duration(abs(seen.clock_s))} {'after' if seen.clock_s > 0 else 'before'}"
             yield Finding(
                 what,
-                f"event times lie {duration(abs(seen.clock_s))} {'after' if seen.clock_s > 0 else 'before'} Kafka's; set the clocks of senders and brokers "
-                "(NTP), or give more inputs.lateness_s",
+                f"event times lie {apart} Kafka's; set the clocks of senders and brokers (NTP), or give more "
+                "inputs.lateness_s",
             )
         else:
-            age = time.time() - max(record.timestamp for record in records)
-            yield Finding(
-                what,
-                note=f"{seen.format}, {counted(len(seen.entities), 'entity', 'entities')}, the newest {duration(max(age, 1.0))} old",
-            )
+            age = duration(max(1.0, time.time() - max(record.timestamp for record in records)))
+            entities = counted(len(seen.entities), "entity", "entities")
+            yield Finding(what, note=f"{seen.format}, {entities}, the newest {age} old")
 
 
 def _clocks(config: Config) -> Iterator[Finding]:

@@ -90,6 +90,9 @@ class Collectd(Format):
                 f"values, dstypes and dsnames have {len(found.values)}, {len(found.dstypes)} and "
                 f"{len(found.dsnames)} elements; one of each for each value is expected",
             )
+        if len(set(found.dsnames)) < len(found.dsnames):
+            twice = next(name for name in found.dsnames if found.dsnames.count(name) > 1)
+            raise DecodeError(Reason.FIELD, f"dsnames: {twice[:60]!r} stands twice; each may stand once")
         return found
 
     def _add(self, parts: Parts, found: ValueList) -> None:

@@ -112,8 +112,15 @@ def _piecewise(raw: bytes, fault: DecodeError) -> Message:
         message = _decode_rest(json_object(rest))
         tags, were_texts = _tags(given.get(b'"tags"', b"{}"))
         for key, value in members(given.get(b'"fields"', b"")).items():
-            name = msgspec.json.decode(key, type=str)
-            fields[name] = _value(name, value)
+            try:
+                name = msgspec.json.decode(key, type=str)
+            except JSON_FAULTS as error:  # a byte or an escape that is no text
+                shown = key.decode(errors="backslashreplace")
+                fields[shown] = DecodeError(
+                    Reason.SYNTAX, f"fields: the name {shown:.60} is no text: {error}"
+                )
+            else:
+                fields[name] = _value(name, value)
     except JSON_FAULTS:
         raise fault from None
     bad = sum(isinstance(value, DecodeError) for value in fields.values())

@@ -111,6 +111,17 @@ def test_a_bad_field_of_telegraf_json(value: bytes) -> None:
     assert letter.broken == b'{"metrics":[' + metric % value + b"]}"
 
 
+@pytest.mark.parametrize("name", [b"bad\xff", b"bad\\ud800", b"\xe8", b"bad\\x"])
+def test_a_field_of_telegraf_json_whose_name_is_no_text(name: bytes) -> None:
+    metric = b'{"fields":{"good":1,"%s":2},"name":"m","tags":{"host":"h"},"timestamp":1795288500}' % name
+    samples, (letter,) = decoded(metric, "telegraf-json")
+    assert names(samples) == {"m.good"}
+    assert "fields: the name" in letter.text
+    samples, (letter,) = decoded(b"[%s, %s]" % (metric, metric.replace(name, b"c")), "telegraf-json")
+    assert names(samples) == {"m.good", "m.c"}
+    assert letter.where == "metrics[0]"
+
+
 def text(number: int, raw: bytes) -> bytes:
     return bytes([number << 3 | 2, len(raw)]) + raw
 
@@ -186,6 +197,15 @@ def test_the_dead_letter_says_which_part_it_holds() -> None:
             b"[" + value_list("a").replace(b'"host":"h"', b'"host":"h","host":"i"') + b"]",
             "collectd",
             "key 'host'",
+        ),
+        (
+            b"["
+            + value_list("a", "5,6")
+            .replace(b'"gauge"', b'"gauge","gauge"')
+            .replace(b'"dsnames":["value"]', b'"dsnames":["rx","rx"]')
+            + b"]",
+            "collectd",
+            "dsnames: 'rx' stands twice",
         ),
     ],
 )

@@ -57,6 +57,7 @@ bench: .venv/installed  ## the cost of detectors beside PCA and of explanations,
 	$(BIN)/python benchmarks/detectors.py
 	$(BIN)/python benchmarks/explanations.py
 	$(BIN)/python benchmarks/live.py
+	$(BIN)/python benchmarks/storm.py
 	$(BIN)/python benchmarks/throughput.py $(ARGS)
 
 .venv/installed: pyproject.toml

@@ -26,6 +26,7 @@ from anomalyd.daemon.kafka.topic_ids import TopicIds
 from anomalyd.daemon.learning.auto_training import AutoTraining
 from anomalyd.daemon.learning.comparisons import LOOK_S as COMPARISONS_S
 from anomalyd.daemon.learning.comparisons import AskedComparisons
+from anomalyd.daemon.precedence import Precedence
 from anomalyd.daemon.scoring.active_model import ActiveModel
 from anomalyd.daemon.service import Found, Service
 from anomalyd.daemon.status import daemon_status, detector_status
@@ -73,6 +74,7 @@ class Daemon:
         self._topic_ids = TopicIds()
         self._source = KafkaSource(config.kafka, [i.topic for i in config.inputs], topic_ids=self._topic_ids)
         self._publisher = Publisher(self._store, config.kafka)
+        precedence = Precedence()
         self._explainer = Explainer(
             self._store,
             self._queries,
@@ -81,6 +83,7 @@ class Daemon:
             self._telemetry,
             output_topic=config.output.topic,
             link=config.dashboard.link,
+            precedence=precedence,
             on_explained=lambda _: self._publisher.wake(),
         )
         self._heartbeat = Heartbeat(_STILL_S)
@@ -96,6 +99,7 @@ class Daemon:
             on_step=self._after_step,
             on_turn=self._turn,
             topic_ids=self._topic_ids,
+            precedence=precedence,
         )
         self._started = time.time()
         self._status: DaemonStatus | None = None

@@ -42,6 +42,7 @@ from anomalyd.daemon.kafka.source import Batch, PollResult
 from anomalyd.daemon.kafka.topic_ids import STATE_NAME as TOPICS
 from anomalyd.daemon.kafka.topic_ids import TopicIds
 from anomalyd.daemon.learning.sample_retention import SampleRetention
+from anomalyd.daemon.precedence import Precedence
 from anomalyd.daemon.scoring.active_model import ActiveModel
 from anomalyd.daemon.scoring.alert_policy import Judgement
 from anomalyd.daemon.scoring.entity_states import EntityStates
@@ -101,6 +102,7 @@ class Service:
     `on_found` is told of every stored change of an incident; `on_step` that a step is stored (to wake the
     publisher and the explainer), `on_turn` that the loop goes round. `clock` is the wall's, which may be set;
     what waits for late parts waits by `monotonic`, and `stopwatch` measures what this machine needs itself.
+    `precedence` is held while a step is in hand.
     """
 
     def __init__(
@@ -119,7 +121,9 @@ class Service:
         on_step: Callable[[], None] = lambda: None,
         on_turn: Callable[[], None] = lambda: None,
         topic_ids: TopicIds | None = None,
+        precedence: Precedence | None = None,
     ) -> None:
+        self._precedence = precedence or Precedence()
         self._topic_ids = topic_ids or TopicIds()
         self._config = config
         self._made_with = Provenance(code=__version__, configuration=config.fingerprint)
@@ -211,7 +215,8 @@ class Service:
         begun = self._stopwatch()
         try:
             batches = polled.batches if polled is not None else ()
-            came = [self._through(part) for part in self._suspects.parts(batches)]
+            with self._precedence.held():
+                came = [self._through(part) for part in self._suspects.parts(batches)]
             return any(came) or polled is not None
         finally:
             # Nothing could come meanwhile: what waits for late parts waits by a clock without this time. Else

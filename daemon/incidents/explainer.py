@@ -18,6 +18,7 @@ import numpy as np
 from anomalyd.daemon.config.config import ExplainConfig
 from anomalyd.daemon.incidents.evidence import expected_rows, strangeness, window_of
 from anomalyd.daemon.kafka.messages import report_entry
+from anomalyd.daemon.precedence import GivingWay, Precedence
 from anomalyd.daemon.telemetry.telemetry import Telemetry
 from anomalyd.detectors.detector import Explainable, Layered
 from anomalyd.detectors.detector_pair import DetectorPair
@@ -42,6 +43,9 @@ _log = logging.getLogger(__name__)
 
 _AT_ONCE = 8
 
+_GIVES_WAY_S = 2.0
+"""So long an explanation waits for scoring at most, all in all."""
+
 
 def _stored(attribution: Attribution, evidence: Evidence) -> Explanation:
     return Explanation(
@@ -56,6 +60,7 @@ def _stored(attribution: Attribution, evidence: Evidence) -> Explanation:
 class Explainer:
     """Explains reports in a thread of its own; `wake` tells it that there may be work.
 
+    Between two pieces of its work it gives way to who holds `precedence`.
     `on_explained` is told of each report that was dealt with (its explanation is stored by then).
     """
 
@@ -70,6 +75,7 @@ class Explainer:
         output_topic: str | None = None,
         link: Callable[[str], str | None] = lambda report_id: None,
         clock: Callable[[], float] = time.monotonic,
+        precedence: Precedence | None = None,
         on_explained: Callable[[str], None] = lambda report_id: None,
     ) -> None:
         self._store = store
@@ -80,6 +86,7 @@ class Explainer:
         self._output_topic = output_topic
         self._link = link
         self._clock = clock
+        self._precedence = precedence or Precedence()
         self._on_explained = on_explained
         self._pairs: dict[tuple[str, str], DetectorPair] = {}
         self._wake = threading.Event()
@@ -185,6 +192,7 @@ class Explainer:
         detector, entity = model.detector, report.incident.entity
         window = window_of(entity, evidence)
         budget_s, methods = self._config.budget_s, self._config.methods
+        clock = GivingWay(self._precedence, self._clock, _GIVES_WAY_S)
         if evidence.values.ndim == 1:
             rescoring = Rescoring(detector, window, expected_rows(evidence, len(window.times)))
             attributions = explain_metrics(
@@ -192,7 +200,7 @@ class Explainer:
                 strangeness(evidence),
                 methods,
                 budget_s=budget_s,
-                clock=self._clock,
+                clock=clock,
                 error=evidence.error,
             )
             return attributions, score_of_metrics(rescoring)
@@ -203,7 +211,7 @@ class Explainer:
             methods,
             shape=evidence.values.shape,
             budget_s=budget_s,
-            clock=self._clock,
+            clock=clock,
             units=units_of(geometry_of(entity), np.isfinite(evidence.values)),
             error=evidence.error,
         )

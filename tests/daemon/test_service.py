@@ -22,6 +22,7 @@ from anomalyd.daemon.config.config import Config
 from anomalyd.daemon.intake.decode import Decoder
 from anomalyd.daemon.kafka.poll_result import Batch, PollResult
 from anomalyd.daemon.learning.sample_retention import decode
+from anomalyd.daemon.precedence import Precedence
 from anomalyd.daemon.scoring.active_model import ActiveModel
 from anomalyd.daemon.service import Found, Service
 from anomalyd.daemon.stages import Record
@@ -130,6 +131,8 @@ class Life:
         self.registry = CollectorRegistry()
         self.found: list[Found] = []
         self.steps = 0
+        self.precedence = Precedence()
+        self.in_steps = self.between_steps = True  # whether it was held there, and free
         self.at_turn: Callable[[], None] = lambda: None
         self.at_sleep: Callable[[], None] = lambda: None
         library = ModelLibrary(models)
@@ -147,6 +150,7 @@ class Life:
             on_found=self.found.append,
             on_step=self._stepped,
             on_turn=self._turned,
+            precedence=self.precedence,
         )
 
     def _turned(self) -> None:
@@ -155,6 +159,7 @@ class Life:
 
     def _stepped(self) -> None:
         self.steps += 1
+        self.in_steps &= not self.precedence.wait(0.0)
 
     def pass_s(self, seconds: float) -> None:
         """Let so much time pass."""
@@ -162,7 +167,9 @@ class Life:
         self.monotonic += seconds
 
     def step(self) -> bool:
-        return self.service.step(0.25)
+        came = self.service.step(0.25)
+        self.between_steps &= self.precedence.wait(0.0)
+        return came
 
     def drain(self) -> None:
         """Step until nothing more comes, also of what waits to be joined."""
@@ -462,6 +469,14 @@ def test_a_step_without_anything_is_no_step(store: Store, models: Path, now: flo
     assert not life.step()
     assert life.steps == 0
     assert store.offsets("anomalyd") == {}
+
+
+def test_others_give_way_while_a_step_is_in_hand(store: Store, models: Path, logs: Logs, now: float) -> None:
+    life = Life(configured(), store, models, {**logs, A: logs[A][:9], B: []}, now)
+    life.drain()
+    assert life.steps > 0
+    assert life.in_steps
+    assert life.between_steps
 
 
 def test_no_topic_no_message(store: Store, models: Path, logs: Logs, now: float) -> None:

@@ -16,6 +16,7 @@ from prometheus_client import CollectorRegistry
 from anomalyd.daemon.config.config import ExplainConfig
 from anomalyd.daemon.incidents.evidence import Witness
 from anomalyd.daemon.incidents.explainer import Explainer
+from anomalyd.daemon.precedence import Precedence
 from anomalyd.daemon.stages import Sample, Scored
 from anomalyd.daemon.telemetry.telemetry import Telemetry
 from anomalyd.detectors.detector import SeriesWindow
@@ -43,6 +44,7 @@ class Desk:
     registry: CollectorRegistry = field(default_factory=CollectorRegistry)
     explained: list[str] = field(default_factory=list)
     clock: Callable[[], float] = lambda: 0.0
+    precedence: Precedence = field(default_factory=Precedence)
 
     def begin(self, **config: Any) -> Explainer:
         self.registry = CollectorRegistry()
@@ -54,6 +56,7 @@ class Desk:
             Telemetry(self.registry, explain_methods=METHODS),
             output_topic="reports",
             clock=self.clock,
+            precedence=self.precedence,
             on_explained=lambda report_id: self.explained.append(report_id),
         )
 
@@ -281,6 +284,22 @@ def test_the_most_severe_come_first_and_the_backlog_is_counted(
     explained = [desk.queries.report(report_id).incident.severity for report_id in desk.explained]
     assert explained == sorted(explained, key=list(Severity).index, reverse=True)
     assert explained[0] is Severity.CRITICAL
+
+
+def test_it_gives_way_to_a_step_in_hand(desk: Desk, experiment: Any, host_model: str) -> None:
+    class Scoring(Precedence):
+        asked = 0
+
+        def wait(self, at_most_s: float) -> bool:
+            self.asked += at_most_s > 0
+            return False
+
+    desk.precedence = Scoring()
+    incident, evidence = of_host(experiment, host_model)
+    desk.put(incident, evidence)
+    assert desk.begin().work() == 1
+    assert desk.precedence.asked >= len(METHODS)
+    assert [each.complete for each in desk.queries.explanations(incident.id)] == [True] * len(METHODS)
 
 
 def test_a_budget_that_runs_out_gives_what_there_is(desk: Desk, experiment: Any) -> None:

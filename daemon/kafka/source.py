@@ -58,7 +58,7 @@ class KafkaSource:
         topics: what to read.
         clock: monotonic seconds.
         consumer_factory: KafkaConsumer, or one that behaves like it.
-        before_joining: ends what an earlier life of this daemon, or its last consumer, left in the group.
+        end_membership: ends what an earlier life of this daemon, or its last consumer, left in the group.
         retry_s: the first and the longest pause before a new connection.
         topic_ids: which topics the stored offsets belong to.
 
@@ -71,7 +71,7 @@ class KafkaSource:
         *,
         clock: Callable[[], float] = time.monotonic,
         consumer_factory: Callable[..., Any] = KafkaConsumer,
-        before_joining: Callable[[KafkaConfig, str | None], None] = end_earlier_membership,
+        end_membership: Callable[[KafkaConfig, str | None], None] = end_earlier_membership,
         retry_s: tuple[float, float] = (0.5, 5.0),
         topic_ids: TopicIds | None = None,
     ) -> None:
@@ -79,7 +79,7 @@ class KafkaSource:
         self._topics = list(topics)
         self._clock = clock
         self._consumer_factory = consumer_factory
-        self._before_joining = before_joining
+        self._end_membership = end_membership
         self._retry_s = retry_s
         self._away = threading.Event()
         self._thread = threading.Thread(target=self._run, name="kafka-source", daemon=True)
@@ -244,15 +244,16 @@ class KafkaSource:
                 self._last_error = self._count("reading", error)
             finally:
                 self._connected = False
-                self._revoked(set(self._owned))
+                owned = set(self._owned)
+                self._revoked(owned)
                 if consumer is not None:
-                    self._close(consumer)
+                    self._close(consumer, joining=not owned)
             if self._stopping.wait(pause):
                 break
             pause = min(pause * 2, longest)
 
     def _connect(self) -> Any:
-        self._before_joining(self._config, self._member_id)
+        self._end_membership(self._config, self._member_id)
         consumer = group_consumer(self._consumer_factory, self._config)
         self._rebalances.clear()
         consumer.subscribe(self._topics, listener=RebalanceListener(self._rebalances, consumer))
@@ -366,8 +367,15 @@ class KafkaSource:
         if isinstance(response, Exception):
             self._count("committing (advisory)", response)
 
-    def _close(self, consumer: Any) -> None:
+    def _close(self, consumer: Any, joining: bool) -> None:
         self._member_id = member_id_of(consumer) or self._member_id
+        if joining and not self._away.is_set():
+            try:
+                # A broker reads nothing of a connection on which a join waits, so not that it leaves either:
+                # the others would wait for it until its session ends.
+                self._end_membership(self._config, self._member_id)
+            except Exception as error:
+                self._count("leaving the group", error)
         try:
             if commits := self._commits_for_kafka():
                 consumer.commit(commits, timeout_ms=1_000)

@@ -20,6 +20,7 @@ from anomalyd.daemon.config.config import Config, load_config
 CHAOS = "CHAOS" in os.environ
 SLICES = 30 if CHAOS else 4
 ROWS = 30 * SLICES + 60
+RESUMES_WITHIN_S = 15.0
 
 
 class EmbeddedBehindProxy(EmbeddedBroker):
@@ -160,6 +161,8 @@ def test_connections_fail_at_random(
         seconds_to_resume=round(resumed_s, 1),
         seconds_until_settled=round(settled_s, 1),
     )
+    # The time it takes is a promise, but no other work may run beside it.
+    assert not CHAOS or resumed_s < RESUMES_WITHIN_S
 
 
 @pytest.mark.slow
@@ -199,9 +202,11 @@ def test_one_of_three_brokers_is_killed_and_another_restarted(
             eventually(lambda: world.settled(config), within_s=600.0)
             brokers.end(2, kill=True)
             killed = time.monotonic()
-            send(20)
-            eventually(lambda: world.settled(config), within_s=600.0)
+            send(1)
+            eventually(reads_again(world, config), within_s=600.0)
             resumed_s = time.monotonic() - killed
+            send(19)
+            eventually(lambda: world.settled(config), within_s=600.0)
             brokers.begin(2)
             eventually(lambda: brokers.up(2), within_s=600.0)
             time.sleep(15.0)  # until it has all copies again
@@ -217,3 +222,4 @@ def test_one_of_three_brokers_is_killed_and_another_restarted(
             **figures(world, config, planted),
             seconds_to_resume=round(resumed_s, 1),
         )
+        assert resumed_s < RESUMES_WITHIN_S

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import logging
+import os
 import random
 import threading
 import time
@@ -12,6 +13,7 @@ from typing import Any
 
 import pytest
 from kafka import KafkaConsumer, KafkaProducer
+from kafka.admin import KafkaAdminClient
 from kafka.errors import KafkaConnectionError, KafkaError, KafkaTimeoutError, SaslAuthenticationFailedError
 from pydantic import SecretStr
 
@@ -75,7 +77,7 @@ def start(kafka: Any, stopping: Any, monkeypatch: pytest.MonkeyPatch) -> Callabl
                 ["in"],
                 clock=lambda: float(next(ticks)),
                 consumer_factory=kafka.consumer,
-                before_joining=lambda config, member_id: kafka.ended.append(member_id),
+                end_membership=lambda config, member_id: kafka.ended.append(member_id),
                 retry_s=(0.01, 0.05),
             )
         )
@@ -325,6 +327,45 @@ def test_a_consumer_that_is_given_up_does_not_stay_in_the_group(kafka: Any, star
     kafka.produce("in", b"b")
     taker.take_until(lambda: len(taker.values) == 2)
     assert kafka.ended == [None, "member-0"]
+
+
+def test_who_stops_while_it_joins_leaves_by_another_connection(
+    kafka: Any, start: Any, eventually: Any
+) -> None:
+    taker = start()
+    taker.take_until(lambda: len(taker.source.assigned()) == 2)
+    kafka.revoke(("in", 0), ("in", 1))  # as at the begin of every rebalance
+    eventually(lambda: not taker.source.owned())
+    assert taker.source.stop()
+    assert kafka.ended == [None, "member-0"]
+
+
+def test_who_stops_while_it_joins_a_real_group_does_not_stay_in_it(
+    apache_kafka: LocalBroker, make_topic: Callable[..., str], stopping: Any, eventually: Any
+) -> None:
+    """The other member does not rejoin, so that the join waits."""
+    topic, group = make_topic(apache_kafka), f"joining-{os.getpid()}"
+    config = KafkaConfig(bootstrap_servers=[apache_kafka.bootstrap_servers], group=group)
+    other = KafkaConsumer(
+        topic, bootstrap_servers=config.bootstrap_servers, group_id=group, session_timeout_ms=45_000
+    )
+    admin = KafkaAdminClient(bootstrap_servers=config.bootstrap_servers)
+    try:
+        eventually(lambda: other.poll(timeout_ms=100) or other.assignment())
+        source = stopping(KafkaSource(config, [topic]))
+        source.start()
+        eventually(lambda: len(members(admin, group)) == 2)
+        assert source.stop(timeout_s=120.0)
+        assert len(members(admin, group)) == 1
+    finally:
+        admin.close()
+        other.close(autocommit=False, timeout_ms=3_000)
+
+
+def members(admin: KafkaAdminClient, group: str) -> list[Any]:
+    (about,) = admin.describe_groups([group]).values()
+    found: list[Any] = about["members"]
+    return found
 
 
 def test_stop_leaves_the_group_commits_and_ends_the_thread(kafka: Any, start: Any) -> None:

@@ -16,6 +16,7 @@ PAGES = (ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md")))
 
 _GLOSSARY = re.compile(r"^\| \*\*(.+?)\*\* \|", re.MULTILINE)
 _PATH = re.compile(rf"`((?:{'|'.join(ROOMS)}|tests|docs|deploy|benchmarks)/[\w./-]+)`")
+_TEST = re.compile(r"`(tests/[\w/-]+\.py)::(\w+)`")
 
 
 def glossary() -> set[str]:
@@ -45,6 +46,23 @@ def test_paths_that_a_page_names_exist(page: Path) -> None:
     named = _PATH.findall(page.read_text())
     missing = [path for path in named if not (ROOT / path).exists() and not list(ROOT.glob(path + "*"))]
     assert missing == []
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_tests_that_a_page_names_exist(page: Path) -> None:
+    missing = [
+        f"{file}::{test}"
+        for file, test in _TEST.findall(page.read_text())
+        if not (ROOT / file).exists() or f"\ndef {test}(" not in (ROOT / file).read_text()
+    ]
+    assert missing == []
+
+
+def test_every_promise_names_a_test() -> None:
+    table = (ROOT / "docs" / "guarantees.md").read_text().partition("## Measured")[0]
+    promises = [row for row in table.splitlines() if row.startswith("| ")][1:]
+    assert len(promises) > 20
+    assert [row for row in promises if not _TEST.search(row)] == []
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)

@@ -141,10 +141,21 @@ class Memory:
             "provisional.weight": np.array([s.weight]),
         }
 
-    def after(self, drawn: Counts, seen: RateSeen, trusted: bool, alerting: bool, span: int) -> Memory:
-        """Remember one more map (R, C), its rate, and how it was judged."""
+    def after(
+        self,
+        drawn: Counts,
+        seen: RateSeen,
+        trusted: bool,
+        alerting: bool,
+        span: int,
+        history: History | None = None,
+    ) -> Memory:
+        """Remember one more map (R, C), its rate, and how it was judged.
+
+        `history`: what the history becomes with it, where that was worked out before.
+        """
         return Memory(
-            self.history.after(drawn, trusted),
+            history or self.history.after(drawn, trusted),
             self.rate.after(seen, trusted),
             self.noise,
             self.standing.after(drawn, alerting, span),

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from anomalyd.detectors.detector import Adaptation, RawScores, SeriesWindow
 from anomalyd.detectors.maps.geometry import Geometry
+from anomalyd.detectors.maps.history.history import History
 from anomalyd.detectors.maps.history.memory import Memory, Noise
 from anomalyd.detectors.maps.likelihood.jobs import PRIOR_ALONE, Job, is_over, scan_jobs
 from anomalyd.detectors.maps.likelihood.local_judgement import LocalJudgement
@@ -73,12 +74,18 @@ _LEAST_EXPECTED = 0.25  # keeps the pull of a cell finite that was dead and coun
 
 @dataclass(slots=True)
 class _Step:
-    """One map of a chunk: its job, that of the sum of three, and what it says of noise and movement."""
+    """One map of a chunk: its job, that of the sum of three, and what it says of noise and movement.
+
+    `before`, `after`: the history that it was laid beside, and what this becomes with it if it was guessed
+    right.
+    """
 
     single: Job | None
     three: Job | None
     measured: tuple[float, float] = (1.0, 0.0)
     moved: float | None = None
+    before: History | None = None
+    after: History | None = None
 
 
 class MapStream:
@@ -169,7 +176,8 @@ class MapStream:
                     float(noise.worth[self._local.first + k]),
                 )
             self._steps.append(step)
-            history = history.after(drawn, self._guess)
+            step.before = history
+            history = step.after = history.after(drawn, self._guess)
         return [s.single for s in self._steps if s.single is not None and not s.single.profiled]
 
     def roll_noise(self, said: NDArray[np.float64]) -> Iterator[Job]:
@@ -303,8 +311,9 @@ class MapStream:
         movement = before.movement
         if trusted and step.moved is not None:
             movement = movement.after(step.moved)
+        guessed = step.after if trusted == self._guess and step.before is before.history else None
         after = replace(before, noise=noise, movement=movement).after(
-            drawn, seen, trusted, raw > _STANDING, self._span
+            drawn, seen, trusted, raw > _STANDING, self._span, guessed
         )
         if after.standing.unfit and not before.standing.unfit:
             alerts = sum(after.standing.alerts)

@@ -20,7 +20,7 @@ from anomalyd.reports.report import Status
 
 DASHBOARD = "http://control.example"
 FARM = [f"node{i}" for i in range(100, 600)]
-WITHIN_S = 90.0
+WITHIN_S = 180.0
 
 
 @pytest.fixture
@@ -123,8 +123,15 @@ def test_500_incidents_at_once_are_one_notification(
         world.send(messages)
         eventually(lambda: len(world.store(config).open_incidents()) == len(FARM), within_s=WITHIN_S)
         with watched(config, daemon, receiver, tmp_path):
-            eventually(lambda: receiver.alerts("AnomalydIncident"), within_s=WITHIN_S)
-            (incidents,) = [
-                n for n in receiver.notifications if n["groupLabels"] == {"component": "anomalies"}
-            ]
-            assert named(incidents["alerts"]) == set(FARM)
+
+            def told() -> list[Any]:
+                return [n for n in receiver.notifications if n["groupLabels"] == {"component": "anomalies"}]
+
+            def hosts_told() -> set[str]:
+                # Prometheus hands them over 64 at a time: on a busy machine the group is told before it is
+                # whole, and then once more, as a whole.
+                return named([a for n in told()[-1:] for a in n["alerts"] if "entity" in a["labels"]])
+
+            eventually(lambda: hosts_told() == set(FARM), within_s=WITHIN_S)
+            assert len({n["groupKey"] for n in told()}) == 1
+            assert len(told()) < len(FARM) / 10

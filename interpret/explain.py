@@ -23,6 +23,7 @@ from anomalyd.interpret.analytical import (
 )
 from anomalyd.interpret.attribution import Attribution
 from anomalyd.interpret.budget import Budget
+from anomalyd.interpret.maps.place_after_place import place_after_place
 from anomalyd.interpret.maps.rescored_map import RescoredMap
 from anomalyd.interpret.maps.windows import Scale
 from anomalyd.interpret.rescoring import Rescoring
@@ -44,6 +45,9 @@ ANALYTICAL: Mapping[str, Method] = {
     deep_lift.METHOD: deep_lift.deep_lift,
 }
 """Methods that go back through the network: a detector without gradients is not asked for them."""
+
+_BY_THE_SCORE = (occlusion.METHOD, integrated_gradients.METHOD)
+"""Methods whose attribution is what the score falls by: what hides behind a worse place they do not see."""
 
 METHODS = (occlusion.METHOD, *ANALYTICAL, signed_error.METHOD)
 
@@ -142,17 +146,32 @@ def explain(
         if name in ANALYTICAL and isinstance(asked, RescoredMap):
             continue
         share = Budget(total.left() / (len(methods) - done), clock)
-        if name == occlusion.METHOD:
-            attribution = occlusion.occlusion(asked, encoded, present, share, units)
-        elif name == signed_error.METHOD:
+        if name == signed_error.METHOD:
             away = (encoded.inputs - encoded.baseline)[0].numpy() if error is None else error
-            attribution = signed_error.signed_error(np.where(present, away, np.nan).astype(np.float32))
+            found.append(signed_error.signed_error(np.where(present, away, np.nan).astype(np.float32)))
         else:
-            attribution = ANALYTICAL[name](asked, encoded, present, share)
-        if present.ndim == 2:
-            attribution = replace(attribution, trust=trust_of_map(asked, encoded, attribution.values))
-        found.append(attribution)
+            found.append(_of_sample(name, asked, encoded, present, share, units))
+        if present.ndim == 2 and not found[-1].trust:
+            found[-1] = replace(found[-1], trust=trust_of_map(asked, encoded, found[-1].values))
     return found
+
+
+def _of_sample(
+    name: str,
+    detector: Explainable,
+    encoded: Encoded,
+    present: NDArray[np.bool_],
+    budget: Budget,
+    units: Scale | None,
+) -> Attribution:
+    def method(some: Encoded) -> Attribution:
+        if name == occlusion.METHOD:
+            return occlusion.occlusion(detector, some, present, budget, units)
+        return ANALYTICAL[name](detector, some, present, budget)
+
+    if present.ndim == 2 and name in _BY_THE_SCORE:
+        return place_after_place(method, detector, encoded, budget)
+    return method(encoded)
 
 
 def differentiable(detector: Explainable | Detector, window: SeriesWindow) -> Explainable:

@@ -12,11 +12,15 @@ from collections.abc import Sequence
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch import Tensor
 
 from anomalyd.detectors.detector import Encoded, Explainable
 from anomalyd.interpret.rescoring import Rescoring
 
 Order = NDArray[np.int64] | Sequence[int]
+
+GOOD = "good"
+"""The word for an explanation that says what raised the score."""
 
 _GOOD, _FAIR = 0.7, 0.3
 """Part of the fall that the first three explain from which an explanation is good, or fair."""
@@ -44,10 +48,8 @@ def trust_of(rescoring: Rescoring, values: NDArray[np.float32]) -> str:
 
 def trust_of_map(detector: Explainable, encoded: Encoded, values: NDArray[np.float32]) -> str:
     """Give the same word for an attribution of a map (R, C), by the cells blamed a quarter of the most."""
-    blame = np.nan_to_num(values.astype(np.float64))
-    lit = (blame >= _LIT * blame.max(initial=0.0)) & (blame > 0)
-    reach = torch.from_numpy(lit.ravel())[encoded.feature.clamp(min=0)] & (encoded.feature >= 0)
-    variants = [encoded.inputs, torch.where(reach, encoded.baseline, encoded.inputs), encoded.baseline]
+    put_back = torch.where(blamed_inputs(encoded, values), encoded.baseline, encoded.inputs)
+    variants = [encoded.inputs, put_back, encoded.baseline]
     several = tuple(each.expand(3, *each.shape[1:]) for each in encoded.context)
     with torch.no_grad():
         observed, without, usual = detector.forward(torch.cat(variants), *several).tolist()
@@ -56,8 +58,15 @@ def trust_of_map(detector: Explainable, encoded: Encoded, values: NDArray[np.flo
     return _word((observed - without) / (observed - usual))
 
 
+def blamed_inputs(encoded: Encoded, values: NDArray[np.float32]) -> Tensor:
+    """Say which inputs belong to cells (R, C) that are blamed at least a quarter of the most."""
+    blame = np.nan_to_num(values.astype(np.float64))
+    lit = (blame >= _LIT * blame.max(initial=0.0)) & (blame > 0)
+    return torch.from_numpy(lit.ravel())[encoded.feature.clamp(min=0)] & (encoded.feature >= 0)
+
+
 def _word(explained: float) -> str:
-    return "good" if explained >= _GOOD else "fair" if explained >= _FAIR else "weak"
+    return GOOD if explained >= _GOOD else "fair" if explained >= _FAIR else "weak"
 
 
 def _course(rescoring: Rescoring, put_back: Sequence[Order]) -> NDArray[np.float64]:

@@ -28,6 +28,7 @@ from anomalyd.reports.conditions import AllOf, Among, During, Not
 from anomalyd.reports.queries import Order
 from anomalyd.reports.remark import RemarkKind
 from anomalyd.reports.report import Evidence, Explanation, Incident, Report, Status
+from anomalyd.reports.units import human
 
 OPEN = Among("status", (Status.OPEN,), "open")
 _TOP = 3
@@ -247,6 +248,13 @@ def _why(report: Report, context: Context) -> tuple[Sentence, ...]:
     return tuple(told)
 
 
+def _seen(evidence: Evidence, k: int) -> str:
+    """Give a metric's value and what was expected of it, as the report writes them."""
+    seen, expected = float(evidence.values[k]), float(evidence.expectation[k])
+    name = evidence.features[k]
+    return human(seen, name) + ("" if np.isnan(expected) else f", expected {human(expected, name)}")
+
+
 def _attributed(explanation: Explanation, evidence: Evidence | None) -> str:
     """Say which metrics one method blames; of a map, which share of it lies in how few cells."""
     method = f"{explanation.method[:1].upper()}{explanation.method[1:]}"
@@ -258,8 +266,7 @@ def _attributed(explanation: Explanation, evidence: Evidence | None) -> str:
     order = np.argsort(-blame, kind="stable")
     if evidence is not None and len(evidence.features) == blame.size:
         parts = [
-            f"{evidence.features[k]} {blame[k] / total:.0%} ({evidence.values[k]:.4g}, expected "
-            f"{evidence.expectation[k]:.4g})"
+            f"{evidence.features[k]} {blame[k] / total:.0%} ({_seen(evidence, int(k))})"
             for k in order[:_TOP]
             if blame[k] > 0
         ]

@@ -288,7 +288,7 @@ def test_aspects_of_one_incident(assistant: Assistant, facts: Facts) -> None:
 def test_why_cites_narrative_and_explanation(assistant: Assistant, facts: Facts) -> None:
     answer = assistant.ask("why was node17 flagged?")
     assert "net.eth0.errors was 0.970, expected 0.250" in answer.sentences[0].text
-    assert answer.sentences[1].text == "Occlusion blames net.eth0.errors 100% (0.97, expected 0.25)."
+    assert answer.sentences[1].text == "Occlusion blames net.eth0.errors 100% (0.970, expected 0.250)."
     assert len({ids(s) for s in answer.sentences[:2]}) == 1
     chamber = assistant.ask("why was W0 MB4 S13 flagged?")
     assert "layer 6: no hits" in chamber.sentences[0].text

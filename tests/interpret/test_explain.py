@@ -171,6 +171,22 @@ def test_a_dead_region_of_a_map_is_highlighted(worst, window, method):
     assert np.nansum(np.where(truth, found.values, 0)) > 0.8 * np.nansum(np.clip(found.values, 0, None))
 
 
+@pytest.mark.parametrize("method", BOTH)
+@pytest.mark.parametrize("rows", [(4,), (2, 8), (1, 5, 9)])
+def test_places_that_are_equally_broken_are_all_blamed(worst, window, method, rows):
+    """The score is that of the worst place: putting one of them back alone changes next to nothing."""
+    counts = np.random.default_rng(4).poisson(50, (1, 12, 60)).astype(np.float32)
+    for k, row in enumerate(rows):
+        counts[0, row, 10 * k : 10 * k + 24] = k  # the first is a little worse
+    (found,) = explained(worst, window(counts), [method])
+    blame = np.clip(found.values, 0, None)
+    share = blame.sum(axis=1)[list(rows)] / blame.sum()
+    assert share.min() > 0.5 / len(rows)
+    assert share.sum() > 0.9
+    assert found.trust == "good"
+    assert found.complete
+
+
 def test_a_map_cut_short_is_blurred_but_whole(worst, window):
     counts = np.full((1, 12, 60), 50, dtype=np.float32)
     counts[0, 4, 16:32] = 0

@@ -9,7 +9,8 @@ _PREFIXES = ((1e15, "P"), (1e12, "T"), (1e9, "G"), (1e6, "M"), (1e3, "k"))
 
 _UNITS = (
     (
-        r"bytes?(_total)?$|_bytes_|^mem\.(used|free|total|available|cached|buffered)$|^swap\.(used|free|total)$",
+        r"bytes?(_total)?$|_bytes_|^(mem|swap|disk)\.(used|free|total|available)$"
+        r"|^mem\.(cached|buffered|slab|sreclaimable|sunreclaim|active|inactive|dirty|shared|mapped)$",
         "B",
     ),
     (r"percent|_pct$|\.pct$|usage_(idle|user|system|iowait|steal|nice|irq|softirq|guest)", "%"),
@@ -24,8 +25,8 @@ _UNITS = (
 
 
 def unit_of(metric: str) -> str:
-    """Give the unit that a metric's name tells, "" where it tells none."""
-    name = metric.lower()
+    """Give the unit that a metric's name tells, without labels (`{device=vda}`); "" where it tells none."""
+    name = metric.split("{", 1)[0].lower()
     return next((unit for pattern, unit in _UNITS if re.search(pattern, name)), "")
 
 

@@ -105,6 +105,8 @@ def _chosen(features: Sequence[str], blame: _Numbers, causes: Sequence[str]) -> 
     known = order[np.isfinite(blame[order])]
     worst = [int(f) for f in (known if len(known) else order)]
     first = [features.index(cause) for cause in causes if cause in features][:_SERIES]
+    # What has no part in it tells nobody anything.
+    worst = [f for f in worst if blame[f] != 0 or f in first] or worst
     drawn = [*first, *(f for f in worst if f not in first)][:_SERIES]
     barred = [f for f in worst if f in worst[:_BARS] or f in first]
     while len(barred) > _BARS:

@@ -184,6 +184,16 @@ def test_the_causes_are_drawn_whatever_the_attribution_blames():
     assert without.count(b">metric_17<") < draw_vector(**args).count(b">metric_17<")
 
 
+def test_metrics_that_have_no_part_in_it_are_not_drawn():
+    blame = np.zeros(20, dtype=np.float32)
+    blame[[3, 7]] = 2.0, 1.0
+    attribution = Attribution("occlusion", blame, 0.1)
+    args = vector() | {"form": "svg", "causes": ["metric_5"], "attribution": attribution}
+    shown = draw_vector(**args)
+    drawn = [m for m in range(20) if f">metric_{m}<".encode() in shown]
+    assert drawn == [3, 5, 7]
+
+
 def test_the_onset_and_what_was_expected_before_it_are_drawn():
     args = vector() | {"form": "svg"}
     shown = draw_vector(**args | {"onset": NOW - 10, "width": np.ones(20, dtype=np.float32)})

@@ -21,12 +21,13 @@ from anomalyd.assistant.dialogue.orders import order_in
 from anomalyd.assistant.dialogue.session import Session
 from anomalyd.assistant.language.names import Names
 from anomalyd.assistant.language.spelling import plain
+from anomalyd.assistant.language.systems import INCIDENTS
 from anomalyd.assistant.language.thesaurus import exchanged
 from anomalyd.assistant.language.time_meaning import Calendar
 from anomalyd.assistant.understanding.account import unaccounted
 from anomalyd.assistant.understanding.interpretation import chips, interpretation
 from anomalyd.assistant.understanding.question import Ask, Question
-from anomalyd.assistant.understanding.understand import Understood, understand
+from anomalyd.assistant.understanding.understand import Understood, is_general, understand
 from anomalyd.errors import QuestionError
 from anomalyd.reports.queries import Order, Queries, Selection
 from anomalyd.reports.storage.store import Store
@@ -170,6 +171,9 @@ class Assistant:
     def _understood_somehow(self, question: str, context: Context) -> tuple[Question | None, Understood]:
         """Understand a question as it stands; where that fails, with its words exchanged for those known."""
         failed: QuestionError | Understood
+        if self.session.question is None and is_general(question):
+            # Nothing was told, so "it" is the daemon: "how is it installed?"
+            return None, Understood(None, unused=("how or what in general",), definition=True)
         try:
             typed, understood = self._accounted(question, context)
             if typed is not None or understood.definition:
@@ -246,7 +250,12 @@ class Assistant:
             return told.citing(Source("query", "query", "what is written"))
         if counting or any(d == "TIME" for d, _ in understood.parts):
             return None
-        told = self._library.answer(question, of_documents=not understood.parts, general=False)
+        if not understood.parts and _OF_WHAT_HAPPENED.search(question.lower()):
+            return None
+        named = any(
+            d in ("RUN", "ID", "LS") or len(getattr(c, "values", ())) == 1 for d, c in understood.parts
+        )
+        told = self._library.answer(question, of_documents=not named, general=False)
         return told if told.known else None
 
     def _known_names(self) -> Names:
@@ -254,6 +263,14 @@ class Assistant:
         if self._names is None or now - self._names[0] > _NAMES_S:
             self._names = (now, Names.of(self._queries, self._groups))
         return self._names[1]
+
+
+_OF_WHAT_HAPPENED = re.compile(
+    rf"^(?:and )?(?:who|whom|whose|why|how many|list|will)\b|\b(?:would|will|could have|my"
+    rf"|yesterday|today|tonight|tomorrow)\b"
+    rf"|^(?:which|show|what|when|were|was|did)\b.*\b{INCIDENTS}\b(?<!alert)(?<!alerts)"
+)
+"""What documents cannot say: what happened, what will, and who did it."""
 
 
 def _declined(question: str, verb: str) -> Answer:

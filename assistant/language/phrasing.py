@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 
 
@@ -14,6 +15,11 @@ def duration(seconds: float) -> str:
         if count:
             parts.append(f"{count} {unit}")
     return " ".join(parts[:2]) or "0 s"
+
+
+def apart(text: str) -> str:
+    """Write the words of names such as `AnomalydNoData` apart."""
+    return re.sub(r"(?<=[a-z])(?=[A-Z])", " ", text)
 
 
 def counted(number: int, noun: str, plural: str | None = None) -> str:

@@ -15,13 +15,14 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from anomalyd.assistant.language.phrasing import apart
 from anomalyd.assistant.retrieval.passage import Filters, Passage, SourceKind
 from anomalyd.assistant.retrieval.words import Words
 
 _AT_ONCE = 500  # numbers in one query
 _FEW, _DEEPER = 5000, 50
 
-FORMAT = "1"
+FORMAT = "2"
 """Version of the layout; an index of another one is made again."""
 
 _SCHEMA = """
@@ -93,7 +94,7 @@ class Index:
             for item in items:
                 for p in item.passages:
                     number = self._insert(source, item.name, p)
-                    added.append((number, f"{p.title}\n{p.entity or ''}\n{p.text}"))
+                    added.append((number, f"{apart(p.title)}\n{p.title}\n{p.entity or ''}\n{p.text}"))
                 db.execute("INSERT OR REPLACE INTO items VALUES (?, ?, ?)", (source, item.name, item.version))
             db.executemany("DELETE FROM passages WHERE number = ?", [(n,) for n in old])
             db.executemany("DELETE FROM items WHERE source = ? AND item = ?", [(source, n) for n in gone])

@@ -53,6 +53,23 @@ _DEFINITION = re.compile(
     r"|^what (?:should|must|do|can|would) (?:i|we|one) do\b|^(?:can|may|should|must) (?:i|we)\b"
     r"|^who(?:m)? (?:should|do|must) (?:i|we)\b"
 )
+_OF_THE_DAEMON = re.compile(
+    r"^(?:how|where|what) (?:does|do|is|can|will|would) (?:it|this|that) (?:mean|scale|work"
+    r"|run|installed|configured|started|stopped"
+    r"|deployed|updated|upgraded|set up|built|licensed|tested|stored?|kept|read|learn|decide|know)\b"
+    r"|^what (?:does|do) (?:it|that|this) mean\b"
+    r"|^(?:which|what) (?:is the |are the )?(?:commands?|options?|settings?|formats?|message"
+    r" formats?|keys?|fields?|ports?|topics?"
+    r"|files?|environment variables?|parameters?|alert rules?|pages?|libraries|licen[cs]e"
+    r"|permissions?|threats?|python versions?"
+    r"|metrics? (?:tells?|shows?|counts?|says?|names?|exposes?|measures?))\b"
+    r"|^(?:how|where) (?:are|is|do|does) (?!ENT|[\w/.+*-]*[0-9])(?:(?:the|an?) )?\w+(?: \w+)?"
+    r" (?:go|come|live|lie|stand|end up|given|written"
+    r"|look|read|sent|delivered|counted|handled|protected|secured|encrypted|backed up|retained"
+    r"|deleted|named|merged|split)\b"
+    r"|^is (?:anything|something) \w+ (?:twice|lost|doubled|kept)\b"
+)
+"""A question on anomalyd itself, where "it" points at nothing that was told."""
 _NOUNS = re.compile(
     "|".join((systems.HOSTS, systems.NODES, systems.MAPS, systems.CHAMBERS, systems.ENTITIES))
 )
@@ -106,6 +123,12 @@ class Understood:
 def reserved() -> frozenset[str]:
     """Give the words that are no names unless they are quoted."""
     return vocabulary.all_words()
+
+
+def is_general(question: str) -> bool:
+    """Say whether it is asked what a word means, or how a thing is done or made."""
+    text = plain(question)
+    return _DEFINITION.search(text) is not None or _OF_THE_DAEMON.search(text) is not None
 
 
 def understand(question: str, queries: Queries, names: Names, calendar: Calendar) -> Understood:

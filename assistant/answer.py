@@ -19,6 +19,7 @@ from anomalyd.assistant.dialogue.ellipsis import named
 from anomalyd.assistant.dialogue.follow_up import follow_up
 from anomalyd.assistant.dialogue.orders import order_in
 from anomalyd.assistant.dialogue.session import Session
+from anomalyd.assistant.language.general import is_general
 from anomalyd.assistant.language.names import Names
 from anomalyd.assistant.language.spelling import plain
 from anomalyd.assistant.language.systems import INCIDENTS
@@ -27,7 +28,7 @@ from anomalyd.assistant.language.time_meaning import Calendar
 from anomalyd.assistant.understanding.account import unaccounted
 from anomalyd.assistant.understanding.interpretation import chips, interpretation
 from anomalyd.assistant.understanding.question import Ask, Question
-from anomalyd.assistant.understanding.understand import Understood, is_general, understand
+from anomalyd.assistant.understanding.understand import Understood, understand
 from anomalyd.errors import QuestionError
 from anomalyd.reports.queries import Order, Queries, Selection
 from anomalyd.reports.storage.store import Store
@@ -171,7 +172,7 @@ class Assistant:
     def _understood_somehow(self, question: str, context: Context) -> tuple[Question | None, Understood]:
         """Understand a question as it stands; where that fails, with its words exchanged for those known."""
         failed: QuestionError | Understood
-        if self.session.question is None and is_general(question):
+        if self.session.question is None and is_general(plain(question)):
             # Nothing was told, so "it" is the daemon: "how is it installed?"
             return None, Understood(None, unused=("how or what in general",), definition=True)
         try:
@@ -252,10 +253,7 @@ class Assistant:
             return None
         if not understood.parts and _OF_WHAT_HAPPENED.search(question.lower()):
             return None
-        named = any(
-            d in ("RUN", "ID", "LS") or len(getattr(c, "values", ())) == 1 for d, c in understood.parts
-        )
-        told = self._library.answer(question, of_documents=not named, general=False)
+        told = self._library.answer(question, of_documents=not understood.parts, general=False)
         return told if told.known else None
 
     def _known_names(self) -> Names:

@@ -15,7 +15,7 @@ _READ = 3  # passages that the reader is given: the number that was measured bes
 _REFRESH_S = 8.0
 _FOUND = 20  # passages that are looked at, by how much of the question they speak of
 _COVERED, _TITLED = 0.2, 0.2
-"""What the share of the question's words in a passage, and in its title, adds to its retrieval score. Chosen on
+"""What the share of the words of a question in a passage, and in its title, adds to its score. Chosen on
 61 questions on documents: the right file is the first for 41 of them, 33 by the retrieval score alone.
 """
 _GENERAL, _OTHER = (0.40, 0.12, 0.5), (0.45, 0.25, 0.66)

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field, replace
 from functools import cache
 
 from anomalyd.assistant.language import systems
+from anomalyd.assistant.language.general import asks_meaning
 from anomalyd.assistant.language.names import Names
 from anomalyd.assistant.language.spelling import corrected, english, plain
 from anomalyd.assistant.language.time_meaning import Calendar, Interval
@@ -42,34 +43,6 @@ _SYNONYMS = {
     "storage": "disk",
     "temperature": "temp",
 }
-_DEFINITION = re.compile(
-    r"^(?:what|whats) (?:is|are) an? |^what (?:does|do|is meant by)\b.*\bmean|^(?:define"
-    r"|definition of|meaning of)\b"
-    r"|^what (?:is|are) (?:the )?(?:meaning|definition|difference between (?:an? |the )?(?:warning"
-    r"|error|critical))"
-    r"|^(?:how|where) (?:do|can|should|could|would|must) (?:i|we|one|you|people)\b|^how to\b|^how "
-    r"(?:is|are|does|do) .*"
-    r"\b(?:calibrated|computed|calculated|work|works|set|decided|chosen|defined|trained|measured|stored|kept|found|evaluated)\b"
-    r"|^what (?:should|must|do|can|would) (?:i|we|one) do\b|^(?:can|may|should|must) (?:i|we)\b"
-    r"|^who(?:m)? (?:should|do|must) (?:i|we)\b"
-)
-_OF_THE_DAEMON = re.compile(
-    r"^(?:how|where|what) (?:does|do|is|can|will|would) (?:it|this|that) (?:mean|scale|work"
-    r"|run|installed|configured|started|stopped"
-    r"|deployed|updated|upgraded|set up|built|licensed|tested|stored?|kept|read|learn|decide|know)\b"
-    r"|^what (?:does|do) (?:it|that|this) mean\b"
-    r"|^(?:which|what) (?:is the |are the )?(?:commands?|options?|settings?|formats?|message"
-    r" formats?|keys?|fields?|ports?|topics?"
-    r"|files?|environment variables?|parameters?|alert rules?|pages?|libraries|licen[cs]e"
-    r"|permissions?|threats?|python versions?"
-    r"|metrics? (?:tells?|shows?|counts?|says?|names?|exposes?|measures?))\b"
-    r"|^(?:how|where) (?:are|is|do|does) (?!ENT|[\w/.+*-]*[0-9])(?:(?:the|an?) )?\w+(?: \w+)?"
-    r" (?:go|come|live|lie|stand|end up|given|written"
-    r"|look|read|sent|delivered|counted|handled|protected|secured|encrypted|backed up|retained"
-    r"|deleted|named|merged|split)\b"
-    r"|^is (?:anything|something) \w+ (?:twice|lost|doubled|kept)\b"
-)
-"""A question on anomalyd itself, where "it" points at nothing that was told."""
 _NOUNS = re.compile(
     "|".join((systems.HOSTS, systems.NODES, systems.MAPS, systems.CHAMBERS, systems.ENTITIES))
 )
@@ -125,12 +98,6 @@ def reserved() -> frozenset[str]:
     return vocabulary.all_words()
 
 
-def is_general(question: str) -> bool:
-    """Say whether it is asked what a word means, or how a thing is done or made."""
-    text = plain(question)
-    return _DEFINITION.search(text) is not None or _OF_THE_DAEMON.search(text) is not None
-
-
 def understand(question: str, queries: Queries, names: Names, calendar: Calendar) -> Understood:
     """Understand a question that stands for itself.
 
@@ -145,7 +112,7 @@ def understand(question: str, queries: Queries, names: Names, calendar: Calendar
     text = plain(question)
     skip = re.compile("|".join(map(re.escape, sorted(names.by_part, key=len, reverse=True))) or "(?!)")
     text, corrections = corrected(text, reserved() | {d.lower() for d in names.detectors}, skip)
-    if _DEFINITION.search(text):
+    if asks_meaning(text):
         return Understood(None, unused=("how or what in general",), corrections=corrections, definition=True)
     text, tomorrow = _planned(text, calendar)
     atoms = _conditions(but_resolved(text), queries, names, calendar)

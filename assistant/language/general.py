@@ -1,0 +1,51 @@
+"""Questions that documents answer: what a word means, how a thing is done, what anomalyd is and does."""
+
+from __future__ import annotations
+
+import re
+
+_DEFINITION = re.compile(
+    r"^(?:what|whats) (?:is|are) an? |^what (?:does|do|is meant by)\b.*\bmean|^(?:define"
+    r"|definition of|meaning of)\b"
+    r"|^what (?:is|are) (?:the )?(?:meaning|definition|difference between (?:an? |the )?(?:warning"
+    r"|error|critical))"
+    r"|^(?:how|where) (?:do|can|should|could|would|must) (?:i|we|one|you|people)\b|^how to\b|^how "
+    r"(?:is|are|does|do) .*"
+    r"\b(?:calibrated|computed|calculated|work|works|set|decided|chosen|defined|trained|measured|stored|kept|found|evaluated)\b"
+    r"|^what (?:should|must|do|can|would) (?:i|we|one) do\b|^(?:can|may|should|must) (?:i|we)\b"
+    r"|^who(?:m)? (?:should|do|must) (?:i|we)\b"
+)
+_OF_THE_DAEMON = re.compile(
+    r"^(?:how|where|what) (?:does|do|is|can|will|would) (?:it|this|that) (?:mean|scale|work"
+    r"|run|installed|configured|started|stopped"
+    r"|deployed|updated|upgraded|set up|built|licensed|tested|stored?|kept|read|learn|decide|know)\b"
+    r"|^what (?:does|do) (?:it|that|this) mean\b"
+    r"|^(?:which|what) (?:is the |are the )?(?:commands?|options?|settings?|formats?|message"
+    r" formats?|keys?|fields?|ports?|topics?"
+    r"|files?|environment variables?|parameters?|alert rules?|pages?|libraries|licen[cs]e"
+    r"|permissions?|threats?|python versions?"
+    r"|metrics? (?:tells?|shows?|counts?|says?|names?|exposes?|measures?))\b"
+    r"|^(?:how|where) (?:are|is|do|does) (?!ENT|[\w/.+*-]*[0-9])(?:(?:the|an?) )?\w+(?: \w+)?"
+    r" (?:go|come|live|lie|stand|end up|given|written"
+    r"|look|read|sent|delivered|counted|handled|protected|secured|encrypted|backed up|retained"
+    r"|deleted|named|merged|split)\b"
+    r"|^how (?:well|fast|accurate(?:ly)?|reliabl[ey]|good|quick(?:ly)?|precise(?:ly)?"
+    r"|sensitive|robust)(?: \w+)? (?:does|do|is|are) "
+    r"(?:the |a )?(?!\S*[0-9])"
+    r"|^(?:what|which \w+) (?:was|were|has been|is|are) (?:validated|evaluated|benchmarked"
+    r"|measured on|tested|considered|supported)\b"
+    r"|^(?:what|which) (?:\w+ )?(?:threats?|attacks?|risks?|limits?|limitations?|guarantees?"
+    r"|promises?) (?:were|was|are|is|does|do)\b"
+    r"|^is (?:anything|something) \w+ (?:twice|lost|doubled|kept)\b"
+)
+"""A question on anomalyd itself, where "it" points at nothing that was told."""
+
+
+def asks_meaning(text: str) -> bool:
+    """Say of a plain question whether it asks what a word means or how a thing is done."""
+    return _DEFINITION.search(text) is not None
+
+
+def is_general(text: str) -> bool:
+    """Say the same, and whether it asks what anomalyd itself is and does."""
+    return asks_meaning(text) or _OF_THE_DAEMON.search(text) is not None

@@ -117,4 +117,4 @@ def _stem(word: str) -> str:
         if word.endswith(ending) and len(word) - len(ending) >= 3:
             word = word[: -len(ending)]
             break
-    return word[:6]
+    return word.removesuffix("e")[:6]

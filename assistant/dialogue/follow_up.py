@@ -28,7 +28,9 @@ _THEM = (
     r"|their|which of them)"
 )
 _EVERYTHING = re.compile(
-    r"(?:please )?(?:show|list|give me|tell me|print)(?: me)?(?: all| everything| all of "
+    r"(?:let me (?:have|see)|give me|show|show me|can i (?:have|see)) (?:the |a )?(?:whole "
+    r"|full )?list(?: of them)?"
+    r"|(?:please )?(?:show|list|give me|tell me|print)(?: me)?(?: all| everything| all of "
     r"(?:them|those|these)| the (?:others|rest))"
 )
 _AFFECTED = re.compile(r"(?:and )?(?:which (?:ones )?|who )(?:were|are|was) (?:affected|hit|concerned)")
@@ -50,6 +52,7 @@ _BARE = re.compile(
     r"were they| was it)?|which (?:hosts?|machines?|nodes?|chambers?|runs?|entities"
     r"|detectors?|days?)|how many|and how many|how many (?:are|were) (?:left|remaining|there)|the day "
     r"(?:before|after)"
+    r"|(?:the )?(?:sev|severity|score|duration|cause|reason|run|model|status)"
     r"|show (?:me )?(?:them|it|those|more|all)|list (?:them|those)|tell me more|more|explain"
     r"|(?:name|list|show|give me|tell me|print|which|what)(?: me)?(?: are| were)? (?:the "
     r"|their |all )*(?:affected |concerned )?"

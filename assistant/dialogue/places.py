@@ -50,6 +50,10 @@ def side_of_ledger(text: str, before: Question | None) -> Question | None:
         return None
     bare = re.sub(r"^(?:and|but|so|then) ", "", text)
     aspect = Aspect.END if _ITS_END.fullmatch(bare) else _SIDES.get(bare)
+    if re.fullmatch(
+        r"(?:who|by whom) (?:(?:was|has|did|had) )?(?:it |that |this )?\w+(?: it| that| this| so)?", bare
+    ):
+        aspect = Aspect.WHO
     if aspect is None:
         return None
     return replace(before, aspect=aspect, target=Target.INCIDENTS, statistic="mean", order=None)
@@ -69,8 +73,9 @@ def side_of_case(text: str, session: Session) -> Question | None:
 def moved(text: str, session: Session) -> Question | None:
     """Read "the next one", "and the one before", of what was listed last."""
     match = re.fullmatch(
-        r"(?:and |ok |show |now )*(?:the )?(?:(next|following|previous|preceding)(?: one| "
-        r"incident)?|one (before|after)(?: that| it)?)",
+        r"(?:and |ok |show |now |what about |how about )*(?:the )?(?:(next|following|previous"
+        r"|preceding)(?: one| "
+        r"incident)?|(?:one|incident|alert|alarm) (before|after)(?: that one| this one| that| it)?)",
         text,
     )
     if match is None:

@@ -203,6 +203,110 @@ _FORMS: tuple[Form, ...] = (
         r" happen(?:ed)?|go bad|fail(?:ed)?|go off|gone off|act up)\b",
         r"\1 anything happen",
     ),
+    # The day before, the night before.
+    (
+        r"\byesterday (and|or|than|versus) ((?:also )?(?:on )?)the day before(?! yesterday|"
+        r" that)\b",
+        r"yesterday \1 \2the day before yesterday",
+    ),
+    (r"\blast night (.*\bthan )the night before(?! last)\b", r"last night \1the night before last"),
+    # A question put behind what it is about.
+    (r"^(.+?),? (?:which|what) (?:are|is)(?: (?:they|it|those|these))?$", r"which \1"),
+    (
+        r"^(.+?),? (?:how many (?:are they|they are|is that|are there)|what is the (?:figure"
+        r"|number|count|total))$",
+        r"how many \1",
+    ),
+    (rf"^(?!.*\bby {INCIDENTS} )(.+?),? ({INCIDENTS}) (?:count|total|tally)$", r"how many \2 on \1"),
+    (
+        r"^(?:except|ignoring|excluding|without|apart from|besides|not counting|disregarding)"
+        r" (.+?), (?=how|which|what|list|show|number|were|are)(.+)$",
+        r"\2 except \1",
+    ),
+    (rf"\b({INCIDENTS}(?: (?:of|on) (?:the )?\S+)?) do (?:they|those) ", r"\1 "),
+    (
+        r"\b(?:pass|exceed|overcome|surpass|top|go over|get over)(?:e[sd]|es|s|ed)? (?:the |a"
+        r" )?(?:peak )?score of ([0-9.]+)",
+        r"score above \1",
+    ),
+    (r"\bhow much is (?:in|on) average ", "what is the average "),
+    (r"\bthe average of the (score|duration|length)", r"the average \1"),
+    (r"\b(?:all|the) two(?: of)? the (?=detectors|tests|methods)", "both "),
+    (
+        r"\b(seen|found|noticed|detected|flagged) (only )?from (?=both|the autoencoder|the"
+        r" classical)",
+        r"\1 \2by ",
+    ),
+    (
+        r"\b(?:which one )?(?:is |has )?lasted more than (?:all )?the others?\b|\blasted the"
+        r" most\b",
+        "lasted longest",
+    ),
+    (r"\bexcluded the (\w+) ones\b", r"except because of \1"),
+    # Went on, at a time that is over.
+    (
+        r"\b(?:active|ongoing|in progress|firing) (?=(?:today |yesterday |last night |on \w+day )?"
+        r"(?:between|from [0-9]|at [0-9]|around|yesterday|last night))",
+        "",
+    ),
+    (
+        r"\b(hosts|nodes|machines|chambers|entities|runs)(.*) (?:never|not once) ([^,]+), which(?:"
+        r" ones)?$",
+        r"which \1\2 were never \3",
+    ),
+    (
+        r"\b(?:noisy|flaky|unstable|troublesome|shaky) (hosts|machines|nodes|chambers"
+        r"|entities)[:,]? ,? ?(?=more than|over|at least|with)",
+        r"\1 with ",
+    ),
+    (r"\bran (?=(?:the )?longest|for\b)", "lasted "),
+    (
+        r"^(?:top |main |first |which |what )*(?:metrics?|causes?|regions?) to blame (?:in|for|of|on) ",
+        "what caused ",
+    ),
+    (
+        r"^(.+?),? (?:which|what) (?:metrics?|causes?|regions?) (?:tripped|caused|triggered|drove"
+        r"|made|was behind) (?:it|this|that)$",
+        r"what caused \1",
+    ),
+    (
+        rf"^how (?:do|did|does|are|were) (.+?) (?:divide|split|break down|distribute|divided"
+        rf"|distributed|spread)(?: up)? "
+        rf"(?:into|over|between|among|by) {_SEVERITY}{_LINK}{_SEVERITY}{_LINK}{_SEVERITY}",
+        r"\1 by severity",
+    ),
+    # Alerts that fire are open.
+    (r"\bhow long (?:was|were|did) (.+?) (?:firing|fire)$", r"how long did \1 last"),
+    (r"\bstop(?:ped|s)? firing\b", "end"),
+    (r"\b(?<!was )(?<!were )firing\b", "open"),
+    (r"\bwhat is it (?:this time|now|again)$", "open incidents"),
+    # None at all.
+    (r"^(?:is|was|are|were) (.+?) free (?:of|from) (?:any )?(.+)$", r"were there no \2 on \1"),
+    (
+        r"^(.+?) (?:had|has|have) no (.+?),? (?:right|correct|true|yes|isn't it|didn't it|did it)$",
+        r"were there no \2 on \1",
+    ),
+    (r"\bon ((?:in )?run )", r"in \1"),
+    (r"\bruns? other than (?:run )?([0-9]+)", r"except run \1"),
+    # Lumisections.
+    (r"\bup to and including\b", "up to"),
+    (r"\b(?:at|in) (lumi ?sections?|ls) ([0-9]+) or (?:earlier|before|lower|less)\b", r"up to \1 \2"),
+    (r"\b(?:at|in) (lumi ?sections?|ls) ([0-9]+) or (?:later|after|higher|more)\b", r"from \1 \2 on"),
+    (r"\b(?:with (?:a |their |its )?(?:start|beginning|onset)) (?:in|between|within) ", "started in "),
+    (
+        r"^(?:in|at) which (lumi ?sections?|ls) (?:did|does|has) (.+?) (?:end|start|begin|stop"
+        r"|finish)$",
+        r"which \1 was \2 in",
+    ),
+    (r"\b(in which (?:lumi ?sections?|ls) (?:did|does|has) .+?) (?:end|start|begin|stop|finish)$", r"was \1"),
+    # Causes.
+    (
+        r"\b(?:that |which )(\S+) (?:is|was|are|were) (?:to blame|responsible|the cause|at fault)"
+        r" for\b",
+        r"because of \1",
+    ),
+    (r"\b(?:in|among) (?:the |its |their )?(?:cause list|list of causes|causes)\b", ""),
+    (r"\b(per|each|every)-(host|chamber|node|run|day|hour|severity|entity|machine|wheel|rack)\b", r"\1 \2"),
     # Hyphens and slashes in plain words.
     (r"\b(no|hot|dead|noisy|warm|cold|missing)-(hits?|wires?|channels?|layers?|cells?|towers?)\b", r"\1 \2"),
     (r"\b(no hits?|hot|dead) (?:wires? |channels? )?(?=incidents?|alerts?)", r"\1 "),

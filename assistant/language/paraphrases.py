@@ -227,7 +227,11 @@ _FORMS: tuple[tuple[str, str], ...] = (
     ),
     (r"\bscor(?:ing|ed) ([0-9.]+) (?:to|-) ([0-9.]+)", r"score between \1 and \2"),
     (r"\bmore than one\b", "more than 1"),
-    (r"\b(?:was |were )?(?:over|done|finished|gone|closed) within\b", "lasted less than"),
+    (
+        r"\b(?:was |were )?(?:over|done|finished|gone|closed) within\b(?! (?:the )?(?:last|past"
+        r"|previous))",
+        "lasted less than",
+    ),
     (r"\bjust once\b", "exactly once"),
     (r"\b(?:touch(?:ed|es|ing)?|overlap(?:ped|s|ping)?|reach(?:ed|ing)? into) (?=lumi|ls\b)", "in "),
     (

@@ -79,6 +79,8 @@ _CONTRACTIONS = (
     (r"\bmore then\b", "more than"),
     (r"(?<!back )\b(?:so far|thus far|until now|up to now)\b", " "),
     (r"\bae\b", "autoencoder"),
+    (r"\bsev\b", "severity"),
+    (r"\batm\b", "at the moment"),
     (r"\bauto[ -]encoder\b", "autoencoder"),
     (r"\bvs\.?(?= )", "versus"),
 )

@@ -15,7 +15,8 @@ from anomalyd.assistant.language.inflection import forms
 
 _VERBS: dict[tuple[str, str, str, str, str], str] = {
     ("alarm", "alarms", "alarmed", "alarmed", "alarming"): """
-        complain, act up, play up, misbehave, malfunction, freak out, flare up, go off, trip, ring, scream
+        complain, fire, act up, play up, misbehave, malfunction, freak out, flare up, go off, trip
+        ring, scream
         squeal, shout, suffer, struggle, hiccup, glitch, go wrong, go crazy, go mad, go wild, go nuts
         go haywire, go bananas, go berserk, kick off, blow up, cause trouble, make trouble, give trouble
         make a fuss, cause headaches, give headaches, lose it, throw a fit, whine, cry, light up, go red
@@ -36,7 +37,7 @@ _VERBS: dict[tuple[str, str, str, str, str], str] = {
         keep going for""",
     ("see", "sees", "saw", "seen", "seeing"): """
         spot, observe, pick up, catch, register, recognise, recognize, identify, perceive, uncover
-        discover, notice, detect, find, signal, react to, respond to, light up for, pick out""",
+        discover, notice, detect, find, signal, confirm, react to, respond to, light up for, pick out""",
     ("miss", "misses", "missed", "missed", "missing"): """
         overlook, fail to see, fail to notice, fail to detect, fail to catch, fail to find, be blind to
         pass over, let slip, ignore""",
@@ -81,12 +82,15 @@ _WORDS: dict[str, str] = {
     "second": "runner-up",
     # Open, over, now.
     "open": """
+        firing,
         outstanding, unfinished, unsettled, uncleared, unfixed, unsolved, lingering, persisting, persistent
         not over yet, not fixed, not solved, not closed, not finished, not cleared, not ended, yet to clear
         yet to end, left open, on the table, hanging around, unclosed, alive, on-going, not done""",
     "closed": "cleared, settled, solved, sorted, dealt with, done with, fixed, behind us, in the past,"
     " history",
-    "right now": """
+    "end": "stop firing",
+    "been open": "been firing",
+    "right now": """atm, 
         as we speak, at this moment, at this very moment, at this point, at this minute, this minute
         this instant, for the moment, at this time, at this hour, these minutes, this very moment""",
     # Nouns.
@@ -105,6 +109,7 @@ _WORDS: dict[str, str] = {
     " linux boxes, blades",
     "host": """
         computing node, host machine, server machine, computing host, workstation, linux box, blade""",
+    "severity": "sev",
     "severities": "levels of severity, severity grades, severity classes, grades",
     "causes": "culprit metrics, guilty metrics",
     # Ways to ask.
@@ -133,7 +138,7 @@ _WORDS: dict[str, str] = {
 }
 """What the grammar knows -> words and phrases that mean the same."""
 
-_DONE = frozenset({*next(k for k in _VERBS if k[0] == "end"), "closed", "open"})
+_DONE = frozenset({*next(k for k in _VERBS if k[0] == "end"), "closed"})
 """What somebody may have done to an incident: who did it is in no report."""
 _SAID_TWICE = re.compile(
     r"\b(earliest|latest|worst|longest|shortest|open|closed)\b(.*), (?:the )?\1(?: one)?$"

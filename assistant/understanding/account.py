@@ -176,6 +176,11 @@ def _timeless(q: Question) -> bool:
     return not any(map(timed, _leaves(q)))
 
 
+def _of_names(q: Question) -> bool:
+    """Say whether incidents of several entities are asked for: "node1 to node5: never critical, which?"."""
+    return any(isinstance(c, Among) and c.column == "entity" and len(c.values) > 1 for c in q.where.parts)
+
+
 def _never(q: Question) -> bool:
     """Say of every question that it has no place for something: what people own is in no report."""
     return False
@@ -230,6 +235,14 @@ _TABLE: tuple[tuple[str, Callable[[Question], bool]], ...] = (
         r"(?:not|never|neither|nor|without|except|excluding|nothing|none|nobody|unless|apart from"
         r"|other than)",
         _negates,
+    ),
+    (
+        r"(?:never|none of (?:them|these|those)|without an?y?|free of)(?! .*(?:acknowledge|comment|explan))",
+        lambda q: (
+            q.none is not None
+            or q.ask in (Ask.QUIET, Ask.WHY_NOT, Ask.EXISTS, Ask.SHARE, *_STATE)
+            or (q.target is Target.INCIDENTS and q.ask in (Ask.COUNT, Ask.LIST) and not _of_names(q))
+        ),
     ),
     # Properties.
     (

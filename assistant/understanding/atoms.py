@@ -17,6 +17,7 @@ from anomalyd.assistant.language.names import Names, shown
 from anomalyd.assistant.language.systems import INCIDENTS
 from anomalyd.assistant.language.time_meaning import Calendar, Interval
 from anomalyd.reports.conditions import (
+    AllOf,
     Among,
     Condition,
     During,
@@ -131,6 +132,18 @@ class Atoms:
         sections = r"(?:lumi ?sections?|lumis|ls|lumi blocks?)"
         after = r"(?:after|beyond|past|above|later than|higher than|from)"
         before = r"(?:before|below|under|earlier than|lower than|up to|until)"
+        between = re.compile(
+            rf"\b(?:beg[aiu]n(?:ning)?|start(?:ed|s|ing)?) (?:between|in|from|within) (?:the"
+            rf" )?{sections} {number}"
+            rf" ?(?:and|to|-|through) ?(?:{sections} )?{number}"
+        )
+
+        def first_in(match: re.Match[str]) -> str:
+            low, high = sorted((int(match[1]), int(match[2])))
+            words = f"began in lumisections {low} to {high}"
+            return self.put("LS", Within("first_lumisection", low, high, words=words))
+
+        self.text = between.sub(first_in, self.text)
         began = (
             r"(?:(?:that|which|have|had) )*(?P<verb>beg[aiu]n(?:ning)?|start(?:ed|s|ing)?|end(?:ed|s|ing)?)"
         )
@@ -241,6 +254,21 @@ class Atoms:
         high = math.inf if interval.until is None else interval.until
         words = f"began {self.calendar.say_interval(interval)}"
         return self.put("ONSET", Within("onset", low, high, open_high=True, words=words))
+
+    def join_causes(self) -> None:
+        """Take two causes of one incident as one: "both swap and disk", "swap together with disk"."""
+
+        def joined(match: re.Match[str]) -> str:
+            names = [name for name in match.groups() if name]
+            return self.put("CAUSE", AllOf(tuple(self.found[name].condition for name in names)))
+
+        self.text = f" {' '.join(self.text.split())} "
+        cause = r"(CAUSE[0-9]+)"
+        self.sub(
+            rf"(?:both )?{cause} (?:together with|along with|in combination with|combined with) {cause}"
+            rf"|both {cause} and(?: also)? {cause}",
+            joined,
+        )
 
     def read_now(self) -> bool:
         """Take "now", which means what is open; say whether it was there."""

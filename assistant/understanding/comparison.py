@@ -159,9 +159,8 @@ def share(text: str, atoms: Mapping[str, Atom]) -> tuple[Question, str] | None:
         re.search(r"[A-Z]+[0-9]", side) for side in sides
     ):
         whole, part = scoped(sides[0], atoms), scoped(sides[1], atoms)
-        times = [p for p in part.parts if p[0] in ("TIME", "RUN")]
-        places = [p for p in part.parts if p[0] in ("TIME", "RUN", "ENT")]
-        if len(part.parts) == len(places):
+        times = [p for p in part.parts if p[0] in ("TIME", "RUN", "ENT")]
+        if len(part.parts) == len(times):
             whole, part, times = part, whole, []  # "the share of criticals in run 5": of those of run 5
         if len(part.parts) > len(times):
             part = Scoped(tuple(p for p in part.parts if p not in times))

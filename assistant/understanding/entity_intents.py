@@ -24,7 +24,13 @@ def quiet(r: Reading) -> Question | None:
     first = isinstance(r.none, Within)
     beside = {d for d, c in r.scope.parts if _column(c) == _column(r.none)} if r.none is not None else set()
     but_not = alarmed is not None or bool(beside)  # "affected in run 1 but not in run 2"
-    if r.none is not None and not isinstance(r.none, Not) and not _others(r) and not (but_not or first):
+    if (
+        r.none is not None
+        and "RUNS" not in r.cues
+        and not isinstance(r.none, Not)
+        and not _others(r)
+        and not (but_not or first)
+    ):
         r.cues.take("NEVER", "SHOW", "HOWMANY", "ENTITIES", "EXISTS")
         r.scope = Scoped((*r.scope.parts, ("NONE", r.none)), r.scope.unused)
         return r.question(Ask.QUIET, target=Target.ENTITIES)
@@ -195,7 +201,7 @@ def _asks_entities(r: Reading, which: str | None) -> bool:
 
 def _counts_incidents(r: Reading) -> bool:
     """Say whether incidents are counted: "on Monday the hosts had how many critical incidents"."""
-    return (
+    return re.search(rf"{INCIDENTS} _HOWMANY_ *$", r.text) is not None or (
         re.search(rf"(?<!by )_HOWMANY_ (?:of |the |all |new )*(?:[A-Z]+[0-9]+ )*{INCIDENTS}\b", r.text)
         is not None
     )

@@ -19,7 +19,7 @@ from anomalyd.assistant.understanding.entity_intents import (
 from anomalyd.assistant.understanding.question import Ask, Aspect, Question
 from anomalyd.assistant.understanding.reading import Reading, onset_within, order_of, several
 from anomalyd.assistant.understanding.scope import Scoped
-from anomalyd.reports.conditions import Among, AnyOf, During
+from anomalyd.reports.conditions import Among, AnyOf, During, Within
 from anomalyd.reports.queries import Order
 from anomalyd.reports.report import Status
 
@@ -232,6 +232,7 @@ def _case(r: Reading) -> Question | None:
         if order is None and nth is None and not r.scope.parts:
             # Of what was told last, or of nothing that is known.
             return r.question(Ask.CASE, aspect=aspect, also=also)
+        _of_a_run(r, aspect)
         now = order is None and nth is None and re.search(r"\b(?:is|are)\b", r.asked) is not None
         if (
             aspect is Aspect.WHY
@@ -248,6 +249,13 @@ def _case(r: Reading) -> Question | None:
             now=now or r.now,
         )
     return None
+
+
+def _of_a_run(r: Reading, aspect: Aspect) -> None:
+    """Of "the latest run with a critical incident" leave out what was in no run."""
+    if aspect is Aspect.RUN and not r.dimension("ENT") and not r.dimension("ID"):
+        taken = Within("run", low=0.0, words="in a run")
+        r.scope = Scoped((*r.scope.parts, ("RUN", taken)), r.scope.unused)
 
 
 def _of_incident(r: Reading) -> bool:

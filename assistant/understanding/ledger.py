@@ -92,8 +92,8 @@ started starts still than that the their there these they things this those time
 until up us was we were what when where which who whom whose why will with window windows work working
 anybody anyone your you going active overall between person persons user users machines machine hosts
 host chambers chamber nodes node care latest word words verdict verdicts opinion opinions leave left
-write wrote written say said tell told make made put add added course somebody's will someone's already
-yet somewhere detector's human
+write wrote written say said tell told make made put add added course somebody's will begin began begun
+beginning give gives take taken over level reason someone's already yet somewhere detector's human
 """
 _REST = frozenset(_REST_LINES.split()) | (FILLERS - {"wrong", "trouble", "system", "used", "same", "both"})
 """Words that change nothing here; a negation is none of them."""
@@ -143,7 +143,7 @@ def read_ledger(
     more = ("ID", "SEV", "STAT", "RUN") if ask is Ask.REMARKS else ()
     if any(d not in ("ENT", "TIME", "DET", *more) for d, _ in scope.parts):
         return None
-    word = re.search(rf"\b{_WORD}\b", match[0]) if ask is Ask.FEEDBACK else None
+    word = re.search(rf"\b{_WORD}\b", text) if ask is Ask.FEEDBACK else None
     kind = "relearn" if re.search(_RELEARNT, text) else "rebase" if re.search(_REBASED, text) else ""
     rest = text.replace(match[0], f" {_without_topic(match[0], ask)} ", 1)
     question = Question(
@@ -157,6 +157,7 @@ def read_ledger(
     if ask is Ask.REMARKS:
         acknowledged = re.search(rf"{_WHO_ACK}|acknowledged?|acked?", text) is not None
         question = replace(question, word=RemarkKind.ACKNOWLEDGED if acknowledged else RemarkKind.COMMENT)
+    rest = rest if word is None else re.sub(rf"\b{word[1]}\b", " ", rest)
     question, rest = _asked(question, rest, text)
     if coming := re.search(rf"(?<![\w-])(?:{_COMING})(?![\w-])", rest):
         question = replace(question, coming=True, span=tomorrow)
@@ -181,7 +182,7 @@ def _names(people: tuple[str, ...]) -> str:
     return "|".join(re.escape(p.lower()) for p in people) or "(?!)"
 
 
-_FLAGGED = r"(?:flag(?:s|ged)?|mark(?:ed)?|declared?|certified|set|label(?:l?ed)?|called|judged)"
+_FLAGGED = r"(?:flag(?:s|ged|ging)?|mark(?:ed)?|declared?|certified|set|label(?:l?ed)?|called|judged)"
 _QUALITY = rf"(?:data )?quality(?: flags?)?|{_FLAGGED}|lumi ?sections?|ls|runs?"
 _FLAG = r"\b(good|bad|uncertain|golden)\b"
 
@@ -193,7 +194,9 @@ def _of_quality(text: str, atoms: Mapping[str, Atom], people: tuple[str, ...]) -
         return None
     flag = re.search(_FLAG, text)
     said = re.search(
-        r"\bflags?\b|\bquality\b|\b(?:who|whom|why)\b.*\bflagged\b|\bflagged by (?:whom|who)\b", text
+        r"\bflags?\b|\bflagging\b|\bquality\b|\b(?:who|whom|why)\b.*\bflagged\b|\bflagged by"
+        r" (?:whom|who)\b",
+        text,
     ) or (flag and re.search(rf"\b(?:{_QUALITY})\b|RUN[0-9]", text))
     if not said:
         return None
@@ -208,6 +211,8 @@ def _of_quality(text: str, atoms: Mapping[str, Atom], people: tuple[str, ...]) -
     )
     rest = re.sub(rf"\b(?:{_QUALITY}|good|bad|uncertain|golden)\b", " ", text)
     question, rest = _asked(question, rest, text)
+    if question.statistic == "count":
+        return None  # how many flags there are is not kept
     rest = re.sub(rf"(?<![\w-])(?:{_names(people)})(?![\w-])", " ", PLACEHOLDER.sub(" ", rest))
     unused = tuple(w for w in re.findall(r"[^\s,.;:!?()'\"]+", rest) if w.strip("-'") and w not in _REST)
     return LedgerRead(question, unused)

@@ -34,7 +34,7 @@ def read_properties(atoms: Atoms) -> None:
     )
     atoms.sub(still, lambda m: atoms.put("STAT", Among("status", (Status.OPEN,), "open")))
     over = (
-        r"(?:already )?(?:closed|resolved|finished|over(?! (?:the|a))|past(?= )|recovered from"
+        r"(?:already )?(?:closed|resolved|finished|over(?! (?:the|a|[0-9]+)\b)|past(?= )|recovered from"
         r"|no longer open)(?: (?:already|by now))?"
     )
     atoms.sub(over, lambda m: atoms.put("STAT", Among("status", (Status.CLOSED,), "closed")))

@@ -97,9 +97,10 @@ def several(r: Reading) -> bool:
 
 
 _LACKS = re.compile(
-    r"(?:(?:with|had|have|has|having|got|but|and|that|which|who|did|do|ever) )*"
-    r"(?:_NEVER_|never|without|no|not|not (?:have|had))"
-    r"(?: (?:any|an?|had|have|has|went|go|been|seen|saw|raised|reached|got|became|show|showed|single))*"
+    r"(?:(?:with|had|have|has|having|got|but|yet|though|and|that|which|who|did|do|ever) )*"
+    r"(?:_NEVER_|never|without|no|none of (?:them|these|those|which)|not|not (?:have|had))"
+    r"(?: (?:one of (?:them|these|those|its)|hit|affected|troubled|struck|by|because of|any"
+    r"|an?|had|have|has|went|go|been|seen|saw|raised|reached|got|became|show|showed|single))*"
     r" ((?:SEV|SEEN|SCORE|SPAN|CAUSE|STAT|TIME|RUN)[0-9]+)"
 )
 _ONLY = re.compile(

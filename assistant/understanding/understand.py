@@ -24,7 +24,7 @@ from anomalyd.assistant.understanding.cues import Cues, collective, left_over, r
 from anomalyd.assistant.understanding.intents import decide
 from anomalyd.assistant.understanding.ledger import is_planned, read_ledger
 from anomalyd.assistant.understanding.properties import read_properties
-from anomalyd.assistant.understanding.question import Question
+from anomalyd.assistant.understanding.question import Ask, Question
 from anomalyd.assistant.understanding.reading import Reading, first_time, lacking
 from anomalyd.assistant.understanding.scope import Scoped, but_resolved, scoped
 from anomalyd.assistant.understanding.together import beside, together
@@ -203,6 +203,7 @@ def _clause(text: str, atoms: Atoms) -> Question | None:
 
 def _typed(atoms: Atoms) -> Understood:
     """Read what is asked, from a text whose conditions were taken."""
+    atoms.join_causes()
     held = atoms.text
     for read in (share, compare):
         atoms.text = held
@@ -225,14 +226,19 @@ def _typed(atoms: Atoms) -> Understood:
     cues.text = asked = " ".join(atoms.text.split())
     none = first_time(cues, atoms.intervals)
     read_cues(cues)
-    if none is None and (collective(cues.text, atoms.found) or "ENTITIES" in cues):
+    if none is None and (collective(cues.text, atoms.found) or cues.found.keys() & {"ENTITIES", "RUNS"}):
         cues.text, none = lacking(cues.text, atoms.found)
+    no_such = re.match(r"_EXISTS_ no(?= (?:SEV|SEEN|STAT|CAUSE|SCORE|SPAN)[0-9])", cues.text)
+    if no_such:  # "were there no critical incidents": whether there were any, turned round
+        cues.text = cues.text.replace("_EXISTS_ no", "_EXISTS_", 1)
     text = _without_marks(cues.text)
     if _was_open(asked, atoms):
         text = re.sub(r"\bSTAT[0-9]+\b", " ", text)  # what was open then went on then
     scope = scoped(text, atoms.found)
     reading = Reading(cues, scope, atoms.found, now, none, asked, said=held)
     question_or_none = decide(reading)
+    if no_such and question_or_none is not None and question_or_none.ask is Ask.EXISTS:
+        question_or_none = replace(question_or_none, negated=True)
     unused = (*left_over(cues.text), *(cues.unused if question_or_none else ()))
     if "not" in scope.unused and not cues.found.keys() & {"NEVER", "WHYNOT"}:
         unused = (*unused, "not")

@@ -96,7 +96,8 @@ ASPECTS: tuple[tuple[str, str], ...] = (
     ),
     (
         "SEVERITY",
-        r"(?:what|which|of what) (?:severity|level)(?! has the most)|what (?:is|was) (?:the )?severity"
+        r"how severe|^(?:the )?severity *$|(?:what|which|of what) (?:severity|level)(?! has the"
+        r" most)|what (?:is|was) (?:the )?severity"
         r"|(?:the )?severity "
         r"(?:of|was|is)|how critical",
     ),
@@ -110,7 +111,7 @@ ASPECTS: tuple[tuple[str, str], ...] = (
         "SCORE",
         r"how high (?:did |was |is |were )?(?:the )?(?:peak )?scores?(?: (?:go|get|of))?"
         r"|(?:the )?(?:peak |anomaly |calibrated )*scores?(?: (?:of|for))?|how (?:bad|serious|strong"
-        r"|high|anomalous|strange|severe)|peak(?: value)?",
+        r"|high|anomalous|strange)|peak(?: value)?",
     ),
 )
 

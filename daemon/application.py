@@ -75,17 +75,7 @@ class Daemon:
         self._source = KafkaSource(config.kafka, [i.topic for i in config.inputs], topic_ids=self._topic_ids)
         self._publisher = Publisher(self._store, config.kafka)
         precedence = Precedence()
-        self._explainer = Explainer(
-            self._store,
-            self._queries,
-            library,
-            config.explain,
-            self._telemetry,
-            output_topic=config.output.topic,
-            link=config.dashboard.link,
-            precedence=precedence,
-            on_explained=lambda _: self._publisher.wake(),
-        )
+        self._explainer = self._explainer_with(library, precedence)
         self._heartbeat = Heartbeat(_STILL_S)
         self._watchdog = Watchdog()
         self._begins_anew = False
@@ -126,6 +116,19 @@ class Daemon:
         self._anew: Counter[str] = Counter()
         self._published: Counter[str] = Counter()
         self._health = self._health_server()
+
+    def _explainer_with(self, library: ModelLibrary, precedence: Precedence) -> Explainer:
+        return Explainer(
+            self._store,
+            self._queries,
+            library,
+            self._config.explain,
+            self._telemetry,
+            output_topic=self._config.output.topic,
+            link=self._config.dashboard.link,
+            precedence=precedence,
+            on_explained=lambda _: self._publisher.wake(),
+        )
 
     def _health_server(self) -> HealthServer:
         return HealthServer(

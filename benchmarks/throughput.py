@@ -299,7 +299,9 @@ def main() -> None:
         print(f"{broker.name}; messages a second, median of {given.rounds}")
         print("stream    kind                  count  bytes  kafka-python  anomalyd  ratio   a CPU s")
         for stream in streams:
-            compare(broker, stream, given.rounds, Path(folder))
+            own = Path(folder) / stream.name  # its models are of one shape
+            own.mkdir()
+            compare(broker, stream, given.rounds, own)
 
 
 if __name__ == "__main__":

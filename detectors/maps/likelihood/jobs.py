@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from anomalyd.detectors.maps.geometry import Geometry
+from anomalyd.detectors.maps.history.history import History
 from anomalyd.detectors.maps.likelihood.diffuse import PRIOR, diffuse_evidence
 from anomalyd.detectors.maps.likelihood.first_look import SUSPICIOUS, suspicion
 from anomalyd.detectors.maps.likelihood.place_odds import QUIET, scan
@@ -46,6 +47,22 @@ class Job:
     moved: float | None = None
     score: float = float("nan")
     blame: Counts = field(default_factory=lambda: np.zeros(0, dtype=np.float32))
+
+
+@dataclass(slots=True)
+class Step:
+    """One map of a chunk: its job, that of the sum of three, and what it says of noise and movement.
+
+    `before`, `after`: the history that it was laid beside, and what this becomes with it if it was guessed
+    right.
+    """
+
+    single: Job | None
+    three: Job | None
+    measured: tuple[float, float] = (1.0, 0.0)
+    moved: float | None = None
+    before: History | None = None
+    after: History | None = None
 
 
 def scan_jobs(jobs: Sequence[Job]) -> None:

@@ -8,16 +8,15 @@ last one, and those behind a wrong guess again.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
 
 from anomalyd.detectors.detector import Adaptation, RawScores, SeriesWindow
 from anomalyd.detectors.maps.geometry import Geometry
-from anomalyd.detectors.maps.history.history import History
 from anomalyd.detectors.maps.history.memory import Memory, Noise
-from anomalyd.detectors.maps.likelihood.jobs import PRIOR_ALONE, Job, is_over, scan_jobs
+from anomalyd.detectors.maps.likelihood.jobs import PRIOR_ALONE, Job, Step, is_over, scan_jobs
 from anomalyd.detectors.maps.likelihood.local_judgement import LocalJudgement
 from anomalyd.detectors.maps.likelihood.nearest_maps import NearestEvidence
 from anomalyd.detectors.maps.likelihood.overdispersion import measure_movement, measure_noise
@@ -72,22 +71,6 @@ _WEAK = 0.0
 _LEAST_EXPECTED = 0.25  # keeps the pull of a cell finite that was dead and counts again
 
 
-@dataclass(slots=True)
-class _Step:
-    """One map of a chunk: its job, that of the sum of three, and what it says of noise and movement.
-
-    `before`, `after`: the history that it was laid beside, and what this becomes with it if it was guessed
-    right.
-    """
-
-    single: Job | None
-    three: Job | None
-    measured: tuple[float, float] = (1.0, 0.0)
-    moved: float | None = None
-    before: History | None = None
-    after: History | None = None
-
-
 class MapStream:
     """One window of maps on its way through the scan."""
 
@@ -114,7 +97,7 @@ class MapStream:
         self._moves, self._unit_gain = float(population.drift[whole]), float(population.gain[whole])
         self._at = 0
         self._guess = True
-        self._steps: list[_Step] = []
+        self._steps: list[Step] = []
         self._local: LocalJudgement | None = None
         # What an operator called normal is judged by its own history.
         self._nearest = None if memory.history.alone else population.nearest_of(window.entity)
@@ -159,10 +142,10 @@ class MapStream:
         if self._nearest is not None:
             ahead = self._window.values[self._at : self._at + _AHEAD]
             self._beside = self._nearest.judge(ahead)
-            self._steps = [_Step(None, None) for _ in ahead]
+            self._steps = [Step(None, None) for _ in ahead]
             return []
         for k, drawn in enumerate(self._window.values[self._at : self._at + _AHEAD]):
-            step = _Step(self._job(drawn, history.reference(), history.alone), None)
+            step = Step(self._job(drawn, history.reference(), history.alone), None)
             together_ = history.three(drawn)
             if together_ is not None and step.single is not None:
                 three = self._job(together_, history.settled.reference(), history.alone)
@@ -260,7 +243,7 @@ class MapStream:
                 break
         self._steps = []
 
-    def _by_history(self, step: _Step) -> tuple[float, Counts | None, Counts | None]:
+    def _by_history(self, step: Step) -> tuple[float, Counts | None, Counts | None]:
         """Give the log odds, the blame and what was expected (not to scale) by the history."""
         if step.single is None:
             return -np.inf, None, None
@@ -280,7 +263,7 @@ class MapStream:
         assert self._beside is not None
         return float(self._beside.odds[k]), self._beside.blame[k], self._beside.expected[k]
 
-    def _rate(self, seen: RateSeen, step: _Step) -> RateJudgement:
+    def _rate(self, seen: RateSeen, step: Step) -> RateJudgement:
         memory = self._memory
         if memory.history.alone and memory.rate.sisters.n == 0 and seen.total > 0:
             # An operator took it for normal: its share is learnt first.
@@ -300,7 +283,7 @@ class MapStream:
         return np.asarray(usual * (total / behind if behind else 0.0), dtype=np.float32)
 
     def _remember(
-        self, drawn: Counts, seen: RateSeen, step: _Step, judged: bool, trusted: bool, raw: float
+        self, drawn: Counts, seen: RateSeen, step: Step, judged: bool, trusted: bool, raw: float
     ) -> None:
         before = self._memory
         if not judged:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from itertools import chain
 from typing import Annotated, Any
 
@@ -17,7 +18,7 @@ from anomalyd.daemon.intake.parsing.faults import JSON_FAULTS, Faults, json_arra
 from anomalyd.daemon.intake.parsing.fields import Fields
 from anomalyd.daemon.intake.parsing.histograms import COMPANIONS, counts_of
 from anomalyd.daemon.intake.wire_formats.encodings import keys_of
-from anomalyd.daemon.intake.wire_formats.json_text import elements, refuse_twice
+from anomalyd.daemon.intake.wire_formats.json_text import elements, json_object, members, refuse_twice
 from anomalyd.daemon.stages import Reason, Record, Sample
 from anomalyd.errors import DecodeError
 
@@ -68,7 +69,13 @@ class JsonSamples(Format):
         try:
             message = self._decode(record.value)
         except JSON_FAULTS as error:
-            return self._elements(record, _split(record.value, error), now)
+            if found := elements(record.value):
+                return self._elements(record, found, now)
+            kept = _without_bad_numbers(record.value, _described(record.value, error))
+            faults = Faults()
+            for fault in kept.faults:
+                faults.add(fault, "values", kept.broken)
+            return (self._sample(record, kept.element, now),), faults.told(b"".join)
         if isinstance(message, Element):
             refuse_twice(record.value, _keys(message))
             return (self._sample(record, message, now),), None
@@ -137,8 +144,10 @@ class JsonSamples(Format):
         raws: list[bytes] = []
         for index, element in enumerate(found):
             try:
-                whole = _element(element) if isinstance(element, bytes) else element
-                samples.append(self._sample(record, whole, now))
+                kept = _read(element) if isinstance(element, bytes) else _Kept(element)
+                samples.append(self._sample(record, kept.element, now))
+                for fault in kept.faults:
+                    faults.add(fault, f"element {index}", kept.broken)
             except DecodeError as error:
                 raws = raws or elements(record.value)
                 faults.add(error, f"element {index}", raws[index])
@@ -151,21 +160,67 @@ class JsonSamples(Format):
 _element_decoder = msgspec.json.Decoder(Element)
 
 
-def _split(value: bytes, error: Exception) -> Sequence[bytes]:
-    """Split an array of which an element is bad; raise what is wrong with anything else."""
-    found = elements(value)
-    if not found:
-        raise _described(value, error) from None
-    return found
+@dataclass(frozen=True, slots=True)
+class _Kept:
+    """What was read of an element: of a vector its good numbers, and an element of the bad ones alone."""
+
+    element: Any
+    faults: tuple[DecodeError, ...] = ()
+    broken: bytes = b""
 
 
-def _element(raw: bytes) -> Element:
+def _read(raw: bytes) -> _Kept:
+    """Read one element of an array.
+
+    Raises:
+        DecodeError: nothing of it can be used.
+
+    """
     try:
         element = _element_decoder.decode(raw)
     except JSON_FAULTS as error:
-        raise _described(raw, error) from None
+        return _without_bad_numbers(raw, _described(raw, error))
     refuse_twice(raw, _keys(element))
-    return element
+    return _Kept(element)
+
+
+def _without_bad_numbers(raw: bytes, fault: DecodeError) -> _Kept:
+    """Keep of a vector the metrics whose values are numbers or null, as a NaN takes no other metric with it.
+
+    Raises:
+        DecodeError: `fault`, unless no more is wrong than values of some metrics.
+
+    """
+    given = members(raw)
+    values = members(given.get(b'"values"', b""))
+    wrong = {key: said for key, text in values.items() if (said := _wrong_with(key, text)) is not None}
+    good = {key: text for key, text in values.items() if key not in wrong}
+    if not good or not wrong:
+        raise fault
+    try:
+        element = _element_decoder.decode(json_object({**given, b'"values"': json_object(good)}))
+    except JSON_FAULTS:
+        raise fault from None
+    refuse_twice(raw, _keys(element) + len(wrong))
+    bad = json_object({key: values[key] for key in wrong})
+    return _Kept(element, tuple(wrong.values()), json_object({**given, b'"values"': bad}))
+
+
+def _wrong_with(key: bytes, value: bytes) -> DecodeError | None:
+    try:
+        name = msgspec.json.decode(key, type=str)
+    except JSON_FAULTS as error:
+        shown = key.decode(errors="backslashreplace")
+        return DecodeError(Reason.SYNTAX, f"values: the name {shown:.60} is no text: {error}")
+    if value in (b"NaN", b"Infinity", b"-Infinity"):
+        said = f"values.{name:.60}: {value.decode()} is not JSON; give null where there is no value"
+        return DecodeError(Reason.SYNTAX, said)
+    try:
+        msgspec.json.decode(value, type=Number | None)
+    except JSON_FAULTS as error:
+        fault = json_fault(error)
+        return DecodeError(fault.reason, f"values.{name:.60}: {fault}")
+    return None
 
 
 def _keys(element: Element) -> int:

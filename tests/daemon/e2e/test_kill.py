@@ -126,7 +126,7 @@ class Lives:
     def _database(self) -> str:
         return self.config.store.url.get_secret_value().removeprefix("sqlite:///")
 
-    def until(self, condition: Callable[[], bool], within_s: float = 180.0) -> None:
+    def until(self, condition: Callable[[], bool], within_s: float = 900.0) -> None:
         deadline = time.monotonic() + within_s
         while not condition():
             assert self.process.is_alive(), f"the daemon ended by itself: {self.process.exitcode}"

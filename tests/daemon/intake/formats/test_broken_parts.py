@@ -87,6 +87,48 @@ def test_a_bad_element_of_a_json_array(bad: bytes) -> None:
         assert (len(samples), letter.broken) == (2, b"[" + bad + b"]")
 
 
+@pytest.mark.parametrize(
+    ("bad", "said"),
+    [
+        (b"NaN", "give null"),
+        (b"-Infinity", "give null"),
+        (b"1e999", "values.mem"),
+        (b'"high"', "values.mem"),
+        (b"true", "values.mem"),
+        (b"[1]", "values.mem"),
+        (b"3.5e38", "values.mem"),
+        (b"\xff", "values.mem"),
+    ],
+)
+def test_a_bad_value_of_a_json_vector(bad: bytes, said: str) -> None:
+    """One metric that is no number takes no other with it, alone or in an array."""
+    whole = b'{"entity": "b", "time": 1795288500, "values": {"cpu": 1, "mem": %s, "swap": null}}' % bad
+    broken = b'{"entity":"b","time":1795288500,"values":{"mem":%s}}' % bad
+    samples, (letter,) = decoded(whole, "json")
+    assert [s.values for s in samples] == [{"cpu": 1.0, "swap": None}]
+    assert (letter.where, letter.broken) == ("values", broken)
+    assert said in letter.text
+    assert "mem" in letter.text
+    samples, (letter,) = decoded(b"[" + vector("a") + b"," + whole + b"]", "json")
+    assert [s.entity for s in samples] == ["a", "b"]
+    assert (letter.where, letter.broken) == ("element 1", b"[" + broken + b"]")
+
+
+def test_a_name_that_is_no_text_takes_no_other_metric_with_it() -> None:
+    samples, (letter,) = decoded(
+        b'{"entity": "b", "time": 1795288500, "values": {"cpu": 1, "m\xe8m": 2}}', "json"
+    )
+    assert [s.values for s in samples] == [{"cpu": 1.0}]
+    assert "is no text" in letter.text
+
+
+def test_a_bad_value_hides_no_key_that_stands_twice() -> None:
+    message = b'{"entity": "b", "time": 1795288500, "values": {"cpu": 1, "cpu": 2, "mem": NaN}}'
+    samples, (letter,) = decoded(message, "json")
+    assert samples == []
+    assert "stands twice" in letter.text
+
+
 @pytest.mark.parametrize("value", ["NaN", "1e", "Infinity", "\xff", ""])
 def test_a_bad_value_of_a_collectd_list(value: str) -> None:
     bad = value_list("b", value)

@@ -123,7 +123,8 @@ def test_runs_from_before_the_upgrade_are_not_told(tmp_path: Path):
     old.store.close()
     engine = create_engine(url)
     with engine.begin() as connection:
-        connection.execute(text("DROP TABLE run_summaries"))
+        for newer in ("run_summaries", "comparisons"):
+            connection.execute(text(f"DROP TABLE {newer}"))
         connection.execute(text("UPDATE alembic_version SET version_num = '0016'"))
     engine.dispose()
     upgraded = Runs(url)

@@ -38,8 +38,9 @@ _TRIED = 8
 _LEAST_SHARE = 0.1
 """Of the first one's blame: what has less is not named."""
 
-_DETECTOR = 0.05
-"""Part of the departure that counts even where the detector holds nothing against a metric."""
+_DETECTOR, _DETECTOR_CLEARLY = 0.05, 0.1
+"""Part of the departure that counts even where the detector holds nothing against a metric. The second is of
+metrics that clearly departed; a memory 790 widths away comes before a buffer at 3 the detector blames."""
 
 
 def stuck_rows(reference: Reference, rows: Floats) -> NDArray[np.float64]:
@@ -90,7 +91,8 @@ def rank_causes(
     strange = strength(reference, rows)
     since = strange[onset:].max(axis=0)
     held = np.nan_to_num(contribution.astype(np.float64), nan=0.0)
-    agreed = since * (_DETECTOR + held / (held.max(initial=0.0) or 1.0))
+    alone = np.where(since >= _CLEARLY, _DETECTOR_CLEARLY, _DETECTOR)
+    agreed = since * (alone + held / (held.max(initial=0.0) or 1.0))
     total = float(agreed.sum())
     if total <= 0:
         return ()

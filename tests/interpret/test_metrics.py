@@ -207,6 +207,20 @@ def test_a_metric_that_never_moved_is_not_stuck():
     assert causes[0].share == pytest.approx(1.0)
 
 
+def test_what_is_far_away_comes_before_what_the_detector_alone_blames():
+    """A detector that looks for change holds nothing any more against a memory that rose and stays."""
+    rows = np.random.default_rng(6).normal(50, 1, (80, 2)).astype(np.float32)
+    rows[70:, 0] += 800
+    rows[79, 1] = 53.4
+    reference = Reference.before(
+        rows[:70], rows[70], np.full(2, np.nan, np.float32), np.full(2, 1.0, np.float32)
+    )
+    causes = rank_causes(
+        reference, ("used", "buffered"), np.arange(80.0), rows, 70, np.array([0.0, 3.0], np.float32), 9
+    )
+    assert causes[0].name == "used"
+
+
 def test_causes_are_told_with_when_they_began():
     rows = np.random.default_rng(2).normal(50, 1, (80, 4)).astype(np.float32)
     rows[62:, 2] += 20

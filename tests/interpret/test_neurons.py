@@ -17,7 +17,7 @@ from anomalyd.detectors.maps.simulate.faults import DeadBlock
 from anomalyd.detectors.maps.simulate.simulation import ElementSimulator
 from anomalyd.detectors.model import save_model
 from anomalyd.errors import ModelDamaged, TrainingError
-from anomalyd.interpret.neurons.activations import FILE, UsualActivity
+from anomalyd.interpret.neurons.activations import FILE, UsualActivity, outputs_of
 from anomalyd.interpret.neurons.ranking import rank_units
 from anomalyd.interpret.neurons.sheet import draw_sheet
 from anomalyd.interpret.neurons.study import study_units, unusual_units
@@ -51,7 +51,9 @@ def test_units_of_a_map_network_point_at_the_fault(chamber):
     assert truth.ravel()[np.nanargmax(best.occlusion)]
     assert np.abs(best.exciting).max() > 0
     assert draw_sheet(study.mapped, "units").startswith(PNG)
-    fired = unusual_units(detector, study.usual, detector.encode(faulty[0]))
+    encoded = detector.encode(faulty[0])
+    assert outputs_of(detector, [encoded]).keys() == detector.hidden_layers().keys()
+    fired = unusual_units(detector, study.usual, encoded)
     assert fired
     assert fired[0].separation > 0.9
     with pytest.raises(TrainingError, match="8 anomalous samples; at least"):

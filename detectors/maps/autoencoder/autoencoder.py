@@ -150,7 +150,8 @@ class MapAutoencoder(Detector):
     def forward(self, inputs: Tensor, *context: Tensor) -> Tensor:
         """Give the raw score (N,) of counts (N, R, C), at the luminosity that `encode` found."""
         expected, weight, error, dispersion, drift = context
-        corrected = self._expect(inputs, expected, weight, error) * weight
+        # Explanations look at the layers.
+        corrected = self._expect(inputs, expected, weight, error, folded=False) * weight
         return self.scan.score(inputs * weight - corrected, corrected, dispersion, drift)
 
     def hidden_layers(self) -> Mapping[str, nn.Module]:
@@ -165,8 +166,10 @@ class MapAutoencoder(Detector):
         drift = self.drift.numpy().astype(np.float64)[[_ORIGINS.index(o) for o in batch.origin]]
         return light_up(batch, drift)
 
-    def _expect(self, counts: Tensor, expected: Tensor, weight: Tensor, error: Tensor) -> Tensor:
-        correction: Tensor = self.network(counts, expected, weight, error)
+    def _expect(
+        self, counts: Tensor, expected: Tensor, weight: Tensor, error: Tensor, *, folded: bool = True
+    ) -> Tensor:
+        correction: Tensor = self.network(counts, expected, weight, error, folded=folded)
         return expected * correction.exp()
 
     @torch.no_grad()

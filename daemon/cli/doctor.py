@@ -131,8 +131,8 @@ def _topics(config: Config) -> Iterator[Finding]:
 
 def _clocks(config: Config) -> Iterator[Finding]:
     """Say what the daemon has measured: producers whose clock is behind the others of their entity."""
-    from anomalyd.daemon.intake.alignment import alignments
     from anomalyd.daemon.intake.clocks import STATE_NAME, ProducerClocks
+    from anomalyd.daemon.intake.grid_and_lateness import alignments
     from anomalyd.reports.storage.store import Store
 
     tolerances = {i.topic: i.clock_tolerance_s for i in config.inputs}

@@ -26,9 +26,9 @@ from dataclasses import dataclass, field
 import msgspec
 
 from anomalyd.daemon import remembered
-from anomalyd.daemon.intake.alignment import Alignment
 from anomalyd.daemon.intake.counter_kinds import STATE_NAME as KINDS
 from anomalyd.daemon.intake.counter_kinds import CounterKinds, KindChange, Trained
+from anomalyd.daemon.intake.grid_and_lateness import Alignment
 from anomalyd.daemon.intake.join import Joiner
 from anomalyd.daemon.intake.label_collisions import STATE_NAME as LABELS
 from anomalyd.daemon.intake.label_collisions import Collision, LabelCollisions

@@ -19,7 +19,7 @@ from dataclasses import dataclass
 import msgspec
 
 from anomalyd.daemon import remembered
-from anomalyd.daemon.intake.alignment import Alignment
+from anomalyd.daemon.intake.grid_and_lateness import Alignment
 from anomalyd.daemon.remembered import Remembered
 from anomalyd.daemon.stages import Sample
 

@@ -19,7 +19,6 @@ from anomalyd.daemon.config.config import InputConfig
 from anomalyd.daemon.intake.accounts import Accounts, outcomes
 from anomalyd.daemon.intake.align import SETTLE_S, Aligner
 from anomalyd.daemon.intake.align import STATE_NAME as ALIGN
-from anomalyd.daemon.intake.alignment import alignments, counts_are_said, labels_are_said
 from anomalyd.daemon.intake.churn import STATE_NAME as CHURN
 from anomalyd.daemon.intake.churn import Churn, Churning
 from anomalyd.daemon.intake.clocks import STATE_NAME as CLOCKS
@@ -28,6 +27,7 @@ from anomalyd.daemon.intake.counter_kinds import STATE_NAME as KINDS
 from anomalyd.daemon.intake.counter_kinds import CounterKinds, Kind, KindChange, kinds_mark, read_kinds
 from anomalyd.daemon.intake.decode import Decoder
 from anomalyd.daemon.intake.formats.canary import Canary, decode_canary, is_canary
+from anomalyd.daemon.intake.grid_and_lateness import alignments, counts_are_said, labels_are_said
 from anomalyd.daemon.intake.label_collisions import STATE_NAME as LABELS
 from anomalyd.daemon.intake.label_collisions import Collision, LabelCollisions
 from anomalyd.daemon.intake.metric_presence import STATE_NAME as PRESENCE

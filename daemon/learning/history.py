@@ -13,11 +13,11 @@ from kafka import KafkaConsumer, TopicPartition
 
 from anomalyd.daemon.config.config import Config, DetectorConfig
 from anomalyd.daemon.intake.align import Aligner
-from anomalyd.daemon.intake.alignment import alignments, counts_are_said, labels_are_said
 from anomalyd.daemon.intake.churn import Churn, bare
 from anomalyd.daemon.intake.clocks import ProducerClocks
 from anomalyd.daemon.intake.counter_kinds import CounterKinds, Trained
 from anomalyd.daemon.intake.decode import Decoder
+from anomalyd.daemon.intake.grid_and_lateness import alignments, counts_are_said, labels_are_said
 from anomalyd.daemon.intake.label_collisions import LabelCollisions
 from anomalyd.daemon.intake.metric_presence import MetricPresence
 from anomalyd.daemon.kafka.connection.connection import connect

@@ -12,9 +12,9 @@ import pytest
 from anomalyd.daemon.cli import doctor
 from anomalyd.daemon.cli.init import configuration
 from anomalyd.daemon.config.config import Config, parse_config
-from anomalyd.daemon.intake.alignment import Alignment
 from anomalyd.daemon.intake.clocks import STATE_NAME, ProducerClocks
 from anomalyd.daemon.intake.formats.registry import format_of
+from anomalyd.daemon.intake.grid_and_lateness import Alignment
 from anomalyd.daemon.learning.topic_survey import survey
 from anomalyd.daemon.stages import Record, Sample
 from anomalyd.detectors.registry import recommended_kind

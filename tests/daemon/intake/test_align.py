@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from anomalyd.daemon.intake.align import Aligner
-from anomalyd.daemon.intake.alignment import Alignment
+from anomalyd.daemon.intake.grid_and_lateness import Alignment
 from anomalyd.daemon.stages import Sample
 
 LATENESS = 5.0

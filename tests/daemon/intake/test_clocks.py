@@ -11,9 +11,9 @@ import pytest
 from prometheus_client import CollectorRegistry
 
 from anomalyd.daemon.config.config import InputConfig
-from anomalyd.daemon.intake.alignment import Alignment
 from anomalyd.daemon.intake.clocks import ProducerClocks
 from anomalyd.daemon.intake.decode import Decoder
+from anomalyd.daemon.intake.grid_and_lateness import Alignment
 from anomalyd.daemon.intake.intake import Intake
 from anomalyd.daemon.kafka.poll_result import Batch
 from anomalyd.daemon.stages import Record, Sample

@@ -12,7 +12,6 @@ from hypothesis import strategies as st
 
 from anomalyd.daemon.config.config import InputConfig
 from anomalyd.daemon.intake.align import Aligner
-from anomalyd.daemon.intake.alignment import alignments, counts_are_said
 from anomalyd.daemon.intake.counter_kinds import (
     RISES,
     CounterKinds,
@@ -23,6 +22,7 @@ from anomalyd.daemon.intake.counter_kinds import (
     write_kinds,
 )
 from anomalyd.daemon.intake.decode import Decoder
+from anomalyd.daemon.intake.grid_and_lateness import alignments, counts_are_said
 from anomalyd.daemon.stages import Record, Sample
 from anomalyd.errors import StoreError
 

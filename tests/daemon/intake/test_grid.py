@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 
 from anomalyd.daemon.config.config import InputConfig
 from anomalyd.daemon.intake.align import PATIENCE_S, SETTLE_S, Aligner
-from anomalyd.daemon.intake.alignment import Alignment, alignments
 from anomalyd.daemon.intake.counter_kinds import CounterKinds
+from anomalyd.daemon.intake.grid_and_lateness import Alignment, alignments
 from anomalyd.daemon.intake.join import Joiner
 from anomalyd.daemon.intake.label_collisions import LabelCollisions
 from anomalyd.daemon.intake.rates import Rates

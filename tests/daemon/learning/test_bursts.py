@@ -11,8 +11,8 @@ import pytest
 
 from anomalyd.daemon.config.config import DetectorConfig, InputConfig, Limits
 from anomalyd.daemon.intake.align import Aligner
-from anomalyd.daemon.intake.alignment import alignments, counts_are_said, labels_are_said
 from anomalyd.daemon.intake.counter_kinds import CounterKinds, Trained
+from anomalyd.daemon.intake.grid_and_lateness import alignments, counts_are_said, labels_are_said
 from anomalyd.daemon.intake.label_collisions import LabelCollisions
 from anomalyd.daemon.learning.history import training_set
 from anomalyd.daemon.learning.training import train_detector_pair

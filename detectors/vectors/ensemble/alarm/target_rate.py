@@ -8,7 +8,7 @@ from anomalyd.detectors.vectors.ensemble.alarm.views_alarm import Heights
 from anomalyd.detectors.vectors.ensemble.ensemble_parameters import Parameters
 
 RATE = 1e-3
-_PER_HEIGHT, _PER_SPREAD = 0.85, 0.45
+PER_HEIGHT, _PER_SPREAD = 0.85, 0.45
 """Where alarms began at the heights `open` and `stir` on labelled servers: at about one in 1000 normal rows,
 and at fewer by a factor e for each 1 / 0.85 nats, or 1 / 0.45 spreads, more."""
 
@@ -24,14 +24,14 @@ _LEAST_OPEN, _LEAST_STIR = 0.1, 1.0
 
 def open_at(parameters: Parameters, rate: float) -> float:
     """Give the height from which views agree on an alarm, of rows five minutes apart."""
-    return max(parameters.open + math.log(RATE / rate) / _PER_HEIGHT, _LEAST_OPEN)
+    return max(parameters.open + math.log(RATE / rate) / PER_HEIGHT, _LEAST_OPEN)
 
 
 def heights_at(parameters: Parameters, rate: float, interval_s: float) -> Heights:
     """Give all heights, of rows that come every `interval_s` seconds."""
     rarer = math.log(RATE / rate) / _PER_SPREAD
     return Heights(
-        agree=open_at(parameters, rate) + max(0.0, math.log(_PACE_S / interval_s)) / _PER_HEIGHT,
+        agree=open_at(parameters, rate) + max(0.0, math.log(_PACE_S / interval_s)) / PER_HEIGHT,
         hold=parameters.hold,
         stir=max(parameters.stir + rarer, _LEAST_STIR),
         lasting=bool(parameters.lasting),

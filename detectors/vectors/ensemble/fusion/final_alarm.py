@@ -19,7 +19,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from anomalyd.detectors.vectors.ensemble.alarm.target_rate import RATE
+from anomalyd.detectors.vectors.ensemble.alarm.target_rate import PER_HEIGHT, RATE
 from anomalyd.detectors.vectors.ensemble.fusion.references import Referred
 from anomalyd.detectors.vectors.ensemble.memory import UNKNOWN_HEIGHT, Batch
 from anomalyd.detectors.vectors.ensemble.time_bins import runs_of
@@ -58,8 +58,6 @@ usual row lies nearer to that than the views' usual row to theirs."""
 _LEAST, _CERTAIN = 1e-6, 0.25
 _MOSTLY = 0.5
 """With a training so brief the views alarm no more by themselves."""
-
-_PER_HEIGHT = 0.85
 
 _EVERY_S, _EACH_S = 600.0, 3 * 3600.0
 _KEPT, _KEPT_MEDIAN, _LEAST_KEPT = 7 * 144, 3 * 144, 72
@@ -113,7 +111,7 @@ def follow(
     `accepted`: of each entity, the rows at which what goes on was taken for normal.
     """
     slots = times // _EACH_S
-    rarer = math.log(RATE / rule.rate) / _PER_HEIGHT
+    rarer = math.log(RATE / rule.rate) / PER_HEIGHT
     if (slots[:, -1] == slots[:, 0]).all() and not any(accepted):
         return _part(times, shown, memory, rule, rarer)
     excess = np.empty(times.shape)

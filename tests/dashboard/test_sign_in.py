@@ -25,7 +25,7 @@ pytestmark = [
     pytest.mark.skipif(
         find_spec("oidc_provider_mock") is None, reason="no OpenID provider: pip install oidc-provider-mock"
     ),
-    pytest.mark.skipif(find_spec("authlib") is None, reason="no authlib: pip install 'streamlit[auth]'"),
+    pytest.mark.skipif(find_spec("authlib") is None, reason="no authlib: pip install 'anomalyd[dashboard]'"),
     pytest.mark.timeout(600),
 ]
 

@@ -86,6 +86,7 @@ def test_the_component_opens_the_port_of_a_collector_for_the_same_pods() -> None
     folder = KUBERNETES / "with-otlp"
     component = yaml.safe_load((folder / "kustomization.yaml").read_text())
     assert component["kind"] == "Component"
+    assert component["namespace"] == kustomization()["namespace"], "it is in none otherwise"
     assert {*component["resources"], "kustomization.yaml"} == {path.name for path in folder.iterdir()}
     policy = folder / "network-policy.yaml"
     manifest = yaml.safe_load(policy.read_text())
@@ -97,7 +98,8 @@ def test_the_component_opens_the_port_of_a_collector_for_the_same_pods() -> None
 
 
 def test_every_file_is_applied() -> None:
-    meant = {*kustomization()["resources"], "kustomization.yaml", "anomalyd.yaml", "with-otlp"}
+    components = {"with-otlp", "with-dashboard"}
+    meant = {*kustomization()["resources"], "kustomization.yaml", "anomalyd.yaml"} | components
     assert {path.name for path in KUBERNETES.iterdir()} == meant
 
 

@@ -123,7 +123,7 @@ def _run(config: Config, source: RangeSource, store: Store, pinned: Mapping[str,
     watches = [ActiveModel(detector, library) for detector in config.detectors]
     telemetry = Telemetry.for_config(config, CollectorRegistry())
     later_s = 0.0
-    service = Service(config, source, store, watches, telemetry, clock=lambda: time.time() + later_s)
+    service = Service(config, source, store, watches, telemetry, monotonic=lambda: time.monotonic() + later_s)
     while not source.finished:
         service.step(_TAKE_S)
     # All before the end has been handed on by the daemon: what waits waits no longer.

@@ -33,7 +33,7 @@ chaos: .venv/installed  ## the faults of docs/guarantees.md at their size (half 
 	$(MAKE) --jobs 3 --keep-going --output-sync=target chaos-replicas chaos-kills chaos-outages
 
 # Much of it is waiting, so three run side by side.
-chaos-replicas: CHAOS_TESTS = test_replicas
+chaos-replicas: CHAOS_TESTS = test_replicas ../kafka/test_source
 chaos-kills: CHAOS_TESTS = test_kill test_bad_input
 chaos-outages: CHAOS_TESTS = test_bad_network test_broker_outage test_store_outage
 chaos-replicas chaos-kills chaos-outages: .venv/installed

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
 from functools import cache
 
 from anomalyd.assistant.language.inflection import forms
+from anomalyd.assistant.language.rewriting import Replacement, Rules, rules_of
 from anomalyd.assistant.language.systems import ENTITIES, HOSTS, INCIDENTS, LEVEL_WORDS
 
 _NAMED = r"[\w/.+*-]*[0-9][\w/.+*-]*"
@@ -30,14 +30,12 @@ _FOR_WHAT = (
 )
 _BOUNDARY = r"(?= |$)"
 
-Exchange = str | Callable[[re.Match[str]], str]
-
 
 def _past(match: re.Match[str]) -> str:
     return f"{forms(match[1])[2]} "
 
 
-_PHRASES: tuple[tuple[str, Exchange], ...] = (
+_PHRASES: tuple[tuple[str, Replacement], ...] = (
     # Around a question.
     (rf",? ?\bfor (?:my|our|the|a|tomorrow's|today's) (?:\w+ )?{_FOR_WHAT}{_BOUNDARY}", " "),
     (
@@ -156,12 +154,12 @@ _PHRASES: tuple[tuple[str, Exchange], ...] = (
 
 
 @cache
-def _compiled() -> tuple[tuple[re.Pattern[str], Exchange], ...]:
-    return tuple((re.compile(pattern), by) for pattern, by in _PHRASES)
+def _rules() -> Rules:
+    return rules_of(_PHRASES)
 
 
 def without_asides(text: str) -> str:
     """Leave out of a plain question what changes nothing, and say the rest plainly."""
-    for pattern, by in _compiled():
+    for pattern, by in _rules():
         text = " ".join(pattern.sub(by, text).split()).strip(" ,")
     return re.sub(r"(?: ?,)+(?= )", ",", text)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 
+from anomalyd.assistant.language.rewriting import Replacement, rewritten, rules_of
 from anomalyd.assistant.language.systems import INCIDENTS
 
 _SEVERITY = r"(?:warnings?|errors?|critical(?:s| ones| incidents)?)"
@@ -34,8 +35,7 @@ def _each_of(kind: str, count: int, by: str) -> tuple[str, Callable[[re.Match[st
     )
 
 
-Form = tuple[str, str | Callable[[re.Match[str]], str]]
-_FORMS: tuple[Form, ...] = (
+_FORMS: tuple[tuple[str, Replacement], ...] = (
     # The longest, the shortest.
     (
         rf"\b(?:the )?(?:maxim(?:um|al)|max|highest|largest|biggest|greatest|record) (?:incident )?{_SPAN}\b",
@@ -311,11 +311,9 @@ _FORMS: tuple[Form, ...] = (
     (r"\b(no|hot|dead|noisy|warm|cold|missing)-(hits?|wires?|channels?|layers?|cells?|towers?)\b", r"\1 \2"),
     (r"\b(no hits?|hot|dead) (?:wires? |channels? )?(?=incidents?|alerts?)", r"\1 "),
 )
-_COMPILED = tuple((re.compile(pattern), by) for pattern, by in _FORMS)
+_RULES = rules_of(_FORMS)
 
 
 def constructed(text: str) -> str:
     """Bring the constructions of a plain question to the forms that the grammar reads."""
-    for pattern, by in _COMPILED:
-        text = " ".join(pattern.sub(by, text).split())
-    return text
+    return rewritten(text, _RULES)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 
+from anomalyd.assistant.language.rewriting import rewritten, rules_of
 from anomalyd.assistant.language.systems import INCIDENTS
 
 _NAME = r"[\w/.+*-]*[0-9][\w/.+*-]*"
@@ -300,12 +301,9 @@ def _span_before(match: re.Match[str]) -> str:
     return f"{match['head']}between {2 * number} {unit}s ago and {number} {unit}s ago"
 
 
-_COMPILED = tuple((re.compile(pattern), by) for pattern, by in _FORMS)
+_RULES = rules_of(_FORMS)
 
 
 def canonical(text: str) -> str:
     """Bring a plain question (lower case, one line) to the forms that the grammar knows."""
-    text = " ".join(text.split())
-    for pattern, by in _COMPILED:
-        text = " ".join(pattern.sub(by, text).split())
-    return _SPAN_BEFORE.sub(_span_before, text)
+    return _SPAN_BEFORE.sub(_span_before, rewritten(" ".join(text.split()), _RULES))

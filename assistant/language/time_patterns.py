@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
+
+from anomalyd.assistant.language.rewriting import Replacement
 
 _FROM_ZERO = "zero one two three four five six seven eight nine ten eleven twelve thirteen fourteen"
 NUMBERS = {word: number for number, word in enumerate(_FROM_ZERO.split())}
@@ -86,8 +88,7 @@ def _minutes(match: re.Match[str]) -> str:
     return f"{round(float(match[1]) * (60 if match[2][0] == 'h' else 1440))} minutes"
 
 
-Rewrite = str | Callable[[re.Match[str]], str]
-_REWRITES: tuple[tuple[str, Rewrite], ...] = (
+_REWRITES: tuple[tuple[str, Replacement], ...] = (
     (rf"\b(today|yesterday|{WEEKDAY}|tonight|night|morning|evening|afternoon|week|month)'?s\b(?=')?", r"\1"),
     (r"\bthe (?:previous day|day before today)\b", "yesterday"),
     (r"\bon the ([0-9]{1,2})(?:st|nd|rd|th)\b(?! (?:of|january|february|[a-z]{3,9} 20))", r"on day-\1"),

@@ -11,6 +11,7 @@ from concurrent.futures import ProcessPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 
+from anomalyd.daemon.config.chosen_detectors import chosen_detectors
 from anomalyd.daemon.config.config import Config, DetectorConfig
 from anomalyd.daemon.learning.promotion import Decision, decide
 from anomalyd.daemon.learning.training import read_trained_history
@@ -62,7 +63,7 @@ class AskedComparisons:
 def compare_versions(config: Config, detector: str, candidate: str, old: str) -> str:
     """Compare two versions on what the topics hold; says why that could not be, "" if it could."""
     try:
-        about = next(d for d in config.detectors if d.name == detector)
+        [about] = chosen_detectors(config, detector)
         compared(config, about, candidate, old)
     except (AnomalydError, OSError) as error:
         return str(error)

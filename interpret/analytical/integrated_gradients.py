@@ -17,6 +17,7 @@ from torch import Tensor
 from anomalyd.detectors.detector import Encoded, Explainable
 from anomalyd.interpret.attribution import Attribution, folded
 from anomalyd.interpret.budget import Budget
+from anomalyd.interpret.score_change import score_change
 
 METHOD = "integrated-gradients"
 
@@ -35,7 +36,7 @@ def integrated_gradients(
     twice as many, until completeness holds within 1 % or 256 points are reached (a score with kinks may need
     them). It ends early where the next try would not fit into the budget.
     """
-    change = _change(detector, encoded)
+    change = score_change(detector, encoded)
     complete = False
     for steps, following in zip(_STEPS, (*_STEPS[1:], None), strict=True):
         before = budget.used()
@@ -69,13 +70,3 @@ def _quadrature(steps: int) -> tuple[Tensor, Tensor]:
     """Give the points (S,) between 0 and 1 at which slopes are taken, and their weights (S,), as captum."""
     points, weights = np.polynomial.legendre.leggauss(steps)
     return torch.from_numpy((points + 1) / 2).float(), torch.from_numpy(weights / 2).float()
-
-
-def _change(detector: Explainable, encoded: Encoded) -> float:
-    """Give how much higher the score of the sample is than that of its baseline."""
-    ends = torch.cat([encoded.inputs, encoded.baseline])
-    with torch.no_grad():
-        observed, usual = detector.forward(
-            ends, *(each.expand(2, *each.shape[1:]) for each in encoded.context)
-        )
-    return float(observed - usual)

@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from anomalyd.detectors.detector import Encoded, Explainable
 from anomalyd.interpret.attribution import Attribution
 from anomalyd.interpret.budget import Budget
+from anomalyd.interpret.score_change import score_change
 from anomalyd.interpret.trust import GOOD, blamed_inputs, trust_of_map
 
 _PLACES = 4
@@ -35,11 +36,11 @@ def place_after_place(
     """
     found = method(encoded)
     found = replace(found, trust=trust_of_map(detector, encoded, found.values))
-    parts, heights, rest = [found.values], [_height(detector, encoded)], encoded
+    parts, heights, rest = [found.values], [score_change(detector, encoded)], encoded
     while len(parts) < _PLACES and found.trust not in ("", GOOD) and budget.left() > 0:
         put_back = blamed_inputs(rest, parts[-1])
         rest = replace(rest, inputs=torch.where(put_back, rest.baseline, rest.inputs))
-        height = _height(detector, rest)
+        height = score_change(detector, rest)
         if not put_back.any() or height <= 0:
             break
         parts.append(method(rest).values)
@@ -47,16 +48,6 @@ def place_after_place(
         values = _together(parts, heights)
         found = replace(found, values=values, trust=trust_of_map(detector, encoded, values))
     return replace(found, seconds=budget.used())
-
-
-def _height(detector: Explainable, encoded: Encoded) -> float:
-    """Give how much a map scores above the expected one."""
-    both = torch.cat([encoded.inputs, encoded.baseline])
-    with torch.no_grad():
-        observed, usual = detector.forward(
-            both, *(each.expand(2, *each.shape[1:]) for each in encoded.context)
-        )
-    return float(observed - usual)
 
 
 def _together(parts: Sequence[NDArray[np.float32]], heights: Sequence[float]) -> NDArray[np.float32]:

@@ -166,6 +166,10 @@ class Outcome:
         """Count the events but for `explained`, by report and name."""
         return Counter((e["id"], e["event"]) for e in self.events if e["event"] != "explained")
 
+    def doubled(self) -> int:
+        """Count the reports that were told more than once, each time more."""
+        return sum(count - 1 for (_, event), count in self.happened().items() if event == "opened")
+
     def letters(self) -> Counter[tuple[str, int, int, str]]:
         """Count the dead letters by where they came from and why."""
         told = [{name: value.decode() for name, value in r.headers} for r in self.dead_letters]
@@ -312,6 +316,21 @@ class World:
             queries.close()
         events = [json.loads(record.value) for record in self.read(config.output.topic)]
         return Outcome(reports, points, activity, events, self.read(config.output.dead_letter_topic))
+
+    def figures(self, config: Config, planted: Sequence[Any]) -> dict[str, int]:
+        """See that each planted anomaly is one report, told once, and each broken message one dead letter."""
+        outcome = self.outcome(config)
+        found = {
+            "messages": sum(self.ends().values()),
+            "reports": len(outcome.reports),
+            "lost": len(planted) - len(outcome.reports),
+            "doubled": outcome.doubled(),
+        }
+        assert (found["lost"], found["doubled"]) == (0, 0)
+        told = outcome.happened().items()
+        assert {count for (_, event), count in told if event in ("opened", "closed")} == {1}
+        assert outcome.letters() == self.broken()
+        return found
 
     def read(self, topic: str | None, quiet_s: float = 1.0) -> list[Any]:
         """Read a topic (of one partition) from its beginning until nothing more comes."""

@@ -22,7 +22,7 @@ import pytest
 from accounting import assert_accounted, by_topic
 from replicas import HANGS, KILLS, Replica, replicas, run_fragile
 
-from anomalyd.daemon.config.config import Config, load_config
+from anomalyd.daemon.config.config import load_config
 from anomalyd.daemon.service import Service
 
 pytestmark = [
@@ -37,22 +37,6 @@ WITHIN_S = 600.0
 
 def planted_on(plant: Callable[..., Any]) -> list[Any]:
     return [plant(f"node0{n}", at + 5 * n, 6, "cpu") for n in range(4) for at in range(60, ROWS - 40, 90)]
-
-
-def figures(world: Any, config: Config, planted: list[Any]) -> dict[str, int]:
-    """See that each planted anomaly is one report, told once, and each broken message one dead letter."""
-    outcome = world.outcome(config)
-    happened = outcome.happened()
-    found = {
-        "messages": sum(world.ends().values()),
-        "reports": len(outcome.reports),
-        "lost": len(planted) - len(outcome.reports),
-        "doubled": sum(count - 1 for (_, event), count in happened.items() if event == "opened"),
-    }
-    assert (found["lost"], found["doubled"]) == (0, 0)
-    assert {count for (_, event), count in happened.items() if event in ("opened", "closed")} == {1}
-    assert outcome.letters() == world.broken()
-    return found
 
 
 def alive(replica: Replica) -> bool:
@@ -103,7 +87,7 @@ def test_messages_that_end_or_hang_the_process(
     chaos_figures(
         fault=f"two messages that {what} the process, each a dead letter after three attempts",
         runs=lives - 1,
-        **figures(world, config, planted),
+        **world.figures(config, planted),
         seconds_to_resume=round(took / lives, 1),
     )
 
@@ -152,7 +136,7 @@ def test_models_and_settings_that_are_broken_are_refused_while_it_works(
     chaos_figures(
         fault="models that are cut off, swapped, pickled, of another shape; a configuration that is no YAML",
         runs=len(faults) + 1,
-        **figures(world, config, planted),
+        **world.figures(config, planted),
         seconds_to_resume=0.0,
     )
 
@@ -239,7 +223,7 @@ def test_clocks_jump_and_events_come_in_disorder(
     monkeypatch.undo()
     with running(file):
         eventually(lambda: world.settled(undisturbed), within_s=WITHIN_S)
-    found = figures(world, config, planted)
+    found = world.figures(config, planted)
     one, other = world.outcome(config), world.outcome(undisturbed)
     assert one.reports.keys() == other.reports.keys()
     assert one.happened() == other.happened()

@@ -79,20 +79,6 @@ def planted_on(plant: Any, slices: int = SLICES) -> list[Any]:
     return [plant(f"node0{n}", at + 5 * n, 6, "cpu") for n in range(4) for at in rows]
 
 
-def figures(world: Any, config: Config, planted: list[Any]) -> dict[str, int]:
-    outcome = world.outcome(config)
-    happened = outcome.happened()
-    found = {
-        "messages": sum(world.ends().values()),
-        "reports": len(outcome.reports),
-        "lost": len(planted) - len(outcome.reports),
-        "doubled": sum(count - 1 for (_, event), count in happened.items() if event == "opened"),
-    }
-    assert (found["lost"], found["doubled"]) == (0, 0)
-    assert {count for (_, event), count in happened.items() if event in ("opened", "closed")} == {1}
-    return found
-
-
 def reads_again(world: Any, config: Config) -> Callable[[], bool]:
     """Tell when every partition that waits now has been read on in, or to its end."""
     then, ends = world.store(config).offsets(config.kafka.group), world.ends()
@@ -157,7 +143,7 @@ def test_connections_fail_at_random(
     chaos_figures(
         fault=f"{FAULTS[how]} ({world.broker.name}), connections cut before at random, each piece 20 ms late",
         runs=proxy.cuts,
-        **figures(world, config, planted),
+        **world.figures(config, planted),
         seconds_to_resume=round(resumed_s, 1),
         seconds_until_settled=round(settled_s, 1),
     )
@@ -219,7 +205,7 @@ def test_one_of_three_brokers_is_killed_and_another_restarted(
         chaos_figures(
             fault="one of three brokers killed and another restarted under load (replication 3)",
             runs=2,
-            **figures(world, config, planted),
+            **world.figures(config, planted),
             seconds_to_resume=round(resumed_s, 1),
         )
         assert resumed_s < RESUMES_WITHIN_S

@@ -97,7 +97,7 @@ def test_kafka_hangs(
             messages=sum(world.ends().values()),
             reports=len(outcome.reports),
             lost=len(planted) - len(outcome.reports),
-            doubled=sum(count - 1 for (_, event), count in happened.items() if event == "opened"),
+            doubled=outcome.doubled(),
             seconds_to_resume=round(resumed_s, 1),
             seconds_to_tell=round(told_s, 1),
             share_of_a_core=round(busy, 3),

@@ -245,14 +245,13 @@ def test_killed_at_random_moments(
         f"{len(killed.dead_letters)} dead letters; undisturbed {time.monotonic() - begun - took:.0f} s"
     )
 
-    happened = killed.happened()
     chaos_figures(
         fault=f"kill -9 at random moments ({world.broker.name})",
         runs=len(WAYS),
         messages=sum(world.ends().values()),
         reports=len(killed.reports),
         lost=len(undisturbed.reports.keys() - killed.reports.keys()),
-        doubled=sum(count - 1 for (_, event), count in happened.items() if event == "opened"),
+        doubled=killed.doubled(),
         seconds_to_resume=None,
     )
     assert len(WAYS) >= 20

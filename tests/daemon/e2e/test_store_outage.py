@@ -102,7 +102,7 @@ def survive(
             messages=sum(world.ends().values()),
             reports=len(outcome.reports),
             lost=len(planted) - len(outcome.reports),
-            doubled=sum(count - 1 for (_, event), count in told.items() if event == "opened"),
+            doubled=outcome.doubled(),
             seconds_to_resume=round(resumed_s, 1),
             seconds_until_told=round(settled_s, 1),
             seconds_away=AWAY_S,

@@ -17,16 +17,16 @@ _ROWS, _LEAST_S = 10, 900.0
 
 def silences(times: NDArray[np.float64], newest: float, interval_s: float) -> list[int]:
     """Say which of the rows at times (n,) come after a silence; `newest`: the row before, NaN for none."""
-    least = max(_ROWS * interval_s, _LEAST_S)
-    found: list[int] = np.flatnonzero(np.diff(times, prepend=newest) > least).tolist()
+    before = np.concatenate([[newest], times[:-1]])
+    found: list[int] = np.flatnonzero(is_after_silence(times, before, np.float64(interval_s))).tolist()
     return found
 
 
 def is_after_silence(
-    times: NDArray[np.float64], newest: NDArray[np.float64], intervals_s: NDArray[np.float64]
+    times: NDArray[np.float64], before: NDArray[np.float64], interval_s: NDArray[np.float64] | np.float64
 ) -> NDArray[np.bool_]:
-    """Say which rows at times (B,) come after a silence: as `silences`, of a row of each of many entities."""
-    return np.asarray(times - newest > np.maximum(_ROWS * intervals_s, _LEAST_S))
+    """Say which rows at times (B,) come after a silence; `before` (B,): the row before each, NaN: none."""
+    return np.asarray(times - before > np.maximum(_ROWS * interval_s, _LEAST_S))
 
 
 def begin_again(memory: Batch, b: int) -> None:

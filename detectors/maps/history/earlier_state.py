@@ -28,8 +28,12 @@ def with_names(state: State) -> State:
     return _complete(found)
 
 
+_ADDED = ("movement.square", "movement.maps", "scatter.mean", "scatter.variance", "scatter.maps")
+"""What was not remembered from the beginning."""
+
+
 def _complete(state: State) -> State:
-    """Add what was not remembered of how far units move: nothing is known of it yet."""
-    if "unfit" not in state or "movement.maps" in state:
+    """Add what was not remembered of how units move and cells scatter: nothing is known of it yet."""
+    if "unfit" not in state or all(name in state for name in _ADDED):
         return state
-    return {**state, "movement.square": np.zeros(1), "movement.maps": np.zeros(1)}
+    return {**{name: np.zeros(1) for name in _ADDED}, **state}

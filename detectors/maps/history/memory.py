@@ -22,6 +22,10 @@ _LONGEST = 50.0
 _USUAL_MOVES = 3.0
 """Maps that the usual movement of units is worth beside an element's own."""
 
+_USUAL_SCATTER, _USUAL_SCATTERS = 0.15, 0.5
+"""How far the scatter of an element's cells changes from map to map (logarithm), and how many maps this guess
+is worth."""
+
 _MOSTLY = 0.8
 """Share of the last maps that alert before a model is said not to fit."""
 
@@ -67,6 +71,33 @@ class Movement:
 
 
 @dataclass(frozen=True, slots=True)
+class CellScatter:
+    """How wide an element's single cells scatter: the logarithm of their mean chi-square in its maps.
+
+    `mean` of `maps` of them; `variance`: how far maps differ in it, beyond what so many cells let expect.
+    """
+
+    mean: float = 0.0
+    variance: float = 0.0
+    maps: float = 0.0
+
+    def after(self, value: float, cells: float) -> CellScatter:
+        """Remember what one more map says; nothing if no cells are behind it."""
+        if not cells > 0:
+            return self
+        n = min(self.maps + 1, _LONGEST)
+        away = value - self.mean
+        beyond = away**2 * (n - 1) / n - (2 / cells if n > 1 else 0.0)
+        return CellScatter(self.mean + away / n, self.variance + (beyond - self.variance) / n, n)
+
+    @property
+    def spread(self) -> float:
+        """How far a map may lie off the mean; while few are known, by what is usual."""
+        known = _USUAL_SCATTERS * _USUAL_SCATTER**2 + self.maps * max(self.variance, 0.0)
+        return float(np.sqrt(known / (_USUAL_SCATTERS + self.maps) * (1 + 1 / (self.maps + 1))))
+
+
+@dataclass(frozen=True, slots=True)
 class Standing:
     """Whether an alarm has stood for long: `alerts` of the last maps, and what was done about it.
 
@@ -103,6 +134,7 @@ class Memory:
     noise: Noise = field(default_factory=Noise)
     standing: Standing = field(default_factory=Standing)
     movement: Movement = field(default_factory=Movement)
+    scatter: CellScatter = field(default_factory=CellScatter)
 
     @classmethod
     def of(cls, state: State, shape: tuple[int, ...]) -> Memory:
@@ -123,6 +155,7 @@ class Memory:
                 state["provisional.weight"].item(),
             ),
             Movement(state["movement.square"].item(), state["movement.maps"].item()),
+            CellScatter(*(state[f"scatter.{f.name}"].item() for f in fields(CellScatter))),
         )
 
     def state(self) -> State:
@@ -135,6 +168,7 @@ class Memory:
             **self.rate.state(),
             **{f"noise.{f.name}": np.array([getattr(self.noise, f.name)]) for f in fields(Noise)},
             **{f"movement.{f.name}": np.array([getattr(self.movement, f.name)]) for f in fields(Movement)},
+            **{f"scatter.{f.name}": np.array([getattr(self.scatter, f.name)]) for f in fields(CellScatter)},
             "alerts": np.array(s.alerts, dtype=np.bool_),
             "unfit": np.array([s.unfit]),
             "provisional": provisional,
@@ -160,6 +194,7 @@ class Memory:
             self.noise,
             self.standing.after(drawn, alerting, span),
             self.movement,
+            self.scatter,
         )
 
     def accepted(self) -> Memory:

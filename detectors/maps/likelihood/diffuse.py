@@ -9,6 +9,7 @@ Source: R. E. Kass and A. E. Raftery, "Bayes factors", J. Am. Stat. Assoc. 90 (1
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -16,13 +17,26 @@ import numpy as np
 from numpy.typing import NDArray
 
 from anomalyd.detectors.maps.geometry import Geometry
+from anomalyd.detectors.maps.history.memory import CellScatter
 from anomalyd.detectors.maps.places.places import Cells, Counts
 
 Floats = NDArray[np.float32]
 Doubles = NDArray[np.float64]
 
-PRIOR = 0.1
-"""Prior share of all diffuse faults together."""
+_PRIORS = {
+    "units": 0.5,
+    "halves": 0.035,
+    "alternate": 0.0125,
+    "waves": 0.0025,
+    "scattered": 0.1,
+    "uneven": 0.02,
+}
+"""Prior odds of each class, beside those of the places of the scan, which add up to 1.
+
+A whole unit that is a few percent low is worth a few nats at most: behind one alarm it is seen only if it is
+likely before. How halves of an element without units move is not remembered. A wave has the most forms, and
+is seen with little.
+"""
 
 _UNEVEN = (0.04, 0.1, 0.25)
 """Relative spreads over cells of what is uneven without a pattern: exchanged cables, many damaged cells."""
@@ -30,12 +44,8 @@ _UNEVEN = (0.04, 0.1, 0.25)
 _PATTERN = (0.03, 0.1, 0.3)
 """Relative sizes of a pattern: of what a unit loses, or a wave goes up and down."""
 
-_PATTERN_PRIORS = (0.7, 0.25, 0.05)
-"""Prior shares of units, of every second cell, and of waves among patterns: a wave has the most forms, and is
-seen with little."""
-
-_KIND_PRIORS = (0.2, 0.3, 0.5)
-"""Prior shares of what is uneven, of scattered cells, and of patterns."""
+_WIDER = (0.02, 0.05, 0.1, 0.2, 0.4)
+"""Logarithms by which the noise of all cells may be wider in a map than is usual of its element."""
 
 _BROKEN, _EFFICIENCIES = (0.004, 0.02), (0.02, 0.5, 2.0)
 """Shares of the cells of a map with scattered broken ones, and what these count of what they should."""
@@ -113,21 +123,24 @@ def diffuse_evidence(
     geometry: Geometry,
     cell: tuple[Floats, Floats],
     whole: tuple[Floats, Floats],
+    scatter: Sequence[CellScatter],
 ) -> DiffuseEvidence:
     """Look for diffuse faults in maps (N, R, C) beside their references (N, R, C), in counts as well.
 
     `cell`, `whole`: variance over Poisson's (N,) and relative spread of normal maps (N,), of single cells and
-    of the largest places.
+    of the largest places. `scatter` (N,): how wide the cells were seen to scatter in earlier maps of the
+    element. The odds have their priors in them.
     """
     rows, columns = geometry.shape
     patterns, mask = _patterns_of(geometry), geometry.mask().ravel()
     flat = [x.reshape(len(x), -1) for x in (counts, reference)]
+    known = np.array([(s.mean, s.maps, s.spread) for s in scatter]).reshape(len(counts), 3)
     step = max(1, _CHUNK // (rows * columns))
     parts = []
     for start in range(0, len(counts), step):
         part = slice(start, start + step)
         noise = [(width[part, None], spread[part, None]) for width, spread in (cell, whole)]
-        parts.append(_look_at(flat[0][part], flat[1][part], mask, patterns, noise[0], noise[1]))
+        parts.append(_look_at(flat[0][part], flat[1][part], mask, patterns, noise[0], noise[1], known[part]))
     odds = np.concatenate([x.odds for x in parts]) if parts else np.zeros(0)
     return DiffuseEvidence(odds, tuple(parts), (rows, columns))
 
@@ -139,28 +152,38 @@ def _look_at(
     patterns: Patterns,
     cell: tuple[Floats, Floats],
     whole: tuple[Floats, Floats],
+    scatter: Doubles,
 ) -> _Few:
-    """Look for diffuse faults in a few maps (N, R * C); noise and spreads are (N, 1)."""
+    """Look for diffuse faults in a few maps (N, R * C); noise and spreads are (N, 1), `scatter` (N, 3)."""
     usable = (reference > 0) & mask
     seen, known = counts * usable, reference * usable
     ratio = seen.sum(1, keepdims=True) / np.maximum(known.sum(1, keepdims=True), _LEAST)
     expected = known * ratio
     noise = expected * cell[1] ** 2
     noise += (1 + ratio) * np.maximum(cell[0], 1)
+    cells = usable.sum(1)
+    usual = (noise * usable).sum(1) / np.maximum(cells * (1 + ratio[:, 0]), _LEAST)
+    # What is modelled is worth one map of what was seen, where more was seen.
+    beyond = (scatter[:, 0] - np.log(np.maximum(usual, 1))) * scatter[:, 1] / (1 + scatter[:, 1])
+    noise *= np.exp(np.maximum(beyond, 0)).astype(np.float32)[:, None]
     pull = (seen - expected) / np.sqrt(np.maximum(expected * noise, _LEAST))
     clipped = np.clip(pull, -_FARTHEST, _FARTHEST)
     worth = expected / noise
-    uneven = _uneven(clipped, worth)
+    uneven = _uneven(clipped, worth, cells, scatter[:, 2])
     scattered, broken = _scattered(seen, expected, noise)
     wider = np.maximum(whole[0] / np.maximum(noise.mean(1, keepdims=True) / (1 + ratio), 1), 1)
     ordered, best, sign = _patterned(clipped, worth, patterns, wider, whole[1])
-    each = np.stack([uneven, scattered, ordered]) + np.log(_KIND_PRIORS)[:, None]
+    each = np.stack([uneven + np.log(_PRIORS["uneven"]), scattered + np.log(_PRIORS["scattered"]), ordered])
     pattern = sign[:, None].astype(np.float32) * patterns.shapes[best]
     return _Few(np.logaddexp.reduce(each, axis=0), each.argmax(0), pull, broken, pattern)
 
 
-def _uneven(pull: Floats, worth: Floats) -> Doubles:
-    """Give the nats (N,) of "every cell is off by itself", from pulls and what each cell is worth."""
+def _uneven(pull: Floats, worth: Floats, cells: NDArray[np.int64], changes: Doubles) -> Doubles:
+    """Give the nats (N,) of "every cell is off by itself", from pulls and what each cell is worth.
+
+    Against them stands that the noise of all `cells` (N,) of the map is wider; `changes` (N,): how far its
+    logarithm is known to change.
+    """
     found = []
     squared = np.square(pull)
     for spread in _UNEVEN:
@@ -170,7 +193,10 @@ def _uneven(pull: Floats, worth: Floats) -> Doubles:
         gained = squared - squared / grown
         gained -= np.log(grown)
         found.append(0.5 * gained.sum(1, dtype=np.float64))
-    return np.asarray(np.logaddexp.reduce(found, axis=0) - np.log(len(found)))
+    total = squared.sum(1, dtype=np.float64)
+    noisier = [(total * (1 - np.exp(-w)) - cells * w) / 2 - w**2 / (2 * changes**2) for w in _WIDER]
+    against = np.maximum(np.max(noisier, axis=0), 0)
+    return np.asarray(np.logaddexp.reduce(found, axis=0) - np.log(len(found)) - against)
 
 
 def _scattered(seen: Floats, expected: Floats, noise: Floats) -> tuple[Doubles, Floats]:
@@ -224,7 +250,7 @@ def _patterned(
 
 @lru_cache(maxsize=64)
 def _patterns_of(geometry: Geometry) -> Patterns:
-    """List the patterns of an element: units and halves, every second cell, waves along units."""
+    """List the patterns of an element: units and halves, every second cell, waves, with their priors."""
     rows, columns = geometry.shape
     mask = geometry.mask()
     classes: list[list[Cells | Doubles]] = [_wholes(geometry)]
@@ -243,11 +269,10 @@ def _patterns_of(geometry: Geometry) -> Patterns:
         for half_periods in _WAVES:
             waves += [inside * wave(half_periods * at) for wave in (np.sin, np.cos)]
     classes += [every, waves]
-    weights = [w for w, c in zip(_PATTERN_PRIORS, classes, strict=True) if c]
-    classes = [c for c in classes if c]
     shapes = np.concatenate([np.stack(c).reshape(len(c), -1) for c in classes]) * mask.ravel()
+    names = ("units" if geometry.units else "halves", "alternate", "waves")
     log_prior = np.concatenate(
-        [np.full(len(c), np.log(w / sum(weights) / len(c))) for w, c in zip(weights, classes, strict=True)]
+        [np.full(len(c), np.log(_PRIORS[n] / len(c))) for n, c in zip(names, classes, strict=True)]
     )
     smooth = np.concatenate([np.full(len(c), c is not every) for c in classes])
     return Patterns(shapes.astype(np.float32), log_prior, smooth)

@@ -10,7 +10,8 @@ from numpy.typing import NDArray
 
 from anomalyd.detectors.maps.geometry import Geometry
 from anomalyd.detectors.maps.history.history import History
-from anomalyd.detectors.maps.likelihood.diffuse import PRIOR, diffuse_evidence
+from anomalyd.detectors.maps.history.memory import CellScatter
+from anomalyd.detectors.maps.likelihood.diffuse import diffuse_evidence
 from anomalyd.detectors.maps.likelihood.first_look import SUSPICIOUS, suspicion
 from anomalyd.detectors.maps.likelihood.place_odds import QUIET, scan
 from anomalyd.detectors.maps.likelihood.population import Population
@@ -34,7 +35,8 @@ _FAINTEST = 0.01
 class Job:
     """One map, or sum of three, beside its reference: what the scan works on, and what it found.
 
-    `moved`: how far the element's units move as a whole (relative), if that is known of itself.
+    `moved`: how far the element's units move as a whole (relative), if that is known of itself; `scatter`:
+    what is known of how wide its cells scatter.
     """
 
     geometry: Geometry
@@ -45,6 +47,7 @@ class Job:
     profiled: bool
     dispersion: float = 1.0
     moved: float | None = None
+    scatter: CellScatter = field(default_factory=CellScatter)
     score: float = float("nan")
     blame: Counts = field(default_factory=lambda: np.zeros(0, dtype=np.float32))
 
@@ -61,6 +64,7 @@ class Step:
     three: Job | None
     measured: tuple[float, float] = (1.0, 0.0)
     moved: float | None = None
+    scattered: tuple[float, float] = (0.0, 0.0)
     before: History | None = None
     after: History | None = None
 
@@ -109,8 +113,9 @@ def _with_diffuse(
         jobs[0].geometry,
         (noise[:, cell], drift[:, cell]),
         (noise[:, whole], np.array(moved, dtype=np.float32)),
+        [j.scatter for j in jobs],
     )
-    odds = found.odds + float(np.log(PRIOR))
+    odds = found.odds
     for k, job in enumerate(jobs):
         if odds[k] > job.score:
             job.blame = found.cells(k)

@@ -39,6 +39,8 @@ _LEAST_EXPECTED = 3.0  # counts from which a pull says something about the noise
 _FEW_COUNTS, _FARTHEST = 10.0, 100.0
 """Mean counts of a map below which the far pulls count to its noise, too, and how far they do."""
 
+_FARTHEST_CELL = 4.0
+
 _VARIED = 0.1
 """How far the noise of elements must differ before it tells how that of their places goes with it."""
 
@@ -92,6 +94,28 @@ def measure_movement(
     rest, others = (x.sum(1, keepdims=True) - x for x in (seen, known))
     change = np.log(seen * others / (rest * known))
     return (change**2).mean(1), (1 / seen + 1 / rest + 1 / known + 1 / others).mean(1)
+
+
+def measure_scatter(
+    counts: Counts, reference: Counts, geometry: Geometry, noise: NDArray[np.float64]
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Measure how wide single cells scatter in maps (N, R, C) about references (N, R, C), in counts as well.
+
+    Gives the logarithm (N,) of their mean chi-square, all cells counting, and the cells that it is worth.
+    Beside the `noise` (N,) of the maps, which most of the cells tell, a single cell counts no further than
+    four standard deviations.
+    """
+    cells = (reference > 0) & geometry.mask()
+    seen, known = counts * cells, reference * cells
+    ratio = seen.sum((1, 2), keepdims=True) / np.maximum(known.sum((1, 2), keepdims=True), 1e-3)
+    expected = known * ratio
+    squared = (seen - expected) ** 2 / np.maximum(expected * (1 + ratio), 1e-6)
+    farthest = (_FARTHEST_CELL**2 * np.maximum(noise, 1)).astype(np.float32)
+    there = cells.sum((1, 2))
+    mean = np.minimum(squared, farthest[:, None, None]).sum((1, 2)) / np.maximum(there, 1)
+    # Chi-square of few counts varies by 2 + 1 / expected a cell.
+    few = there / np.maximum(2 * expected.sum((1, 2), dtype=np.float64), 1e-3)
+    return np.log(np.maximum(mean, 0.1)), there / (1 + few)
 
 
 def measure_gain(

@@ -19,7 +19,11 @@ from anomalyd.detectors.maps.history.memory import Memory, Noise
 from anomalyd.detectors.maps.likelihood.jobs import PRIOR_ALONE, Job, Step, is_over, scan_jobs
 from anomalyd.detectors.maps.likelihood.local_judgement import LocalJudgement
 from anomalyd.detectors.maps.likelihood.nearest_maps import NearestEvidence
-from anomalyd.detectors.maps.likelihood.overdispersion import measure_movement, measure_noise
+from anomalyd.detectors.maps.likelihood.overdispersion import (
+    measure_movement,
+    measure_noise,
+    measure_scatter,
+)
 from anomalyd.detectors.maps.likelihood.population import Population
 from anomalyd.detectors.maps.neighbours.evidence import rarity, together
 from anomalyd.detectors.maps.neighbours.local import judges_alone, local_evidence
@@ -164,16 +168,17 @@ class MapStream:
         return [s.single for s in self._steps if s.single is not None and not s.single.profiled]
 
     def roll_noise(self, said: NDArray[np.float64]) -> Iterator[Job]:
-        """Take what the maps beside their references say of the noise (4, n); gives the jobs to scan.
+        """Take what the maps beside their references say of the noise (6, n); gives the jobs to scan.
 
-        In order: variance over Poisson's, the cells behind it, mean square of how far the units lie off, and
-        Poisson's part of that.
+        In order: variance over Poisson's, the cells behind it, mean square of how far the units lie off,
+        Poisson's part of that, how wide the cells scatter (logarithm), and the cells behind it.
         """
         measured = iter(said.T.tolist())
-        noise, movement = self._memory.noise, self._memory.movement
+        noise, movement, scatter = self._memory.noise, self._memory.movement, self._memory.scatter
         for step in self._steps:
             if step.single is not None and not step.single.profiled:
-                value, worth, square, usual = next(measured)
+                value, worth, square, usual, *scattered = next(measured)
+                step.scattered = scattered[0], scattered[1]
                 step.measured = max((value, worth), step.measured, key=lambda m: m[1])
             # What is broken everywhere looks like noise: once that is known a map says nothing of its own.
             own = step.measured if noise.maps < _KNOWN_NOISE else (1.0, 0.0)
@@ -182,12 +187,12 @@ class MapStream:
                 width = 1.0  # of a plain histogram noise and a shape that moves cannot be told apart
             for job in (step.single, step.three):
                 if job is not None:
-                    job.dispersion = min(max(width, _CALMEST), _WILDEST)
+                    job.dispersion, job.scatter = min(max(width, _CALMEST), _WILDEST), scatter
                     if self._units:
                         job.moved = movement.beside(self._moves)
                     yield job
             if self._guess:
-                noise = noise.after(*step.measured)
+                noise, scatter = noise.after(*step.measured), scatter.after(*step.scattered)
             if step.single is not None and not step.single.profiled and self._units:
                 step.moved = square - usual * (1 + self._unit_gain * (step.single.dispersion - 1))
                 if self._guess:
@@ -294,8 +299,9 @@ class MapStream:
         movement = before.movement
         if trusted and step.moved is not None:
             movement = movement.after(step.moved)
+        scatter = before.scatter.after(*step.scattered) if trusted else before.scatter
         guessed = step.after if trusted == self._guess and step.before is before.history else None
-        after = replace(before, noise=noise, movement=movement).after(
+        after = replace(before, noise=noise, movement=movement, scatter=scatter).after(
             drawn, seen, trusted, raw > _STANDING, self._span, guessed
         )
         if after.standing.unfit and not before.standing.unfit:
@@ -369,13 +375,16 @@ def advance(streams: Sequence[MapStream]) -> None:
         judge_alone(group)
         ahead = [s.look_ahead() for s in group]
         beside = [job for some in ahead for job in some]
-        said = np.zeros((4, 0))
+        said = np.zeros((6, 0))
         if beside:
             counts = np.nan_to_num(np.stack([j.drawn for j in beside])).clip(0)
             known = np.where(np.isnan([j.drawn for j in beside]), 0, np.stack([j.reference for j in beside]))
             known = known.astype(np.float32)
             noise = measure_noise(counts, known, group[0].geometry)
-            said = np.stack([noise.value, noise.worth, *measure_movement(counts, known, group[0].geometry)])
+            geometry = group[0].geometry
+            moved = measure_movement(counts, known, geometry)
+            scattered = measure_scatter(counts, known, geometry, noise.value)
+            said = np.stack([noise.value, noise.worth, *moved, *scattered])
         at = 0
         for stream, some in zip(group, ahead, strict=True):
             part = slice(at, at + len(some))

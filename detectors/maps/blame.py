@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor
 
-from anomalyd.detectors.maps.scan import Scan, Suspect
+from anomalyd.detectors.maps.scan import Boxes, Scan, Suspect
 
 _STRIKING = 12.0  # nats from which a map is searched for further regions: normal maps stay below
 _MOST_REGIONS = 3
@@ -29,9 +29,9 @@ def blame(
     left = np.arange(len(raw))
     evidence = raw
     for round_ in range(_MOST_REGIONS):
-        for i, box, pull in zip(left, suspect.boxes, np.abs(suspect.pull), strict=True):
-            where = (i, slice(box[0], box[1]), slice(box[2], box[3]))
-            blamed[where] = (pull + own[where]) * counted[where]
+        cells = _inside(suspect.boxes, blamed.shape[1:]) & counted[left]
+        pull = np.abs(suspect.pull)[:, None, None]
+        blamed[left] = np.where(cells, pull + own[left], blamed[left])
         striking = evidence > _STRIKING
         if round_ + 1 == _MOST_REGIONS or not striking.any():
             break
@@ -51,3 +51,12 @@ def blame(
         left, evidence = left[again], evidence[again]
         suspect = Suspect(suspect.boxes[again], suspect.pull[again])
     return raw, blamed
+
+
+def _inside(boxes: Boxes, shape: tuple[int, ...]) -> NDArray[np.bool_]:
+    """Say which cells (N, R, C) lie in boxes (N, 4)."""
+    top, bottom, left, right = (edge[:, None] for edge in boxes.T)
+    row, column = (np.arange(size) for size in shape)
+    rows, columns = (row >= top) & (row < bottom), (column >= left) & (column < right)
+    inside: NDArray[np.bool_] = rows[:, :, None] & columns[:, None, :]
+    return inside

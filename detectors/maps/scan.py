@@ -27,6 +27,9 @@ _NEGLIGIBLE = 3e-5
 """Nats that a window adds to a score, before its price and by its part in the sum, which no slope is made of:
 of 8,500 windows all that are left out would be a quarter of a nat, where alarms begin at five."""
 
+_FITTED = 3.0
+"""Nats, less the price, from which the edges of a window are fitted: nine of ten normal maps stay below."""
+
 _MOVES = (0, -8, -4, -2, -1, 1, 2, 4, 8)
 """Cells by which an edge is tried to be moved: the large windows lie up to nine cells apart."""
 
@@ -204,28 +207,50 @@ class Scan:
     def examine(
         self, residual: Tensor, expected: Tensor, dispersion: Tensor, drift: Tensor
     ) -> tuple[NDArray[np.float64], Suspect]:
-        """Give what `score` gives (N,), and the window with the most evidence, its edges fitted."""
-        columns = residual.shape[2]
-        windows = windows_of(residual.shape[1], columns)
+        """Give what `score` gives (N,) but for quiet windows (`scan_sums`), and the window with the most
+        evidence.
+
+        Where that is much its edges are fitted; where every window is quiet its pull is 0.
+        """
+        shape = residual.shape[1], residual.shape[2]
+        windows = windows_of(*shape)
         price = self.price[:, windows.kind] + windows.log_places
-        score, best = sum_up(residual, expected, dispersion, drift, windows.grids, price)
-        integrals = _integral(residual), _integral(expected)
-        maps = torch.arange(len(residual))
+        loudest = sum_up(residual, expected, dispersion, drift, windows.grids, price)
+        boxes, pull = windows.boxes[loudest.best], np.zeros(len(residual), dtype=np.float32)
+        for few, fitted in ((loudest.top > _FITTED, True), (loudest.top <= _FITTED, False)):
+            some = np.flatnonzero(few & (loudest.top > -np.inf))
+            if not len(some):
+                continue
+            given = (x[torch.from_numpy(some)] for x in (residual, expected, dispersion, drift))
+            boxes[some], pull[some] = _closely(torch.from_numpy(boxes[some]), shape, *given, fitted=fitted)
+        return loudest.score, Suspect(boxes, pull)
 
-        def sums(boxes: Tensor) -> tuple[Tensor, Tensor]:
-            a, b, c, d = _corners(boxes, columns)
-            change, wanted = (i[a, maps] - i[b, maps] - i[c, maps] + i[d, maps] for i in integrals)
-            return change, wanted
 
-        boxes = _fit_edges(
-            torch.from_numpy(windows.boxes)[best],
-            (residual.shape[1], columns),
-            lambda tried: _log_likelihood_ratio(*sums(tried), dispersion, drift),
-        )
-        change, wanted = sums(boxes)
-        wanted = wanted.clamp(min=1e-3)
-        pull = change / (wanted * (dispersion + drift.square() * wanted)).sqrt()
-        return score.double().numpy(), Suspect(boxes.numpy(), pull.numpy())
+def _closely(
+    boxes: Tensor,
+    shape: tuple[int, int],
+    residual: Tensor,
+    expected: Tensor,
+    dispersion: Tensor,
+    drift: Tensor,
+    *,
+    fitted: bool,
+) -> tuple[Boxes, NDArray[np.float32]]:
+    """Give boxes (N, 4), their edges `fitted`, and how far each pulls (N,), in sigmas."""
+    integrals = _integral(residual), _integral(expected)
+    maps = torch.arange(len(residual))
+
+    def sums(boxes: Tensor) -> tuple[Tensor, Tensor]:
+        a, b, c, d = _corners(boxes, shape[1])
+        change, wanted = (i[a, maps] - i[b, maps] - i[c, maps] + i[d, maps] for i in integrals)
+        return change, wanted
+
+    if fitted:
+        boxes = _fit_edges(boxes, shape, lambda tried: _log_likelihood_ratio(*sums(tried), dispersion, drift))
+    change, wanted = sums(boxes)
+    wanted = wanted.clamp(min=1e-3)
+    pull = change / (wanted * (dispersion + drift.square() * wanted)).sqrt()
+    return boxes.numpy(), pull.numpy()
 
 
 def _fit_edges(boxes: Tensor, shape: tuple[int, int], nats_of: Callable[[Tensor], Tensor]) -> Tensor:

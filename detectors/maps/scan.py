@@ -153,8 +153,11 @@ class Scan:
 
     def score(self, residual: Tensor, expected: Tensor, dispersion: Tensor, drift: Tensor) -> Tensor:
         """Sum the evidence up (N,): ln of the summed likelihood ratios, a smooth maximum over windows."""
-        if not residual.requires_grad or len(residual) <= _FEW:
+        if not residual.requires_grad:
             return _together(self.evidence(residual, expected, dispersion, drift)[0])[0]
+        if len(residual) <= _FEW:
+            # One function: DeepLIFT would compare the exponentials of two maps, each over its own maximum.
+            return torch.logsumexp(self.evidence(residual, expected, dispersion, drift)[0], dim=0)
         with torch.no_grad():
             nats, _, price = self._look(residual, expected, dispersion, drift)
             score, share = _together(nats - price)

@@ -1,14 +1,15 @@
 """The fault around one cell of a map: the region that best tells it from the rest, grown from a click.
 
 Each candidate is a set of cells that lose or gain by one common factor (or by a Gaussian dip through all
-rows); what decides is the likelihood ratio of Poisson counts against what was expected (Kulldorff, "A spatial
-scan statistic", 1997, with the scan tied to the cell). Candidates are rows, runs of rows, hardware units and
-all units together, over any stretch of columns around the cell, and whole segments.
+rows): rows, runs of rows, hardware units and all units together, over any stretch of columns around the cell,
+and whole segments. How likely each is, is what Poisson counts say against what was expected (Kulldorff, "A
+spatial scan statistic", 1997, with the scan tied to the cell), averaged over the factors. Where counts are
+few many are about as likely: the one is given that shares most with all of them, by how likely they are.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -22,17 +23,35 @@ from anomalyd.errors import ModelMismatch
 Cells = NDArray[np.bool_]
 Polygon = tuple[tuple[float, float], ...]
 
-_FACTORS = (0.02, 0.2, 0.5, 0.7, 0.8, 0.9, 0.95, 1.05, 1.1, 1.3, 1.6, 2.0, 3.0, 6.0)
-"""How many times the expected counts a region may show, to begin with; fitted from there."""
+_FACTORS = np.array([0.001, 0.05, 0.2, 0.5, 0.7, 0.8, 0.9, 0.95, 1.05, 1.1, 1.3, 1.6, 2.0, 3.0, 6.0, 12.0])
+"""How many times the expected counts a region may show, one as likely as another."""
 
-_DEPTHS = (0.1, 0.15, 0.2, 0.35, 0.5, 0.75)
-_WIDTHS = (0.08, 0.12, 0.17, 0.25, 0.35, 0.5)  # full width at half depth, of the row's length
-_PER_WIDTH = 16  # centres that are tried in the width of a dip
+_DEPTHS = np.array([0.1, 0.15, 0.2, 0.35, 0.5, 0.75])
+_WIDTHS = (0.2, 0.27, 0.35, 0.5)  # full width at half depth, of the row's length: narrower ones are stretches
+_PER_WIDTH = 8  # centres that are tried in the width of a dip
 _HALF = 2.3548  # full widths at half maximum in a standard deviation
 
-_EDGE, _RUN, _DIP = 3.0, 3.0, 2.0
+_EDGE, _RUN, _DIP = 3.0, 3.0, 0.5
 """Nats that a region must be better for each edge inside the map, for rows that are no hardware unit, and for
-a dip: the logarithm of about as many places as there are of it, and of how rare such faults are."""
+a dip of any width and centre: the logarithm of about as many places as there are, and of how rare such faults
+are."""
+
+_INSIDE, _TAIL = 0.5, 0.1
+"""Part of its depth from which a cell belongs to a dip, and from which it is touched by it."""
+
+_ALIKE = 300
+"""Candidates at most that are compared, the likeliest."""
+
+_ENOUGH, _CELLS = 5.0, 40
+"""Expected counts of a cell, and number of such cells, from which a map shows how wide its counts scatter."""
+
+_OUTSIDE, _PARTS = 0.3, 3
+"""Part of the expected counts outside a fault from which they say what the rate is, and parts of a row."""
+
+_MOVES, _MOST = 0.05, 1.25
+"""By how much the rate may usually be off (the width of its logarithm), and the furthest."""
+
+_HALF_OF_SQUARES = 0.455  # median of the square of a standard normal number
 
 _LEAST = 0.05
 """Counts that are expected at least: a cell that was dead before keeps a finite ratio."""
@@ -75,37 +94,98 @@ def outline(
     known = np.isfinite(values) & np.isfinite(expectation)
     counts = np.where(known, values, 0.0).astype(np.float64)
     usual = np.where(known, np.maximum(expectation, _LEAST), 0.0).astype(np.float64)
-    best, highest, tried = np.zeros((rows, columns), dtype=np.bool_), -np.inf, 0
-    for cells, nats in _candidates(counts, usual, row, column, known, geometry):
-        tried += 1
-        if nats > highest:
-            best, highest = cells & known, nats
+    wide = _dispersion(counts[known], _rate(counts, usual, known) * usual[known])
+    best, outside, odds = _grown(counts / wide, usual / wide, row, column, known, geometry)
+    # What is expected is made from this map, too: a fault moves it everywhere. What is outside says how far.
+    rate = _rate(counts, usual, outside if usual[outside].sum() > _OUTSIDE * usual.sum() else known)
+    other, _, more = _grown(counts / wide, rate * usual / wide, row, column, known, geometry)
+    moved = counts.sum() * np.log(rate) - usual.sum() * (rate - 1)
+    if more + moved / wide - 0.5 * (np.log(rate) / _MOVES) ** 2 > odds:
+        best, odds = other, more
     seen, expected = float(counts[best].sum()), float(usual[best].sum())
-    units = _units(best, known, geometry)
-    nats = highest - float(np.log(max(tried, 1) * columns))
-    return Region(best, units, polygons_of(best), seen, expected, nats)
+    return Region(best, _units(best, known, geometry), polygons_of(best), seen, expected, odds)
+
+
+def _grown(
+    counts: Floats, usual: Floats, row: int, column: int, known: Cells, geometry: Geometry | None
+) -> tuple[Cells, Cells, float]:
+    """Give the cells of the fault around a cell, those that it does not touch at all, and its log odds."""
+    some = list(_candidates(counts, usual, row, column, known, geometry))
+    nats = np.concatenate([each.nats for each in some])
+    of = np.repeat(np.arange(len(some)), [len(each.nats) for each in some])
+    place = np.concatenate([np.arange(len(each.nats)) for each in some])
+    likeliest = np.argsort(-nats, kind="stable")[:_ALIKE]
+    cells = np.stack([some[of[k]].cells(int(place[k]), _INSIDE) & known for k in likeliest])
+    central = _central(cells, np.exp(nats[likeliest] - nats[likeliest[0]]))
+    chosen = likeliest[central]
+    touched = some[of[chosen]].cells(int(place[chosen]), _TAIL)
+    beforehand = np.log(sum(each.prior for each in some)) + np.log(counts.shape[1])
+    return cells[central], known & ~touched, float(np.logaddexp.reduce(nats) - beforehand)
+
+
+def _rate(counts: Floats, usual: Floats, outside: Cells) -> float:
+    """Give how many times the expected counts most parts of rows show, of the cells outside a fault: the
+    median, for another fault may be there."""
+    seen, wanted = (
+        np.concatenate([part.sum(1) for part in np.array_split(np.where(outside, each, 0.0), _PARTS, axis=1)])
+        for each in (counts, usual)
+    )
+    known = wanted > 0
+    ratio, weight = seen[known] / wanted[known], wanted[known]
+    order = np.argsort(ratio)
+    middle = order[np.searchsorted(np.cumsum(weight[order]), weight.sum() / 2)]
+    return float(np.clip(ratio[middle], 1 / _MOST, _MOST))
+
+
+@dataclass(frozen=True, slots=True)
+class _Candidates:
+    """Regions of one make: their `nats` (K,), with the logarithm of how likely they are beforehand, whose sum
+    is `prior`; `cells` gives the cells (R, C) of the k-th: of a dip those from a part of its depth on."""
+
+    nats: Floats
+    prior: float
+    cells: Callable[[int, float], Cells]
 
 
 def _candidates(
     counts: Floats, usual: Floats, row: int, column: int, known: Cells, geometry: Geometry | None
-) -> Iterator[tuple[Cells, float]]:
-    """Give candidate regions that hold the cell, each with its nats."""
+) -> Iterator[_Candidates]:
+    """Give candidate regions that hold the cell."""
     rows, columns = counts.shape
     for members, price in _row_sets(rows, row, geometry).items():
-        n, e = counts[[*members]].sum(0), usual[[*members]].sum(0)
-        for first, last, nats in _stretches(n, e, column):
-            cells = np.zeros((rows, columns), dtype=np.bool_)
-            cells[[*members], first : last + 1] = True
-            yield cells, nats - price
-    for segment in () if geometry is None else geometry.segments:
-        cells = segment.cells((rows, columns)) & known
-        if cells[row, column]:
-            yield cells, _nats(counts[cells].sum(), usual[cells].sum())
-    for shape in _dips(counts.shape, row, column, geometry):
-        for depth in _DEPTHS:
-            factor = 1 - depth * shape
-            nats = float((counts * np.log(factor) - usual * (factor - 1)).sum())
-            yield shape >= 0.5, nats - _DIP
+        yield _stretches(counts, usual, [*members], column, price)
+    held = [s.cells(counts.shape) & known for s in (() if geometry is None else geometry.segments)]
+    for segment in (cells for cells in held if cells[row, column]):
+        nats = _nats(counts[segment].sum(), usual[segment].sum())
+        yield _Candidates(np.atleast_1d(nats), 1.0, _only(segment))
+    shapes = list(_dips((rows, columns), row, column, geometry))
+    factors = [[1 - depth * shape for depth in _DEPTHS] for shape in shapes]
+    each = [[(counts * np.log(f) - usual * (f - 1)).sum() for f in of_shape] for of_shape in factors]
+    dips = np.logaddexp.reduce(np.array(each), axis=1) - np.log(len(_DEPTHS) * len(shapes)) - _DIP
+    yield _Candidates(dips, float(np.exp(-_DIP)), lambda k, least: shapes[k] >= least)
+
+
+def _only(cells: Cells) -> Callable[[int, float], Cells]:
+    return lambda k, least: cells
+
+
+def _central(cells: NDArray[np.bool_], weight: Floats) -> int:
+    """Say which of regions (K, R, C) shares most with all of them: the intersection over the union."""
+    flat = cells.reshape(len(cells), -1).astype(np.float32)
+    both = flat @ flat.T
+    size = flat.sum(1)
+    shared = both / np.maximum(size[:, None] + size[None, :] - both, 1.0)
+    return int(np.argmax(shared @ weight))
+
+
+def _dispersion(counts: Floats, usual: Floats) -> float:
+    """Give how many times wider than Poisson's the squares of the counts scatter around the expected, 1 at
+    least: half of the cells are nearer. A profile that is not known well makes every cell depart."""
+    many = usual >= _ENOUGH
+    if many.sum() < _CELLS:
+        return 1.0
+    away = 2 * (np.sqrt(counts[many] + 0.375) - np.sqrt(usual[many] + 0.375))
+    return max(1.0, float(np.median(away**2)) / _HALF_OF_SQUARES)
 
 
 def _row_sets(rows: int, row: int, geometry: Geometry | None) -> dict[tuple[int, ...], float]:
@@ -126,33 +206,28 @@ def _row_sets(rows: int, row: int, geometry: Geometry | None) -> dict[tuple[int,
     return sets | {(row,): 0.0, tuple(range(rows)): 0.0}
 
 
-def _stretches(n: Floats, e: Floats, column: int) -> Iterator[tuple[int, int, float]]:
-    """For each factor to begin with, give the best stretch (first, last) around a column, with its nats.
+def _stretches(counts: Floats, usual: Floats, members: list[int], column: int, price: float) -> _Candidates:
+    """Give the stretches of some rows around a column; an edge that is not that of the map has to be paid."""
+    rows, columns = counts.shape
+    n, e = (np.concatenate([[0.0], np.cumsum(each[members].sum(0))]) for each in (counts, usual))
+    first, stop = np.arange(column + 1)[:, None], np.arange(column + 1, columns + 1)[None, :]
+    asked = price + _EDGE * ((first > 0) + (stop < columns).astype(np.float64))
+    nats = _nats(n[stop] - n[first], e[stop] - e[first]) - asked
+    width = stop.size
 
-    An edge that is not that of the map has to be paid for.
-    """
-    for start in _FACTORS:
-        factor = start
-        for _ in range(3):
-            gain = n * np.log(factor) - e * (factor - 1)
-            left = np.cumsum(gain[column::-1])
-            right = np.cumsum(gain[column:])
-            left[-1] += _EDGE
-            right[-1] += _EDGE
-            first, last = column - int(np.argmax(left)), column + int(np.argmax(right))
-            seen, expected = n[first : last + 1].sum(), e[first : last + 1].sum()
-            fitted = float(np.clip(seen / max(expected, _LEAST), 0.01, 100.0))
-            if (fitted < 1) != (start < 1) or fitted == factor:
-                break
-            factor = fitted
-        yield first, last, _nats(seen, expected) - _EDGE * ((first > 0) + (last < len(n) - 1))
+    def cells(k: int, _: float) -> Cells:
+        found = np.zeros((rows, columns), dtype=np.bool_)
+        found[members, k // width : column + 1 + k % width] = True
+        return found
+
+    return _Candidates(nats.ravel(), float(np.exp(-asked).sum()), cells)
 
 
-def _nats(seen: float, expected: float) -> float:
-    """Give the log likelihood ratio of a factor of its own against the expected counts."""
-    if expected <= 0:
-        return -np.inf
-    return float((seen * np.log(seen / expected) if seen > 0 else 0.0) - (seen - expected))
+def _nats(seen: Floats, expected: Floats) -> Floats:
+    """Give the logarithm of how much likelier counts are by some factor than as expected, -inf of nothing."""
+    each = [seen * np.log(factor) - expected * (factor - 1) for factor in _FACTORS]
+    found: Floats = np.where(expected > 0, np.logaddexp.reduce(each) - np.log(len(_FACTORS)), -np.inf)
+    return found
 
 
 def _dips(

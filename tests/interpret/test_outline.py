@@ -119,3 +119,32 @@ def test_a_dip_lies_at_one_part_of_rows_of_any_length():
     row, column = np.argwhere(cells)[len(np.argwhere(cells)) // 2]
     found = outline(counts.astype(np.float32), expected(), int(row), int(column), CHAMBER)
     assert (found.cells & cells).sum() / (found.cells | cells).sum() >= 0.82
+
+
+@pytest.mark.parametrize("rate", [0.93, 1.08])
+def test_a_fault_may_have_moved_what_is_expected_everywhere(rate):
+    """A detector takes the rate from the map: a wide loss lowers what it expects of all cells."""
+    cells, factor = FAULTS["region"]
+    shared = []
+    for seed in range(4):
+        row, column = np.random.default_rng(seed).choice(np.argwhere(cells))
+        found = outline(map_with(cells, factor, seed), rate * expected(), row, column, CHAMBER)
+        shared.append((found.cells & cells).sum() / (found.cells | cells).sum())
+    assert np.mean(shared) >= 0.82
+
+
+def test_a_profile_that_is_not_known_well_counts_less():
+    chance = np.random.default_rng(5)
+    usual = expected(400.0) * chance.lognormal(0, 0.2, SHAPE).astype(np.float32)
+    counts = map_with(np.zeros(SHAPE, dtype=bool), 1.0, 5) * 8
+    well = outline(counts, expected(400.0), 5, 20, CHAMBER).nats
+    badly = outline(counts, usual, 5, 20, CHAMBER).nats
+    assert well < 5
+    assert badly < 5
+
+
+def test_an_outline_of_a_map_without_counts_is_all_of_it():
+    cells = CHAMBER.mask()
+    found = outline(map_with(cells, 0.0), expected(), 5, 20, CHAMBER)
+    assert np.array_equal(found.cells, cells)
+    assert found.seen == 0

@@ -96,3 +96,16 @@ def test_the_faulty_cells_of_a_chamber_are_highlighted(chamber, fault):
         assert (lit & truth).sum() / lit.sum() > 0.9, found.method
         assert (lit & truth).sum() / truth.sum() > 0.5, found.method
     assert adds_up(detector, window, found)
+
+
+def test_deep_lift_holds_a_weak_fault_against_its_cells(chamber):
+    """The two maps it compares share one scale: else what it blames raises the score when it is put back."""
+    detector, simulator = chamber
+    fault = LowVoltage(efficiency=0.8)
+    counts = simulator.map(100, fault)
+    truth = fault.cells(simulator.chamber)
+    window = SeriesWindow(simulator.chamber.entity, np.array([0.0]), counts[None])
+    (found,) = explain(detector, window, ["deep-lift"], shape=counts.shape, budget_s=60, clock=time.monotonic)
+    raised = np.nan_to_num(found.values).clip(min=0)
+    assert raised[truth].sum() > 0.7 * raised.sum()
+    assert found.trust == "good"

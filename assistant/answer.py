@@ -18,8 +18,9 @@ from anomalyd.assistant.dialogue.continuation import about_last
 from anomalyd.assistant.dialogue.ellipsis import named
 from anomalyd.assistant.dialogue.follow_up import follow_up
 from anomalyd.assistant.dialogue.orders import order_in
+from anomalyd.assistant.dialogue.places import NothingAskedError
 from anomalyd.assistant.dialogue.session import Session
-from anomalyd.assistant.language.general import is_general
+from anomalyd.assistant.language.general import is_general, names_alert, sounds_general
 from anomalyd.assistant.language.names import Names
 from anomalyd.assistant.language.spelling import plain
 from anomalyd.assistant.language.systems import INCIDENTS
@@ -128,6 +129,13 @@ class Assistant:
             return _declined(question, verb)
         try:
             typed, understood = self._understood_somehow(question, context)
+        except NothingAskedError as error:
+            # "it" may be the daemon
+            about = sounds_general(plain(question))
+            told = self._written(question, Understood(None)) if about else None
+            if told is not None and told.known:
+                return Answer(question, "looked up in what is written", told.sentences, told.known)
+            return _simple(question, "not understood", str(error), known=False)
         except QuestionError as error:
             source = Source("query", "query", "names and times that are known")
             return Answer(question, "not understood", (Sentence(str(error), (source,)),), known=False)
@@ -245,15 +253,22 @@ class Assistant:
         """Answer from documents, or from what people said; None where nothing written could say it."""
         if self._library is None:
             return None
-        counting = understood.cues & {"HOWMANY", "AVERAGE", "PERCENT", "RECUR", "BY", "SUM", "MEDIAN"}
-        if understood.definition:
+        text = plain(question)
+        if understood.definition or names_alert(text):
             told = self._library.answer(question, of_documents=True)
             return told.citing(Source("query", "query", "what is written"))
-        if counting or any(d == "TIME" for d, _ in understood.parts):
+        if any(d == "TIME" for d, _ in understood.parts):
             return None
-        if not understood.parts and _OF_WHAT_HAPPENED.search(question.lower()):
+        of_what_happened = _OF_WHAT_HAPPENED.search(text) or _CONCRETE.search(text)
+        counting = understood.cues & {"HOWMANY", "AVERAGE", "PERCENT", "RECUR", "BY", "SUM", "MEDIAN"}
+        counted = counting and (not sounds_general(text) or re.search(rf"\b{INCIDENTS}\b", text))
+        if not of_what_happened and not counted:
+            told = self._library.answer(question, of_documents=True)
+            if told.known:
+                return told
+        if counting or not understood.parts:
             return None
-        told = self._library.answer(question, of_documents=not understood.parts, general=False)
+        told = self._library.answer(question, of_documents=False)
         return told if told.known else None
 
     def _known_names(self) -> Names:
@@ -263,8 +278,11 @@ class Assistant:
         return self._names[1]
 
 
+_CONCRETE = re.compile(r"(?<![\w/+-])(?![0-9](?: |$))[\w/+-]*[0-9][\w/+.-]*")
+"""A name, a number or a time: documents tell of none."""
 _OF_WHAT_HAPPENED = re.compile(
-    rf"^(?:and )?(?:who|whom|whose|why|how many|list|will)\b|\b(?:would|will|could have|my"
+    rf"^(?:and )?(?:who|whom|whose|why(?! do(?:es)? )|how (?:many|much) (?:of )?(?:the )?{INCIDENTS}"
+    rf"|list(?! of (?!{INCIDENTS}))|will|compare)\b|\b(?:would|will|could have|my"
     rf"|yesterday|today|tonight|tomorrow)\b"
     rf"|^(?:which|show|what|when|were|was|did)\b.*\b{INCIDENTS}\b(?<!alert)(?<!alerts)"
 )

@@ -9,7 +9,7 @@ from anomalyd.assistant.answers.context import Context
 from anomalyd.assistant.dialogue.continuation import LEAD, continued
 from anomalyd.assistant.dialogue.ellipsis import APART, headless, named_beside, stands
 from anomalyd.assistant.dialogue.places import (
-    NEEDS,
+    NothingAskedError,
     moved,
     placed_in_list,
     side_of_case,
@@ -20,7 +20,6 @@ from anomalyd.assistant.dialogue.session import Session
 from anomalyd.assistant.language.spelling import plain
 from anomalyd.assistant.understanding.question import Ask, Question, Target
 from anomalyd.assistant.understanding.understand import Understood
-from anomalyd.errors import QuestionError
 
 _ONE = r"(?:it|its|this|that|this one|that one|the (?:incident|one|alert|alarm|anomaly|problem|case|report))"
 _THEM = (
@@ -157,7 +156,7 @@ def _check_stands(text: str, lead: bool, bare: bool, narrow: bool, them: bool) -
     if (narrow or them) and points.search(_SELF_CONTAINED.sub(" ", text)) is None:
         return
     if lead or bare or narrow or re.search(rf"(?<![\w-])(?:it|its|{_THEM})(?![\w-])", text):
-        raise QuestionError(NEEDS)
+        raise NothingAskedError
 
 
 def _fragment(text: str) -> bool:

@@ -20,9 +20,16 @@ _PLACE = re.compile(
     rf"(?:one|of (?:them|those|these)|incident|in the list))?"
     rf"(?P<more>(?: (?:was|is|did|flagged|happen|seen|start|end|about|why|please|critical|,))*)"
 )
-NEEDS = (
-    "I don't know what that refers to: nothing was asked before. Name the incident, the entity or the time."
-)
+
+
+class NothingAskedError(QuestionError):
+    """A question builds on what was asked before, and nothing was."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            "I don't know what that refers to: nothing was asked before. "
+            "Name the incident, the entity or the time."
+        )
 
 
 _NO_LIST = "No incidents were listed, so I don't know which one is meant; name it."
@@ -150,7 +157,7 @@ def placed_in_list(text: str, session: Session) -> Question | None:
             session.question is None and said_of_list
         )
         if of_list and "incident" not in text:
-            raise QuestionError(NEEDS if session.question is None else _NO_LIST)
+            raise NothingAskedError if session.question is None else QuestionError(_NO_LIST)
         return None
     count = len(session.listed)
     place = (

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import re
 
+from anomalyd.assistant.language.systems import INCIDENTS
+
 _DEFINITION = re.compile(
     r"^(?:what|whats) (?:is|are) an? |^what (?:does|do|is meant by)\b.*\bmean|^(?:define"
     r"|definition of|meaning of)\b"
@@ -41,6 +43,25 @@ _OF_THE_DAEMON = re.compile(
 )
 """A question on anomalyd itself, where "it" points at nothing that was told."""
 
+_SOUNDS = re.compile(
+    r"\b(?:what now|now what|what to do|what (?:do|should|can|must|shall) (?:i|we|one|you|the|a)\b"
+    r"|what (?:can|could|should) be done|what (?:helps|could help)|meaning|means?|runbook|how to"
+    r"|how (?:do|can|could|should|must|would) (?:i|we|one|you|a|the)|setup|set up|installation|explain"
+    r"|alert says|is the setting|settings? for)\b"
+    r"|\banomalyd[a-z]{4,}"
+    r"|^(?:can|could|may|does|do|will|must|should|is|are) (?:it|a|an|the|two|2|one|1|there an?|i|we)\b"
+    rf"(?! (?:{INCIDENTS}|hosts?|chambers?)\b)"
+    r"|^(?:what|which|where) (?:does|do|is|are|happens|kinds?|sort)\b"
+    r"|^(?:all |the )*(?:list of |commands|settings|metrics|options|alerts\b)"
+    r"|^why do(?:es)? (?:we|it|i|the)\b"
+    r"|^which .* (?:needed|required|known|supported|understood|exported|available|exposed?|use[ds]?|take)$"
+    r"|\bhelp$|^is every\b"
+    r"|\b(?:daemons?|kafka|systemd|prometheus|grafana|configuration|config|topics?|brokers?|postgres(?:ql)?|sqlite"
+    r"|kubernetes|docker|command line|python|api|dashboards?|log level|security|messages?|models?)\b"
+)
+"""The way questions are asked that documents may answer, and others, too."""
+_ALERT = re.compile(r"\banomalyd[a-z]{4,}|\brunbook\b")
+
 
 def asks_meaning(text: str) -> bool:
     """Say of a plain question whether it asks what a word means or how a thing is done."""
@@ -50,3 +71,13 @@ def asks_meaning(text: str) -> bool:
 def is_general(text: str) -> bool:
     """Say the same, and whether it asks what anomalyd itself is and does."""
     return asks_meaning(text) or _OF_THE_DAEMON.search(text) is not None
+
+
+def sounds_general(text: str) -> bool:
+    """Say of a plain question whether it is asked in a way in which documents are."""
+    return _SOUNDS.search(text) is not None
+
+
+def names_alert(text: str) -> bool:
+    """Say of a plain question whether it names an alert on anomalyd itself, which has a runbook."""
+    return _ALERT.search(text) is not None

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from anomalyd.assistant.retrieval.index import Index, Item
-from anomalyd.assistant.retrieval.passage import Filters, Hit, Passage
+from anomalyd.assistant.retrieval.passage import Filters, Hit, Passage, SourceKind
 from anomalyd.assistant.retrieval.source import Source
 from anomalyd.assistant.retrieval.vectors import Vectors
 
@@ -117,6 +117,14 @@ class Retriever:
             for score, n, passage in fused[: k if self._reranker is None else max(k, _RERANKED)]
         ]
         return hits if self._reranker is None else self._reranker.order(question, hits)[:k]
+
+    def documents(self) -> list[Passage]:
+        """Give every passage of the documents."""
+        numbers = self._index.numbers(Filters(kinds=(SourceKind.DOCUMENT,)))
+        if numbers is None:
+            return []
+        chunks = _chunks(numbers.tolist(), _READ_AT_ONCE)
+        return [passage for some in chunks for passage in self._index.passages(some).values()]
 
     def _refresh_source(self, source: Source) -> int:
         wanted, known = source.versions(), self._index.versions(source.name)

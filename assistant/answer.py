@@ -20,6 +20,7 @@ from anomalyd.assistant.dialogue.follow_up import follow_up
 from anomalyd.assistant.dialogue.orders import order_in
 from anomalyd.assistant.dialogue.places import NothingAskedError
 from anomalyd.assistant.dialogue.session import Session
+from anomalyd.assistant.intent.opinion import SecondOpinion
 from anomalyd.assistant.language.general import is_general, names_alert, sounds_general
 from anomalyd.assistant.language.names import Names
 from anomalyd.assistant.language.spelling import plain
@@ -89,6 +90,7 @@ class Assistant:
     fields. `session` remembers what was asked, so that "why?" and "and the chambers?" mean something.
     `groups`: name -> shell patterns of entities, from the configuration. `library`: what is written. `act`
     runs something with the store to write to; without it nothing is ever done. `user` is who does it.
+    `opinion` doubts what the grammar may have understood wrongly: that is asked back.
     """
 
     def __init__(
@@ -101,6 +103,7 @@ class Assistant:
         library: Library | None = None,
         user: str = "",
         act: Callable[[Callable[[Store], str]], str] | None = None,
+        opinion: SecondOpinion | None = None,
     ) -> None:
         self._queries = queries
         self._clock = clock
@@ -109,6 +112,7 @@ class Assistant:
         self._library = library
         self._user = user
         self._act = act
+        self._opinion = opinion
         self._names: tuple[float, Names] | None = None
         self.session = Session()
 
@@ -125,6 +129,9 @@ class Assistant:
             return _simple(question, "a new conversation", "What was asked before is forgotten.", known=True)
         if (acted := self._acted(question, context)) is not None:
             return acted
+        meant, self.session.meant = self.session.meant, None
+        if meant is not None and _YES.fullmatch(question.strip(" .!")):
+            return self.again(meant)
         if (verb := order_in(question)) is not None:
             return _declined(question, verb)
         try:
@@ -139,6 +146,9 @@ class Assistant:
         except QuestionError as error:
             source = Source("query", "query", "names and times that are known")
             return Answer(question, "not understood", (Sentence(str(error), (source,)),), known=False)
+        if understood.doubted is not None:
+            self.session.meant = understood.doubted
+            return _asked_back(question, understood.doubted)
         if typed is None:
             return self._not_understood(question, understood, context)
         told = tell(typed, context)
@@ -185,6 +195,8 @@ class Assistant:
             return None, Understood(None, unused=("how or what in general",), definition=True)
         try:
             typed, understood = self._accounted(question, context)
+            if typed is not None and self._doubts(typed, understood):
+                return None, replace(understood, doubted=typed)
             if typed is not None or understood.definition:
                 return typed, understood
             failed = understood
@@ -198,10 +210,18 @@ class Assistant:
             except QuestionError:
                 typed = None
             if typed is not None:
+                if isinstance(failed, Understood) and self._doubts(typed, failed):
+                    return None, replace(failed, doubted=typed)
                 return typed, replace(understood, corrections={**changed, **understood.corrections})
         if isinstance(failed, QuestionError):
             raise failed
         return None, failed
+
+    def _doubts(self, typed: Question, understood: Understood) -> bool:
+        """Say whether the second opinion doubts a question that stands for itself."""
+        return (
+            self._opinion is not None and not understood.follows and self._opinion.doubts(typed, understood)
+        )
 
     def _accounted(self, question: str, context: Context) -> tuple[Question | None, Understood]:
         """Understand a question, and look whether every word of it has its place in what was understood."""
@@ -215,11 +235,12 @@ class Assistant:
         question = named(question, self.session, context)
         following = follow_up(question, self.session, context)
         if following is not None:
-            return following
+            return following[0], replace(following[1], follows=True)
         understood = understand(question, self._queries, context.names, context.calendar)
         typed = understood.question
         if typed is not None and typed.ask is Ask.CASE and not typed.where.parts and typed.order is None:
             typed = about_last(typed, self.session)
+            understood = replace(understood, follows=typed != understood.question)
         return typed, understood
 
     def _not_understood(self, question: str, understood: Understood, context: Context) -> Answer:
@@ -292,6 +313,11 @@ _OF_WHAT_HAPPENED = re.compile(
 def _declined(question: str, verb: str) -> Answer:
     text = "I only answer questions about what was found: I do nothing, and nothing was done."
     return _simple(question, f"an order: {verb}", text, known=False)
+
+
+def _asked_back(question: str, meant: Question) -> Answer:
+    text = f"I don't know whether I understand that. Do you mean: {interpretation(meant)}? (yes or no)"
+    return replace(_simple(question, "not understood for sure", text, known=False), chips=chips(meant))
 
 
 def _simple(question: str, understood: str, text: str, *, known: bool) -> Answer:

@@ -35,6 +35,8 @@ class Session:
     place: int = 0
     proposed: Proposal | None = None
     """What would be done once it is confirmed."""
+    meant: Question | None = None
+    """What was asked back whether it is meant."""
 
     def remember(self, question: Question, result: Result) -> None:
         """Keep a question and its result for what follows."""
@@ -55,7 +57,7 @@ class Session:
     def reset(self) -> None:
         """Forget everything."""
         self.question, self.result, self.listed, self.place = None, Result(), (), 0
-        self.proposed = None
+        self.proposed = self.meant = None
 
     @property
     def chips(self) -> tuple[str, ...]:

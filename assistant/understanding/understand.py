@@ -90,6 +90,10 @@ class Understood:
     marked: str = ""
     """The question with placeholders for names, runs, measures, times and causes, and nothing else taken."""
     atoms: Mapping[str, Atom] = field(default_factory=dict)
+    follows: bool = False
+    """It builds on what was asked before."""
+    doubted: Question | None = None
+    """What it may ask, where that is too doubtful to be answered."""
 
 
 @cache

@@ -122,6 +122,7 @@ def _assistant(
     act: Callable[[Callable[[Store], str]], str] | None = None,
 ) -> Iterator[Assistant]:
     from anomalyd.assistant.answer import Assistant
+    from anomalyd.assistant.intent.opinion import SecondOpinion
 
     groups: Mapping[str, Sequence[str]] = {}
 
@@ -142,7 +143,14 @@ def _assistant(
             return configured if index == DEFAULT_INDEX else replace(configured, index=index)
 
     with closing(Queries.open(url)) as queries:
-        yield Assistant(queries, groups=groups, library=library(queries, files), user=user, act=act)
+        yield Assistant(
+            queries,
+            groups=groups,
+            library=library(queries, files),
+            user=user,
+            act=act,
+            opinion=SecondOpinion(),
+        )
 
 
 def library(queries: Queries, files: Callable[[], AssistantFiles]) -> Library:

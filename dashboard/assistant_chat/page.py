@@ -79,6 +79,7 @@ def _ask(turns: list[Turn], who: str, asked: str | Question) -> None:
 
     def answer(queries: Queries) -> None:
         from anomalyd.assistant.answer import Assistant
+        from anomalyd.assistant.intent.opinion import SecondOpinion
 
         assistant = Assistant(
             queries,
@@ -86,6 +87,7 @@ def _ask(turns: list[Turn], who: str, asked: str | Question) -> None:
             library=_library(queries),
             user=who,
             act=write if who else None,
+            opinion=SecondOpinion(),
         )
         # The conversation of this browser goes on: "why?", "and the chambers?".
         if (session := st.session_state.get(_CONVERSATION)) is not None:

@@ -32,6 +32,7 @@ def evaluate_assistant(
     from anomalyd.assistant.evaluation.run import KINDS, table
     from anomalyd.assistant.evaluation.run import evaluate as ask_all
     from anomalyd.assistant.files import AssistantFiles
+    from anomalyd.assistant.intent.opinion import SecondOpinion
 
     kinds = tuple(kind for kind in KINDS if index is not None or kind != "documents")
     with tempfile.TemporaryDirectory() as scratch:
@@ -44,6 +45,7 @@ def evaluate_assistant(
                 clock=lambda: plan.now,
                 groups=plan.groups,
                 library=None if index is None else library(queries, partial(AssistantFiles, index)),
+                opinion=SecondOpinion(),
             ),
             kinds,
         )

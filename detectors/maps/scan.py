@@ -219,27 +219,23 @@ class Scan:
         windows = windows_of(*shape)
         price = self.price[:, windows.kind] + windows.log_places
         loudest = sum_up(residual, expected, dispersion, drift, windows.grids, price)
-        boxes, pull = windows.boxes[loudest.best], np.zeros(len(residual), dtype=np.float32)
-        for few, fitted in ((loudest.top > _FITTED, True), (loudest.top <= _FITTED, False)):
-            some = np.flatnonzero(few & (loudest.top > -np.inf))
-            if not len(some):
-                continue
+        boxes, pull = windows.boxes[loudest.best], loudest.pull
+        some = np.flatnonzero(loudest.top > _FITTED)
+        if len(some):
             given = (x[torch.from_numpy(some)] for x in (residual, expected, dispersion, drift))
-            boxes[some], pull[some] = _closely(torch.from_numpy(boxes[some]), shape, *given, fitted=fitted)
+            boxes[some], pull[some] = _fitted(torch.from_numpy(boxes[some]), shape, *given)
         return loudest.score, Suspect(boxes, pull)
 
 
-def _closely(
+def _fitted(
     boxes: Tensor,
     shape: tuple[int, int],
     residual: Tensor,
     expected: Tensor,
     dispersion: Tensor,
     drift: Tensor,
-    *,
-    fitted: bool,
 ) -> tuple[Boxes, NDArray[np.float32]]:
-    """Give boxes (N, 4), their edges `fitted`, and how far each pulls (N,), in sigmas."""
+    """Give boxes (N, 4) with their edges fitted, and how far each pulls (N,), in sigmas."""
     integrals = _integral(residual), _integral(expected)
     maps = torch.arange(len(residual))
 
@@ -248,8 +244,7 @@ def _closely(
         change, wanted = (i[a, maps] - i[b, maps] - i[c, maps] + i[d, maps] for i in integrals)
         return change, wanted
 
-    if fitted:
-        boxes = _fit_edges(boxes, shape, lambda tried: _log_likelihood_ratio(*sums(tried), dispersion, drift))
+    boxes = _fit_edges(boxes, shape, lambda tried: _log_likelihood_ratio(*sums(tried), dispersion, drift))
     change, wanted = sums(boxes)
     wanted = wanted.clamp(min=1e-3)
     pull = change / (wanted * (dispersion + drift.square() * wanted)).sqrt()

@@ -79,12 +79,14 @@ def groups_of(grids: tuple[Grid, ...]) -> tuple[Group, ...]:
 @dataclass(frozen=True, slots=True)
 class Loudest:
     """What the windows of maps say: `score` (N,), the log of the summed likelihood ratios, and of the window
-    that says most its number `best` (N,) and its nats `top` (N,); 0 and -inf where all windows are quiet.
+    that says most its number `best` (N,), its nats `top` (N,) and how far it pulls in sigmas, `pull` (N,); 0,
+    -inf and 0 where all windows are quiet.
     """
 
     score: Doubles
     best: NDArray[np.int64]
     top: Doubles
+    pull: Floats
 
 
 def quiet_together(price: Tensor) -> float:
@@ -114,7 +116,12 @@ def sum_up(
     """
     size = len(residual)
     rest = quiet_together(price)
-    found = Loudest(np.full(size, rest), np.zeros(size, dtype=np.int64), np.full(size, -np.inf))
+    found = Loudest(
+        np.full(size, rest),
+        np.zeros(size, dtype=np.int64),
+        np.full(size, -np.inf),
+        np.zeros(size, np.float32),
+    )
     if not size:
         return found
     # All steps alike, so that one workspace does for all: the last is filled up with maps of nothing.
@@ -133,11 +140,12 @@ def sum_up(
 
 @dataclass(frozen=True, slots=True)
 class _Louder:
-    """Windows above `QUIET`: arrays (m,) of their map, number and nats, in rising order of the numbers."""
+    """Windows above `QUIET`: arrays (m,) of their map, number, nats and pull, by rising numbers."""
 
     map: NDArray[np.int64]
     window: NDArray[np.int64]
-    nats: NDArray[np.float32]
+    nats: Floats
+    pull: Floats
 
 
 def _together(louder: list[_Louder], rest: float, found: Loudest, part: slice) -> None:
@@ -149,6 +157,7 @@ def _together(louder: list[_Louder], rest: float, found: Loudest, part: slice) -
     # Of two windows alike the first counts, which is written last.
     most = np.flatnonzero(nats == top[maps])[::-1]
     found.best[part][maps[most]] = window[most]
+    found.pull[part][maps[most]] = np.concatenate([x.pull for x in louder])[most]
     shift = np.maximum(top, rest)
     odds = np.bincount(maps, np.exp(nats - shift[maps]), len(top))
     found.score[part] = np.log(odds + np.exp(rest - shift)) + shift
@@ -236,18 +245,20 @@ class _Workspace:
             window, maps = np.divmod(at, self.maps)
             window += step.asked.start
             change, expected = (x.numpy().ravel()[at] for x in (residual, wanted))
-            nats = _nats(change, np.maximum(expected, _LEAST), dispersion[maps], drift[maps])
+            expected = np.maximum(expected, _LEAST)
+            width = dispersion[maps] + drift[maps] * expected
+            nats = _nats(change, expected) / width
             nats -= np.where(change < 0, asked[0, window], asked[1, window])
             loud = (nats > QUIET) & (maps < held)
-            yield _Louder(maps[loud], window[loud], nats[loud])
+            pull = change[loud] / np.sqrt(expected[loud] * width[loud])
+            yield _Louder(maps[loud], window[loud], nats[loud], pull)
 
 
-def _nats(change: Floats, expected: Floats, dispersion: Floats, drift: Floats) -> Floats:
-    """Give the nats of windows (m,); see `scan`, which does the same where gradients are wanted."""
+def _nats(change: Floats, expected: Floats) -> Floats:
+    """Give the nats of windows (m,) with Poisson counts; see `scan`, which does the same with gradients."""
     relative = np.maximum(change / expected, np.float32(-1))
     nats: Floats = (1 + relative) * np.log1p(relative * np.float32(1 - 1e-6)) - relative
     nats *= expected
-    nats /= dispersion + drift * expected
     return nats
 
 

@@ -17,6 +17,7 @@ from anomalyd.daemon.intake.formats.format import Format
 from anomalyd.daemon.intake.parsing.faults import JSON_FAULTS, Faults, json_array, json_fault
 from anomalyd.daemon.intake.parsing.fields import Fields
 from anomalyd.daemon.intake.parsing.histograms import COMPANIONS, counts_of
+from anomalyd.daemon.intake.parsing.plain_maps import plain_counts
 from anomalyd.daemon.intake.wire_formats.encodings import keys_of
 from anomalyd.daemon.intake.wire_formats.json_text import elements, json_object, members, refuse_twice
 from anomalyd.daemon.stages import Reason, Record, Sample
@@ -47,6 +48,12 @@ class Element(msgspec.Struct, gc=False):
     partial: bool = False
 
 
+class _MapUnread(Element, gc=False):
+    """The same with the map as it was written."""
+
+    map: msgspec.Raw = msgspec.Raw(b"")  # type: ignore[assignment]
+
+
 class JsonSamples(Format):
     """Decodes `{"entity", "time", "values" or "map", ...}`, or an array of them."""
 
@@ -57,6 +64,7 @@ class JsonSamples(Format):
         super().__init__(config)
         self._fields = Fields(config)
         self._decode = msgspec.json.Decoder(Element | list[Element]).decode
+        self._decode_map = msgspec.json.Decoder(_MapUnread).decode
 
     def decode(self, record: Record, now: float) -> tuple[Sequence[Sample], DecodeError | None]:
         """Decode a record; see `Format.decode`.
@@ -66,6 +74,8 @@ class JsonSamples(Format):
 
         """
         assert record.value is not None
+        if (plain := self._plain_map(record, record.value, now)) is not None:
+            return (plain,), None
         try:
             message = self._decode(record.value)
         except JSON_FAULTS as error:
@@ -85,7 +95,23 @@ class JsonSamples(Format):
             return self._elements(record, elements(record.value), now)
         return self._elements(record, message, now)
 
-    def _sample(self, record: Record, element: Any, now: float) -> Sample:
+    def _plain_map(self, record: Record, value: bytes, now: float) -> Sample | None:
+        """Decode a message that is one map as nearly all are (`plain_maps`); None where it is not."""
+        if b'"map"' not in value:
+            return None
+        try:
+            element = self._decode_map(value)
+        except JSON_FAULTS:
+            return None
+        counts = plain_counts(bytes(element.map))
+        if counts is None or any(getattr(element, name) is not None for name in COMPANIONS):
+            return None
+        refuse_twice(value, _keys(element))
+        return self._sample(record, element, now, counts)
+
+    def _sample(
+        self, record: Record, element: Any, now: float, counts: NDArray[np.float32] | None = None
+    ) -> Sample:
         values, rows = element.values, element.map
         if (values is None) is (rows is None):
             raise DecodeError(
@@ -95,6 +121,10 @@ class JsonSamples(Format):
             self._fields.metrics(values)
         elif element.partial:
             raise DecodeError(Reason.FIELD, "partial: a map always comes whole; only values come in parts")
+        if counts is not None:
+            self._fields.map_size(*counts.shape)
+        elif rows is not None:
+            counts = self._counts(element, rows)
         return Sample(
             self._fields.entity(element.entity, record.key),
             self._fields.time(element.time, now),
@@ -102,7 +132,7 @@ class JsonSamples(Format):
             record.partition,
             record.offset,
             values,
-            None if rows is None else self._counts(element, rows),
+            counts,
             element.run,
             element.lumisection,
             element.partial,

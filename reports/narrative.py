@@ -89,7 +89,8 @@ def _witnesses(incident: Incident) -> str:
 
 
 def _silent(who: str, score: float) -> str:
-    return f"the {who} could not tell" if math.isnan(score) else f"the {who} gave {_number(score)}"
+    # No calibrated score is 0: that stands for none.
+    return f"the {who} could not tell" if not score > 0 else f"the {who} gave {_number(score)}"
 
 
 def _causes(incident: Incident, evidence: Evidence | None) -> Iterator[str]:

@@ -261,6 +261,10 @@ def _attributed(explanation: Explanation, evidence: Evidence | None) -> str:
     partly = "" if explanation.complete else " (its time ran out)"
     blame = np.nan_to_num(np.maximum(np.asarray(explanation.values, dtype=np.float64), 0.0)).ravel()
     total = float(blame.sum())
+    if total <= 0.0 and evidence is not None and evidence.values.ndim == 2:
+        if not np.nan_to_num(evidence.values).any():
+            return f"{method}{partly} has no part to point at: the whole element counts nothing."
+        return f"{method}{partly} points at no part: it is the element as a whole that is wrong."
     if total <= 0.0:
         return f"{method}{partly} blames nothing in particular."
     order = np.argsort(-blame, kind="stable")

@@ -16,7 +16,7 @@ from anomalyd.daemon.stages import Scored
 from anomalyd.detectors.detector import SeriesWindow, State
 from anomalyd.detectors.detector_pair import DetectorPair, member_state
 from anomalyd.detectors.maps.findings import Locating
-from anomalyd.detectors.maps.geometries.known import geometry_of
+from anomalyd.detectors.maps.geometries.known import geometry_like, widths_of
 from anomalyd.detectors.maps.regions import describe_region
 from anomalyd.detectors.model import Scores
 from anomalyd.detectors.threshold import parted
@@ -106,16 +106,15 @@ class Witness:
             return tuple(cause.name for cause in evidence.causes[:LEADING_CAUSES])
         if not np.nan_to_num(evidence.values).any():
             return (_DEAD,)
-        entity = self._scored.entity
+        entity, (_, columns) = self._scored.entity, evidence.values.shape
+        geometry = geometry_like(entity, widths_of(evidence.values[None]), columns)
         detector: object = self._pair.autoencoder.detector
         lines: tuple[str, ...] = ()
         if evidence.detector == "autoencoder" and isinstance(detector, Locating):
-            lines = detector.findings(window_of(entity, evidence)).lines(geometry_of(entity))
+            lines = detector.findings(window_of(entity, evidence)).lines(geometry)
         if lines:
             return lines
-        region = describe_region(
-            evidence.values, evidence.expectation, evidence.contribution, geometry_of(entity)
-        )
+        region = describe_region(evidence.values, evidence.expectation, evidence.contribution, geometry)
         return (region,) if region else ()
 
     def _whose(self, k: int) -> tuple[str, Scores]:

@@ -146,7 +146,9 @@ class Explainer:
                 attributions, score = self._attribute(report, evidence, model)
                 explanations = [_stored(each, evidence) for each in attributions]
                 units = self._units(report, evidence, model)
-                interpretation = replace(interpret(evidence, model, attributions, score), units=units)
+                interpretation = replace(
+                    interpret(report.incident.entity, evidence, model, attributions, score), units=units
+                )
         except Exception as failure:  # whatever it is, the report stands and says so
             _log.exception("report %s cannot be explained", report_id)
             error = f"{type(failure).__name__}: {failure}"

@@ -13,6 +13,8 @@ from anomalyd.detectors.maps.simulate.luminosity import Cells
 _HIGHLIGHTED = 0.5
 """Share of the highest blame from which a cell belongs to the region."""
 
+_NAMED = 5
+
 _BRIDGED = 2
 """Cells between two runs of a row that do not part them: dead wires, or noise."""
 
@@ -40,10 +42,7 @@ def describe_region(
     first, last, rows = _heaviest_run(cells, np.nan_to_num(contribution.astype(np.float64), nan=0.0))
     region = np.zeros_like(cells)
     region[rows, first : last + 1] = True
-    if geometry is None:
-        row_word, cell_word, numbers = "row", "column", [r + 1 for r in rows]
-    else:
-        row_word, cell_word, numbers = geometry.row, geometry.cell, [geometry.numbers[r] for r in rows]
+    row_word, cell_word, numbers = _words(rows, geometry)
     known = region & np.isfinite(values) & np.isfinite(expectation)
     what = _amount(float(values[known].sum()), float(expectation[known].sum()))
     columns = _ranges(list(range(first + 1, last + 2)))
@@ -51,6 +50,37 @@ def describe_region(
         f"{row_word}{_plural(numbers)} {_ranges(numbers)}, "
         f"{cell_word}{'s' if last > first else ''} {columns}: {what}"
     )
+
+
+def describe_cells(cells: Cells, geometry: Geometry | None = None) -> tuple[str, ...]:
+    """Name cells (R, C) by their places: rows with the same run of columns together, the largest first.
+
+    At most five places are named; the rest is counted. All cells together are "the whole map".
+    """
+    if geometry is not None and geometry.shape == cells.shape and cells[geometry.mask()].all():
+        return ("the whole map",)
+    runs: dict[tuple[int, int], list[int]] = {}
+    for row in range(len(cells)):
+        columns = np.flatnonzero(cells[row]).tolist()
+        breaks = [i for i, (a, b) in enumerate(pairwise(columns)) if b - a > _BRIDGED + 1]
+        for start, stop in pairwise([0, *(i + 1 for i in breaks), len(columns)]):
+            if stop > start:
+                runs.setdefault((columns[start], columns[stop - 1]), []).append(row)
+    largest = sorted(runs.items(), key=lambda run: -len(run[1]) * (run[0][1] - run[0][0] + 1))
+    told = []
+    for (first, last), rows in largest[:_NAMED]:
+        row_word, cell_word, numbers = _words(rows, geometry)
+        columns_text = _ranges(list(range(first + 1, last + 2)))
+        plural = "s" if last > first else ""
+        told.append(f"{row_word}{_plural(numbers)} {_ranges(numbers)}, {cell_word}{plural} {columns_text}")
+    rest = sum(int(cells[rows, first : last + 1].sum()) for (first, last), rows in largest[_NAMED:])
+    return (*told, f"{rest} other cell{'s' if rest > 1 else ''}") if rest else tuple(told)
+
+
+def _words(rows: list[int], geometry: Geometry | None) -> tuple[str, str, list[int]]:
+    if geometry is None:
+        return "row", "column", [r + 1 for r in rows]
+    return geometry.row, geometry.cell, [geometry.numbers[r] for r in rows]
 
 
 def _heaviest_run(cells: Cells, blame: Floats) -> tuple[int, int, list[int]]:

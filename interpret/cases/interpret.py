@@ -7,9 +7,11 @@ from collections.abc import Sequence
 import numpy as np
 
 from anomalyd.detectors.calibration import ALERT
+from anomalyd.detectors.maps.geometries.known import geometry_like, widths_of
+from anomalyd.detectors.maps.regions import describe_cells
 from anomalyd.detectors.model import Model
 from anomalyd.interpret.attribution import Attribution
-from anomalyd.interpret.cases.counterfactual import fewest_cells, raw_limit, smallest_set
+from anomalyd.interpret.cases.counterfactual import Parts, fewest_cells, raw_limit, smallest_set
 from anomalyd.interpret.cases.fingerprint import fingerprint
 from anomalyd.interpret.fidelity import Kept, ScoreOf
 from anomalyd.reports.cases.interpretation import Counterfactual, Interpretation
@@ -17,12 +19,13 @@ from anomalyd.reports.report import Evidence
 
 
 def interpret(
+    entity: str,
     evidence: Evidence,
     model: Model,
     attributions: Sequence[Attribution],
     score: ScoreOf | None,
 ) -> Interpretation:
-    """Make what can be made of the attributions of evidence, the first method's before all.
+    """Make what can be made of the attributions of an entity's evidence, the first method's before all.
 
     `score` gives the raw score by what is as observed.
     """
@@ -31,12 +34,12 @@ def interpret(
     return Interpretation(
         trust={each.method: each.trust for each in attributions if each.trust},
         fingerprint=own,
-        counterfactual=None if score is None else _counterfactual(evidence, model, first, score),
+        counterfactual=None if score is None else _counterfactual(entity, evidence, model, first, score),
     )
 
 
 def _counterfactual(
-    evidence: Evidence, model: Model, attribution: Attribution, score: ScoreOf
+    entity: str, evidence: Evidence, model: Model, attribution: Attribution, score: ScoreOf
 ) -> Counterfactual | None:
     """Look for the smallest set; None where the sample itself is no alert."""
     whole: Kept = np.ones((1, evidence.values.size), dtype=np.bool_)
@@ -47,12 +50,22 @@ def _counterfactual(
     limit = raw_limit(raw, evidence.score, centre)
     search = smallest_set if evidence.values.ndim == 1 else fewest_cells
     parts, lowest = search(score, attribution.values, limit)
-    columns = evidence.values.shape[-1]
+    if not len(parts):
+        return None  # the whole is to blame and none of its parts, as of an element that is dead
     names = (
         [evidence.features[part] for part in parts]
         if evidence.values.ndim == 1
-        else [f"{part // columns},{part % columns}" for part in np.sort(parts)]
+        else _places(parts, entity, evidence)
     )
     # Linear as the calibration is between the centre (0.2) and the sample.
     calibrated = 0.2 + 0.8 * (lowest - centre) / (limit - centre) if limit != centre else float("nan")
     return Counterfactual(tuple(names), round(max(calibrated, 0.0), 4), lowest < limit)
+
+
+def _places(parts: Parts, entity: str, evidence: Evidence) -> Sequence[str]:
+    """Name cells of a map, given by their number, by the places they make."""
+    cells = np.zeros(evidence.values.size, dtype=np.bool_)
+    cells[parts] = True
+    shape = evidence.values.shape
+    geometry = geometry_like(entity, widths_of(evidence.values[None]), shape[1])
+    return describe_cells(cells.reshape(shape), geometry)

@@ -9,6 +9,9 @@ from functools import cache, lru_cache
 from importlib import resources
 from pathlib import Path
 
+import numpy as np
+from numpy.typing import NDArray
+
 from anomalyd.detectors.maps.geometries.file import ElementType, read_file, read_type
 from anomalyd.detectors.maps.geometry import Geometry, Unit
 from anomalyd.errors import ConfigError
@@ -65,6 +68,13 @@ def geometry_of(entity: str, added: Iterable[Geometry] = ()) -> Geometry | None:
     if entity in known:
         return known[entity]
     return next((g for name, g in known.items() if "*" in name and fnmatchcase(entity, name)), None)
+
+
+def widths_of(maps: NDArray[np.float32]) -> tuple[int, ...]:
+    """Say behind which column the last cell of each row (R,) was ever seen in maps (T, R, C)."""
+    seen = np.asarray(np.isfinite(maps).any(axis=0), dtype=np.bool_)
+    ends = np.where(np.any(seen, axis=1), seen.shape[1] - np.argmax(seen[:, ::-1], axis=1), 0)
+    return tuple(ends.tolist())
 
 
 def geometry_like(

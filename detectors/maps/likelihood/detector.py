@@ -27,7 +27,7 @@ from anomalyd.detectors.detector import (
     silent,
 )
 from anomalyd.detectors.maps.findings import Findings, OddCell, find_places
-from anomalyd.detectors.maps.geometries.known import geometry_like, kin_of
+from anomalyd.detectors.maps.geometries.known import geometry_like, kin_of, widths_of
 from anomalyd.detectors.maps.geometry import Geometry
 from anomalyd.detectors.maps.history.earlier_state import with_names
 from anomalyd.detectors.maps.history.memory import Memory
@@ -39,7 +39,6 @@ from anomalyd.detectors.maps.likelihood.population import (
     populations_from,
     stranger,
     tensors_of,
-    widths_of,
     with_all_maps,
 )
 from anomalyd.detectors.maps.likelihood.stream import MapStream, advance

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from anomalyd.detectors.detector import TrainingSet
-from anomalyd.detectors.maps.geometries.known import geometry_like
+from anomalyd.detectors.maps.geometries.known import geometry_like, widths_of
 from anomalyd.detectors.maps.geometry import Geometry
 from anomalyd.detectors.maps.likelihood.nearest_maps import NearestMaps, WrittenNearest
 from anomalyd.detectors.maps.likelihood.overdispersion import (
@@ -27,7 +27,7 @@ from anomalyd.detectors.maps.neighbours.cleaning import clean
 from anomalyd.detectors.maps.neighbours.evidence import FREE, Price, price_of
 from anomalyd.detectors.maps.neighbours.local import judges_alone, local_evidence
 from anomalyd.detectors.maps.neighbours.matched_filter import ORDERS
-from anomalyd.detectors.maps.neighbours.wide import UnitProfiles, unit_ratios, unit_sums
+from anomalyd.detectors.maps.neighbours.wide import STRANGE_RATIO, UnitProfiles, unit_ratios, unit_sums
 from anomalyd.detectors.maps.places.layouts import places_of
 from anomalyd.detectors.maps.places.places import Counts, Places
 from anomalyd.errors import ModelDamaged
@@ -44,8 +44,8 @@ _BLOCK = 20.0
 
 _MOST_MAPS = 400  # maps of a shape on which the spreads are measured
 
-_RATIO_SPREAD, _STRANGE_RATIO = 0.015, 0.15
-"""How far the ratio of units differs between healthy elements: at least, and where nothing is known."""
+_RATIO_SPREAD = 0.015
+"""How far the ratio of units differs between healthy elements at least."""
 
 _MAD_TO_SIGMA = 1.4826
 
@@ -115,17 +115,10 @@ def stranger(geometry: Geometry) -> Population:
         np.full(kinds, _LEAST_SPREAD, dtype=np.float32),
         np.array(places.gains, dtype=np.float32),
         _CALM,
-        UnitProfiles.flat(geometry, _STRANGE_RATIO) if geometry.units else None,
+        UnitProfiles.flat(geometry, STRANGE_RATIO) if geometry.units else None,
         {},
         known=False,
     )
-
-
-def widths_of(maps: Counts) -> tuple[int, ...]:
-    """Say behind which column the last cell of each row (R,) was ever seen in maps (T, R, C)."""
-    seen = np.asarray(np.isfinite(maps).any(axis=0), dtype=np.bool_)
-    ends = np.where(np.any(seen, axis=1), seen.shape[1] - np.argmax(seen[:, ::-1], axis=1), 0)
-    return tuple(ends.tolist())
 
 
 def _learn(training: TrainingSet, names: list[str], shape: Shape) -> Population:
@@ -206,7 +199,7 @@ def _unit_profiles(maps: list[Counts], geometry: Geometry) -> UnitProfiles:
         for k, s in enumerate(sums):
             shapes[k].append(s[0] / s.mean())
     if len(means) < 2:
-        return UnitProfiles.flat(geometry, _STRANGE_RATIO)
+        return UnitProfiles.flat(geometry, STRANGE_RATIO)
     ratios = unit_ratios(np.stack(means))
     middle = np.median(ratios, axis=0)
     spread = _MAD_TO_SIGMA * float(np.median(np.abs(ratios - middle)))

@@ -30,6 +30,7 @@ def layered_evidence(
     known: Overdispersed | None = None,
 ) -> LocalEvidence:
     """Judge maps (N, R, C), NaN where missing, by sister rows, by what is smooth, and by ratios of units."""
+    usual = usual.fitted(geometry)
     cleaned = clean(maps, geometry)
     sums = unit_sums(cleaned.counts, geometry)
     noise, dispersion = unit_noise(sums, usual, known)

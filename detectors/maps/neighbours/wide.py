@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 
 import numpy as np
@@ -34,6 +34,11 @@ _UNIT_GAIN = 1.5
 """How the noise of a whole unit goes with that of the sums over its columns."""
 
 _IQR_TO_SIGMA = 1.349
+
+STRANGE_RATIO = 0.15
+"""How far the ratio of units differs between healthy elements where nothing is known of their kind."""
+
+_ALIKE = 3  # cells by which the rows of elements of one kind may differ in length
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,6 +101,27 @@ class UnitProfiles:
             (0.0,) * len(widths),
             ratio_spread,
         )
+
+    def fitted(self, geometry: Geometry) -> UnitProfiles:
+        """Give them for an element whose rows are longer or shorter than those they were learnt of.
+
+        A few cells more or less are stretched; of another kind of element nothing is known.
+        """
+        widths = [max(geometry.widths[u.start : u.stop]) for u in geometry.units]
+        if [len(p) for p in self.profiles] == widths:
+            return self
+        if len(self.profiles) != len(widths) or any(
+            abs(len(p) - w) > _ALIKE for p, w in zip(self.profiles, widths, strict=True)
+        ):
+            return UnitProfiles.flat(geometry, STRANGE_RATIO)
+        return replace(self, profiles=tuple(map(_stretched, self.profiles, widths)))
+
+
+@lru_cache(maxsize=256)
+def _stretched(profile: tuple[float, ...], width: int) -> tuple[float, ...]:
+    at = (np.arange(width) + 0.5) / width
+    found = np.interp(at, (np.arange(len(profile)) + 0.5) / len(profile), profile)
+    return tuple((found / found.mean()).tolist())
 
 
 def unit_sums(counts: Counts, geometry: Geometry) -> list[Doubles]:

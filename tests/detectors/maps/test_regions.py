@@ -3,8 +3,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from anomalyd.detectors.maps.geometries.known import geometry_of
-from anomalyd.detectors.maps.regions import describe_region
+from anomalyd.detectors.maps.geometries.known import geometry_of, shipped
+from anomalyd.detectors.maps.regions import describe_cells, describe_region
 from anomalyd.detectors.maps.simulate.faults import DeadBlock, DeadLayer, DeadRegion, HotWires, LowVoltage
 
 CHAMBER = "DT/W-2/MB1/S04"
@@ -78,3 +78,18 @@ def test_detector_and_words_agree(bright, bright_autoencoder):
     scores = bright.score(bright_autoencoder, faulty[None], CHAMBER)
     words = describe_region(faulty, scores.expectation[0], scores.contribution[0], simulator.chamber)
     assert words == "layers 1-4 and 9-12, wires 16-32: no hits"
+
+
+def test_cells_are_named_by_the_places_they_make():
+    geometry = shipped("dt").elements[0]
+    layer = np.zeros(geometry.shape, dtype=bool)
+    layer[8, : geometry.widths[8]] = True
+    assert describe_cells(layer, geometry) == ("layer 9, wires 1-49",)
+    both = layer.copy()
+    both[:4, 10:14] = True
+    assert describe_cells(both, geometry) == ("layer 9, wires 1-49", "layers 1-4, wires 11-14")
+    assert describe_cells(geometry.mask(), geometry) == ("the whole map",)
+    scattered = np.zeros((8, 8), dtype=bool)
+    np.fill_diagonal(scattered, True)
+    assert describe_cells(scattered)[-1] == "3 other cells"
+    assert describe_cells(scattered)[0] == "row 1, column 1"

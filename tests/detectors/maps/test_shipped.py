@@ -93,3 +93,16 @@ def test_a_starting_pair_judges_the_first_maps_of_elements_that_nothing_is_known
     assert normal < 1 < layer
     assert not unknown > 1  # nothing lies beside it, and nothing came before
     assert all(np.isnan(s.classical.score).all() for s in scores)
+
+
+def test_chambers_of_one_shape_may_have_rows_of_other_lengths_than_those_that_were_learnt():
+    rng = np.random.default_rng(4)
+    pair = starting_pair(0.001, 1.79e9)
+    drawn = rng.poisson(60.0, (6, 12, 57)).astype(np.float32)  # all layers as long as those of theta
+    drawn[5, 8] *= 0.1
+    shorter = drawn.copy()
+    shorter[:, 8:, 45:] = np.nan
+    times = np.arange(6.0)
+    for scores in pair.score([SeriesWindow("X/1", times, drawn), SeriesWindow("X/2", times + 1e6, shorter)]):
+        assert (scores.score[:5] < 1).all()
+        assert scores.score[5] > 1

@@ -39,9 +39,9 @@ def interpretation_lines(
     """Say in sentences what is made of a report's explanations."""
     lines = []
     if interpretation is not None and (change := interpretation.counterfactual) is not None:
-        parts = ", ".join(change.parts[:8]) + (" ..." if len(change.parts) > 8 else "")
+        parts = "; ".join(change.parts[:8]) + ("; ..." if len(change.parts) > 8 else "")
         lines.append(
-            f"would not have alerted with {len(change.parts)} as expected: {parts} (score {change.score:.2f})"
+            f"would not have alerted with {parts} as expected (score {change.score:.2f})"
             if change.enough
             else f"alerts even with {parts or 'nothing'} as expected (score {change.score:.2f})"
         )

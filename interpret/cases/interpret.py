@@ -50,8 +50,8 @@ def _counterfactual(
     limit = raw_limit(raw, evidence.score, centre)
     search = smallest_set if evidence.values.ndim == 1 else fewest_cells
     parts, lowest = search(score, attribution.values, limit)
-    if not len(parts):
-        return None  # the whole is to blame and none of its parts, as of an element that is dead
+    if evidence.values.ndim == 2 and not lowest < limit:
+        return None  # the element as a whole is to blame, as where it is dead: its cells tell nothing
     names = (
         [evidence.features[part] for part in parts]
         if evidence.values.ndim == 1

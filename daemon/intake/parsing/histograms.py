@@ -8,7 +8,8 @@ ratio
   from 0 to 1). What is judged is how many failed.
 - **weights** (energy sums): the sum of the squared weights of each cell. What is judged is how many counts of
   equal weight would be as uncertain: (sum w)^2 / sum w^2.
-- a **profile** (a mean of something in each cell): the variance of each mean. Likewise mean^2 / variance.
+- a **profile** (a mean of something in each cell): the variance of each mean. What is judged is
+  mean^2 / (4 variance), whose own noise is Poisson's: a square changes by twice as much as what is squared.
 """
 
 from __future__ import annotations
@@ -63,7 +64,8 @@ def counts_of(cells: Cells, companions: dict[str, Cells]) -> Cells:
     known = np.isfinite(cells) & np.isfinite(companion)
     if (known & (cells > 0) & ~(companion > 0)).any():
         raise _refuse(f"{name}: 0 where the map is not; it is the {_MEANING[name]} of each cell")
-    found = np.divide(cells**2, companion, out=np.zeros_like(cells), where=companion > 0)
+    each = companion if name == "sumw2" else 4 * companion
+    found = np.divide(cells**2, each, out=np.zeros_like(cells), where=companion > 0)
     return np.where(known, found, np.nan).astype(np.float32)
 
 

@@ -32,7 +32,7 @@ def test_weights_are_as_many_counts_as_make_their_error() -> None:
     np.testing.assert_allclose(
         counts_of(cells([250.0, 0.0]), {"sumw2": cells([625.0, 0.0])}), cells([100.0, 0.0])
     )
-    np.testing.assert_allclose(counts_of(cells([10.0]), {"variance": cells([0.5])}), cells([200.0]))
+    np.testing.assert_allclose(counts_of(cells([10.0]), {"variance": cells([0.5])}), cells([50.0]))
 
 
 @pytest.mark.parametrize(
@@ -52,3 +52,14 @@ def test_weights_are_as_many_counts_as_make_their_error() -> None:
 def test_what_is_no_histogram_of_counts_is_refused_with_what_it_needs(maps, beside, what) -> None:
     with pytest.raises(DecodeError, match=what):
         counts_of(maps, beside)
+
+
+def test_counts_of_means_vary_as_counts_do():
+    rng = np.random.default_rng(0)
+    mean, variance = (
+        np.full((20_000, 1), 10.0, dtype=np.float32),
+        np.full((20_000, 1), 0.04, dtype=np.float32),
+    )
+    drawn = (mean + rng.normal(0, 0.2, mean.shape)).astype(np.float32)
+    found = counts_of(drawn, {"variance": variance})
+    assert found.var() / found.mean() == pytest.approx(1, abs=0.05)

@@ -4,8 +4,8 @@ BIN := .venv/bin
 # Small models are up to 170 times slower on two threads.
 export OMP_NUM_THREADS ?= 1
 
-.PHONY: demo test check audit chaos chaos-replicas chaos-kills chaos-outages fuzz soak newer-prometheus golden bench docs \
-	screenshots site clean
+.PHONY: demo test check audit chaos chaos-replicas chaos-kills chaos-network chaos-outages fuzz soak newer-prometheus golden \
+	bench docs screenshots site clean
 
 demo: .venv/installed  ## the main job on this machine; ARGS=--once ends by itself
 	$(BIN)/anomalyd demo $(ARGS)
@@ -30,13 +30,14 @@ audit: .venv/installed  ## known vulnerabilities of what is installed; asks the 
 
 chaos: .venv/installed  ## the faults of docs/guarantees.md at their size (half an hour); writes build/chaos.json
 	rm -f build/chaos.json
-	$(MAKE) --jobs 3 --keep-going --output-sync=target chaos-replicas chaos-kills chaos-outages
+	$(MAKE) --jobs 4 --keep-going --output-sync=target chaos-replicas chaos-kills chaos-network chaos-outages
 
-# Much of it is waiting, so three run side by side.
+# Much of it is waiting, so four run side by side.
 chaos-replicas: CHAOS_TESTS = test_replicas ../kafka/test_source
-chaos-kills: CHAOS_TESTS = test_kill test_bad_input
-chaos-outages: CHAOS_TESTS = test_bad_network test_broker_outage test_store_outage
-chaos-replicas chaos-kills chaos-outages: .venv/installed
+chaos-kills: CHAOS_TESTS = test_kill
+chaos-network: CHAOS_TESTS = test_bad_network test_bad_input
+chaos-outages: CHAOS_TESTS = test_broker_outage test_store_outage test_command
+chaos-replicas chaos-kills chaos-network chaos-outages: .venv/installed
 	CHAOS=$(CURDIR)/build/chaos.json $(BIN)/pytest --timeout 3600 \
 		$(CHAOS_TESTS:%=tests/daemon/e2e/%.py) $(ARGS)
 

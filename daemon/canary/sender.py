@@ -13,7 +13,7 @@ from kafka import KafkaProducer
 from anomalyd.daemon.canary.planted import Template
 from anomalyd.daemon.config.config import Config
 from anomalyd.daemon.intake.formats.canary import encode_canary
-from anomalyd.daemon.kafka.connection.connection import connect
+from anomalyd.daemon.kafka.connection.connection import close_producer, connect
 from anomalyd.daemon.telemetry.telemetry import Telemetry
 
 _log = logging.getLogger(__name__)
@@ -113,9 +113,5 @@ class CanarySender:
 
     def _close(self) -> None:
         producer, self._producer = self._producer, None
-        if producer is None:
-            return
-        try:
-            producer.close(timeout=0.5)
-        except Exception as error:
-            _log.debug("closing the canaries' producer: %s", error)
+        if producer is not None:
+            close_producer(producer, 0.5)

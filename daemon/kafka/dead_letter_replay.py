@@ -9,7 +9,7 @@ from typing import Any
 from kafka import KafkaConsumer, KafkaProducer, TopicPartition
 
 from anomalyd.daemon.config.config import KafkaConfig
-from anomalyd.daemon.kafka.connection.connection import connect
+from anomalyd.daemon.kafka.connection.connection import close_producer, connect
 from anomalyd.daemon.kafka.messages import PREFIX
 from anomalyd.errors import BrokerError
 
@@ -93,7 +93,7 @@ def replay(config: KafkaConfig, letters: Iterable[StoredLetter]) -> int:
             future.get(timeout=_WITHIN_MS / 1000)
         return len(sent)
     finally:
-        producer.close(timeout=2.0)
+        close_producer(producer, 2.0)
 
 
 def _letter(record: Any) -> StoredLetter:

@@ -20,7 +20,7 @@ from kafka import KafkaConsumer, KafkaProducer, TopicPartition
 from kafka.errors import MessageSizeTooLargeError, RecordListTooLargeError
 
 from anomalyd.daemon.config.config import KafkaConfig
-from anomalyd.daemon.kafka.connection.connection import connect
+from anomalyd.daemon.kafka.connection.connection import close_producer, connect
 from anomalyd.daemon.kafka.messages import PREFIX
 from anomalyd.daemon.stages import Partition
 from anomalyd.errors import AnomalydError, BrokerError
@@ -183,7 +183,7 @@ class Publisher:
                     self.last_error = None
         finally:
             if producer is not None:
-                producer.close(timeout=2.0)
+                close_producer(producer, 2.0)
 
     def _pause(self) -> None:
         self._woken.wait(self._idle_s)

@@ -14,7 +14,7 @@ from kafka import KafkaProducer
 from kafka.errors import MessageSizeTooLargeError, RecordListTooLargeError
 
 from anomalyd.daemon.config.config import KafkaConfig
-from anomalyd.daemon.kafka.connection.connection import connect
+from anomalyd.daemon.kafka.connection.connection import close_producer, connect
 
 _log = logging.getLogger(__name__)
 
@@ -149,7 +149,7 @@ class Sender:
                 pause = min(pause * 2, longest)
             finally:
                 if producer is not None:
-                    _close(producer)
+                    close_producer(producer, 1.0)
 
     def _finished(self) -> bool:
         """Say whether it is time to end: stopped, and nothing left to send or no time left for it."""
@@ -205,10 +205,3 @@ class Sender:
         if lost:
             _log.error("%s: %d messages are lost: they are too large for Kafka", self.topic, lost)
         return undelivered + not_begun, lost, failure
-
-
-def _close(producer: Any) -> None:
-    try:
-        producer.close(timeout=1.0)
-    except Exception as error:
-        _log.debug("closing a producer: %s", error)

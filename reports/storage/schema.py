@@ -30,11 +30,25 @@ def migrate(database: Database) -> None:
         StoreError: it cannot be reached or changed.
 
     """
-    with _alone(database), database.writing() as connection:
+    with _alone(database):
+        if not _is_current(database):
+            _upgrade(database)
+
+
+def _is_current(database: Database) -> bool:
+    """Say whether there is nothing to do: then a start waits for nobody who writes."""
+    with database.reading() as connection:
+        return _revision(connection) == revisions()[-1]
+
+
+def _upgrade(database: Database) -> None:
+    from alembic import command
+
+    with database.writing() as connection:
         if not database.is_sqlite:
             connection.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": _LOCK})
         _refuse_newer(database, connection)
-        _upgrade(connection)
+        command.upgrade(_config(connection), "head")
 
 
 def check(database: Database) -> None:
@@ -79,12 +93,6 @@ def _revision(connection: Connection) -> str | None:
         return None
     found: str | None = connection.execute(text("SELECT version_num FROM alembic_version")).scalar()
     return found
-
-
-def _upgrade(connection: Connection) -> None:
-    from alembic import command
-
-    command.upgrade(_config(connection), "head")
 
 
 def _config(connection: Connection) -> Config:

@@ -320,11 +320,11 @@ def kafka() -> FakeKafka:
 def eventually() -> Callable[..., None]:
     """Wait for a condition that another thread will bring about: eventually(condition)."""
 
-    def wait(condition: Callable[[], Any], within_s: float = 180.0) -> None:
+    def wait(condition: Callable[[], Any], within_s: float = 300.0) -> None:
         deadline = time.monotonic() + within_s
         while not condition():
             assert time.monotonic() < deadline, "it did not come about in time"
-            time.sleep(0.005)
+            time.sleep(0.01)
 
     return wait
 

@@ -55,7 +55,7 @@ def server(daemon: Daemon) -> Iterator[HealthServer]:
 
 
 def ask(server: HealthServer, path: str, method: str = "GET", **headers: str) -> tuple[int, bytes, Any]:
-    connection = http.client.HTTPConnection("127.0.0.1", server.port, timeout=10)
+    connection = http.client.HTTPConnection("127.0.0.1", server.port, timeout=60)
     try:
         connection.request(method, path, headers=headers)
         response = connection.getresponse()

@@ -54,7 +54,7 @@ def provider(folder):
             yield f"http://127.0.0.1:{port}"
         finally:
             process.terminate()
-            process.wait(30)
+            process.wait(120)
 
 
 def secrets(issuer):

@@ -70,4 +70,4 @@ def dashboard(
             yield found
         finally:
             process.terminate()
-            process.wait(30)
+            process.wait(120)

@@ -69,7 +69,7 @@ class Cluster:
     def _wait(self) -> None:
         import psycopg
 
-        deadline = time.monotonic() + 30
+        deadline = time.monotonic() + 180
         while True:
             try:
                 psycopg.connect(self._address).close()
@@ -97,7 +97,7 @@ class Cluster:
     def stop(self, how: str = "immediate") -> None:
         """End it: `fast` hangs up and closes its files, `immediate` leaves them as after a crash."""
         self._server.send_signal({"fast": signal.SIGINT, "immediate": signal.SIGQUIT}[how])
-        self._server.wait(20)
+        self._server.wait(120)
 
     def start_again(self) -> None:
         """Begin to serve, unless it does."""

@@ -9,16 +9,14 @@ sends nothing twice.
 
 from __future__ import annotations
 
-import os
-import socket
 import time
 import uuid
 from collections.abc import Callable
 
-import psutil
 from sqlalchemy import Update, select, update
 
 from anomalyd.reports.storage.database import Database
+from anomalyd.reports.storage.processes import has_ended, process_name
 from anomalyd.reports.storage.tables import publisher
 
 LEASE_S = 25.0
@@ -30,7 +28,7 @@ _ONLY = 1
 class PublisherLease:
     """The lease, as one daemon sees it. Methods raise StoreError; then the lease counts as not held.
 
-    `holder` names this daemon; by default host, process and when it began, and a word of its own.
+    `holder` names this daemon; by default its process and a word of its own.
     """
 
     def __init__(
@@ -38,7 +36,7 @@ class PublisherLease:
     ) -> None:
         self._database = database
         self._clock = clock
-        self._holder = holder or _own_name()
+        self._holder = holder or f"{process_name()} {uuid.uuid4().hex[:8]}"
         self._beat: int | None = None
         self._renewed = 0.0
         self._seen: tuple[str, int] | None = None
@@ -69,7 +67,7 @@ class PublisherLease:
             self._seen, self._seen_since = found, now
         # Our own is ours still where a failure of the store kept us from renewing it.
         another = found[0] not in ("", self._holder)
-        if another and now - self._seen_since < LEASE_S and not _has_ended(found[0]):
+        if another and now - self._seen_since < LEASE_S and not has_ended(found[0].rpartition(" ")[0]):
             return False
         return self._set(found, now)
 
@@ -92,19 +90,3 @@ class PublisherLease:
 
 def _holding(holder: str, beat: int) -> Update:
     return update(publisher).where(publisher.c.holder == holder, publisher.c.beat == beat)
-
-
-def _own_name() -> str:
-    process = psutil.Process()
-    return f"{socket.gethostname()} {os.getpid()} {process.create_time():.2f} {uuid.uuid4().hex[:8]}"
-
-
-def _has_ended(holder: str) -> bool:
-    """Say so if the holder ran on this host, and runs no more; of other hosts nothing is known."""
-    host, pid, began, _ = holder.rsplit(" ", 3)
-    if host != socket.gethostname():
-        return False
-    try:
-        return f"{psutil.Process(int(pid)).create_time():.2f}" != began
-    except psutil.NoSuchProcess:
-        return True

@@ -23,12 +23,12 @@ from anomalyd.errors import BrokerError
 def send(broker: LocalBroker, topic: str, *values: bytes) -> None:
     producer = KafkaProducer(bootstrap_servers=broker.bootstrap_servers)
     for future in [producer.send(topic, value) for value in values]:
-        future.get(timeout=20)
+        future.get(timeout=120)
     producer.close()
 
 
 def read(broker: LocalBroker, topic: str, count: int) -> list[bytes]:
-    consumer = KafkaConsumer(bootstrap_servers=broker.bootstrap_servers, consumer_timeout_ms=20_000)
+    consumer = KafkaConsumer(bootstrap_servers=broker.bootstrap_servers, consumer_timeout_ms=120_000)
     consumer.assign([TopicPartition(topic, 0)])
     consumer.seek_to_beginning()
     values = [next(consumer).value for _ in range(count)]
@@ -219,7 +219,7 @@ def test_a_child_ends_when_its_parent_is_killed(tmp_path: Path, end: signal.Sign
         child = int(parent.stdout.readline())
         assert psutil.pid_exists(child)
         parent.send_signal(end)
-        parent.wait(10)
+        parent.wait(120)
     assert wait_until_gone(child)
 
 
@@ -241,7 +241,7 @@ def test_ctrl_c_does_not_reach_the_child(tmp_path: Path) -> None:
 def test_a_child_that_ignores_sigterm_is_killed(tmp_path: Path) -> None:
     script = "trap '' TERM; echo ready; while :; do sleep 1; done"
     child = ChildProcess(["sh", "-c", script], tmp_path / "log", os.environ)
-    deadline = time.monotonic() + 10
+    deadline = time.monotonic() + 120
     while "ready" not in child.last_words() and time.monotonic() < deadline:
         time.sleep(0.02)
     child.stop(0.1)

@@ -25,11 +25,13 @@ from prometheus_client import generate_latest
 from anomalyd.daemon.application import Daemon
 from anomalyd.daemon.broker import EmbeddedBroker, LocalBroker
 from anomalyd.daemon.config.config import Config, load_config
+from anomalyd.daemon.kafka.connection.connection import close_producer
 from anomalyd.detectors.detector import Series, TrainingSet
 from anomalyd.detectors.detector_pair import DetectorPair, train_pair
 from anomalyd.detectors.library import ModelLibrary
 from anomalyd.detectors.maps.simulate.faults import random_fault
 from anomalyd.detectors.maps.simulate.simulation import ElementSimulator
+from anomalyd.errors import StoreError
 from anomalyd.reports.queries import Queries, Selection
 from anomalyd.reports.report import Report
 from anomalyd.reports.step import Activity, Point
@@ -198,6 +200,7 @@ class World:
         self._producer = self._connect()
         self._sent: list[tuple[Message, Any]] = []
         self._arrived: list[tuple[Message, Any]] = []
+        self._ends: dict[Place, int] = {}
         self._stores: dict[str, Store] = {}
 
     def _connect(self) -> Any:
@@ -206,7 +209,7 @@ class World:
     def reconnect(self) -> None:
         """Send over new connections from now on."""
         self.flush()
-        self._producer.close(5)
+        close_producer(self._producer, 5.0)
         self._producer = self._connect()
 
     def send(self, messages: Iterable[Message]) -> None:
@@ -219,18 +222,18 @@ class World:
 
     def flush(self) -> None:
         """Wait until all that was sent has arrived."""
-        self._producer.flush(30)
-        self._arrived += [(m, future.get(1)) for m, future in self._sent]
+        self._producer.flush(120)
+        for m, future in self._sent:
+            at = future.get(1)
+            place = (at.topic, at.partition)
+            self._ends[place] = max(self._ends.get(place, 0), at.offset + 1)
+            self._arrived.append((m, at))
         self._sent.clear()
 
     def ends(self) -> dict[Place, int]:
         """Where each partition ends that anything was sent to."""
         self.flush()
-        ends: dict[Place, int] = {}
-        for _, at in self._arrived:
-            place = (at.topic, at.partition)
-            ends[place] = max(ends.get(place, 0), at.offset + 1)
-        return ends
+        return self._ends.copy()
 
     def broken(self) -> Counter[tuple[str, int, int, str]]:
         """The places of the messages that are dead letters, and why."""
@@ -292,7 +295,7 @@ class World:
         """The database of a daemon."""
         url = config.store.url.get_secret_value()
         if url not in self._stores:
-            self._stores[url] = Store.open(url)
+            self._stores[url] = _opened(url)
         return self._stores[url]
 
     def settled(self, config: Config) -> bool:
@@ -333,16 +336,19 @@ class World:
         return found
 
     def read(self, topic: str | None, quiet_s: float = 1.0) -> list[Any]:
-        """Read a topic (of one partition) from its beginning until nothing more comes."""
+        """Read a topic (of one partition) from its beginning to its end, and until nothing more comes."""
         assert topic is not None
         consumer = KafkaConsumer(bootstrap_servers=self.broker.bootstrap_servers)
         try:
             place = TopicPartition(topic, 0)
             consumer.assign([place])
             consumer.seek_to_beginning(place)
+            # A busy broker is silent for longer; Tansu's ends can lag, so that they alone would not do.
+            (end,) = consumer.end_offsets([place], timeout_ms=120_000).values()
             records: list[Any] = []
-            last = time.monotonic()
-            while time.monotonic() - last < quiet_s:
+            begun = last = time.monotonic()
+            while time.monotonic() - last < quiet_s or consumer.position(place) < end:
+                assert time.monotonic() - begun < 300.0, f"{topic} ends at {end}"
                 for some in consumer.poll(timeout_ms=100).values():
                     records += some
                     last = time.monotonic()
@@ -352,7 +358,7 @@ class World:
 
     def close(self) -> None:
         """Close what is open."""
-        self._producer.close(5)
+        close_producer(self._producer, 5.0)
         for store in self._stores.values():
             store.close()
 
@@ -418,6 +424,17 @@ def world(broker: LocalBroker, make_world: Callable[[LocalBroker], World]) -> Wo
     return make_world(broker)
 
 
+def _opened(url: str, within_s: float = 300.0) -> Store:
+    """Open a database that daemons are at work on: on a slow machine its lock is held for long."""
+    deadline = time.monotonic() + within_s
+    while True:
+        try:
+            return Store.open(url)
+        except StoreError:
+            if time.monotonic() > deadline:
+                raise
+
+
 @contextmanager
 def _running(file: Path) -> Iterator[Daemon]:
     daemon = Daemon(load_config(file), on_found=lambda found: None)
@@ -435,8 +452,8 @@ def _running(file: Path) -> Iterator[Daemon]:
         yield daemon
     finally:
         daemon.stop()
-        thread.join(60.0)
-        assert not thread.is_alive(), "the daemon did not stop within a minute"
+        thread.join(120.0)
+        assert not thread.is_alive(), "the daemon did not stop within two minutes"
         assert not raised, raised
     assert_accounted(generate_latest(daemon._telemetry.registry).decode())
 

@@ -26,7 +26,7 @@ SHARE_OF_A_CORE = 0.1
 
 def missing(daemon: Any) -> dict[str, str]:
     try:
-        with urlopen(daemon.url + "/readyz", timeout=10.0):
+        with urlopen(daemon.url + "/readyz", timeout=60.0):
             return {}
     except HTTPError as error:
         with error:
@@ -35,7 +35,7 @@ def missing(daemon: Any) -> dict[str, str]:
 
 
 def broker_answers(daemon: Any) -> bool:
-    with urlopen(daemon.url + "/metrics", timeout=5.0) as answer:
+    with urlopen(daemon.url + "/metrics", timeout=60.0) as answer:
         return b"\nanomalyd_kafka_answers 1.0" in answer.read()
 
 

@@ -61,7 +61,7 @@ def forks() -> Iterator[Any]:
         context.set_forkserver_preload(PRELOADED)
         first = context.Process(target=str)
         first.start()
-        first.join(60.0)
+        first.join(300.0)
         assert first.exitcode == 0
         yield context
 
@@ -139,7 +139,7 @@ class Lives:
     def readiness(self) -> str:
         """What /readyz says is missing, or "ok"."""
         try:
-            with urlopen(f"http://127.0.0.1:{self.config.metrics.port}/readyz", timeout=5.0) as answer:
+            with urlopen(f"http://127.0.0.1:{self.config.metrics.port}/readyz", timeout=60.0) as answer:
                 return "ok" if answer.status == 200 else str(answer.status)
         except HTTPError as refused:
             return refused.read().decode()
@@ -147,7 +147,7 @@ class Lives:
             return str(error)
 
     def exposition(self) -> str:
-        with urlopen(f"http://127.0.0.1:{self.config.metrics.port}/metrics", timeout=5.0) as answer:
+        with urlopen(f"http://127.0.0.1:{self.config.metrics.port}/metrics", timeout=60.0) as answer:
             return str(answer.read().decode())
 
     def hang(self) -> None:
@@ -177,7 +177,7 @@ class Lives:
     def stop(self) -> None:
         """SIGTERM."""
         self.process.terminate()
-        self.process.join(60.0)
+        self.process.join(120.0)
         assert self.process.exitcode == 0
 
 
@@ -236,9 +236,10 @@ def test_killed_at_random_moments(
     took = time.monotonic() - begun
 
     file = world.configure("undisturbed", explain=())
+    config = load_config(file)
     with running(file):
-        eventually(lambda: world.settled(load_config(file)))
-    undisturbed = world.outcome(load_config(file))
+        eventually(lambda: world.settled(config), within_s=900.0)
+    undisturbed = world.outcome(config)
     print(
         f"\n{world.broker.name}: {len(WAYS)} kills in {took:.0f} s, {in_work} with work in hand; "
         f"{len(killed.reports)} reports, {sum(killed.happened().values())} events, "
@@ -296,9 +297,10 @@ def test_two_daemons_share_a_group_and_a_store(
     shared = world.outcome(first.config)
 
     other = world.configure("alone", explain=())
+    config = load_config(other)
     with running(other):
-        eventually(lambda: world.settled(load_config(other)))
-    alone = world.outcome(load_config(other))
+        eventually(lambda: world.settled(config))
+    alone = world.outcome(config)
     assert len({place for place in world.ends() if place[0] == world.topics["hosts"]}) == 2
     assert len(alone.reports) == len(planted)
     for report_id, report in alone.reports.items():

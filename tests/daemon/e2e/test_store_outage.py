@@ -26,7 +26,7 @@ RESUMES_WITHIN_S = 10.0
 
 def missing(daemon: Any) -> dict[str, str]:
     try:
-        with urlopen(daemon.url + "/readyz", timeout=10.0):
+        with urlopen(daemon.url + "/readyz", timeout=60.0):
             return {}
     except HTTPError as error:
         with error:
@@ -35,7 +35,7 @@ def missing(daemon: Any) -> dict[str, str]:
 
 
 def failures(daemon: Any) -> float:
-    with urlopen(daemon.url + "/metrics", timeout=5.0) as answer:
+    with urlopen(daemon.url + "/metrics", timeout=60.0) as answer:
         lines = answer.read().decode().splitlines()
     return sum(float(line.split()[-1]) for line in lines if line.startswith("anomalyd_store_errors_total"))
 

@@ -343,7 +343,7 @@ def test_the_thread_does_what_waits_at_the_start_and_what_comes_later(
         explainer.wake()
         eventually(lambda: desk.methods(second[0].id))
     finally:
-        assert explainer.stop(10.0)
+        assert explainer.stop(120.0)
 
 
 def test_the_thread_outlives_a_store_that_fails(
@@ -368,11 +368,11 @@ def test_the_thread_outlives_a_store_that_fails(
     explainer = desk.begin()
     explainer.start()
     try:
-        assert asked.wait(5.0)
+        assert asked.wait(120.0)
         explainer.wake()
         eventually(lambda: desk.methods(incident.id))
     finally:
-        assert explainer.stop(10.0)
+        assert explainer.stop(120.0)
 
 
 def test_one_that_was_never_started_stops_at_once(desk: Desk) -> None:

@@ -270,8 +270,8 @@ def test_this_hosts_metrics_arrive_in_kafka(broker: LocalBroker, make_topic: Cal
     with Sender.to(topic, config) as sender:
         agent = HostAgent(sender, HostMetrics().measure, ticks=Ticks(1.0, sleep=lambda _: True))
         agent.run()  # one tick
-        assert sender.flush(20)
-    consumer = KafkaConsumer(bootstrap_servers=broker.bootstrap_servers, consumer_timeout_ms=20_000)
+        assert sender.flush(120)
+    consumer = KafkaConsumer(bootstrap_servers=broker.bootstrap_servers, consumer_timeout_ms=120_000)
     consumer.assign([TopicPartition(topic, 0)])
     consumer.seek_to_beginning()
     record = next(consumer)

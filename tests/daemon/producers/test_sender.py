@@ -183,8 +183,8 @@ def test_a_broker_that_comes_later() -> None:
         sender.send(Message(b"k", b"early", 1795288499.5))
         with EmbeddedBroker(port=port) as broker:
             create_topics(broker.bootstrap_servers, {"late": 1})
-            assert sender.flush(30)
-            consumer = KafkaConsumer(bootstrap_servers=broker.bootstrap_servers, consumer_timeout_ms=20_000)
+            assert sender.flush(120)
+            consumer = KafkaConsumer(bootstrap_servers=broker.bootstrap_servers, consumer_timeout_ms=120_000)
             consumer.assign([TopicPartition("late", 0)])
             consumer.seek_to_beginning()
             found = next(consumer)

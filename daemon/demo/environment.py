@@ -118,8 +118,7 @@ class Stage:
             "inputs": [{"topic": "host-metrics"}, {"topic": "dt-maps"}],
             "detectors": [
                 {
-                    "name": HOSTS,
-                    "kind": "vector-autoencoder",
+                    "name": HOSTS,  # no kind: the recommended one
                     "entities": ["host/*"],
                     "training": {"automatic": False},  # the demo says when, and on how much
                     "alert": {
@@ -131,7 +130,7 @@ class Stage:
                 },
                 {
                     "name": CHAMBERS,
-                    "samples": "maps",  # no kind: the recommended one
+                    "samples": "maps",
                     "entities": ["DT/*"],
                     "training": {"automatic": False},
                     "alert": {"open_after": 2, "close_after": 3, "false_alarm_rate": 0.0005},

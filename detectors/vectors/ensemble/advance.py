@@ -16,7 +16,13 @@ from torch import Tensor
 from anomalyd.detectors.vectors.ensemble import tail_probability
 from anomalyd.detectors.vectors.ensemble.alarm import spikes, sustained_activity, target_rate, views_alarm
 from anomalyd.detectors.vectors.ensemble.alarm.sustained_activity import Spans
-from anomalyd.detectors.vectors.ensemble.baseline_statistics import levels_of, pick, stacked, views_of
+from anomalyd.detectors.vectors.ensemble.baseline_statistics import (
+    believed,
+    levels_of,
+    pick,
+    stacked,
+    views_of,
+)
 from anomalyd.detectors.vectors.ensemble.beginning.population import Population
 from anomalyd.detectors.vectors.ensemble.ensemble_parameters import Parameters
 from anomalyd.detectors.vectors.ensemble.feature_extraction import Followed, follow
@@ -162,7 +168,7 @@ def look(
     followed = follow(times, rows, memory, usual.clip.numpy()[:, 0])
     levels = levels_of(views_of(learnt.network, followed, usual), memory.levels)
     memory.levels[:] = levels[:, -1].numpy()
-    logged = logs(levels)
+    logged = believed(logs(levels), memory.lately)
     trained = Trained([learnt.samples[place] for place in places.tolist()], usual.trained_to.numpy()[:, 0, 0])
     nats = tail_probability.follow(times, logged, trained, memory)
     means = (nats @ learnt.shares[:, :2]).numpy().astype(np.float64)
@@ -187,7 +193,7 @@ def advance(
     confirmed = spikes.confirmed(leaps, seen.means[..., 1])
     jolts = confirmed if learnt.parameters.jolts else np.full(times.shape, -np.inf)
     shown = views_alarm.Shown(
-        views_alarm.believed(seen.means[..., 0], seen.means[..., 1], memory),
+        seen.means[..., 0],
         sustained_activity.commotion_of(seen.logged, learnt.shares[:, 2]),
         jolts,
         np.asarray(stuck.any(axis=2)),
@@ -205,6 +211,7 @@ def advance(
     brief = final_alarm.brief_of(count, usual.interval.numpy()[:, 0, 0], known.worth[places])
     evidence = final_alarm.Evidence(
         gone.over,
+        views_alarm.is_quiet(seen.means[..., 1], memory),
         shown.stuck | (broken[:, None] & ~_is_over(gone.mended, times.shape[1])),
         refer(known, memory, places, rows, clip, brief > 0.0),
     )

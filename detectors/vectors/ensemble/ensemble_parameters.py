@@ -25,7 +25,7 @@ class Parameters:
     code: int = number(32, 1, 1024, tune=(4, 64), log=True)
     steps: int = number(800, 1, 100_000, tune=(200, 2000), log=True)
     open: float = number(2.0, 0.1, 100.0)
-    hold: float = number(0.8, 0.0, 100.0)
+    hold: float = number(0.65, 0.0, 100.0)
     stir: float = number(6.1, 0.1, 1000.0)
     lasting: int = number(1, 0, 1)
     accept_days: float = number(1.0, 0.01, 365.0, tune=(0.25, 14.0), log=True)

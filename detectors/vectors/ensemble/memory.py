@@ -25,6 +25,11 @@ PATCH_ROWS = 29
 """Rows before the one that ends a patch."""
 
 LATELY_ROWS = 19
+"""Rows before one that say how far slow turbulence is believed."""
+
+QUIET_ROWS = 10
+"""Rows after which quick views have long been quiet."""
+
 UNKNOWN_HEIGHT = 3.0
 """Where the bulk of the height is before half a day of rows is known."""
 
@@ -51,9 +56,9 @@ class Batch:
     What the network is told (`feature_extraction`): `quick`, `slow` (E, F) means of turbulence; `known`
     (E, 7F) what was known after the row before.
 
-    Views: `levels` (E, C) smoothed, NaN before the first row; `quick_means` (E, 19) of the rows before;
-    `moved` (E, F) blame of the row before, NaN before the first; `runs` (E, F) how often each metric repeated
-    itself.
+    Views: `levels` (E, C) smoothed, NaN before the first row; `lately` (E, 19) logs of quick turbulence of
+    the rows before; `quiet` (E,) rows since the quick mean was last high, ten at most; `moved` (E, F) blame
+    of the row before, NaN before the first; `runs` (E, F) how often each metric repeated itself.
 
     How rare they are (`tail_probability`): `steps` (E, C, 33), `tail` (E, C) as measured on `rarity_day`
     (E,); `half_hour` (E,) the newest of which a value was kept, `shown` E times (P, C) those values.
@@ -74,12 +79,12 @@ class Batch:
     that training did not know learns what is usual of it, NaN where it does not.
 
     References that do not follow the entity (`fusion`): `patch_rows` (E, 29, F) rows before, without gaps or
-    offset; `fresh_rows` (E,) how many came since the beginning or the last silence; `new_means` (E, 4) how
+    offset; `fresh_rows` (E,) how many came since the beginning or the last silence; `new_means` (E, 3) how
     they stand to the references, smoothed, NaN before the first; `charts` (E, 4, F) centre line, level, mean
-    and excess of variance of each metric (`control_chart`); `height_bulk` (E, 2, 2) median and upper
-    quartile of the height and of the distance from the median, measured in the three hours of number
-    `height_measured` (E,); `height_slot` (E,) ten minutes of the newest row kept; `height_on` (E,) whether
-    the height alarms. `height_week` E times (k, 2) rows kept.
+    and excess of variance of each metric (`control_chart`); `height_bulk` (E, 2) median and upper
+    quartile of the height, measured in the three hours of number `height_measured` (E,); `height_slot` (E,)
+    ten minutes of the newest row kept; `height_on` (E,) whether the height alarms. `height_week` E times
+    (k,) those kept.
     """
 
     record: NDArray[np.void]
@@ -95,7 +100,8 @@ class Batch:
     slow: NDArray[np.float64]
     known: NDArray[np.float32]
     levels: NDArray[np.float32]
-    quick_means: NDArray[np.float32]
+    lately: NDArray[np.float32]
+    quiet: NDArray[np.int32]
     moved: NDArray[np.float32]
     runs: NDArray[np.int32]
     steps: NDArray[np.float32]
@@ -159,9 +165,9 @@ class Layout:
             "slow": ("f8", (metrics,)),
             "bulk": ("f8", (BULKS, 2)),
             "leap_rows": ("f8", (LEAP_DAYS,)),
-            "new_means": ("f8", (4,)),
+            "new_means": ("f8", (3,)),
             "charts": ("f8", (4, metrics)),
-            "height_bulk": ("f8", (2, 2)),
+            "height_bulk": ("f8", (2,)),
             "slot": ("i8", ()),
             **dict.fromkeys(
                 (
@@ -189,10 +195,11 @@ class Layout:
             "offset": ("f4", (metrics,)),
             "known": ("f4", (7 * metrics,)),
             "levels": ("f4", (CHANNEL_COUNT,)),
-            "quick_means": ("f4", (LATELY_ROWS,)),
+            "lately": ("f4", (LATELY_ROWS,)),
             "moved": ("f4", (metrics,)),
             "runs": ("i4", (metrics,)),
             "fresh_rows": ("i4", ()),
+            "quiet": ("i4", ()),
             "steps": ("f4", (CHANNEL_COUNT, STEPS)),
             "tail": ("f4", (CHANNEL_COUNT,)),
             "leaps": ("f4", (LEAP_DAYS, LEAPS_A_DAY)),
@@ -214,7 +221,7 @@ class Layout:
             [np.empty((0, CHANNEL_COUNT), dtype=np.float16)],
             [week],
             [np.empty(0, dtype=np.int8)],
-            [np.empty((0, 2), dtype=np.float32)],
+            [np.empty(0, dtype=np.float32)],
         )
         for unknown in (batch.recent, batch.hours6, batch.day, batch.profile, batch.levels, batch.moved):
             unknown[:] = np.nan
@@ -223,11 +230,12 @@ class Layout:
         for never in (batch.bulk_measured, batch.kept_slot, batch.rarity_day):
             never[:] = -1
         batch.since[:] = batch.quiet_since[:] = np.nan
-        batch.quick_means[:] = batch.leaps[:] = -np.inf
+        batch.quiet[:] = QUIET_ROWS
+        batch.lately[:] = batch.leaps[:] = -np.inf
         batch.leap_threshold[:] = np.inf
         batch.height_measured[:] = batch.height_slot[:] = -1
         batch.new_means[:] = batch.newest[:] = batch.learns_since[:] = np.nan
-        batch.height_bulk[:, 0], batch.height_bulk[:, 1] = UNKNOWN_HEIGHT, np.nan
+        batch.height_bulk[:] = UNKNOWN_HEIGHT
         return batch
 
     def join(self, memories: Sequence[Memory]) -> Batch:

@@ -33,9 +33,8 @@ class Reference:
     """The references of N entities of F metrics.
 
     `memory`: of patches and rows. `mean` (N, F), `basis` (N, F, K): the plane, with columns of 0 where it has
-    fewer dimensions; `steps` (N, 33), `tail` (N,): how far training rows are from it, smoothed, as a log;
-    `away_steps` (N, 33), `away_tail` (N,): how far from the median, as a log, smoothed. `count` (N,): of
-    training rows. `chart`: the control charts of its metrics.
+    fewer dimensions; `steps` (N, 33), `tail` (N,): how far training rows are from it, smoothed, as a log.
+    `count` (N,): of training rows. `chart`: the control charts of its metrics.
     """
 
     memory: Memory
@@ -44,8 +43,6 @@ class Reference:
     basis: Tensor
     steps: Tensor
     tail: Tensor
-    away_steps: Tensor
-    away_tail: Tensor
     count: Tensor
 
     @property
@@ -66,12 +63,6 @@ class Reference:
         at = torch.from_numpy(places)
         logged = torch.from_numpy(np.log(level + _LOG_FLOOR)).float()
         return nats.nats(logged, self.steps[at][:, None], self.tail[at][:, None]).numpy().astype(np.float64)
-
-    def median_nats(self, places: NDArray[np.int64], level: NDArray[np.float64]) -> NDArray[np.float64]:
-        """Give how rare smoothed logs of distances (E, n) from the median are (E, n)."""
-        at, logged = torch.from_numpy(places), torch.from_numpy(level).float()
-        rare = nats.nats(logged, self.away_steps[at][:, None], self.away_tail[at][:, None])
-        return rare.numpy().astype(np.float64)
 
 
 def _smoothed(values: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -97,8 +88,6 @@ def measure(deviations: Rows, clip: Rows, seed: int) -> Reference:
     away = rows - mean
     apart = np.sqrt(np.square(away - (away @ basis) @ basis.T).sum(axis=1))
     steps, tail = nats.measure(np.log(_smoothed(apart) + _LOG_FLOOR), _LEAST_TAIL)
-    far = np.log(np.abs(rows).sum(axis=1).astype(np.float64) + _LOG_FLOOR)
-    away_steps, away_tail = nats.measure(_smoothed(far), _LEAST_TAIL)
     return Reference(
         known,
         control_chart.measure(rows),
@@ -106,8 +95,6 @@ def measure(deviations: Rows, clip: Rows, seed: int) -> Reference:
         torch.from_numpy(basis)[None],
         torch.from_numpy(steps)[None],
         torch.from_numpy(np.asarray(tail)).reshape(1),
-        torch.from_numpy(away_steps)[None],
-        torch.from_numpy(np.asarray(away_tail)).reshape(1),
         torch.tensor([float(len(rows))]),
     )
 
@@ -143,7 +130,7 @@ def stacked(each: Sequence[Reference]) -> Reference:
     )
 
 
-_PLANE = ("mean", "basis", "steps", "tail", "away_steps", "away_tail", "count")
+_PLANE = ("mean", "basis", "steps", "tail", "count")
 
 
 def as_tensors(reference: Reference) -> dict[str, Tensor]:

@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 
 from anomalyd.detectors.vectors.ensemble.alarm import sustained_activity
 from anomalyd.detectors.vectors.ensemble.alarm.sustained_activity import Spans
-from anomalyd.detectors.vectors.ensemble.memory import LATELY_ROWS, Batch
+from anomalyd.detectors.vectors.ensemble.memory import QUIET_ROWS, Batch
 
 _EVERY_S = 600.0
 _KEPT = 7 * 144
@@ -41,6 +41,9 @@ labelled servers; what they give on each stands in docs/validation.md."""
 
 _CERTAIN = 0.25
 """Told "broken", or stuck, an alarm stands at least so high above its threshold, whatever the views see."""
+
+_LOUD = 1.5
+"""Nats that the quick mean reaches while anything goes on: one row in five is as rare."""
 
 _QUIET_S = 3600.0
 """... and is over when it would have been so by itself for an hour."""
@@ -108,14 +111,15 @@ def end_of(bulk: Floats) -> Floats:
     return upper
 
 
-def believed(slow: Floats, quick: Floats, memory: Batch) -> Floats:
-    """Hold slow means (E, n) down to the highest quick one (E, n) of the last twenty rows: beyond it they
-    tell of what is over, as half of the false alarms did. `memory` moves on."""
-    joined = np.concatenate([memory.quick_means, quick], axis=1)
-    highest = np.lib.stride_tricks.sliding_window_view(joined, LATELY_ROWS + 1, axis=1).max(axis=2)
-    memory.quick_means[:] = joined[:, -LATELY_ROWS:]
-    held: Floats = np.minimum(slow, highest)
-    return held
+def is_quiet(quick: Floats, memory: Batch) -> NDArray[np.bool_]:
+    """Say at which rows (E, n) the quick mean (E, n) has been low for ten rows: an alarm of the views is
+    over then. `memory` moves on."""
+    rows = np.arange(quick.shape[1])
+    loud = np.where(quick >= _LOUD, rows, -1 - memory.quiet[:, None])
+    since = rows - np.maximum.accumulate(loud, axis=1)
+    memory.quiet[:] = np.minimum(since[:, -1], QUIET_ROWS)
+    quiet: NDArray[np.bool_] = since >= QUIET_ROWS
+    return quiet
 
 
 @dataclass(slots=True)

@@ -1,10 +1,10 @@
 """One height of all evidence, and the alarm over it: when it opens and when it ends.
 
-    over + worth (new rows + new patches) + 0.1 (new patches + plane + median)
+    over + worth (new rows + new patches) + 0.05 (new patches + plane)
 
 `over`: how far the ensemble's own views lie above their bulk. What training never showed counts by what its
 memory is worth: much after a short training and where metrics are switches, hardly after weeks of a server
-whose load drifts. The plane of training and the distance from its median count a little everywhere.
+whose load drifts. The plane of training counts a little everywhere.
 
 Beside the alarm of the ensemble's own views the height itself alarms, far above the bulk of its own last
 seven days.
@@ -29,9 +29,8 @@ from anomalyd.detectors.vectors.novelty.memory import moving_of
 _LEAST_OVER, _BEYOND = -2.0, 0.01
 """Far below the bulk nothing is told apart by views, and hardly anything is."""
 
-_A_LITTLE = 0.1
-_LEAST_SPREAD, _LEAST_MEDIAN, _MOST_MEDIAN, _PER_MEDIAN = 0.02, -5.0, 30.0, 0.5
-"""The distance from the median counts in spreads of its own last three days, two of them for a nat."""
+_A_LITTLE = 0.05
+"""Of patches and plane, whatever the memory weighs."""
 
 _BRIEF_S, _LONG_S = 2 * 3600.0, 6 * 3600.0
 _BRIEF_ROWS, _LONG_ROWS = 500.0, 1000.0
@@ -60,7 +59,7 @@ _MOSTLY = 0.5
 """With a training so brief the views alarm no more by themselves."""
 
 _EVERY_S, _EACH_S = 600.0, 3 * 3600.0
-_KEPT, _KEPT_MEDIAN, _LEAST_KEPT = 7 * 144, 3 * 144, 72
+_KEPT, _LEAST_KEPT = 7 * 144, 72
 
 Floats = NDArray[np.float64]
 Flags = NDArray[np.bool_]
@@ -68,10 +67,11 @@ Flags = NDArray[np.bool_]
 
 @dataclass(frozen=True, slots=True)
 class Evidence:
-    """What rows of E entities show, (E, n) each: `over` of the ensemble, whether an alarm is certain
-    (stuck, or called broken), and how they stand to references."""
+    """What rows of E entities show, (E, n) each: `over` of the ensemble, whether its quick views have long
+    been `quiet`, whether an alarm is certain (stuck, or called broken), and how they stand to references."""
 
     over: Floats
+    quiet: Flags
     certain: Flags
     referred: Referred
 
@@ -128,7 +128,7 @@ def follow(
 
 def _cut(shown: Evidence, of: slice, part: slice) -> Evidence:
     referred = Referred(*(getattr(shown.referred, name)[of, part] for name in Referred.__slots__))
-    return Evidence(shown.over[of, part], shown.certain[of, part], referred)
+    return Evidence(shown.over[of, part], shown.quiet[of, part], shown.certain[of, part], referred)
 
 
 def _part(times: Floats, shown: Evidence, memory: Batch, rule: Rule, rarer: float) -> Floats:
@@ -137,12 +137,12 @@ def _part(times: Floats, shown: Evidence, memory: Batch, rule: Rule, rarer: floa
         # After a brief training an event of hours would soon be half of what the stream showed.
         least = _KEPT if rule.brief[b] >= _MOSTLY else _LEAST_KEPT
         _measure(memory, b, float(times[b, 0] // _EACH_S), least)
-    height = _height(shown, memory, rule)
-    opens = (memory.height_bulk[:, 0, 1] + _HEIGHT + rarer)[:, None]
+    height = _height(shown, rule)
+    opens = (memory.height_bulk[:, 1] + _HEIGHT + rarer)[:, None]
     on = _hysteresis(height > opens, height <= opens - _HOLD, memory.height_on)
     memory.height_on[:] = on[:, -1]
-    _keep(times, height, shown.referred.median, memory)
-    views = (shown.over > 0.0) & (rule.brief < _MOSTLY)[:, None]
+    _keep(times, height, memory)
+    views = (shown.over > 0.0) & (~shown.quiet | shown.certain) & (rule.brief < _MOSTLY)[:, None]
     alarm = views | on
     above = height - _CENTRE - rule.brief[:, None] * (_FIRST_ALARM - _CENTRE)
     # Ranks stay as the height says within what alarms, and within what does not.
@@ -150,13 +150,10 @@ def _part(times: Floats, shown: Evidence, memory: Batch, rule: Rule, rarer: floa
     return np.where(shown.certain & alarm, np.maximum(excess, _CERTAIN), excess)
 
 
-def _height(shown: Evidence, memory: Batch, rule: Rule) -> Floats:
-    referred, bulk = shown.referred, memory.height_bulk[:, 1]
-    spread = np.maximum(bulk[:, 1] - bulk[:, 0], _LEAST_SPREAD)[:, None]
-    median = np.clip((referred.median - bulk[:, :1]) / spread, _LEAST_MEDIAN, _MOST_MEDIAN)
-    median = np.where(np.isnan(median), 0.0, median) * _PER_MEDIAN
+def _height(shown: Evidence, rule: Rule) -> Floats:
+    referred = shown.referred
     new = rule.worth[:, None] * (referred.row + referred.patch)
-    little = _A_LITTLE * (referred.patch + referred.plane + median)
+    little = _A_LITTLE * (referred.patch + referred.plane)
     brief = rule.brief[:, None]
     own = np.maximum(shown.over, _LEAST_OVER) + _BEYOND * shown.over + new + little
     fixed = _FIRST_ALARM + _PER_CHART * (referred.chart - ALARM)
@@ -172,22 +169,21 @@ def accept(memory: Batch, b: int, lasted_s: float) -> None:
 
 
 def _measure(memory: Batch, b: int, slot: float, least: int) -> None:
-    """Measure the bulk, of the height where so many rows were kept at least."""
+    """Measure the bulk where so many rows were kept at least."""
     memory.height_measured[b] = slot
     week = memory.height_week[b]
     if len(week) >= least:
-        memory.height_bulk[b, 0] = np.quantile(week[:, 0], (0.5, 0.75))
-        memory.height_bulk[b, 1] = np.quantile(week[-_KEPT_MEDIAN:, 1], (0.5, 0.75))
+        memory.height_bulk[b] = np.quantile(week, (0.5, 0.75))
 
 
-def _keep(times: Floats, height: Floats, median: Floats, memory: Batch) -> None:
+def _keep(times: Floats, height: Floats, memory: Batch) -> None:
     """Keep a row in ten minutes."""
     tens = times // _EVERY_S
     fresh = np.diff(tens, axis=1, prepend=memory.height_slot[:, None]) > 0
     memory.height_slot[:] = np.maximum(memory.height_slot, tens[:, -1])
     for b in np.flatnonzero(fresh.any(axis=1) & ~memory.broken).tolist():
-        rows = np.stack([height[b, fresh[b]], median[b, fresh[b]]], axis=1).astype(np.float32)
-        memory.height_week[b] = np.concatenate([memory.height_week[b], rows])[-_KEPT:]
+        kept = height[b, fresh[b]].astype(np.float32)
+        memory.height_week[b] = np.concatenate([memory.height_week[b], kept])[-_KEPT:]
 
 
 def _hysteresis(opens: Flags, closes: Flags, before: Flags) -> Flags:

@@ -1,4 +1,4 @@
-"""How rows stand to what does not follow the entity: memory, plane and median of training."""
+"""How rows stand to what does not follow the entity: memory and plane of training."""
 
 from __future__ import annotations
 
@@ -15,14 +15,12 @@ from anomalyd.detectors.vectors.novelty import control_chart, patches
 from anomalyd.detectors.vectors.novelty.memory import SMOOTHING, STRIDE
 from anomalyd.detectors.vectors.novelty.reference import PLANE_SMOOTHING, Reference, filled
 
-_MEDIAN_SMOOTHING = 0.1
-_LOG_FLOOR = 0.05
 _USUAL_PATCH, _USUAL_ROW = 1.0, float(np.log(2.0))
 """Nats of a usual row: said where nothing is known yet."""
 
-PATCH, ROW, PLANE, MEDIAN = range(4)
+PATCH, ROW, PLANE = range(3)
 """Places in `new_means`: smoothed nats of patches, distances of rows from those of training and from the
-plane, logs of distances from the median."""
+plane."""
 
 Floats = NDArray[np.float64]
 Rows = NDArray[np.float32]
@@ -32,16 +30,13 @@ Rows = NDArray[np.float32]
 class Referred:
     """How rows of E entities stand, (E, n) each.
 
-    `patch`, `row`, `plane`, `away` (from the median): in nats above a usual row's; `median`: the log of the
-    distance from the median. `chart`: the log by which control charts are over their limit, 0 where they are
-    not looked at.
+    `patch`, `row`, `plane`: in nats above a usual row's. `chart`: the log by which control charts are over
+    their limit, 0 where they are not looked at.
     """
 
     patch: Floats
     row: Floats
     plane: Floats
-    away: Floats
-    median: Floats
     chart: Floats
 
 
@@ -74,15 +69,11 @@ def refer(
         _look(reference, places, whole, ~np.isnan(rows), looked, new)
     held = _hold(new, means[:, : ROW + 1])
     plane = _smooth(reference.distance(places, each), PLANE_SMOOTHING, means[:, PLANE])
-    away = np.log(np.abs(each).sum(axis=2).astype(np.float64) + _LOG_FLOOR)
-    median = _smooth(away, _MEDIAN_SMOOTHING, means[:, MEDIAN])
-    means[:, : ROW + 1], means[:, PLANE], means[:, MEDIAN] = held[:, -1], plane[:, -1], median[:, -1]
+    means[:, : ROW + 1], means[:, PLANE] = held[:, -1], plane[:, -1]
     return Referred(
         np.nan_to_num(held[..., PATCH] - _USUAL_PATCH),
         _row_nats(reference, places, held[..., ROW]),
         reference.plane_nats(places, plane) - _USUAL_ROW,
-        reference.median_nats(places, median) - _USUAL_ROW,
-        median,
         _charted(reference, memory, places, each, np.isnan(rows), brief),
     )
 

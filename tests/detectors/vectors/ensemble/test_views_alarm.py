@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from anomalyd.detectors.vectors.ensemble.alarm import views_alarm
 from anomalyd.detectors.vectors.ensemble.alarm.sustained_activity import Spans
 from anomalyd.detectors.vectors.ensemble.alarm.views_alarm import Heights, Shown
-from anomalyd.detectors.vectors.ensemble.memory import Batch, Layout, Memory
+from anomalyd.detectors.vectors.ensemble.memory import Layout, Memory
 
 HEIGHTS = Heights(agree=2.0, hold=0.85, stir=6.0, lasting=True, accept_s=43_200.0)
 MINUTE = 60.0
@@ -102,27 +102,22 @@ def follow(
     return over, accepted, after
 
 
-def believed(slow: Floats, quick: Floats, before: Batch) -> Floats:
-    return views_alarm.believed(slow[None], quick[None], before)[0]
+def test_the_views_are_quiet_once_their_quick_mean_was_low_for_ten_rows() -> None:
+    quick = np.where(np.arange(40) == 20, 1.6, 1.4)[None]
+    found = views_alarm.is_quiet(quick, LAYOUT.blank())[0]
+    assert found[:20].all()
+    assert not found[20:30].any()
+    assert found[30:].all()
 
 
-def test_a_slow_mean_is_believed_while_a_quick_one_was_near_it_of_late() -> None:
-    slow = np.full(60, 4.0)
-    quick = np.where(np.arange(60) < 10, 4.0, 0.5)
-    found = believed(slow, quick, LAYOUT.blank())
-    assert found[:29] == pytest.approx(4.0)
-    assert found[29:] == pytest.approx(0.5)
-
-
-def test_what_is_believed_does_not_depend_on_how_a_stream_is_cut() -> None:
-    chance = np.random.default_rng(1)
-    slow, quick = chance.exponential(1.0, size=(2, 200))
-    after, memory = LAYOUT.blank(), LAYOUT.blank()
-    whole = believed(slow, quick, after)
+def test_quiet_rows_do_not_depend_on_how_a_stream_is_cut() -> None:
+    quick = np.random.default_rng(1).exponential(0.5, size=(1, 200))
+    memory = LAYOUT.blank()
+    whole = views_alarm.is_quiet(quick, LAYOUT.blank())
     cuts = ((0, 3), (3, 4), (4, 150), (150, 200))
-    found = [believed(slow[begin:end], quick[begin:end], memory) for begin, end in cuts]
-    np.testing.assert_allclose(np.concatenate(found), whole, rtol=1e-6)
-    np.testing.assert_array_equal(memory.quick_means, after.quick_means)
+    found = [views_alarm.is_quiet(quick[:, begin:end], memory) for begin, end in cuts]
+    np.testing.assert_array_equal(np.concatenate(found, axis=1), whole)
+    assert 0 < whole.mean() < 1
 
 
 def test_where_views_agree_an_alarm_begins_at_its_height_and_stays_on_a_little_below() -> None:

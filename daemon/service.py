@@ -216,12 +216,26 @@ class Service:
         try:
             batches = polled.batches if polled is not None else ()
             with self._precedence.held():
-                came = [self._through(part) for part in self._suspects.parts(batches)]
-            return any(came) or polled is not None
+                came = self._in_parts(batches)
+            return came or polled is not None
         finally:
             # Nothing could come meanwhile: what waits for late parts waits by a clock without this time. Else
             # how busy this machine is would decide what is late.
             self._busy_s += self._stopwatch() - begun
+
+    def _in_parts(self, batches: Sequence[Batch]) -> bool:
+        """Take batches through in as many parts as caution asks for; says whether anything came.
+
+        Single records may take minutes: each is a turn of the loop, and an end waits for no more than one.
+        """
+        came = False
+        for number, part in enumerate(self._suspects.parts(batches)):
+            if number > 0:
+                self._on_turn()
+                if self._stopping:  # what is left is read again by the next start
+                    break
+            came |= self._through(part)
+        return came
 
     def _through(self, batches: Sequence[Batch]) -> bool:
         """Take batches, if any, and what waited for its time, through all stages; says whether any came."""

@@ -755,6 +755,44 @@ class Killed(BaseException):
     """Stands for the end of the process: nobody catches it."""
 
 
+def test_an_end_does_not_wait_for_all_that_is_taken_one_by_one(
+    store: Store,
+    path: Path,
+    models: Path,
+    logs: Logs,
+    now: float,
+    expected: dict[str, Any],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """After a kill; each record is a turn of the loop, so that its watchdog sees that it gets on."""
+    decode, sizes = Decoder.decode, list[int]()
+
+    def noted(self: Decoder, records: Sequence[Record]) -> Any:
+        sizes.append(len(records))
+        if len(sizes) == 1:
+            raise Killed
+        return decode(self, records)
+
+    monkeypatch.setattr(Decoder, "decode", noted)
+    with pytest.raises(Killed):
+        Life(configured(), store, models, logs, now).drain()
+    ended = Life(configured(), store, models, logs, now)
+    turns = 0
+
+    def turned() -> None:
+        nonlocal turns
+        turns += 1
+        if len(sizes) == 4:
+            ended.service.stop()
+
+    ended.at_turn = turned
+    ended.service.run()
+    assert sizes[1:] == [1, 1, 1]
+    assert turns >= 4
+    Life(configured(), store, models, logs, now).drain()
+    same(told(path, store), expected)
+
+
 def test_a_record_that_ends_the_process_is_set_aside_and_its_neighbours_are_scored(
     store: Store,
     path: Path,

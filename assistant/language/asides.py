@@ -28,6 +28,7 @@ _FOR_WHAT = (
     r"|coordinator|thesis"
     r"|overview|dashboard|table|talk|presentation|information|curiosity|sake of completeness)"
 )
+_WITNESS = r"(?:the )?(?:autoencoder|classical(?: (?:test|detector|one))?)"
 _BOUNDARY = r"(?= |$)"
 
 
@@ -35,7 +36,118 @@ def _past(match: re.Match[str]) -> str:
     return f"{forms(match[1])[2]} "
 
 
+def _windows(match: re.Match[str]) -> str:
+    """Compare a window up to now with the one of the same length before it."""
+    number, unit = int(match["n"]), "hours" if match["unit"][0] == "h" else "days"
+    what = re.sub(
+        r"^is (?:it|that) (?:worse|better|more|less)(?: than before)? ?,? ?", "", match["what"] or ""
+    )
+    what = f"incidents on {what}" if re.fullmatch(rf"{HOSTS}|nodes|chambers|\S*[0-9]", what) else what
+    window = f"between {2 * number} {unit} ago and {number} {unit} ago"
+    return f"compare {what or 'incidents'} in the last {number} {unit} with {window}"
+
+
 _PHRASES: tuple[tuple[str, Replacement], ...] = (
+    # Shorthand of operators.
+    (r"\b(?:no|nr|num|#) ?,? of\b", "number of"),
+    (r",? ?\b(?:fyi|asap|tia|for the record)\b,?", ""),
+    (r"\bw/(?= )", "with"),
+    (r"\b(?:burning|down|red|unhappy|flapping)(?= *$| (?:atm|now|right now))", "open"),
+    (r"\bhow much (?=is |are |(?:\w+ )?(?:incidents|alerts|alarms|problems)\b)", "how many "),
+    (r"^how many is (?:still )?open$", "how many incidents are open"),
+    (
+        rf"^(?:is there |are there )?any ({HOSTS}|{ENTITIES}|nodes|chambers) (.+?) ?,? (?:names?|which(?: ones?)?|list)$",
+        r"which \1 are \2",
+    ),
+    # What somebody means to do with it.
+    (
+        r",? (?:that |which )?(?:i|we) (?:should|must|need to|have to|ought to|can|may) (?:still )?(?:hand|pass|look|take|go|watch|report|tell"
+        r"|mention|know|fix|check|do|follow)(?: (?:over|on|at|after|care of|up|about|to|for))*$",
+        "",
+    ),
+    # Said twice: "the past week (7 days)".
+    (r"\b(?:past|last) week ?, (?:7|seven) days\b", "last 7 days"),
+    (r"\b(?:past|last) day ?, 24 ?(?:h|hours)\b", "last 24 hours"),
+    # Who saw it.
+    (rf"\bby ({_WITNESS}) and (?:by )?(?:nothing|nobody|no one|none|no other)(?: else)?\b", r"only by \1"),
+    (
+        rf",? ?(?:alone or (?:together |jointly )?with (?:the )?(?:{_WITNESS}|other(?: one)?)|(?:also|including|even)"
+        r" (?:those|the ones) (?:that (?:were|are) )?(?:seen )?by both(?: detectors)?)",
+        "",
+    ),
+    (
+        rf"^(?:did|was it|has|have) {_WITNESS} or {_WITNESS} (?:that |who |which )?(?:find|found|see|saw|seen|spot|spotted|catch|caught"
+        r"|notice|noticed|detect|detected|flag|flagged) (.+)$",
+        r"who saw \1",
+    ),
+    (
+        r"\b(?:on|in|for) which (?:the )?(?:2|two|both) (?:detectors|tests|methods) (?:agreed|agree|fired|concurred)\b",
+        "were seen by both",
+    ),
+    (
+        r"\bper (?:detector|test|method) (?:that|which) (?:saw|found|noticed|detected|flagged) (?:it|them)\b",
+        "per witness",
+    ),
+    # Divided.
+    (
+        r"^how (?:do|did|are|were) (.+?) (?:split|divided?|distributed?|spread|break|broken)(?: up| down)? (?:between|among|by|into|over|across)"
+        r" (?:the )?(severities|detectors|hosts|entities|days|runs)$",
+        lambda m: (
+            f"number of {m[1]} per { {'severities': 'severity', 'entities': 'entity'}.get(m[2], m[2][:-1]) }"
+        ),
+    ),
+    # Causes.
+    (
+        r"\bwith ([a-z][\w.]*[._][\w.]+) (?:among|in|as (?:one of|part of)|listed (?:in|among)|amongst) (?:the |its |their )?"
+        r"(?:causes?|reasons?|culprits)\b",
+        r"because of \1",
+    ),
+    (
+        r"\b(?:that|which|where|in which) ([a-z][\w.]*[._][\w.]+)((?: or [a-z][\w.]*[._][\w.]+)*) (?:was |were |is |are )"
+        r"(?:involved|to blame|behind|at fault|responsible)\b",
+        r"because of \1\2",
+    ),
+    (
+        r"^(.+?) last (critical|warning|error|incident) ?[-,] which (?:metric|cause|reason)$",
+        r"why was the last \2 incident of \1 flagged",
+    ),
+    (
+        r"^what caused the (?:most recent|last|latest) (critical|warning|error)(?: one| incident)? (?:of|on) (.+)$",
+        r"why was the last \1 incident of \2 flagged",
+    ),
+    # Since when, how long, how high.
+    (
+        r"^(?:is )?(\S+) (?:down|broken|bad|open|red|sick|dead|in alarm) since(?: when)?$",
+        r"since when is \1 broken",
+    ),
+    (
+        r"\b(?:add|sum)(?: up)? how long (.+?) (?:was|were|has been|have been) (?:in (?:alarm|trouble)|open|bad|broken)\b",
+        r"total duration of incidents on \1",
+    ),
+    (
+        rf"^(?:the |which |what )?([0-9]+ )?({HOSTS}|nodes|chambers|{ENTITIES}|who) (?:that |which )?(?:spent|were|was|had|have|with) (?:the )?(?:most|longest)"
+        r"(?: (?:total )?(?:time|hours))?(?: (?:in|of) (?:alarm|trouble|incidents))?(?: (?:in total|altogether|overall|summed up))?",
+        lambda m: f"top {m[1] or ''}{m[2].replace('who', 'entities')} by total duration",
+    ),
+    (
+        r"\b(?:total|overall|accumulated|summed) (?:time|hours) (?:spent )?in (?:alarm|trouble)\b",
+        "total duration",
+    ),
+    (
+        rf"^how (?:many times|often) (?:was|were|has|have|had) (?:an?|any|the|some) ({HOSTS}|nodes?|chambers?) (?:been )?(?:in (?:alarm|trouble)|alarming|bad|broken)\b",
+        lambda m: f"how many incidents on {m[1]}{'' if m[1].endswith('s') else 's'}",
+    ),
+    (r"\b(?:ever )?reach(?:ed|es)?(?: ever)? (?=(?:the|a) (?:highest|top|peak|worst))", "had "),
+    (r"\bhighest score (\S+) (?:has )?(?:ever )?(?:reached|had|got)(?: ever)?\b", r"highest score of \1"),
+    (r" of all (?:the )?(?:hosts|nodes|machines|chambers|entities)$", ""),
+    (r"\b(?:was|were) (?:fine|ok|okay|good|clean|healthy|quiet) in (?=run|[0-9]{5,})", "not in "),
+    (r"^(and |now )?counting (?:only|just) ", "and only "),
+    # One window against the one before it.
+    (
+        r"^(?P<what>.+?)? ?,? ?(?:in |over |for )?(?:the )?(?:last|past) (?P<n>[0-9]+) ?(?P<unit>h|hours?|d|days?)\b,? (?:against|versus|compared (?:with|to)|than|and) (?:in )?(?:the )?"
+        r"(?:(?:previous|preceding|prior|earlier) (?:(?P=n) ?(?:h|hours?|d|days?)|ones?)|(?P=n) ?(?:h|hours?|d|days?) before(?: that| them)?)$",
+        _windows,
+    ),
     # Around a question.
     (rf",? ?\bfor (?:my|our|the|a|tomorrow's|today's) (?:\w+ )?{_FOR_WHAT}{_BOUNDARY}", " "),
     (

@@ -6,7 +6,7 @@ import re
 from collections.abc import Callable
 
 from anomalyd.assistant.language.rewriting import Replacement, rewritten, rules_of
-from anomalyd.assistant.language.systems import INCIDENTS
+from anomalyd.assistant.language.systems import CHAMBERS, ENTITIES, HOSTS, INCIDENTS
 
 _SEVERITY = r"(?:warnings?|errors?|critical(?:s| ones| incidents)?)"
 _WITNESS = r"(?:the )?(?:autoencoder|classical(?: \w+)?|both(?: detectors| of them)?)(?: only| alone)?"
@@ -171,9 +171,31 @@ _FORMS: tuple[tuple[str, Replacement], ...] = (
     # What went wrong in a run is over.
     (
         r"\b(?:bad|broken|faulty|in trouble|in alarm|alarming|sick|unhealthy) (?=(?:in|during)"
-        r" (?:both )?(?:run|lumi))",
+        r" (?:both )?(?:run|lumi|[0-9]{5,}))",
         "affected ",
     ),
+    (
+        rf"^(which|what) ({HOSTS}|nodes?|{CHAMBERS}|{ENTITIES}) (?:had|has|have|got) (?:the )?(?:highest|worst|largest"
+        r"|biggest|top|maximum) (?:peak )?scores?\b(?: ever| overall)?",
+        r"\1 \2 had the worst incident",
+    ),
+    (
+        rf"^(which|what) ({HOSTS}|nodes?|{CHAMBERS}|{ENTITIES}) (?:had|has|have|got) (?:the )?(?:highest|most|longest|largest)"
+        r" total (?:time|duration)\b",
+        r"top \2 by total duration",
+    ),
+    (
+        rf"^({HOSTS}|nodes|{CHAMBERS}|{ENTITIES}) (?:ranked|sorted|ordered) by (?=(?:total|mean|average))",
+        r"top 24 \1 by ",
+    ),
+    (r"\bas well as (?=(?:in|during) )", "and also "),
+    (r"^in total ,? ?(?=how (?:many|much))", ""),
+    (r"\b(highest|largest|biggest|top) peak\b(?! score| of [0-9])", r"\1 score"),
+    (
+        rf"^(.+?) (?:on|of|in|among|from) ((?:the )?\S+(?: to \S+)?) ?, (?:list|name|show|which) (?:the )?(?:hosts|machines|servers|nodes|chambers)$",
+        r"which of \2 had \1",
+    ),
+    (r"\bwhich out of (?:the )?", "which of "),
     # Causes by their metric.
     (
         r"^(?:which|what) (?:metrics?|quantit(?:y|ies)|regions?|values?|variables?|parts?|layers?)"

@@ -86,8 +86,7 @@ _WORDS: dict[str, str] = {
         outstanding, unfinished, unsettled, uncleared, unfixed, unsolved, lingering, persisting, persistent
         not over yet, not fixed, not solved, not closed, not finished, not cleared, not ended, yet to clear
         yet to end, left open, on the table, hanging around, unclosed, alive, on-going, not done""",
-    "closed": "cleared, settled, solved, sorted, dealt with, done with, fixed, behind us, in the past,"
-    " history",
+    "closed": "cleared, settled, solved, sorted, dealt with, done with, fixed, behind us, history",
     "end": "stop firing",
     "been open": "been firing",
     "right now": """atm, 

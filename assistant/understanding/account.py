@@ -199,6 +199,10 @@ _GROUP = (
     r"(?:severit(?:y|ies)|status|days?|hours?|entit(?:y|ies)|detectors?|runs?|systems?|witness"
     rf"|{LEVEL_WORDS})"
 )
+_HOW = (
+    r"many|much|often|frequently|long|bad|serious|severe|critical|high|strong|anomalous|strange|is|are|was|were"
+    r"|did|does|do|come|about|has|have|late|far|well|healthy|broken"
+)
 _BIG = r"(?:biggest|largest|highest|greatest|top|noisiest|busiest)"
 _SMALL = r"(?:lowest|mildest|smallest|weakest|fewest|quietest)"
 
@@ -321,6 +325,9 @@ _TABLE: tuple[tuple[str, Callable[[Question], bool]], ...] = (
         lambda q: Aspect.OTHERS in _of_one(q),
     ),
     (r"too (?:many|much|few|little|long|often|high)", _nowhere),
+    (r"(?:also|including|even|plus) (?:those|the ones)", _nowhere),
+    (rf"how (?!(?:{_HOW})\b)[a-z]+ (?:is|are|was|were)(?= )", _nowhere),
+    (r"what caused|(?:which|what) metrics?(?= caused)", lambda q: Aspect.WHY in _of_one(q)),
     (r"(?:do|does|did) (?:we|they|i) (?:have|own|buy)", _never),
     (
         r"^ *(?:is|are|was|were|did|does|do|has|have|had|any|anything)(?! (?:it|that) )",

@@ -137,7 +137,7 @@ def ranked_entities(r: Reading) -> Question | None:
         r"_WORST_ (?:SEV[0-9]+ )?(?:incident|alert|alarm|anomaly|problem|fault|issue|one\b|_SCORE_|score)",
         r.text,
     )
-    worst = worst or re.search(r"ENT[0-9]+ (?:is|was|got|went|did) (?:the )?_WORST_", r.text)
+    worst = worst or re.search(r"ENT[0-9]+ (?:is|was|got|went|did|had|has|have) (?:the )?_WORST_", r.text)
     if (single or worst) and "MOSTOFTEN" not in r.cues:
         return place_of(r) if which or "ENTITIES" in r.cues else None
     if r.cues.take("ILL", "GOINGON") or r.now:

@@ -113,6 +113,8 @@ def _aggregate(r: Reading) -> Question | None:
         return None
     if re.search(r"\b(?:than|above|below|over|under) (?:the )?_(?:AVERAGE|MEDIAN)_", r.text):
         return None
+    if (ranked := _ranked_by(r, statistic)) is not None:
+        return ranked
     if "BY" in r.cues and r.cues.found.keys() & {"SCORE", "DURATION", "SAMPLES"}:
         measure = "peak" if r.cues.take("SCORE") else "duration" if r.cues.take("DURATION") else "samples"
         r.cues.take("BY", "SAMPLES")
@@ -145,6 +147,33 @@ def _aggregate(r: Reading) -> Question | None:
     if statistic == "sum" and "HOWMANY" in r.cues and "total" in r.cues.words("HOWMANY"):
         r.cues.take("HOWMANY")
     return r.question(Ask.AGGREGATE, measure=measure, statistic=statistic)
+
+
+_BY_STATISTIC = re.compile(
+    r"(?P<rank>_WORST_|_MILDEST_) (?P<head>ENT[0-9]+|_ENTITIES_) by (?:the )?_(?:SUM|AVERAGE|MEDIAN)_"
+    r"(?: (?:of |the |incident |incidents |_SCORE_|_DURATION_|time|duration|score))*"
+)
+
+
+def _ranked_by(r: Reading, statistic: str) -> Question | None:
+    """Read "top 3 hosts by total duration": entities, ordered by a statistic of their incidents."""
+    match = _BY_STATISTIC.search(r.text)
+    if match is None:
+        return None
+    measure = "peak" if r.cues.take("SCORE") else "duration"
+    least = match["rank"] == "_MILDEST_"
+    limit = r.cues.number("MILDEST" if least else "WORST") or 1
+    r.cues.take("DURATION", "WORST", "MILDEST", "SHOW", "ENTITIES")
+    r.cues.text = r.text.replace(match[0], match["head"], 1)
+    return r.question(
+        Ask.AGGREGATE,
+        measure=measure,
+        by="entity",
+        statistic=statistic,
+        ranked=True,
+        least=least,
+        limit=limit,
+    )
 
 
 def _status(r: Reading) -> Question | None:

@@ -78,7 +78,8 @@ def _asked(q: Question) -> str:
             measure = {"peak": "peak score", "count": f"number per {by_words(q.by)}"}.get(
                 q.measure, q.measure
             )
-            return f"{q.statistic} {measure}"
+            ranked = f", the {q.limit} {'lowest' if q.least else 'highest'}" if q.ranked else ""
+            return f"{q.statistic} {measure}{f' per {by_words(q.by)}' if ranked else ''}{ranked}"
         case Ask.SHARE:
             of = condition_words(q.whole) if q.whole is not None else ""
             return f"share of {of or 'all incidents'}"

@@ -122,11 +122,12 @@ def _statistic_by_group(q: Question, context: Context) -> Told:
     if not total:
         return none_recorded(q.where, context)
     say = duration if q.measure == "duration" else score
+    closed = (Within("closed"),) if q.measure == "duration" and q.statistic != "sum" else ()
     figures = []
     groups = context.queries.tally(select(q.where), q.by or "severity")  # type: ignore[arg-type]
     for name, _ in groups if q.ranked else groups[:_SHOWN]:
         value = int(name) if q.by == "run" else name
-        of_group = context.queries.summary(select(q.where, Among(q.by or "", (value,))), q.measure)
+        of_group = context.queries.summary(select(q.where, Among(q.by or "", (value,)), *closed), q.measure)
         figures.append(
             (name, {"mean": of_group.mean, "median": of_group.median, "sum": of_group.total}[q.statistic])
         )

@@ -23,7 +23,8 @@ _LIGHT_PAST = "|".join(form for each in _LIGHT_VERBS for form in each[2:4])
 _LIGHT_ING = "|".join(each[4] for each in _LIGHT_VERBS)
 _SOME = r"(?:an?|any|some|lots of|many|its|the|us|(?:an )?unusual(?:ly)?)"
 _FOR_WHAT = (
-    r"(?:log|logbook|elog|report|handover|summary|timeline|meeting|slides?|notes?|boss|records?|statistics|plots?"
+    r"(?:log|logbook|elog|report|handover|summary|timeline|meeting|slides?|notes?|boss|records?"
+    r"|statistics|plots?"
     r"|ticket|minutes|briefing|postmortem|e-?mail|mail|colleagues?|supervisor|run coordinator"
     r"|coordinator|thesis"
     r"|overview|dashboard|table|talk|presentation|information|curiosity|sake of completeness)"
@@ -56,32 +57,57 @@ _PHRASES: tuple[tuple[str, Replacement], ...] = (
     (r"\bhow much (?=is |are |(?:\w+ )?(?:incidents|alerts|alarms|problems)\b)", "how many "),
     (r"^how many is (?:still )?open$", "how many incidents are open"),
     (
-        rf"^(?:is there |are there )?any ({HOSTS}|{ENTITIES}|nodes|chambers) (.+?) ?,? (?:names?|which(?: ones?)?|list)$",
+        rf"^(?:is there |are there )?any ({HOSTS}|{ENTITIES}|nodes|chambers) (.+?) ?,? (?:names?"
+        rf"|which(?: ones?)?|list)$",
         r"which \1 are \2",
     ),
     # What somebody means to do with it.
     (
-        r",? (?:that |which )?(?:i|we) (?:should|must|need to|have to|ought to|can|may) (?:still )?(?:hand|pass|look|take|go|watch|report|tell"
+        r",? (?:that |which )?(?:i|we) (?:should|must|need to|have to|ought to|can"
+        r"|may) (?:still )?(?:hand|pass|look|take|go|watch|report|tell"
         r"|mention|know|fix|check|do|follow)(?: (?:over|on|at|after|care of|up|about|to|for))*$",
         "",
     ),
+    (r"^(?:repeat|serial|usual|frequent) (?:offenders?|suspects?)(?: list)? ?,? ", ""),
+    (
+        rf"^({HOSTS}|nodes|chambers|{ENTITIES}) (?:flapping|bouncing|noisy"
+        rf"|unstable) (.+?) ?,+ ((?:[0-9]+ or more|at least [0-9]+"
+        r"|more than [0-9]+)) (?:incidents|times|alarms|alerts)$",
+        r"which \1 had \3 incidents \2",
+    ),
+    # Side by side, added up.
+    (
+        r"^(?:are there |were there |is it |do we have )?more (warnings|errors|criticals"
+        r"|critical incidents) or (?:more )?"
+        r"(warnings|errors|criticals|critical incidents)\b",
+        r"compare \1 with \2",
+    ),
+    (r"\b(?:the )?sum of (?:the |all )?(?=incidents|alarms|alerts)", "number of "),
+    (r"(?<=\w) plus (?=\S*[0-9])", " and "),
+    (r"\bby reason of\b|\bon account of\b|\bas a result of\b", "because of"),
+    (r"\b(?:the )?first ([0-9]+) (?:lumi ?sections?|ls)\b", r"lumisections 1 to \1"),
+    (r"\bby (?:the )?(?:2|two) (?:detectors|tests|methods)\b", "by both detectors"),
+    (r"\bbut (?:none|not one|no)(?: (?:was|were|is))? (critical|error|warning)s?$", r"but without \1"),
     # Said twice: "the past week (7 days)".
     (r"\b(?:past|last) week ?, (?:7|seven) days\b", "last 7 days"),
     (r"\b(?:past|last) day ?, 24 ?(?:h|hours)\b", "last 24 hours"),
     # Who saw it.
     (rf"\bby ({_WITNESS}) and (?:by )?(?:nothing|nobody|no one|none|no other)(?: else)?\b", r"only by \1"),
     (
-        rf",? ?(?:alone or (?:together |jointly )?with (?:the )?(?:{_WITNESS}|other(?: one)?)|(?:also|including|even)"
+        rf",? ?(?:alone or (?:together |jointly )?with (?:the )?(?:{_WITNESS}|other(?: one)?)|(?:also"
+        rf"|including|even)"
         r" (?:those|the ones) (?:that (?:were|are) )?(?:seen )?by both(?: detectors)?)",
         "",
     ),
     (
-        rf"^(?:did|was it|has|have) {_WITNESS} or {_WITNESS} (?:that |who |which )?(?:find|found|see|saw|seen|spot|spotted|catch|caught"
+        rf"^(?:did|was it|has|have) {_WITNESS} or {_WITNESS} (?:that |who |which )?(?:find|found|see"
+        rf"|saw|seen|spot|spotted|catch|caught"
         r"|notice|noticed|detect|detected|flag|flagged) (.+)$",
         r"who saw \1",
     ),
     (
-        r"\b(?:on|in|for) which (?:the )?(?:2|two|both) (?:detectors|tests|methods) (?:agreed|agree|fired|concurred)\b",
+        r"\b(?:on|in|for) which (?:the )?(?:2|two|both) (?:detectors|tests|methods) (?:agreed|agree"
+        r"|fired|concurred)\b",
         "were seen by both",
     ),
     (
@@ -90,7 +116,8 @@ _PHRASES: tuple[tuple[str, Replacement], ...] = (
     ),
     # Divided.
     (
-        r"^how (?:do|did|are|were) (.+?) (?:split|divided?|distributed?|spread|break|broken)(?: up| down)? (?:between|among|by|into|over|across)"
+        r"^how (?:do|did|are|were) (.+?) (?:split|divided?|distributed?|spread|break|broken)(?: up"
+        r"| down)? (?:between|among|by|into|over|across)"
         r" (?:the )?(severities|detectors|hosts|entities|days|runs)$",
         lambda m: (
             f"number of {m[1]} per { {'severities': 'severity', 'entities': 'entity'}.get(m[2], m[2][:-1]) }"
@@ -98,12 +125,14 @@ _PHRASES: tuple[tuple[str, Replacement], ...] = (
     ),
     # Causes.
     (
-        r"\bwith ([a-z][\w.]*[._][\w.]+) (?:among|in|as (?:one of|part of)|listed (?:in|among)|amongst) (?:the |its |their )?"
+        r"\bwith ([a-z][\w.]*[._][\w.]+) (?:among|in|as (?:one of|part of)|listed (?:in|among)"
+        r"|amongst) (?:the |its |their )?"
         r"(?:causes?|reasons?|culprits)\b",
         r"because of \1",
     ),
     (
-        r"\b(?:that|which|where|in which) ([a-z][\w.]*[._][\w.]+)((?: or [a-z][\w.]*[._][\w.]+)*) (?:was |were |is |are )"
+        r"\b(?:that|which|where"
+        r"|in which) ([a-z][\w.]*[._][\w.]+)((?: or [a-z][\w.]*[._][\w.]+)*) (?:was |were |is |are )"
         r"(?:involved|to blame|behind|at fault|responsible)\b",
         r"because of \1\2",
     ),
@@ -112,7 +141,8 @@ _PHRASES: tuple[tuple[str, Replacement], ...] = (
         r"why was the last \2 incident of \1 flagged",
     ),
     (
-        r"^what caused the (?:most recent|last|latest) (critical|warning|error)(?: one| incident)? (?:of|on) (.+)$",
+        r"^what caused the (?:most recent|last|latest) (critical|warning|error)(?: one"
+        r"| incident)? (?:of|on) (.+)$",
         r"why was the last \1 incident of \2 flagged",
     ),
     # Since when, how long, how high.
@@ -121,12 +151,15 @@ _PHRASES: tuple[tuple[str, Replacement], ...] = (
         r"since when is \1 broken",
     ),
     (
-        r"\b(?:add|sum)(?: up)? how long (.+?) (?:was|were|has been|have been) (?:in (?:alarm|trouble)|open|bad|broken)\b",
+        r"\b(?:add|sum)(?: up)? how long (.+?) (?:was|were|has been|have been) (?:in (?:alarm|trouble)"
+        r"|open|bad|broken)\b",
         r"total duration of incidents on \1",
     ),
     (
-        rf"^(?:the |which |what )?([0-9]+ )?({HOSTS}|nodes|chambers|{ENTITIES}|who) (?:that |which )?(?:spent|were|was|had|have|with) (?:the )?(?:most|longest)"
-        r"(?: (?:total )?(?:time|hours))?(?: (?:in|of) (?:alarm|trouble|incidents))?(?: (?:in total|altogether|overall|summed up))?",
+        rf"^(?:the |which |what )?([0-9]+ )?({HOSTS}|nodes|chambers|{ENTITIES}|who) (?:that "
+        rf"|which )?(?:spent|were|was|had|have|with) (?:the )?(?:most|longest)"
+        r"(?: (?:total )?(?:time|hours))?(?: (?:in|of) (?:alarm|trouble|incidents))?(?: (?:in total"
+        r"|altogether|overall|summed up))?",
         lambda m: f"top {m[1] or ''}{m[2].replace('who', 'entities')} by total duration",
     ),
     (
@@ -134,7 +167,8 @@ _PHRASES: tuple[tuple[str, Replacement], ...] = (
         "total duration",
     ),
     (
-        rf"^how (?:many times|often) (?:was|were|has|have|had) (?:an?|any|the|some) ({HOSTS}|nodes?|chambers?) (?:been )?(?:in (?:alarm|trouble)|alarming|bad|broken)\b",
+        rf"^how (?:many times|often) (?:was|were|has|have|had) (?:an?|any|the|some) ({HOSTS}|nodes?"
+        rf"|chambers?) (?:been )?(?:in (?:alarm|trouble)|alarming|bad|broken)\b",
         lambda m: f"how many incidents on {m[1]}{'' if m[1].endswith('s') else 's'}",
     ),
     (r"\b(?:ever )?reach(?:ed|es)?(?: ever)? (?=(?:the|a) (?:highest|top|peak|worst))", "had "),
@@ -144,8 +178,10 @@ _PHRASES: tuple[tuple[str, Replacement], ...] = (
     (r"^(and |now )?counting (?:only|just) ", "and only "),
     # One window against the one before it.
     (
-        r"^(?P<what>.+?)? ?,? ?(?:in |over |for )?(?:the )?(?:last|past) (?P<n>[0-9]+) ?(?P<unit>h|hours?|d|days?)\b,? (?:against|versus|compared (?:with|to)|than|and) (?:in )?(?:the )?"
-        r"(?:(?:previous|preceding|prior|earlier) (?:(?P=n) ?(?:h|hours?|d|days?)|ones?)|(?P=n) ?(?:h|hours?|d|days?) before(?: that| them)?)$",
+        r"^(?P<what>.+?)? ?,? ?(?:in |over |for )?(?:the )?(?:last|past) (?P<n>[0-9]+) ?(?P<unit>h"
+        r"|hours?|d|days?)\b,? (?:against|versus|compared (?:with|to)|than|and) (?:in )?(?:the )?"
+        r"(?:(?:previous|preceding|prior|earlier) (?:(?P=n) ?(?:h|hours?|d|days?)|ones?)|(?P=n) ?(?:h"
+        r"|hours?|d|days?) before(?: that| them)?)$",
         _windows,
     ),
     # Around a question.
@@ -158,7 +194,8 @@ _PHRASES: tuple[tuple[str, Replacement], ...] = (
     (
         r"^(?:well |so |and )*(?:i|we) (?:(?:just|really|only|now|also|still|am|are|have|had|would"
         r"|like|urgently) )*"
-        r"(?:want(?:ed)?|need(?:ed)?|search(?:ing)?|look(?:ing)?|seek(?:ing)?|try(?:ing)?|like|love|ask|wish|hope"
+        r"(?:want(?:ed)?|need(?:ed)?|search(?:ing)?|look(?:ing)?|seek(?:ing)?|try(?:ing)?|like|love|ask"
+        r"|wish|hope"
         r"|prefer)(?: myself| for| you)?(?: to)?"
         r"(?: (?:know|see|understand|find(?: out)?|check|learn|get|hear|have|figure out|count|tell"
         r"|be told|look at))*"

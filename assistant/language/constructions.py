@@ -16,6 +16,7 @@ _BLAMED = r"(?:to blame|behind|at fault|responsible|involved|(?:the|a) (?:main )
 _WHEN = r"(?:at|in|on) (?:which|what) (?:hour|moment|minute|time|second|point|day)|when|what time"
 _VERB = r"(start|begin|end|finish|stop|happen|occur|appear|close|peak|open|recover|go|clear)"
 _GROUP = r"(?:day|hour|run|wheel|station|sector|rack|supermodule|depth|crate|system|severity|ring|layer)"
+_ORDINAL = r"(?:second|third|fourth|fifth|[0-9]{1,3}(?:st|nd|rd|th))"
 _SPAN = r"(?:durations?|lengths?|time|extent)"
 
 
@@ -175,12 +176,14 @@ _FORMS: tuple[tuple[str, Replacement], ...] = (
         "affected ",
     ),
     (
-        rf"^(which|what) ({HOSTS}|nodes?|{CHAMBERS}|{ENTITIES}) (?:had|has|have|got) (?:the )?(?:highest|worst|largest"
+        rf"^(which|what) ({HOSTS}|nodes?|{CHAMBERS}|{ENTITIES}) (?:had|has|have"
+        rf"|got) (?:the )?(?:highest|worst|largest"
         r"|biggest|top|maximum) (?:peak )?scores?\b(?: ever| overall)?",
         r"\1 \2 had the worst incident",
     ),
     (
-        rf"^(which|what) ({HOSTS}|nodes?|{CHAMBERS}|{ENTITIES}) (?:had|has|have|got) (?:the )?(?:highest|most|longest|largest)"
+        rf"^(which|what) ({HOSTS}|nodes?|{CHAMBERS}|{ENTITIES}) (?:had|has|have"
+        rf"|got) (?:the )?(?:highest|most|longest|largest)"
         r" total (?:time|duration)\b",
         r"top \2 by total duration",
     ),
@@ -189,10 +192,39 @@ _FORMS: tuple[tuple[str, Replacement], ...] = (
         r"top 24 \1 by ",
     ),
     (r"\bas well as (?=(?:in|during) )", "and also "),
+    (r",? or (?:in )?both$", ""),
+    (
+        rf"^({HOSTS}|nodes|{CHAMBERS}|{ENTITIES}) critical (?=because|due|owing)",
+        r"which \1 had critical incidents ",
+    ),
+    (r"^name (them|these|those)$", r"show \1"),
+    (
+        r"^(?:(.+?) ?, ?)?(?:was|is|were) (\S*[0-9]\S*) or (\S*[0-9]\S*) (?:noisier|worse|busier"
+        r"|more troubled)\b(.*)$",
+        lambda m: f"compare {m[2]} with {m[3]} {m[1] or ''}{m[4]}",
+    ),
+    (r"\b(?:summed|total|overall|accumulated) incident (?:time|duration|length)\b", "total duration"),
+    (
+        r"\bruns (?:where|in which|during which|when) (.+?) (?:was|were) (?:bad|broken|in trouble"
+        r"|anomalous|sick)\b",
+        r"runs with incidents of \1",
+    ),
+    (
+        rf"^how (?:bad|severe|serious) (was"
+        rf"|is) (.+?) ?, {_SEVERITY} ?,? ?{_SEVERITY}(?:,? or {_SEVERITY})?(?: or {_SEVERITY})?$",
+        r"what severity \1 \2",
+    ),
+    (
+        rf"\b({_ORDINAL}) (?:incident|one|alarm|alert) (?:ever (?=of|on)|that (?=\S+ (?:had|has|ever)))",
+        r"\1 earliest incident of ",
+    ),
+    (r"\b(earliest incident) of (?:of|on) ", r"\1 of "),
+    (rf"^((?:the )?{_ORDINAL} earliest incident of \S+) (?:ever )?(?:had|has)(?: ever| had)?$", r"\1"),
     (r"^in total ,? ?(?=how (?:many|much))", ""),
     (r"\b(highest|largest|biggest|top) peak\b(?! score| of [0-9])", r"\1 score"),
     (
-        rf"^(.+?) (?:on|of|in|among|from) ((?:the )?\S+(?: to \S+)?) ?, (?:list|name|show|which) (?:the )?(?:hosts|machines|servers|nodes|chambers)$",
+        r"^(.+?) (?:on|of|in|among|from) ((?:the )?\S+(?: to \S+)?) ?, (?:list|name|show"
+        r"|which) (?:the )?(?:hosts|machines|servers|nodes|chambers)$",
         r"which of \2 had \1",
     ),
     (r"\bwhich out of (?:the )?", "which of "),

@@ -137,7 +137,8 @@ _FORMS: tuple[tuple[str, str], ...] = (
     (r"\b(?:popped|pop|came|come|turned|showed) (?:up|in)\b", "began"),
     (r"\bwith nothing\b|\bthat had nothing\b", "without incidents"),
     (
-        r"(?<!\bwhat )\b(?:causes?|caused|produces?|produced|makes?|made|gives?|gave|generates?|generated|raises?"
+        r"(?<!\bwhat )"
+        r"\b(?:causes?|caused|produces?|produced|makes?|made|gives?|gave|generates?|generated|raises?"
         r"|raised) (?:the )?most\b",
         "has the most",
     ),

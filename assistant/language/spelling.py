@@ -31,7 +31,10 @@ _CONTRACTIONS = (
     (r"\b(?:disregarding|leaving out|leaving aside)\b", "except"),
     (r"\bday by day\b", "per day"),
     (r"\bhour by hour\b", "per hour"),
-    (r"^((?:which|what) (?:part|share|fraction|proportion)\b.*?),? in (?:percent|per cent|%)$", r"\1"),
+    (
+        r"^(?:which|what) (?:part|share|fraction|proportion)\b(.*?) ?,? in (?:percent|per cent|%)$",
+        r"what percentage\1",
+    ),
     (r"\btill\b", "until"),
     (r"\bas well as\b", "and also"),
     (r"\bby (?:who|whom|which detectors?) (?:saw|noticed|detected|found) (?:them|it|each)\b", "by witness"),

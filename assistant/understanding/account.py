@@ -200,7 +200,8 @@ _GROUP = (
     rf"|{LEVEL_WORDS})"
 )
 _HOW = (
-    r"many|much|often|frequently|long|bad|serious|severe|critical|high|strong|anomalous|strange|is|are|was|were"
+    r"many|much|often|frequently|long|bad|serious|severe|critical|high|strong|anomalous|strange|is|are"
+    r"|was|were"
     r"|did|does|do|come|about|has|have|late|far|well|healthy|broken"
 )
 _BIG = r"(?:biggest|largest|highest|greatest|top|noisiest|busiest)"

@@ -187,7 +187,7 @@ def collective(text: str, atoms: Mapping[str, Atom]) -> str | None:
             rf"^ *(?:(?:TIME[0-9]+|RUN[0-9]+|,) )*(?:{the})(ENT[0-9]+) (?:(?:in |of |from "
             rf"|among )?(?:ENT[0-9]+ ))?(?:with|that|which|having|who|where"
             rf"|had|alarming|affected"
-            rf"|STAT[0-9]+(?! {systems.INCIDENTS})|_NEVER_|_MOSTOFTEN_|without|_RECUR_)",
+            rf"|(?:STAT|SCORE|CAUSE)[0-9]+(?! {systems.INCIDENTS})|_NEVER_|_MOSTOFTEN_|without|_RECUR_)",
             text,
         )
     if match is None:

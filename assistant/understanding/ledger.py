@@ -48,7 +48,8 @@ _REBASED = (
 _ADAPTATION = rf"adaptations?|adapt(?:ed|s|ing)?|{_RELEARNT}|{_REBASED}"
 _REMARK = r"comment(?:s|ed)?|(?:wrote|writes?|write|written)(?: down)?|remarks?|remarked|notes?|annotations?"
 _WHO_ACK = (
-    r"(?:who|by whom|whom)\b.*\b(?:acknowledged?|acked?|taken|took over|takes care|is looking after|owns)"
+    r"(?:who|by whom|whom)\b.*\b(?:acknowledged?|acked?|taken|took over|takes care|is looking after"
+    r"|owns (?:the|this|that|its))"
     r"|(?:when|was|were|is|has|have)\b.*\b(?:acknowledged|acked)"
 )
 _TOPICS: tuple[tuple[Ask, str], ...] = (

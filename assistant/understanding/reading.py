@@ -89,7 +89,8 @@ def several(r: Reading) -> bool:
         r"_[A-Z]+_ (?:SEV[0-9]+ |STAT[0-9]+ |ENT[0-9]+ )*(?:\w+s)\b(?<!\bis)(?<!\bwas)(?<!\bhas)", r.text
     ) is not None and (
         re.search(
-            r"\b(?:incidents|alerts|alarms|anomalies|problems|faults|issues|reports|ones|cases|detections|failures)\b",
+            r"\b(?:incidents|alerts|alarms|anomalies|problems|faults|issues|reports|ones|cases"
+            r"|detections|failures)\b",
             r.text,
         )
         is not None

@@ -24,7 +24,8 @@ EXCEPT = (
     r"|barring|rather than"
 )
 _UNIVERSAL = (
-    r"\b(?:all|any|anything|everything|every|everyone|everybody|anyone|nothing|none|each|everywhere|anywhere|anybody"
+    r"\b(?:all|any|anything|everything|every|everyone|everybody|anyone|nothing|none|each|everywhere"
+    r"|anywhere|anybody"
     r"|nobody|no one)\b"
 )
 _OPERATORS = (

@@ -166,7 +166,8 @@ _SAME_TIME = re.compile(
 _PLAIN = re.compile(
     rf"(?: |what|which|who|else|other|others|also|too|besides|{ENTITIES}|{INCIDENTS}|alarmed"
     rf"|alarming|alarm|affected|was|were|is|are"
-    r"|in|had|did|happen(?:ed)?|went|going|on|off|wrong|open|active|anomalous|there|anything|something|flagged|the|ongoing|bad|broken)*"
+    r"|in|had|did|happen(?:ed)?|went|going|on|off|wrong|open|active|anomalous|there|anything|something"
+    r"|flagged|the|ongoing|bad|broken)*"
 )
 
 

@@ -57,7 +57,8 @@ _POSTPOSED = re.compile(
     r"(?:left (?:out|aside)|excluded|excepted|not (?:counted|included)|aside|apart)(?![\w-])"
 )
 _PART = re.compile(
-    r"channels?|regions?|wires?|cells?|towers?|spots?|areas?|metrics?|pressure|usage|load|rises?|rose|increases?"
+    r"channels?|regions?|wires?|cells?|towers?|spots?|areas?|metrics?|pressure|usage|load|rises?|rose"
+    r"|increases?"
     r"|increased|spikes?|jumps?|growth|troubles?"
 )
 """Nouns after a cause that say no more: "hot channels", "disk trouble"."""

@@ -33,6 +33,14 @@ def test_forms_of_a_verb(verb: str, expected: tuple[str, ...]) -> None:
         ("the nastiest glitch of today", "the worst incident of today"),
         ("incidents per day for my timeline", "incidents per day"),
         ("why was node1 giving alarms", "why was node1 alarming"),
+        ("repeat offenders: top 5 hosts", "top 5 hosts"),
+        ("the three hosts that spent the most time in alarm", "top 3 hosts by total duration"),
+        ("crits by the autoencoder and by nothing else", "critical incidents only by the autoencoder"),
+        ("more warnings or more errors today", "compare warnings with errors today"),
+        (
+            "hosts: last 24h against the 24h before that",
+            "compare incidents on hosts in the last 24 hours with between 48 hours ago and 24 hours ago",
+        ),
     ],
 )
 def test_words_are_exchanged(question: str, other: str) -> None:

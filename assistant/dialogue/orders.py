@@ -19,9 +19,10 @@ _VERBS = (
     r"|turn|unmask|unmute|update|upgrade|write"
 )
 _ORDER = re.compile(rf"^\W*{_POLITE}({_VERBS})\b", re.IGNORECASE)
+_HOW = re.compile(r"[,-]\s*how\W*$", re.IGNORECASE)
 
 
 def order_in(question: str) -> str | None:
-    """Give the verb of an order, None if the text is none."""
+    """Give the verb of an order, None if the text is none: "mute the alarms, how?" is a question."""
     match = _ORDER.match(" ".join(question.split()))
-    return match[1].lower() if match else None
+    return match[1].lower() if match and not _HOW.search(question) else None

@@ -15,7 +15,7 @@ _DEFINITION = re.compile(
     r"(?:is|are|does|do) .*"
     r"\b(?:calibrated|computed|calculated|work|works|set|decided|chosen|defined|trained|measured|stored|kept|found|evaluated)\b"
     r"|^what (?:should|must|do|can|would) (?:i|we|one) do\b|^(?:can|may|should|must) (?:i|we)\b"
-    r"|^who(?:m)? (?:should|do|must) (?:i|we)\b"
+    r"|^who(?:m)? (?:should|do|must) (?:i|we)\b|[,-] ?how$"
 )
 _OF_THE_DAEMON = re.compile(
     r"^(?:how|where|what) (?:does|do|is|can|will|would) (?:it|this|that) (?:mean|scale|work"

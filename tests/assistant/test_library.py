@@ -8,7 +8,8 @@ import pytest
 
 from anomalyd.assistant.answers.coverage import Rarity, content_words, coverage
 from anomalyd.assistant.answers.library import Library, Reads
-from anomalyd.assistant.language.general import names_alert, sounds_general
+from anomalyd.assistant.dialogue.orders import order_in
+from anomalyd.assistant.language.general import asks_meaning, names_alert, sounds_general
 from anomalyd.assistant.language.spelling import plain
 from anomalyd.assistant.retrieval.passage import Filters, Hit, Passage, SourceKind
 from anomalyd.errors import ModelMissing
@@ -87,3 +88,10 @@ def test_rare_words_weigh_more() -> None:
 def test_the_form_in_which_documents_are_asked(question: str, alert: bool, general: bool) -> None:
     assert names_alert(plain(question)) is alert
     assert sounds_general(plain(question)) is general
+
+
+@pytest.mark.parametrize("question", ["mute alarms tonight, how?", "mark something as normal - how"])
+def test_how_something_is_done_is_no_order(question: str) -> None:
+    assert order_in(question) is None
+    assert asks_meaning(plain(question))
+    assert order_in("mute the alarms") == "mute"

@@ -43,7 +43,7 @@ def interpretation_lines(
         lines.append(
             f"would not have alerted with {parts} as expected (score {change.score:.2f})"
             if change.enough
-            else f"alerts even with {parts or 'nothing'} as expected (score {change.score:.2f})"
+            else f"alerts even with {parts or 'nothing'} as expected (score {change.score:.2f} is left)"
         )
     if interpretation is not None and interpretation.units:
         fired = ", ".join(f"{u.layer} unit {u.unit} ({u.sigmas:+.1f} sigma)" for u in interpretation.units)

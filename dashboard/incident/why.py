@@ -58,7 +58,7 @@ def interpreted(interpretation: Interpretation | None) -> list[str]:
                 f"It would not have alerted with {named} as expected (score {change.score:.2g})."
             )
         else:
-            sentences.append(f"It alerts even with {named} as expected (score {change.score:.2g}).")
+            sentences.append(f"It alerts even with {named} as expected (score {change.score:.2g} is left).")
     if interpretation.units:
         fired = [f"{unit.layer} unit {unit.unit} ({unit.sigmas:+.1f} σ)" for unit in interpretation.units]
         sentences.append(f"Hidden units that fired unusually: {listed(fired)}.")

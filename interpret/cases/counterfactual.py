@@ -17,6 +17,9 @@ from anomalyd.interpret.fidelity import Kept, ScoreOf
 _MOST = 8
 """Metrics put back at most: a longer list explains nothing."""
 
+_UNITS = 3
+"""Hardware units put back at most."""
+
 _TRIES = 6
 """Scores of maps a step of the search."""
 
@@ -81,6 +84,28 @@ def fewest_cells(score: ScoreOf, values: NDArray[np.float32], limit: float) -> t
             fewer = np.setdiff1d(chosen, piece, assume_unique=True)
             if len(fewer) and (without := float(score(_kept(values.size, [fewer]))[0])) < limit:
                 chosen, lowest = fewer, without
+    return chosen, lowest
+
+
+def fewest_units(score: ScoreOf, size: int, units: Sequence[Parts], limit: float) -> tuple[list[int], float]:
+    """Find few hardware units without which the raw score of a map of `size` cells is below a `limit`.
+
+    `units`: the cells of each. Of units each of which is enough the smallest is given; else, one after the
+    other, those that bring the score lowest. Gives their indices and the score.
+    """
+    chosen: list[int] = []
+    lowest = float(score(_kept(size, [[]]))[0])
+    while lowest >= limit and len(chosen) < _UNITS:
+        left = [u for u in range(len(units)) if u not in chosen]
+        if not left:
+            break
+        found = score(_kept(size, [np.concatenate([units[c] for c in (*chosen, u)]) for u in left]))
+        enough = [k for k in range(len(left)) if found[k] < limit]
+        best = min(enough, key=lambda k: len(units[left[k]])) if enough else int(np.argmin(found))
+        if not found[best] < lowest:
+            break
+        chosen.append(left[best])
+        lowest = float(found[best])
     return chosen, lowest
 
 

@@ -5,17 +5,35 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
+from numpy.typing import NDArray
 
 from anomalyd.detectors.calibration import ALERT
 from anomalyd.detectors.maps.geometries.known import geometry_like, widths_of
-from anomalyd.detectors.maps.regions import describe_cells
+from anomalyd.detectors.maps.geometry import Geometry
+from anomalyd.detectors.maps.regions import describe_cells, highlighted
+from anomalyd.detectors.maps.units import unit_cells
 from anomalyd.detectors.model import Model
 from anomalyd.interpret.attribution import Attribution
-from anomalyd.interpret.cases.counterfactual import Parts, fewest_cells, raw_limit, smallest_set
+from anomalyd.interpret.cases.counterfactual import (
+    Parts,
+    fewest_cells,
+    fewest_units,
+    raw_limit,
+    smallest_set,
+)
 from anomalyd.interpret.cases.fingerprint import fingerprint
 from anomalyd.interpret.fidelity import Kept, ScoreOf
 from anomalyd.reports.cases.interpretation import Counterfactual, Interpretation
 from anomalyd.reports.report import Evidence
+
+WHOLE = "the whole map"
+
+_FEW = 3
+"""Cells that are named one by one; of more, the hardware unit is named if they are a good part of it."""
+
+_PART, _MOST = 0.4, 0.6
+"""Part of the cells of hardware units, or of a map, from which these are named instead; and part of a map
+that units may hold at most."""
 
 
 def interpret(
@@ -48,24 +66,56 @@ def _counterfactual(
         return None
     centre = model.calibration.centre
     limit = raw_limit(raw, evidence.score, centre)
-    search = smallest_set if evidence.values.ndim == 1 else fewest_cells
-    parts, lowest = search(score, attribution.values, limit)
-    if evidence.values.ndim == 2 and not lowest < limit:
-        return None  # the element as a whole is to blame, as where it is dead: its cells tell nothing
-    names = (
-        [evidence.features[part] for part in parts]
-        if evidence.values.ndim == 1
-        else _places(parts, entity, evidence)
-    )
+    if evidence.values.ndim == 1:
+        parts, lowest = smallest_set(score, attribution.values, limit)
+        names: Sequence[str] = [evidence.features[part] for part in parts]
+    elif not np.nan_to_num(evidence.values).any():
+        return None  # it is dead as a whole: its cells tell nothing
+    else:
+        names, lowest = _of_map(score, attribution.values, limit, entity, evidence)
     # Linear as the calibration is between the centre (0.2) and the sample.
     calibrated = 0.2 + 0.8 * (lowest - centre) / (limit - centre) if limit != centre else float("nan")
     return Counterfactual(tuple(names), round(max(calibrated, 0.0), 4), lowest < limit)
+
+
+def _of_map(
+    score: ScoreOf, blame: NDArray[np.float32], limit: float, entity: str, evidence: Evidence
+) -> tuple[Sequence[str], float]:
+    """Name few cells, hardware units, places or the whole map; and give the raw score without them."""
+    nothing: Kept = np.zeros((1, blame.size), dtype=np.bool_)
+    without_all = float(score(nothing)[0])
+    if without_all >= limit:
+        return (WHOLE,), without_all
+    present = int(np.isfinite(blame).sum())
+    cells, left = fewest_cells(score, blame, limit)
+    if left >= limit or len(cells) > _FEW:
+        named = _named(blame, entity, evidence)
+        chosen, without = fewest_units(score, blame.size, [each for _, each in named], limit)
+        held = len(np.unique(np.concatenate([named[k][1] for k in chosen]))) if chosen else 0
+        natural = held <= _MOST * present and (left >= limit or len(cells) >= _PART * held)
+        if without < limit and natural:
+            return [named[k][0] for k in chosen], without
+    if left >= limit or len(cells) >= _PART * present:
+        return (WHOLE,), without_all
+    return _places(cells, entity, evidence), left
+
+
+def _named(blame: NDArray[np.float32], entity: str, evidence: Evidence) -> list[tuple[str, Parts]]:
+    """Name the hardware units of a map and the place that is blamed most, and give the cells of each."""
+    present = np.isfinite(blame)
+    geometry = _geometry(entity, evidence)
+    named = [(name, np.flatnonzero(inside & present)) for name, inside in unit_cells(geometry)]
+    worst = np.flatnonzero(highlighted(blame))
+    names = _places(worst, entity, evidence)
+    return [*named, (names[0], worst)] if len(names) == 1 else named
 
 
 def _places(parts: Parts, entity: str, evidence: Evidence) -> Sequence[str]:
     """Name cells of a map, given by their number, by the places they make."""
     cells = np.zeros(evidence.values.size, dtype=np.bool_)
     cells[parts] = True
-    shape = evidence.values.shape
-    geometry = geometry_like(entity, widths_of(evidence.values[None]), shape[1])
-    return describe_cells(cells.reshape(shape), geometry)
+    return describe_cells(cells.reshape(evidence.values.shape), _geometry(entity, evidence))
+
+
+def _geometry(entity: str, evidence: Evidence) -> Geometry:
+    return geometry_like(entity, widths_of(evidence.values[None]), evidence.values.shape[1])

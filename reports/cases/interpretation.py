@@ -20,8 +20,9 @@ _NEAREST = 3
 class Counterfactual:
     """The smallest set that was found of parts that, put to the expectation, bring the score under 1.
 
-    `parts`: names of metrics, or "row,column" of cells (both counted from 0); `score`: the calibrated score
-    without them; `enough`: whether it is below 1 (not where a detector remembers what came before).
+    `parts`: names of metrics, or of a map's hardware units and places in words; `score`: the calibrated score
+    without them; `enough`: whether it is below 1 (not where a detector remembers what came before, or judges
+    what is in no part, as a rate).
     """
 
     parts: tuple[str, ...]

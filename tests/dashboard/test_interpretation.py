@@ -43,5 +43,5 @@ def test_an_incident_says_what_is_made_of_its_explanation(page, interpreted):
 
 def test_where_putting_it_back_is_not_enough_that_is_said():
     made = Interpretation(counterfactual=Counterfactual(("cpu",), 1.7, enough=False))
-    assert why.interpreted(made) == ["It alerts even with cpu as expected (score 1.7)."]
+    assert why.interpreted(made) == ["It alerts even with cpu as expected (score 1.7 is left)."]
     assert why.interpreted(Interpretation()) == why.interpreted(None) == []

@@ -2,11 +2,19 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
+import torch
 
-from anomalyd.interpret.cases.counterfactual import fewest_cells, raw_limit, smallest_set
+from anomalyd.detectors.detector import SeriesWindow
+from anomalyd.detectors.maps.geometries.known import geometry_of
+from anomalyd.interpret.attribution import Attribution
+from anomalyd.interpret.cases.counterfactual import fewest_cells, fewest_units, raw_limit, smallest_set
 from anomalyd.interpret.cases.fingerprint import fingerprint
+from anomalyd.interpret.cases.interpret import interpret
+from anomalyd.interpret.maps.rescored_map import RescoredMap
 from anomalyd.reports.cases.interpretation import (
     Counterfactual,
     Interpretation,
@@ -59,6 +67,65 @@ def test_the_fewest_cells_of_a_map_are_found(broken):
     assert (len(parts), left) == (0, broken)
 
 
+def test_the_smallest_unit_that_is_enough_is_found_else_several():
+    units = [np.arange(6), np.arange(2), np.arange(2, 4), np.arange(6, 9)]
+    weights = np.array([1, 1, 0, 0, 0, 0, 0, 0, 0.0])
+    assert fewest_units(summed(weights), 9, units, 0.5) == ([1], 0.0)
+    weights[6:] = 1
+    assert fewest_units(summed(weights), 9, units, 0.5) == ([3, 1], 0.0)
+    assert fewest_units(summed(np.ones(9)), 9, [], 0.5) == ([], 9.0)
+
+
+CHAMBER = geometry_of("DT/W-2/MB1/S04")
+
+
+def counterfactual_of(broken, kept=0.0, seen=1.0):
+    """What is said of a chamber that scores 2 for each broken cell, and `kept` whatever is put back."""
+    mask = CHAMBER.mask()
+    blame = np.where(mask, np.where(broken & mask, 1.0, 0.0), np.nan).astype(np.float32)
+    counts = np.where(mask, seen, np.nan).astype(np.float32)
+    evidence = SimpleNamespace(values=counts, error=blame, features=(), score=3.0)
+    model = SimpleNamespace(calibration=SimpleNamespace(centre=0.0))
+
+    def score(put):
+        return kept + 2.0 * (put & (broken & mask).ravel()).sum(1)
+
+    attribution = Attribution("occlusion", blame, 0.0)
+    return interpret(CHAMBER.entity, evidence, model, [attribution], score).counterfactual
+
+
+def cells(rows, first, last):
+    found = np.zeros(CHAMBER.shape, dtype=bool)
+    found[rows, first:last] = True
+    return found
+
+
+@pytest.mark.parametrize(
+    ("broken", "named"),
+    [
+        (cells(5, 0, None), ("layer 6",)),
+        (cells([0, 1, 2, 3], 0, None), (CHAMBER.unit_of(0).name,)),
+        (cells([0, 1, 2, 3], 15, 29), ("layers 1-4, wires 16-29",)),
+        (cells(2, 6, 7), ("layer 3, wire 7",)),
+        (cells(range(12), 0, None), ("the whole map",)),
+    ],
+)
+def test_of_a_map_units_and_places_are_named(broken, named):
+    found = counterfactual_of(broken)
+    assert found.parts == named
+    assert found.enough
+
+
+def test_a_dead_element_has_no_part_to_be_put_back():
+    assert counterfactual_of(cells(5, 0, None), seen=0.0) is None
+
+
+def test_what_no_part_of_a_map_brings_down_is_said_with_what_is_left():
+    found = counterfactual_of(cells(5, 0, None), kept=200.0)
+    assert (found.parts, found.enough) == (("the whole map",), False)
+    assert found.score > 1
+
+
 def test_the_raw_score_of_the_threshold():
     assert raw_limit(raw=22.0, score=2.2, centre=2.0) == pytest.approx(2 + 20 * 0.8 / 2)
 
@@ -96,3 +163,37 @@ def test_it_is_read_as_it_was_written():
     again = from_json(to_json(whole))
     assert repr(again) == repr(whole)
     assert from_json("{}") == Interpretation()
+
+
+class Sisters:
+    """Expects half of what a map counts in all, and scores each map beside those of the same time."""
+
+    def score(self, windows):
+        times = [window.times[-1] for window in windows]
+        found = []
+        for window in windows:
+            counts = window.values[-1]
+            usual = np.where(np.isfinite(counts), max(10.0, np.nansum(counts) / counts.size), np.nan)
+            blame = np.where(np.isfinite(counts), np.abs(counts - usual), np.nan)
+            raw = np.array([np.nansum(blame) * times.count(window.times[-1])])
+            found.append(SimpleNamespace(raw=raw, expectation=usual[None], contribution=blame[None]))
+        return found
+
+
+def test_variants_of_a_map_are_no_sisters_of_each_other():
+    counts = np.full((1, 4, 10), 10.0, np.float32)
+    counts[0, 2] = 0
+    asked = RescoredMap(Sisters(), SeriesWindow("element", np.array([5.0]), counts))
+    variants = torch.from_numpy(np.repeat(counts, 3, axis=0))
+    assert asked.forward(variants).tolist() == [100.0] * 3
+
+
+def test_what_is_expected_of_a_map_is_made_without_what_is_blamed():
+    counts = np.full((1, 4, 10), 10.0, np.float32)
+    counts[0, 2, 3] = 4000
+    counts[0, 0, 0] = np.nan
+    window = SeriesWindow("element", np.array([5.0]), counts)
+    encoded = RescoredMap(Sisters(), window).encode(window)
+    assert encoded.inputs[0, 2, 3] == 4000
+    assert encoded.baseline[0, 2, 3] < 20
+    assert encoded.feature[0, 0] == -1

@@ -110,7 +110,7 @@ def labels_of(question: Question) -> dict[str, str]:
     }
     return {
         "ask": f"{q.ask.name}/{q.target.name}",
-        "aspect": q.aspect.name if q.ask is Ask.CASE else "-",
+        "aspect": "-" if q.ask is not Ask.CASE else "several" if q.also else q.aspect.name,
         "order": f"{q.order.name if q.order else '-'}/{number}{ranked}",
         "by": (q.by or "-").split(":")[0],
         "statistic": f"{q.measure}/{q.statistic}" if q.ask is Ask.AGGREGATE else "-",

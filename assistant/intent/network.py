@@ -68,7 +68,8 @@ class IntentNetwork:
 
         """
         with extra("assistant", "the learned second opinion"):
-            from safetensors.numpy import load_file, safe_open
+            from safetensors import safe_open
+            from safetensors.numpy import load_file
             from tokenizers import Tokenizer
         folder = folder or Path(__file__).parent / "model"
         base = installed_folder()
@@ -84,7 +85,8 @@ class IntentNetwork:
                     if name.startswith(_EMBEDDINGS) or _layer(name) < LAYERS
                 }
             # Opened anew: what was read of the file so far would stay in memory.
-            words = safe_open(path, framework="np").get_slice("embeddings.word_embeddings.weight")
+            file: Any = safe_open(path, framework="np")
+            words = file.get_slice("embeddings.word_embeddings.weight")
         except OSError as error:
             raise ModelMissing(
                 f"{folder}: no heads of the assistant ({error}); reinstall anomalyd"
@@ -118,8 +120,6 @@ class IntentNetwork:
         return self._normed(words + places + kind, "embeddings.LayerNorm")
 
     def _transformed(self, x: _Array, layer: str) -> _Array:
-        from scipy.special import erf
-
         tokens, width = x.shape
         split = (tokens, _ATTENTION_HEADS, width // _ATTENTION_HEADS)
         query, key, value = (
@@ -134,7 +134,7 @@ class IntentNetwork:
             x + self._linear(mixed, f"{layer}attention.output.dense"), f"{layer}attention.output.LayerNorm"
         )
         inner = self._linear(x, f"{layer}intermediate.dense")
-        inner = inner * 0.5 * (1.0 + erf(inner / math.sqrt(2.0)))
+        inner = inner * 0.5 * (1.0 + _erf(inner / math.sqrt(2.0)))
         return self._normed(x + self._linear(inner, f"{layer}output.dense"), f"{layer}output.LayerNorm")
 
     def _linear(self, x: _Array, name: str) -> _Array:
@@ -144,7 +144,16 @@ class IntentNetwork:
     def _normed(self, x: _Array, name: str) -> _Array:
         centred = x - x.mean(-1, keepdims=True)
         scale = np.sqrt(np.square(centred).mean(-1, keepdims=True) + 1e-12)
-        return centred / scale * self._weights[f"{name}.weight"] + self._weights[f"{name}.bias"]
+        normed: _Array = centred / scale * self._weights[f"{name}.weight"] + self._weights[f"{name}.bias"]
+        return normed
+
+
+def _erf(x: _Array) -> _Array:
+    """Give the error function within 1.5e-7 (Abramowitz and Stegun 1964, 7.1.26)."""
+    t = 1.0 / (1.0 + 0.3275911 * np.abs(x))
+    rising = t * (0.254829592 + t * (-0.284496736 + t * (1.421413741 + t * (-1.453152027 + t * 1.061405429))))
+    found: _Array = np.sign(x) * (1.0 - rising * np.exp(-np.square(x)))
+    return found
 
 
 def _tuned(name: str, tensor: _Array, tuned: Mapping[str, _Half]) -> _Half:

@@ -4,7 +4,7 @@ grammar lacks a word for, and the training of its heads.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import numpy as np
@@ -19,8 +19,6 @@ from anomalyd.assistant.understanding.question import Ask, Aspect, Question, Tar
 from anomalyd.errors import MissingExtra
 from anomalyd.reports.conditions import AllOf, Among, Not, Within
 from anomalyd.reports.queries import Order, Queries
-
-from .conftest import NOW
 
 COUNT = dict.fromkeys(HEADS, "-") | {"ask": "COUNT/INCIDENTS", "order": "-/", "negated": "False"}
 
@@ -42,12 +40,15 @@ class Said:
         return self._opinion
 
 
+Asking = Callable[[Mapping[str, str], float], tuple[Assistant, Said]]
+
+
 @pytest.fixture
-def asking(queries: Queries) -> Iterator[object]:
-    def make(labels: Mapping[str, str], probability: float = 0.99) -> tuple[Assistant, Said]:
+def asking(queries: Queries, now: float) -> Asking:
+    def make(labels: Mapping[str, str], probability: float) -> tuple[Assistant, Said]:
         said = Said(labels, probability)
         opinion = SecondOpinion(lambda: said)  # type: ignore[arg-type, return-value]
-        return Assistant(queries, clock=lambda: NOW, opinion=opinion), said
+        return Assistant(queries, clock=lambda: now, opinion=opinion), said
 
     return make
 
@@ -63,6 +64,7 @@ def test_labels_say_what_is_asked_and_what_of_its_own_head_is_a_condition() -> N
     assert labels["aspect"] == "-"
     of_one = labels_of(Question(Ask.CASE, aspect=Aspect.WHY, each=(several[0],)))
     assert (of_one["aspect"], of_one["more"]) == ("WHY", "-")
+    assert labels_of(Question(Ask.CASE, also=(Aspect.END,)))["aspect"] == "several"
     assert labels_of(Question(Ask.COUNT)) == COUNT
 
 
@@ -72,7 +74,7 @@ def test_names_and_times_become_words() -> None:
     assert without_names("was ENT0 open like ENT1 TIME2", atoms) == "was node5 open like hosts yesterday"
 
 
-def test_what_is_hardly_asked_is_asked_back_and_answered_after_yes(asking) -> None:  # type: ignore[no-untyped-def]
+def test_what_is_hardly_asked_is_asked_back_and_answered_after_yes(asking: Asking) -> None:
     assistant, said = asking(COUNT | {"ask": "EXISTS/INCIDENTS"}, 0.999)
     answer = assistant.ask("how many incidents on node17?")
     assert said.texts == ["how many incidents on node5"]
@@ -85,24 +87,24 @@ def test_what_is_hardly_asked_is_asked_back_and_answered_after_yes(asking) -> No
     assert assistant.session.meant is None
 
 
-def test_what_both_say_is_answered(asking) -> None:  # type: ignore[no-untyped-def]
-    assistant, _ = asking(COUNT)
+def test_what_both_say_is_answered(asking: Asking) -> None:
+    assistant, _ = asking(COUNT, 0.99)
     assert assistant.ask("how many incidents on node17?").known
 
 
-def test_a_question_that_builds_on_the_last_one_is_not_judged_alone(asking) -> None:  # type: ignore[no-untyped-def]
-    assistant, said = asking(COUNT)
+def test_a_question_that_builds_on_the_last_one_is_not_judged_alone(asking: Asking) -> None:
+    assistant, said = asking(COUNT, 0.99)
     assistant.ask("how many incidents on node17?")
     said.texts.clear()
     assert assistant.ask("and on node01?").known
     assert said.texts == []
 
 
-def test_without_the_extra_there_is_no_second_opinion(queries: Queries) -> None:
+def test_without_the_extra_there_is_no_second_opinion(queries: Queries, now: float) -> None:
     def missing() -> IntentNetwork:
         raise MissingExtra("not installed")
 
-    assistant = Assistant(queries, clock=lambda: NOW, opinion=SecondOpinion(missing))
+    assistant = Assistant(queries, clock=lambda: now, opinion=SecondOpinion(missing))
     assert assistant.ask("how many incidents on node17?").known
 
 

@@ -157,7 +157,7 @@ def _candidates(
     held = [s.cells(counts.shape) & known for s in (() if geometry is None else geometry.segments)]
     for segment in (cells for cells in held if cells[row, column]):
         nats = _nats(counts[segment].sum(), usual[segment].sum())
-        yield _Candidates(np.atleast_1d(nats), 1.0, _only(segment))
+        yield _Candidates(np.asarray([nats], dtype=np.float64).ravel(), 1.0, _only(segment))
     shapes = list(_dips((rows, columns), row, column, geometry))
     factors = [[1 - depth * shape for depth in _DEPTHS] for shape in shapes]
     each = [[(counts * np.log(f) - usual * (f - 1)).sum() for f in of_shape] for of_shape in factors]

@@ -152,8 +152,7 @@ def _erf(x: _Array) -> _Array:
     """Give the error function within 1.5e-7 (Abramowitz and Stegun 1964, 7.1.26)."""
     t = 1.0 / (1.0 + 0.3275911 * np.abs(x))
     rising = t * (0.254829592 + t * (-0.284496736 + t * (1.421413741 + t * (-1.453152027 + t * 1.061405429))))
-    found: _Array = np.sign(x) * (1.0 - rising * np.exp(-np.square(x)))
-    return found
+    return (np.sign(x) * (1.0 - rising * np.exp(-np.square(x)))).astype(np.float32)
 
 
 def _tuned(name: str, tensor: _Array, tuned: Mapping[str, _Half]) -> _Half:

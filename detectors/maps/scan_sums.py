@@ -199,7 +199,8 @@ class _Workspace:
                 slice(group.first, group.first + group.size),
                 [],
                 sums[: 2 * size].view(2, group.size, maps),
-                *(each[:size].view(group.size, maps) for each in (limit, spare)),
+                limit[:size].view(group.size, maps),
+                spare[:size].view(group.size, maps),
                 found[:size].reshape(group.size, maps),
             )
             at = 0

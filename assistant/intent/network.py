@@ -79,12 +79,12 @@ class IntentNetwork:
             tokenizer = Tokenizer.from_file(str(base / "tokenizer.json"))
             path = str(base / "model.safetensors")
             with safe_open(path, framework="np") as tensors:
-                weights = {
-                    name: _tuned(name, tensors.get_tensor(name), tuned)
-                    for name in tensors.keys()  # noqa: SIM118
-                    if name.startswith(_EMBEDDINGS) or _layer(name) < LAYERS
-                }
-            # Opened anew: what was read of the file so far would stay in memory.
+                names = [n for n in tensors.keys() if n.startswith(_EMBEDDINGS) or _layer(n) < LAYERS]  # noqa: SIM118
+            weights = {}
+            for name in names:
+                # Opened anew for each: what was read of the file so far would stay in memory.
+                with safe_open(path, framework="np") as tensors:
+                    weights[name] = _tuned(name, tensors.get_tensor(name), tuned)
             file: Any = safe_open(path, framework="np")
             words = file.get_slice("embeddings.word_embeddings.weight")
         except OSError as error:

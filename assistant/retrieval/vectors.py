@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 from anomalyd.assistant.retrieval.index import Index
 
-_PIECE = 2048
+_PIECE = 256
 """Vectors that are read or multiplied at once: all of them would take several times what is kept."""
 _STEPS = 127
 """The largest component of a vector is so many steps of eight bits."""

@@ -16,13 +16,7 @@ from torch import Tensor
 from anomalyd.detectors.vectors.ensemble import tail_probability
 from anomalyd.detectors.vectors.ensemble.alarm import spikes, sustained_activity, target_rate, views_alarm
 from anomalyd.detectors.vectors.ensemble.alarm.sustained_activity import Spans
-from anomalyd.detectors.vectors.ensemble.baseline_statistics import (
-    believed,
-    levels_of,
-    pick,
-    stacked,
-    views_of,
-)
+from anomalyd.detectors.vectors.ensemble.baseline_statistics import levels_of, pick, stacked, views_of
 from anomalyd.detectors.vectors.ensemble.beginning.population import Population
 from anomalyd.detectors.vectors.ensemble.ensemble_parameters import Parameters
 from anomalyd.detectors.vectors.ensemble.feature_extraction import Followed, follow
@@ -168,7 +162,7 @@ def look(
     followed = follow(times, rows, memory, usual.clip.numpy()[:, 0])
     levels = levels_of(views_of(learnt.network, followed, usual), memory.levels)
     memory.levels[:] = levels[:, -1].numpy()
-    logged = believed(logs(levels), memory.lately)
+    logged = logs(levels)
     trained = Trained([learnt.samples[place] for place in places.tolist()], usual.trained_to.numpy()[:, 0, 0])
     nats = tail_probability.follow(times, logged, trained, memory)
     means = (nats @ learnt.shares[:, :2]).numpy().astype(np.float64)

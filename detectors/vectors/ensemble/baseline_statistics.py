@@ -16,13 +16,10 @@ from anomalyd.detectors.vectors.ensemble.alarm.spikes import LEAST_LEAP, flips_o
 from anomalyd.detectors.vectors.ensemble.alarm.views_alarm import bulk_of
 from anomalyd.detectors.vectors.ensemble.ewma import ewma
 from anomalyd.detectors.vectors.ensemble.feature_extraction import Followed
-from anomalyd.detectors.vectors.ensemble.memory import LATELY_ROWS
 from anomalyd.detectors.vectors.ensemble.predictive import Predictor
 from anomalyd.detectors.vectors.ensemble.views import (
     CHANNELS,
     OF_VIEW,
-    QUICK_TURBULENCE,
-    SLOW_TURBULENCE,
     SMOOTHING,
     Around,
     Usual,
@@ -76,18 +73,6 @@ def levels_of(seen: NDArray[np.float64], before: NDArray[np.float32]) -> Tensor:
     return torch.from_numpy(np.ascontiguousarray(np.swapaxes(smoothed, 0, 1)))
 
 
-def believed(logged: Tensor, lately: NDArray[np.float32]) -> Tensor:
-    """Hold slow turbulence down to the highest quick one of the last twenty rows: beyond it it tells of what
-    is over. Logs of channels (E, n, C); `lately` (E, 19): of the quick one before them, moves on.
-    """
-    joined = np.concatenate([lately, logged[..., QUICK_TURBULENCE].numpy()], axis=1)
-    highest = np.lib.stride_tricks.sliding_window_view(joined, LATELY_ROWS + 1, axis=1).max(axis=2)
-    lately[:] = joined[:, -LATELY_ROWS:]
-    held = logged.clone()
-    held[..., SLOW_TURBULENCE].clamp_(max=torch.from_numpy(highest))
-    return held
-
-
 def measure_usual(
     network: Predictor,
     followed: Followed,
@@ -130,8 +115,7 @@ def measure_usual(
 def shown_of(network: Predictor, followed: Followed, usual: Usual) -> Tensor:
     """Give the logs of the smoothed views (T, C) of the training rows (1, T, F) of one entity."""
     seen = views_of(network, followed, stacked([usual]))
-    logged = logs(levels_of(seen, np.full((1, len(CHANNELS)), np.nan, dtype=np.float32)))
-    return believed(logged, np.full((1, LATELY_ROWS), -np.inf, dtype=np.float32))[0]
+    return logs(levels_of(seen, np.full((1, len(CHANNELS)), np.nan, dtype=np.float32))[0])
 
 
 def stacked(each: Sequence[Usual]) -> Usual:

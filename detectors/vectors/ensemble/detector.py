@@ -221,7 +221,7 @@ class VectorEnsemble(Detector):
             move_to_present(batch, np.array([0]), np.array([since]))
             final_alarm.accept(batch, 0, now - since)
             # The views' means begin again: what they hold is of the time before the word.
-            batch.levels[0], batch.lately[0] = np.nan, -np.inf
+            batch.levels[0] = np.nan
         views_alarm.apply_feedback(batch, 0, broken=word is Verdict.BROKEN, since=since)
         return self._learnt.layout.part(batch, [memory.scale])[0]
 
@@ -302,14 +302,13 @@ class VectorEnsemble(Detector):
             ).observed()
             - batch.offset
         )
-        levels, lately = batch.levels[0].copy(), batch.lately[0].copy()
+        levels = batch.levels[0].copy()
         seen = look(self._learnt, batch, np.array([place]), window.times[None], rows[None])
         levels = np.where(np.isnan(levels), batch.levels[0], levels)
         raw = float(self.score([window])[0].raw[-1])
         context = context_of(
             seen.followed,
             levels,
-            lately,
             (raw if math.isfinite(raw) else 0.0, float(seen.means[0, -1, 0])),
             Rarity(*(torch.from_numpy(each[0].copy()) for each in (batch.steps, batch.tail))),
             (*self._usual.values(), self._population.usual)[place],

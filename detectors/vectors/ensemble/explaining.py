@@ -16,8 +16,6 @@ from anomalyd.detectors.vectors.ensemble.predictive import Predictor
 from anomalyd.detectors.vectors.ensemble.tail_probability import Rarity
 from anomalyd.detectors.vectors.ensemble.views import (
     OF_VIEW,
-    QUICK_TURBULENCE,
-    SLOW_TURBULENCE,
     SMOOTHING,
     Around,
     Usual,
@@ -32,16 +30,14 @@ _OF_VIEWS = ("clip", "displacement", "surprise", "blame")
 def context_of(
     followed: Followed,
     levels: NDArray[np.float32],
-    lately: NDArray[np.float32],
     heights: Sequence[float],
     rarity: Rarity,
     usual: Usual,
 ) -> tuple[Tensor, ...]:
     """Give all that the score of one row (1, 1, F) depends on but its values, each (1, ...).
 
-    `levels` (C,): the channels a row before; `lately` (19,): logs of quick turbulence before; `heights`: the
-    row's raw score, and the slow mean behind it, for differences of the mean are added to the score;
-    `rarity`: how rare values are.
+    `levels` (C,): the channels a row before; `heights`: the row's raw score, and the slow mean behind it, for
+    differences of the mean are added to the score; `rarity`: how rare values are.
     """
     around = around_of(followed)
     return (
@@ -49,7 +45,6 @@ def context_of(
         torch.from_numpy(followed.observed[0]),
         torch.from_numpy(followed.known[0]),
         torch.from_numpy(levels)[None],
-        torch.tensor([lately.max()]),
         torch.tensor([heights]),
         rarity.steps[None],
         rarity.tail[None],
@@ -61,7 +56,7 @@ def score_in(
     context: Sequence[Tensor], inputs: Tensor, network: Predictor, usual: Usual, shares: Tensor
 ) -> Tensor:
     """Give the raw score (N,) of inputs (N, F) in a context, which goes for all; `usual` may be anyone's."""
-    around, observed, known, before, lately, heights, steps, tail, *rest = context
+    around, observed, known, before, heights, steps, tail, *rest = context
     usual = replace(usual, **{name: each[0] for name, each in zip(_OF_VIEWS, rest, strict=True)})
     count = len(inputs)
     observed = observed[:1].expand(count, -1)
@@ -71,11 +66,7 @@ def score_in(
     seen = views(inputs, past, observed, surprise, usual)
     weight = torch.tensor(SMOOTHING)
     levels = (1.0 - weight) * before[:1] + weight * seen[:, OF_VIEW]
-    logged = logs(levels)
-    most = torch.maximum(logged[:, QUICK_TURBULENCE], lately[:1])
-    slow = torch.minimum(logged[:, SLOW_TURBULENCE], most)
-    logged = torch.cat([slow[:, None], logged[:, SLOW_TURBULENCE + 1 :]], dim=1)
-    nats = Rarity(steps[0], tail[0]).nats(logged)
+    nats = Rarity(steps[0], tail[0]).nats(logs(levels))
     score: Tensor = heights[0, 0] + nats @ shares[:, 0] - heights[0, 1]
     return score
 

@@ -24,9 +24,6 @@ RECENT_ROWS = 15
 PATCH_ROWS = 29
 """Rows before the one that ends a patch."""
 
-LATELY_ROWS = 19
-"""Rows before one that say how far slow turbulence is believed."""
-
 QUIET_ROWS = 10
 """Rows after which quick views have long been quiet."""
 
@@ -56,9 +53,9 @@ class Batch:
     What the network is told (`feature_extraction`): `quick`, `slow` (E, F) means of turbulence; `known`
     (E, 7F) what was known after the row before.
 
-    Views: `levels` (E, C) smoothed, NaN before the first row; `lately` (E, 19) logs of quick turbulence of
-    the rows before; `quiet` (E,) rows since the quick mean was last high, ten at most; `moved` (E, F) blame
-    of the row before, NaN before the first; `runs` (E, F) how often each metric repeated itself.
+    Views: `levels` (E, C) smoothed, NaN before the first row; `quiet` (E,) rows since the quick mean was last
+    high, ten at most; `moved` (E, F) blame of the row before, NaN before the first; `runs` (E, F) how often
+    each metric repeated itself.
 
     How rare they are (`tail_probability`): `steps` (E, C, 33), `tail` (E, C) as measured on `rarity_day`
     (E,); `half_hour` (E,) the newest of which a value was kept, `shown` E times (P, C) those values.
@@ -100,7 +97,6 @@ class Batch:
     slow: NDArray[np.float64]
     known: NDArray[np.float32]
     levels: NDArray[np.float32]
-    lately: NDArray[np.float32]
     quiet: NDArray[np.int32]
     moved: NDArray[np.float32]
     runs: NDArray[np.int32]
@@ -195,7 +191,6 @@ class Layout:
             "offset": ("f4", (metrics,)),
             "known": ("f4", (7 * metrics,)),
             "levels": ("f4", (CHANNEL_COUNT,)),
-            "lately": ("f4", (LATELY_ROWS,)),
             "moved": ("f4", (metrics,)),
             "runs": ("i4", (metrics,)),
             "fresh_rows": ("i4", ()),
@@ -231,7 +226,7 @@ class Layout:
             never[:] = -1
         batch.since[:] = batch.quiet_since[:] = np.nan
         batch.quiet[:] = QUIET_ROWS
-        batch.lately[:] = batch.leaps[:] = -np.inf
+        batch.leaps[:] = -np.inf
         batch.leap_threshold[:] = np.inf
         batch.height_measured[:] = batch.height_slot[:] = -1
         batch.new_means[:] = batch.newest[:] = batch.learns_since[:] = np.nan

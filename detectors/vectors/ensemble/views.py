@@ -46,9 +46,6 @@ CHANNELS = (
 """Chosen on three folders of labelled servers together; what each brings, and what the choice gives on
 servers that were left out, stands in docs/validation.md."""
 
-SLOW_TURBULENCE, QUICK_TURBULENCE = 0, 1
-"""Their places among the channels."""
-
 VIEWS = ("turbulence", "displacement", "profile", "surprise", "unrest", "motion", "level")
 
 OF_VIEW = [VIEWS.index(view) for view, *_ in CHANNELS]

@@ -32,7 +32,7 @@ def is_after_silence(
 def begin_again(memory: Batch, b: int) -> None:
     """Forget the last minutes of an entity. What an operator called broken stays so."""
     memory.recent[b] = memory.levels[b] = memory.moved[b] = memory.new_means[b] = np.nan
-    memory.lately[b], memory.quiet[b] = -np.inf, QUIET_ROWS
+    memory.quiet[b] = QUIET_ROWS
     memory.charts[b, 1:] = 0.0
     memory.known[b], memory.runs[b], memory.restless[b], memory.fresh_rows[b] = 0.0, 0, 0, 0
     memory.agreed[b] = memory.stirred[b] = memory.height_on[b] = False

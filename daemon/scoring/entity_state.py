@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import zlib
 from dataclasses import dataclass, field, replace
 
@@ -21,14 +22,18 @@ from anomalyd.reports.step import Point
 
 _STATE_VERSION = "1"
 
-_COMPRESSED = b"anomalyd"
+_COMPRESSED = b"anomaly2"
 """Before a compressed state. None that is not begins so: the length of a header in front says 10^18 bytes."""
 
-_LEVEL = 1
-"""Of a week of random values no level saves more than a quarter; this one takes the least time."""
+_FORMERLY = b"anomalyd"
+"""... and before one of a version that took every number for one of four bytes."""
+
+_LEVEL = 3
+"""Higher ones save little more, and take longer."""
 
 _PLANES = 4
-"""Bytes of a number apart from those of others: signs and exponents of neighbours are alike."""
+
+_DAMAGED = (SafetensorError, zlib.error, ArithmeticError, ValueError, LookupError, TypeError, AttributeError)
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,18 +127,36 @@ def encode_state(state: State) -> bytes:
     """Turn the detectors' state into bytes (safetensors, compressed without loss)."""
     arrays = {name: np.asarray(array, order="C") for name, array in state.items()}
     whole = bytes(save(arrays, metadata={"version": _STATE_VERSION}))
-    padded = np.frombuffer(whole + bytes(-len(whole) % _PLANES), dtype=np.uint8)
-    planes = padded.reshape(-1, _PLANES).T.tobytes()
-    return _COMPRESSED + len(whole).to_bytes(8, "little") + zlib.compress(planes, _LEVEL)
+    return _COMPRESSED + zlib.compress(_turned(whole, back=False), _LEVEL)
+
+
+def _turned(whole: bytes, *, back: bool) -> bytes:
+    """Put the first bytes of all numbers of one size together, then the second ones, and so on, or `back`:
+    signs and exponents of neighbours are alike."""
+    start = 8 + int.from_bytes(whole[:8], "little")
+    tensors = [each for name, each in json.loads(whole[8:start]).items() if name != "__metadata__"]
+    sizes = dict[int, int]()  # where the numbers of one size end: safetensors puts them together
+    for each in sorted(tensors, key=lambda each: each["data_offsets"]):
+        begin, end = each["data_offsets"]
+        if end > begin:
+            sizes[(end - begin) // math.prod(each["shape"])] = end
+    parts, begin = [whole[:start]], start
+    for size, end in sizes.items():
+        numbers = np.frombuffer(whole[begin : start + end], dtype=np.uint8)
+        parts.append(numbers.reshape((size, -1) if back else (-1, size)).T.tobytes())
+        begin = start + end
+    return b"".join(parts)
 
 
 def _whole(blob: bytes) -> bytes:
     """Give what was compressed; versions before 0.4 did not."""
-    if not blob.startswith(_COMPRESSED):
+    if blob.startswith(_COMPRESSED):
+        return _turned(zlib.decompress(blob[len(_COMPRESSED) :]), back=True)
+    if not blob.startswith(_FORMERLY):
         return blob
-    head = len(_COMPRESSED) + 8
+    head = len(_FORMERLY) + 8
     planes = np.frombuffer(zlib.decompress(blob[head:]), dtype=np.uint8)
-    length = int.from_bytes(blob[len(_COMPRESSED) : head], "little")
+    length = int.from_bytes(blob[len(_FORMERLY) : head], "little")
     return planes.reshape(_PLANES, -1).T.tobytes()[:length]
 
 
@@ -151,7 +174,7 @@ def decode_state(blob: bytes) -> State:
         header = json.loads(blob[8 : 8 + int.from_bytes(blob[:8], "little")])
         # Version 0.3 and before wrote none, and what they kept for undoing is still read.
         version = header.get("__metadata__", {}).get("version", _STATE_VERSION)
-    except (SafetensorError, zlib.error, ValueError, KeyError, AttributeError) as error:
+    except _DAMAGED as error:
         raise StoreError(
             f"a stored state of a detector is damaged: {error!r}; restore the database from a copy"
         ) from error

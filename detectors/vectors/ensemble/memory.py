@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from anomalyd.detectors.detector import State
+from anomalyd.detectors.vectors.ensemble.rounding import SLOT_PARTS, rounded, slots_of, steps_of
 from anomalyd.errors import ModelMismatch
 
 WEEK_SLOTS = 7 * 96
@@ -132,9 +133,9 @@ class Batch:
     height_on: NDArray[np.bool_]
     slots: list[NDArray[np.float16]]
     shown: list[NDArray[np.float16]]
-    week: list[NDArray[np.float32]]
+    week: list[NDArray[np.float16]]
     week_of: list[NDArray[np.int8]]
-    height_week: list[NDArray[np.float32]]
+    height_week: list[NDArray[np.float16]]
 
     def one(self, b: int) -> Batch:
         """Give what is remembered of one entity, the same views of its record, and its large arrays."""
@@ -142,8 +143,17 @@ class Batch:
         return _batch(record, *([getattr(self, name)[b]] for name in LARGE))
 
 
-LARGE = ("slots", "shown", "week", "week_of", "height_week")
-"""Fields of an entity that lie outside of its record."""
+LARGE: Mapping[str, type[np.generic]] = {
+    "slots": np.float16,
+    "shown": np.float16,
+    "week": np.float16,
+    "week_of": np.int8,
+    "height_week": np.float16,
+}
+"""Fields of an entity that lie outside of its record, and what their numbers are."""
+
+SLOTS = "slot_steps"
+"""Under this name quarter hours are stored (`rounding`); before they were stored as they are, as `slots`."""
 
 OFTEN = ("newest", "learns_since", "fresh_rows")
 """Fields of the record that are looked at before an entity is put into a batch."""
@@ -202,13 +212,13 @@ class Layout:
             **dict.fromkeys(("broken", "stuck_known", "agreed", "stirred", "deaf", "height_on"), ("?", ())),
         }
         self.dtype = np.dtype([(name, kind, shape) for name, (kind, shape) in sizes.items()], align=True)
-        self.names = (*sizes, *LARGE)
+        self.names = (*sizes, SLOTS, *(name for name in LARGE if name != "slots"))
 
     def blank(self) -> Batch:
         """Give what is remembered of one entity of which nothing was seen, nor is known from training."""
         record = np.zeros(1, dtype=self.dtype)
         nothing = np.zeros((WEEK_SLOTS, self.metrics), dtype=np.float16)
-        week = np.empty((0, BULKS), dtype=np.float32)
+        week = np.empty((0, BULKS), dtype=np.float16)
         nothing[:] = np.nan
         batch = _batch(
             record,
@@ -216,7 +226,7 @@ class Layout:
             [np.empty((0, CHANNEL_COUNT), dtype=np.float16)],
             [week],
             [np.empty(0, dtype=np.int8)],
-            [np.empty(0, dtype=np.float32)],
+            [np.empty(0, dtype=np.float16)],
         )
         for unknown in (batch.recent, batch.hours6, batch.day, batch.profile, batch.levels, batch.moved):
             unknown[:] = np.nan
@@ -263,14 +273,18 @@ class Layout:
 
         """
         scale = scale_of(state)
-        if {name for name in state if not name.startswith(SCALE)} != set(self.names):
+        if SLOTS in state:
+            state = {**state, "slots": slots_of(np.asarray(state[SLOTS], dtype=np.uint16))}
+        kept = {*(self.dtype.names or ()), *LARGE}
+        if {name for name in state if not name.startswith(SCALE)} - {SLOTS} != kept:
             raise ModelMismatch(_mismatch(entity))
         record = np.zeros(1, dtype=self.dtype)
         for name in self.dtype.names or ():
             if np.shape(state[name]) != record[name].shape[1:]:
                 raise ModelMismatch(_mismatch(entity))
             record[name][0] = state[name]
-        large = [np.asarray(state[name]) for name in LARGE]
+        large = [np.asarray(state[name], dtype=kind) for name, kind in LARGE.items()]
+        large[0] = rounded(large[0], SLOT_PARTS)  # those of before were finer
         if large[0].shape != (WEEK_SLOTS, self.metrics):
             raise ModelMismatch(_mismatch(entity))
         rest: list[Any] = [*large, scale, *(record[name][0].item() for name in OFTEN)]
@@ -290,17 +304,19 @@ class Memory(Mapping[str, NDArray[Any]]):
     record: bytes
     slots: NDArray[np.float16]
     shown: NDArray[np.float16]
-    week: NDArray[np.float32]
+    week: NDArray[np.float16]
     week_of: NDArray[np.int8]
-    height_week: NDArray[np.float32]
+    height_week: NDArray[np.float16]
     scale: State
     newest: float
     learns_since: float
     fresh_rows: int
 
     def __getitem__(self, name: str) -> NDArray[Any]:
-        if name in LARGE:
-            found: NDArray[Any] = getattr(self, name)
+        if name == SLOTS:
+            found: NDArray[Any] = steps_of(self.slots)
+        elif name in LARGE:
+            found = getattr(self, name)
         elif name.startswith(SCALE):
             found = self.scale[name.removeprefix(SCALE)]
         else:

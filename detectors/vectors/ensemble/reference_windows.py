@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from anomalyd.detectors.vectors.ensemble.memory import RECENT_ROWS, WEEK_SLOTS, Batch
+from anomalyd.detectors.vectors.ensemble.rounding import SLOT_PARTS, rounded
 from anomalyd.detectors.vectors.gaps import mean, median
 
 Rows = NDArray[np.float32]
@@ -188,10 +189,7 @@ def _through(memory: Batch, b: int, numbers: NDArray[np.int64], values: Rows) ->
 
 def _mean(total: NDArray[np.float64], count: NDArray[np.float64]) -> NDArray[np.float16]:
     # Rounded as it is remembered, so that it does not matter where a stream is cut.
-    found: NDArray[np.float16] = np.where(count > 0, total / np.maximum(count, 1.0), np.nan).astype(
-        np.float16
-    )
-    return found
+    return rounded(np.where(count > 0, total / np.maximum(count, 1.0), np.nan), SLOT_PARTS)
 
 
 def _indices(known: NDArray[np.int64], wanted: NDArray[np.int64]) -> NDArray[np.int64]:
@@ -244,7 +242,7 @@ def _move(memory: Batch, which: NDArray[np.int64], since: NDArray[np.float64]) -
         unknown = np.isnan(here[b])
         here[b, unknown] = median(past[b][:, unknown].T)
     step = np.nan_to_num(median(_turned(memory.recent[which])) - here).astype(np.float32)
-    moved = np.where(fresh[..., None], slots - step[:, None], slots).astype(np.float16)
+    moved = rounded(np.where(fresh[..., None], slots - step[:, None], slots), SLOT_PARTS)
     for b, each in zip(which.tolist(), moved, strict=True):
         memory.slots[b] = each.copy()
     memory.slot_sum[which] -= memory.slot_count[which] * step

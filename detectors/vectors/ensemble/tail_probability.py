@@ -22,6 +22,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from anomalyd.detectors.vectors.ensemble.memory import STEPS, Batch
+from anomalyd.detectors.vectors.ensemble.rounding import PARTS, rounded
 from anomalyd.detectors.vectors.ensemble.time_bins import runs_of
 
 EACH_S = 1800.0
@@ -124,7 +125,7 @@ def follow(times: NDArray[np.float64], values: Tensor, trained: Trained, memory:
                     memory.steps[b], memory.tail[b] = measured.steps.numpy(), measured.tail.numpy()
             if new_day[b]:
                 nats[b, run] = Rarity(_tensor(memory.steps[b]), _tensor(memory.tail[b])).nats(part)
-            kept = part.numpy()[fresh[b, run]].astype(np.float16)
+            kept = rounded(part.numpy()[fresh[b, run]], PARTS)
             memory.shown[b] = np.concatenate([memory.shown[b], kept])[-KEPT:]
     memory.half_hour[:] = np.maximum(memory.half_hour, halves[:, -1])
     return nats

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import zlib
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import replace
@@ -143,6 +144,16 @@ def test_a_state_comes_back(state: dict[str, Any]) -> None:
         assert found[name].dtype == array.dtype
         np.testing.assert_array_equal(found[name], array)
         assert found[name].flags.writeable  # torch warns of those that are not
+
+
+def test_a_state_that_was_packed_as_before_is_read() -> None:
+    arrays = {"a": np.arange(9.0), "b": np.arange(5, dtype=np.float16), "c": np.array([True, False, True])}
+    whole = save(arrays, metadata={"version": "1"})
+    planes = np.frombuffer(whole + bytes(-len(whole) % 4), dtype=np.uint8).reshape(-1, 4).T.tobytes()
+    found = decode_state(b"anomalyd" + len(whole).to_bytes(8, "little") + zlib.compress(planes))
+    assert found.keys() == arrays.keys()
+    for name, array in arrays.items():
+        np.testing.assert_array_equal(found[name], array)
 
 
 def test_an_array_that_lies_askew_in_memory_comes_back_straight() -> None:

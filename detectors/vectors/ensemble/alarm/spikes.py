@@ -118,7 +118,7 @@ def _begin(memory: Batch, b: int, slot: float, day: float, share: float) -> None
 
 def _add(memory: Batch, which: slice | NDArray[np.int64], leaps: Floats) -> None:
     """Keep the largest of today and of leaps (B, n) of some entities."""
-    new, n = leaps.astype(np.float32), leaps.shape[1]
+    new, n = leaps.astype(np.float16).astype(np.float32), leaps.shape[1]
     today = memory.leaps[which, 0]
     larger = np.flatnonzero(new.max(axis=1) > today[:, 0])
     if len(larger):

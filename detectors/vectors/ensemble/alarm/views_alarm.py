@@ -22,10 +22,11 @@ from numpy.typing import NDArray
 from anomalyd.detectors.vectors.ensemble.alarm import sustained_activity
 from anomalyd.detectors.vectors.ensemble.alarm.sustained_activity import Spans
 from anomalyd.detectors.vectors.ensemble.memory import QUIET_ROWS, Batch
+from anomalyd.detectors.vectors.ensemble.rounding import PARTS, rounded
 
 _EVERY_S = 600.0
 _KEPT = 7 * 144
-"""One row in ten minutes for seven days: 1008 of them give the quantile to a percent, and are 20 kB."""
+"""One row in ten minutes for seven days: 1008 of them give the quantile to a percent, and are 10 kB."""
 
 _EACH_S = 3 * 3600.0
 """How often the bulk is measured anew: a week changes little in three hours."""
@@ -345,7 +346,7 @@ def _keep(memory: Batch, b: int, shown: Shown, gone: _Gone) -> None:
         of = np.where(of == _DURING, _AFTER, of).astype(np.int8)
     if gone.kept:
         rows = [shown.agreement[b, gone.kept, None], shown.commotion[b, gone.kept]]
-        kept = np.concatenate(rows, axis=1).astype(np.float32)
+        kept = rounded(np.concatenate(rows, axis=1), PARTS)
         memory.week[b] = np.concatenate([memory.week[b], kept])[-_KEPT:]
         of = np.concatenate([of, np.array(gone.kept_of, dtype=np.int8)])[-_KEPT:]
     memory.week_of[b] = of

@@ -19,6 +19,7 @@ from anomalyd.detectors.vectors.ensemble.reference_windows import (
     compare_anew,
     move_to_present,
 )
+from anomalyd.detectors.vectors.ensemble.rounding import SLOT_PARTS, rounded
 
 SETTLED_ROWS = 30
 LEARNS_S = 86_400.0
@@ -35,7 +36,7 @@ def arrive(
     for b, newest in zip(which.tolist(), slot.tolist(), strict=True):
         before = np.arange(newest - WEEK_SLOTS, newest)
         slots = np.empty_like(memory.slots[b])
-        slots[before % WEEK_SLOTS] = daily[before % DAY_SLOTS]
+        slots[before % WEEK_SLOTS] = rounded(daily[before % DAY_SLOTS], SLOT_PARTS)
         memory.slots[b] = slots
     memory.slot[which] = slot
     compare_anew(memory, which)

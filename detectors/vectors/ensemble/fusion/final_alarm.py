@@ -22,6 +22,7 @@ from numpy.typing import NDArray
 from anomalyd.detectors.vectors.ensemble.alarm.target_rate import PER_HEIGHT, RATE
 from anomalyd.detectors.vectors.ensemble.fusion.references import Referred
 from anomalyd.detectors.vectors.ensemble.memory import UNKNOWN_HEIGHT, Batch
+from anomalyd.detectors.vectors.ensemble.rounding import PARTS, rounded
 from anomalyd.detectors.vectors.ensemble.time_bins import runs_of
 from anomalyd.detectors.vectors.novelty.control_chart import ALARM
 from anomalyd.detectors.vectors.novelty.memory import moving_of
@@ -171,7 +172,7 @@ def accept(memory: Batch, b: int, lasted_s: float) -> None:
 def _measure(memory: Batch, b: int, slot: float, least: int) -> None:
     """Measure the bulk where so many rows were kept at least."""
     memory.height_measured[b] = slot
-    week = memory.height_week[b]
+    week = memory.height_week[b].astype(np.float64)
     if len(week) >= least:
         memory.height_bulk[b] = np.quantile(week, (0.5, 0.75))
 
@@ -182,7 +183,7 @@ def _keep(times: Floats, height: Floats, memory: Batch) -> None:
     fresh = np.diff(tens, axis=1, prepend=memory.height_slot[:, None]) > 0
     memory.height_slot[:] = np.maximum(memory.height_slot, tens[:, -1])
     for b in np.flatnonzero(fresh.any(axis=1) & ~memory.broken).tolist():
-        kept = height[b, fresh[b]].astype(np.float32)
+        kept = rounded(height[b, fresh[b]], PARTS)
         memory.height_week[b] = np.concatenate([memory.height_week[b], kept])[-_KEPT:]
 
 

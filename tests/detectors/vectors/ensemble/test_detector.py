@@ -15,6 +15,7 @@ from anomalyd.detectors.vectors.ensemble.detector import VectorEnsemble
 from anomalyd.detectors.vectors.ensemble.ewma import ewma
 from anomalyd.detectors.vectors.ensemble.memory import Layout
 from anomalyd.detectors.vectors.ensemble.reference_windows import look_around
+from anomalyd.detectors.vectors.ensemble.rounding import slots_of
 from anomalyd.errors import ModelDamaged, ModelMismatch, TrainingError
 from anomalyd.verdict import Verdict
 
@@ -90,6 +91,29 @@ def test_scores_do_not_depend_on_how_the_stream_is_cut(model: Model) -> None:
             state = scored.state
             found.append(scored.raw)
         np.testing.assert_allclose(np.concatenate(found), whole.raw, rtol=2e-3, atol=2e-3)
+
+
+def test_a_stored_state_scores_as_the_remembered_one_does(model: Model) -> None:
+    values = rows(3, 5)
+    values[150:160] = np.nan
+    _, state = score(model, values[:-100])
+    at = times(len(values), 10.0)[-100:]
+    stored = {name: np.array(array) for name, array in state.items()}
+    (one,), (other,) = (model.score([SeriesWindow("a", at, values[-100:], each)]) for each in (state, stored))
+    np.testing.assert_array_equal(one.raw, other.raw)
+    for name, array in one.state.items():
+        np.testing.assert_array_equal(array, other.state[name], err_msg=name)
+
+
+def test_a_state_of_finer_numbers_as_before_is_read_and_rounded(model: Model) -> None:
+    values = rows(3, 5)
+    _, state = score(model, values[:-100])
+    at = times(len(values), 10.0)[-100:]
+    before = {name: np.array(array) for name, array in state.items()}
+    before["slots"] = (slots_of(before.pop("slot_steps")).astype(np.float32) + 0.004).astype(np.float16)
+    before |= {name: before[name].astype(np.float32) for name in ("week", "height_week")}
+    (one,), (other,) = (model.score([SeriesWindow("a", at, values[-100:], each)]) for each in (state, before))
+    np.testing.assert_array_equal(one.raw, other.raw)
 
 
 def test_no_score_uses_anything_later(model: Model) -> None:

@@ -32,6 +32,7 @@ _LEVEL = 3
 """Higher ones save little more, and take longer."""
 
 _PLANES = 4
+"""Bytes that such a version put apart from each other."""
 
 _DAMAGED = (SafetensorError, zlib.error, ArithmeticError, ValueError, LookupError, TypeError, AttributeError)
 

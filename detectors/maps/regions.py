@@ -13,6 +13,8 @@ from anomalyd.detectors.maps.simulate.luminosity import Cells
 _HIGHLIGHTED = 0.5
 """Share of the highest blame from which a cell belongs to the region."""
 
+WHOLE = "the whole map"
+
 _NAMED = 5
 
 _BRIDGED = 2
@@ -58,7 +60,7 @@ def describe_cells(cells: Cells, geometry: Geometry | None = None) -> tuple[str,
     At most five places are named; the rest is counted. All cells together are "the whole map".
     """
     if geometry is not None and geometry.shape == cells.shape and cells[geometry.mask()].all():
-        return ("the whole map",)
+        return (WHOLE,)
     runs: dict[tuple[int, int], list[int]] = {}
     for row in range(len(cells)):
         columns = np.flatnonzero(cells[row]).tolist()

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from anomalyd.detectors.calibration import ALERT
 from anomalyd.detectors.maps.geometries.known import geometry_like, widths_of
 from anomalyd.detectors.maps.geometry import Geometry
-from anomalyd.detectors.maps.regions import describe_cells, highlighted
+from anomalyd.detectors.maps.regions import WHOLE, describe_cells, highlighted
 from anomalyd.detectors.maps.units import unit_cells
 from anomalyd.detectors.model import Model
 from anomalyd.interpret.attribution import Attribution
@@ -25,8 +25,6 @@ from anomalyd.interpret.cases.fingerprint import fingerprint
 from anomalyd.interpret.fidelity import Kept, ScoreOf
 from anomalyd.reports.cases.interpretation import Counterfactual, Interpretation
 from anomalyd.reports.report import Evidence
-
-WHOLE = "the whole map"
 
 _FEW = 3
 """Cells that are named one by one; of more, the hardware unit is named if they are a good part of it."""

@@ -53,9 +53,27 @@ def stuck_rows(reference: Reference, rows: Floats) -> NDArray[np.float64]:
 
 def strength(reference: Reference, rows: Floats) -> NDArray[np.float64]:
     """Give how strange each metric is at each row (n, F): usual widths away, or so much for standing."""
-    away = np.nan_to_num(np.abs(rows.astype(np.float64) - reference.expected) / reference.reach, nan=0.0)
-    strange: NDArray[np.float64] = np.minimum(np.maximum(away, stuck_rows(reference, rows)), _FURTHEST)
+    strange: NDArray[np.float64] = np.minimum(_unbounded(reference, rows), _FURTHEST)
     return strange
+
+
+def fullness(reference: Reference, rows: Floats, shares: Floats) -> NDArray[np.float64]:
+    """Give how much of the furthest departure of metrics each row (n, F) shows: 1 where all stand there.
+
+    `shares` (F,): what each metric is to blame for, 0 of those that do not matter.
+    """
+    strange = _unbounded(reference, rows)
+    furthest = strange.max(axis=0)
+    weight = np.where(furthest > 0, shares, 0.0)
+    shown = strange / np.where(furthest > 0, furthest, 1.0)
+    found: NDArray[np.float64] = shown @ weight / max(float(weight.sum()), 1e-12)
+    return found
+
+
+def _unbounded(reference: Reference, rows: Floats) -> NDArray[np.float64]:
+    away = np.nan_to_num(np.abs(rows.astype(np.float64) - reference.expected) / reference.reach, nan=0.0)
+    found: NDArray[np.float64] = np.maximum(away, stuck_rows(reference, rows))
+    return found
 
 
 def departed(strangeness: NDArray[np.float64], present: NDArray[np.bool_]) -> NDArray[np.int64]:

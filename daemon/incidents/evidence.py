@@ -21,7 +21,7 @@ from anomalyd.detectors.maps.regions import describe_region
 from anomalyd.detectors.model import Scores
 from anomalyd.detectors.threshold import parted
 from anomalyd.interpret.expected_values import Reference, expected_course
-from anomalyd.interpret.root_cause import rank_causes, strength
+from anomalyd.interpret.root_cause import fullness, rank_causes, strength
 from anomalyd.reports.report import LEADING_CAUSES, Evidence
 
 _DEAD = "the whole element counts nothing: it is dead, or not read out"
@@ -32,8 +32,11 @@ _RANKED = 12
 _LEAD = 48
 """Rows between what is remembered and the explained sample at most: they are kept with it."""
 
-_STILL_THERE = 0.5
-"""Part of the departure of the sample explained so far that a worse one must show, in the same metrics."""
+_STILL_THERE = 0.6
+"""Part of the furthest departure since the onset that a worse sample must show, in the metrics blamed."""
+
+_LEAST_AWAY = 2.0
+"""Usual widths away from which it can be told how many times as far another is."""
 
 
 class Witness:
@@ -82,16 +85,35 @@ class Witness:
         return replace(evidence, causes=ranked)
 
     def shows_more(self, k: int, held: Evidence) -> bool:
-        """Say whether the k-th sample, a worse one, still lies in the fault that the evidence shows."""
+        """Say whether the k-th sample, a worse one, still lies in the fault that the evidence shows.
+
+        A score that is summed or smoothed over time rises on after the end: what is left of the fault then, or
+        what recovers slowly, is not what raised it.
+        """
         if held.values.ndim == 2 or not held.causes:
             return True
-        _, rows = self._course(k)
-        reference = reference_of(held)
-        strange = strength(reference, rows)[-1]
-        shown = strength(reference, _until(held, held.time))[-1]
-        blamed = [held.features.index(cause.name) for cause in held.causes[:LEADING_CAUSES]]
-        same = strange[blamed].max() >= _STILL_THERE * shown[blamed].max()
-        return bool(same or strange.max() >= shown.max())
+        times, rows = self._course(k)
+        since = rows[times >= held.onset]
+        shown = fullness(reference_of(held), since, _blamed(held))
+        if shown[-1] >= _STILL_THERE * shown.max():
+            return True
+        # Something else may have broken meanwhile, and worse than what is blamed ever was.
+        strange = strength(reference_of(held), since)
+        return bool(strange[-1].max() > strange[:-1].max(initial=0.0))
+
+    def times_as_far(self, k: int, held: Evidence) -> float:
+        """Give how many times as far away the blamed metrics are at the k-th sample as in the evidence."""
+        if held.values.ndim == 2 or not held.causes:
+            return 1.0
+        blamed = _blamed(held)
+        now, then = (
+            np.abs(row.astype(np.float64) - held.expectation)
+            for row in (self._scored.window.values[k], held.values)
+        )
+        usable = (blamed > 0) & (then >= _LEAST_AWAY * held.width) & np.isfinite(now)
+        if not usable.any():
+            return 1.0
+        return float(np.average(now[usable] / then[usable], weights=blamed[usable]))
 
     def prolong(self, k: int, held: Evidence) -> Evidence:
         """Give the same evidence with the course up to the k-th sample."""
@@ -169,6 +191,14 @@ def window_of(entity: str, evidence: Evidence) -> SeriesWindow:
         np.concatenate([_rows(evidence), evidence.values[None]]),
         parted(member_state(evidence.state, evidence.detector))[0],
     )
+
+
+def _blamed(held: Evidence) -> NDArray[np.float64]:
+    """Give what each metric (F,) is to blame for; 0 of all but those that lead."""
+    found = np.zeros(len(held.features))
+    for cause in held.causes[:LEADING_CAUSES]:
+        found[held.features.index(cause.name)] = cause.share
+    return found
 
 
 def strangeness(evidence: Evidence) -> NDArray[np.float64]:

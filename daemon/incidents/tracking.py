@@ -28,6 +28,10 @@ _WORSE = 1.1
 """An explained sample gives way to one that scores so many times as high: what is a little worse says no
 more, and each new one is explained and drawn again."""
 
+_FURTHER = 1.25
+"""... or to one about as high where the blamed metrics are so many times as far away: scores that are summed or
+smoothed over time lag behind."""
+
 
 class Witness(Protocol):
     """Gives evidence of the samples of a window; `held` is that of an earlier sample of the same incident."""
@@ -37,6 +41,9 @@ class Witness(Protocol):
 
     def shows_more(self, k: int, held: Evidence) -> bool:
         """Say whether the k-th sample, a worse one, still lies in the fault that the evidence shows."""
+
+    def times_as_far(self, k: int, held: Evidence) -> float:
+        """Give how many times as far away what is blamed is at the k-th sample as in the evidence."""
 
     def prolong(self, k: int, held: Evidence) -> Evidence:
         """Give the same evidence with the course up to the k-th sample."""
@@ -168,6 +175,7 @@ class _Course:
         self._points = list(track.points)
         self._notes = list(track.notes)
         self._worst: int | None = None
+        self._far = 1.0
         self._explained_score = -np.inf if track.evidence is None else track.evidence.score
         self._fresh = False
         self._until = ""
@@ -323,6 +331,11 @@ class _Course:
         so_far = max(self._explained_score, 0.0 if held is None or np.isnan(held.score) else held.score)
         if held is None or (peak > _WORSE * so_far and self._witness.shows_more(k, held)):
             self._worst, self._explained_score = k, peak
+            self._far = 1.0 if held is None else self._witness.times_as_far(k, held)
+        elif peak > max(so_far / _WORSE, ALERT):
+            far = self._witness.times_as_far(k, held)
+            if far >= _FURTHER * self._far:
+                self._worst, self._explained_score, self._far = k, peak, far
 
     def _look(self) -> bool:
         """Fetch the evidence of the sample of this window that is to be explained, if there is a new one."""
@@ -330,7 +343,7 @@ class _Course:
             return False
         if self._worst is not None:
             self._evidence = self._witness.testify(self._worst, self._evidence)
-            self._worst, self._fresh = None, True
+            self._worst, self._far, self._fresh = None, 1.0, True
         fresh, self._fresh = self._fresh, False
         if fresh and self._evidence is not None:
             self._incident = replace(self._incident, causes=self._witness.name_causes(self._evidence))
@@ -340,6 +353,7 @@ class _Course:
         self._incident = None
         self._evidence = None
         self._explained_score = -np.inf
+        self._far = 1.0
         self._fresh = False
         self._opened = False
         self._quiet = 0

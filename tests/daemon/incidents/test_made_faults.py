@@ -23,7 +23,7 @@ from anomalyd.daemon.scoring.active_model import ActiveModel
 from anomalyd.daemon.service import Service
 from anomalyd.daemon.stages import Record, Scored
 from anomalyd.daemon.telemetry.telemetry import Telemetry
-from anomalyd.detectors.detector import Series, SeriesWindow, TrainingSet
+from anomalyd.detectors.detector import AlertOn, Series, SeriesWindow, TrainingSet
 from anomalyd.detectors.detector_pair import MEMBERS, DetectorPair, train_pair
 from anomalyd.detectors.library import ModelLibrary
 from anomalyd.detectors.registry import autoencoder_kinds, detector_class
@@ -36,12 +36,12 @@ from anomalyd.reports.queries import Order, Queries, Selection
 from anomalyd.reports.report import Direction, Evidence, Explanation
 from anomalyd.reports.storage.store import Store
 
-INTERVAL_S = 30.0
 BEGIN = 1_795_200_000.0
-TRAINED, BEFORE, LASTS, AFTER = 2880, 240, 40, 30
-SIZE = BEFORE + LASTS + AFTER
+BEFORE, AFTER = 240, 30
+LATEST = 10
 HOSTS = 12
 KINDS = ("level", "spikes", "drift", "stuck", "variance")
+LOAD = "load"
 
 METRICS = {  # level, usual scatter, part of the daily course, whole numbers
     "cpu.used_percent": (18.0, 3.0, 1.0, False),
@@ -67,14 +67,34 @@ Rows = NDArray[np.float64]
 
 
 @dataclass(frozen=True)
+class Plan:
+    """How often made hosts send, how many rows are trained on, and for how many rows each fault lasts."""
+
+    interval_s: float = 30.0
+    trained: int = 2880
+    lasts: tuple[int, ...] = (40,)
+    kinds: tuple[str, ...] = KINDS
+    alert_on: AlertOn = "either"
+
+    @property
+    def size(self) -> int:
+        """Rows of a turn: some before the faults, the longest fault, some after it."""
+        return BEFORE + max(self.lasts) + AFTER
+
+
+PLAN = Plan()
+
+
+@dataclass(frozen=True)
 class Fault:
-    """A fault of one or two metrics on one host; `sign` of its departure."""
+    """A fault of one or two metrics on one host for `lasts` rows; `sign` of its departure."""
 
     number: int
     kind: str
     metrics: tuple[int, ...]
     sign: int
     host: int
+    lasts: int
 
     @property
     def entity(self) -> str:
@@ -85,11 +105,11 @@ class Fault:
         return {NAMES[m] for m in self.metrics}
 
     def laid_on(self, rows: Rows) -> Rows:
-        """The rows (SIZE, F) with the fault in them."""
+        """The rows (T, F) of a turn with the fault in them."""
         rng = np.random.default_rng(100 + self.number)
         rows = rows.copy()
         for m in self.metrics:
-            width, x = METRICS[NAMES[m]][1], rows[BEFORE : BEFORE + LASTS, m]
+            width, x = METRICS[NAMES[m]][1], rows[BEFORE : BEFORE + self.lasts, m]
             size = rng.uniform(8, 25) * width * self.sign
             match self.kind:
                 case "level":
@@ -97,32 +117,37 @@ class Fault:
                 case "spikes":
                     x[::4] += 1.5 * size
                 case "drift":
-                    x += np.linspace(0, 1, LASTS) * size
+                    x += np.linspace(0, 1, self.lasts) * size
                 case "stuck":
                     x[:] = x[0]
+                case "load":
+                    x += 20 * size
+                    # What was taken is given back by and by, of the first metric most slowly.
+                    back = rows[BEFORE + self.lasts :, m]
+                    back += (2.0 if m == self.metrics[0] else 0.3) * size * np.exp(-np.arange(len(back)) / 8)
                 case _:
-                    x += rng.normal(size=LASTS) * width * rng.uniform(5, 9)
+                    x += rng.normal(size=self.lasts) * width * rng.uniform(5, 9)
             np.maximum(x, 0, out=x)
         return rows
 
 
-def made_faults(count: int) -> list[Fault]:
+def made_faults(count: int, plan: Plan = PLAN) -> list[Fault]:
     rng = np.random.default_rng(5)
     found = []
     for n in range(count):
-        kind = KINDS[n % 5]
+        kind = plan.kinds[n % len(plan.kinds)]
         pool = [i for i, m in enumerate(METRICS.values()) if not (kind == "stuck" and m[3])]
-        chosen = tuple(int(i) for i in rng.choice(pool, 1 + n % 2, replace=False))
-        low = all(METRICS[NAMES[i]][0] < 14 * METRICS[NAMES[i]][1] for i in chosen)
-        found.append(Fault(n, kind, chosen, 1 if low else int(rng.choice([-1, 1])), n % HOSTS))
+        chosen = tuple(int(i) for i in rng.choice(pool, 5 if kind == LOAD else 1 + n % 2, replace=False))
+        low = kind == LOAD or all(METRICS[NAMES[i]][0] < 14 * METRICS[NAMES[i]][1] for i in chosen)
+        found.append(Fault(n, kind, chosen, 1 if low else int(rng.choice([-1, 1])), n % HOSTS, plan.lasts[n % len(plan.lasts)]))
     return found
 
 
-def made_host(seed: int) -> tuple[Rows, Rows]:
+def made_host(seed: int, plan: Plan = PLAN) -> tuple[Rows, Rows]:
     """What a host sends (T, F), and what is expected of it without noise."""
     rng = np.random.default_rng(seed)
-    n = TRAINED + 4 * SIZE
-    day = np.sin(2 * np.pi * (np.arange(n) * INTERVAL_S / 86_400 + rng.uniform()))
+    n = plan.trained + 4 * plan.size
+    day = np.sin(2 * np.pi * (np.arange(n) * plan.interval_s / 86_400 + rng.uniform()))
     common = _noise(rng, n, 0.9)
     values, truth = np.empty((n, len(NAMES))), np.empty((n, len(NAMES)))
     for i, (level, width, daily, whole) in enumerate(METRICS.values()):
@@ -180,6 +205,7 @@ class Told:
     explanations: Sequence[Explanation | Attribution]
     truth: Rows
     begin: float
+    end: float
 
     def right(self) -> dict[str, bool]:
         evidence, fault = self.evidence, self.fault
@@ -187,8 +213,7 @@ class Told:
         named = [cause for cause in evidence.causes if cause.name in fault.names]
         found = {
             "text": self.causes[0] in fault.names and first.name in fault.names,
-            "in the fault": self.begin <= evidence.time < self.begin + LASTS * INTERVAL_S
-            and evidence.onset <= evidence.time,
+            "in the fault": self.begin <= evidence.time < self.end,
             "expected": all(self._expected(cause.name) for cause in named[:1]),
             "direction": self._direction(first.direction),
             "drawn": fault.names
@@ -212,40 +237,46 @@ class Told:
         return direction is (Direction.ABOVE if self.fault.sign > 0 else Direction.BELOW)
 
 
-def told_of(kind: str, faults: Sequence[Fault], folder: Path) -> list[Told]:
+def told_of(kind: str, faults: Sequence[Fault], folder: Path, plan: Plan = PLAN) -> list[Told]:
     """Train on made hosts, let each fault happen on one, and give what the reports say of those found."""
-    hosts = {f"host/{n:02d}": made_host(n) for n in range(HOSTS)}
-    times = BEGIN + np.arange(TRAINED + 4 * SIZE) * INTERVAL_S
+    hosts = {f"host/{n:02d}": made_host(n, plan) for n in range(HOSTS)}
+    times = BEGIN + np.arange(plan.trained + 4 * plan.size) * plan.interval_s
     training = TrainingSet(
-        {e: Series(times[:TRAINED], v[:TRAINED].astype(np.float32)) for e, (v, _) in hosts.items()}, NAMES
+        {e: Series(times[: plan.trained], v[: plan.trained].astype(np.float32)) for e, (v, _) in hosts.items()}, NAMES
     )
     library = ModelLibrary(folder / "models")
-    library.publish("hosts", train_pair(training, kind=kind, alert_on="either"))
+    library.publish("hosts", train_pair(training, kind=kind, alert_on=plan.alert_on))
     config = Config.model_validate(
         {
             "inputs": [{"topic": "metrics"}],
             "detectors": [
-                {"name": "hosts", "kind": kind, "entities": ["host/*"], "alert": {"alert_on": "either"}}
+                {
+                    "name": "hosts",
+                    "kind": kind,
+                    "entities": ["host/*"],
+                    "alert": {"alert_on": plan.alert_on},
+                }
             ],
         }
     )
     found = []
     for turn in range(-(-len(faults) // HOSTS)):
         mine = {fault.entity: fault for fault in faults[turn * HOSTS : (turn + 1) * HOSTS]}
-        begin = TRAINED + turn * SIZE
-        sent = {e: f.laid_on(hosts[e][0][begin : begin + SIZE]) for e, f in mine.items()}
+        begin = plan.trained + turn * plan.size
+        sent = {e: f.laid_on(hosts[e][0][begin : begin + plan.size]) for e, f in mine.items()}
         url = f"sqlite:///{folder}/{turn}.db"
         store, queries = Store.open(url), Queries.open(url)
-        _run(config, library, store, queries, sent, times[begin : begin + SIZE])
+        _run(config, library, store, queries, sent, times[begin : begin + plan.size])
         onset = float(times[begin + BEFORE])
         for entity, fault in mine.items():
+            end = onset + fault.lasts * plan.interval_s
             for report in queries.reports(Selection(entities=(entity,)), Order.EARLIEST):
-                if onset <= report.incident.onset < onset + LASTS * INTERVAL_S:
+                if onset <= report.incident.onset < end + LATEST * plan.interval_s:
                     evidence = queries.evidence(report.incident.id)
                     assert evidence is not None
                     explanations = queries.explanations(report.incident.id)
                     truth = hosts[entity][1][begin + BEFORE]
-                    found.append(Told(fault, report.incident.causes, evidence, explanations, truth, onset))
+                    found.append(Told(fault, report.incident.causes, evidence, explanations, truth, onset, end))
                     break
         queries.close()
         store.close()
@@ -261,9 +292,9 @@ def _run(
     service = Service(config, feed, store, active, telemetry, clock=lambda: BEGIN + 1e6)
     service.step(0)
     k = 0
-    while k < SIZE:
+    while k < len(times):
         size = 40 if k < BEFORE else 1
-        for j in range(k, min(k + size, SIZE)):
+        for j in range(k, min(k + size, len(times))):
             for entity, rows in sent.items():
                 values = dict(zip(NAMES, rows[j].tolist(), strict=True))
                 feed.values.append(
@@ -288,9 +319,18 @@ def test_a_fault_of_each_kind_is_told_right(tmp_path: Path) -> None:
         assert all(each.right().values()), (each.fault, each.right(), each.causes)
 
 
+def test_a_short_load_is_explained_in_it_and_not_by_what_is_left_of_it(tmp_path: Path) -> None:
+    """Charts are smoothed, so that their score is highest after a load that ends soon."""
+    plan = Plan(1.0, 400, (3, 12, 24, 60), (LOAD,), "autoencoder")
+    told = told_of("vector-ensemble", made_faults(12, plan), tmp_path, plan)
+    assert len(told) == 12
+    for each in told:
+        assert all(each.right().values()), (each.fault, each.right(), each.causes)
+
+
 def seen_by(member: str, pair: DetectorPair, sent: Rows, fault: Fault, truth: Rows) -> Told | None:
-    """What one member of a pair alone says of a fault on rows (SIZE, F), by every road; None: not found."""
-    times, rows = BEGIN + np.arange(SIZE) * INTERVAL_S, sent.astype(np.float32)
+    """What one member of a pair alone says of a fault on the rows (T, F) of a turn, by every road; None: not found."""
+    times, rows = BEGIN + np.arange(len(sent)) * PLAN.interval_s, sent.astype(np.float32)
     state = pair.score([SeriesWindow(fault.entity, times[:BEFORE], rows[:BEFORE])])[0].state
     window = SeriesWindow(fault.entity, times[BEFORE:], rows[BEFORE:], state)
     scores = pair.score([window])[0]
@@ -302,10 +342,12 @@ def seen_by(member: str, pair: DetectorPair, sent: Rows, fault: Fault, truth: Ro
         Scored("hosts", "1", (), window, replace(scores, **{other: silent}), times[recent], rows[recent]),
     )
     evidence = None
-    for k, score in enumerate(np.nan_to_num(getattr(scores, member).score[:LASTS])):
+    for k, score in enumerate(np.nan_to_num(getattr(scores, member).score[: fault.lasts])):
         if evidence is None:
             evidence = witness.testify(k) if score > 1 else None
-        elif score > 1.1 * evidence.score and witness.shows_more(k, evidence):
+        elif (score > 1.1 * evidence.score and witness.shows_more(k, evidence)) or (
+            score > max(1.0, evidence.score / 1.1) and witness.times_as_far(k, evidence) >= 1.25
+        ):
             evidence = witness.testify(k, evidence)
     if evidence is None:
         return None
@@ -319,7 +361,8 @@ def seen_by(member: str, pair: DetectorPair, sent: Rows, fault: Fault, truth: Ro
         clock=lambda: 0.0,
     )
     causes = witness.name_causes(evidence)
-    return Told(fault, causes, evidence, attributions, truth, float(times[BEFORE]))
+    end = float(times[BEFORE + fault.lasts])
+    return Told(fault, causes, evidence, attributions, truth, float(times[BEFORE]), end)
 
 
 def vector_kinds() -> list[str]:
@@ -331,15 +374,20 @@ def test_every_detector_and_its_baseline_point_at_the_fault_by_every_road(kind: 
     """A fault of each kind, of one metric and of two, as the detector and as its baseline see it."""
     rows, truth = made_host(0)
     training = TrainingSet(
-        {"host/00": Series(BEGIN + np.arange(-TRAINED, 0) * INTERVAL_S, rows[:TRAINED].astype(np.float32))},
+        {
+            "host/00": Series(
+                BEGIN + np.arange(-PLAN.trained, 0) * PLAN.interval_s,
+                rows[: PLAN.trained].astype(np.float32),
+            )
+        },
         NAMES,
     )
     pair = train_pair(training, kind=kind, alert_on="either")
     found = dict.fromkeys(MEMBERS, 0)
     for fault in made_faults(10):
         fault = replace(fault, host=0)
-        begin = TRAINED + (fault.number % 4) * SIZE
-        sent = fault.laid_on(rows[begin : begin + SIZE])
+        begin = PLAN.trained + (fault.number % 4) * PLAN.size
+        sent = fault.laid_on(rows[begin : begin + PLAN.size])
         for member in MEMBERS:
             told = seen_by(member, pair, sent, fault, truth[begin + BEFORE])
             if told is not None:
@@ -358,3 +406,25 @@ def test_48_faults_are_told_right(kind: str, tmp_path: Path) -> None:
     least = {"occlusion": 0.95, "integrated-gradients": 0.90, "drawn": 1.0, "in the fault": 1.0}
     for name, share in found.items():
         assert share >= least.get(name, 0.98), name
+
+
+BRIEF_AND_SHORT = [
+    Plan(interval_s, trained, (3, 12, 24, 60, 30), (*KINDS, LOAD), "autoencoder")
+    for interval_s in (1.0, 60.0)
+    for trained in (400, 2880)
+]
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(1800)
+@pytest.mark.parametrize("plan", BRIEF_AND_SHORT, ids=lambda plan: f"{plan.interval_s:g}s-{plan.trained}")
+def test_short_faults_and_brief_trainings_are_told_right(plan: Plan, tmp_path: Path) -> None:
+    """Of 48 faults those that are short or hidden in the noise are not found; what is told of the others."""
+    told = told_of("vector-ensemble", made_faults(48, plan), tmp_path, plan)
+    found = shares(told)
+    print(f"\n{len(told)} of 48 found; " + ", ".join(f"{k} {v:.3f}" for k, v in found.items()))
+    assert len(told) >= 24
+    # What made hosts do before a fault wanders by half a width in the thirty rows it is told by.
+    least = {"drawn": 1.0, "in the fault": 1.0, "direction": 0.98, "expected": 0.9, "text": 0.97}
+    for name, share in found.items():
+        assert share >= least.get(name, 0.95), name

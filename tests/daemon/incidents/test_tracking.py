@@ -73,11 +73,20 @@ def evidence(time: float) -> Evidence:
 
 
 class Witness:
-    """Evidence that names its time; what scores more is worse, if the fault still lasts (`in_fault`)."""
+    """Evidence that names its time; what scores more is worse, if the fault still lasts (`in_fault`).
 
-    def __init__(self, window: Scored, in_fault: Callable[[float], bool] = lambda time: True) -> None:
+    `away` says how far away what is blamed is at a time.
+    """
+
+    def __init__(
+        self,
+        window: Scored,
+        in_fault: Callable[[float], bool] = lambda time: True,
+        away: Callable[[float], float] = lambda time: 1.0,
+    ) -> None:
         self.window = window
         self.in_fault = in_fault
+        self.away = away
 
     def testify(self, k: int, held: Evidence | None) -> Evidence:
         time = self.window.samples[k].time
@@ -86,6 +95,9 @@ class Witness:
 
     def shows_more(self, k: int, held: Evidence) -> bool:
         return self.in_fault(self.window.samples[k].time)
+
+    def times_as_far(self, k: int, held: Evidence) -> float:
+        return self.away(self.window.samples[k].time) / self.away(held.time)
 
     def prolong(self, k: int, held: Evidence) -> Evidence:
         times = np.arange(held.onset, self.window.samples[k].time + 1)
@@ -316,6 +328,19 @@ def test_the_recovery_is_not_explained_however_high_it_scores() -> None:
     assert change.evidence is not None
     assert (change.evidence.time, change.evidence.onset) == (1, 0)
     assert change.incident.causes == ("cause at 1",)
+
+
+@pytest.mark.parametrize("at_once", [True, False])
+def test_of_samples_about_as_bad_the_one_is_explained_where_the_fault_is_furthest(at_once: bool) -> None:
+    scores, away = [2, 4, 4, 4.2, 4.1, 2], [1, 2, 3, 2, 9, 20]
+    track, told, tracker = Track(), None, IncidentTracker(POLICY)
+    for begin, end in [(0, 6)] if at_once else itertools.pairwise(range(7)):
+        window = scored(scores[begin:end], start=begin)
+        witness = Witness(window, away=lambda time: away[int(time)])
+        track, changes = tracker.follow(track, window, Policy(POLICY).judge(window), witness)
+        told = changes[-1].evidence if changes else told
+    assert told is not None
+    assert (told.time, told.score) == (4, 4.1)  # row 5 is further, but no longer as bad
 
 
 def test_what_is_hardly_worse_is_not_explained_again() -> None:

@@ -183,6 +183,9 @@ def follow(track: Track, policy: Policy, scores: Sequence[float], start: float) 
         def shows_more(self, k: int, held: Evidence) -> bool:
             return True
 
+        def times_as_far(self, k: int, held: Evidence) -> float:
+            return 1.0
+
         def prolong(self, k: int, held: Evidence) -> Evidence:
             return held
 

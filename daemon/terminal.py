@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from anomalyd.reports.cases.interpretation import Interpretation, SimilarCase
 from anomalyd.reports.cases.propagation import Related, told
+from anomalyd.reports.cases.what_if import what_if
 from anomalyd.reports.report import Incident
 
 if TYPE_CHECKING:
@@ -39,12 +40,7 @@ def interpretation_lines(
     """Say in sentences what is made of a report's explanations."""
     lines = []
     if interpretation is not None and (change := interpretation.counterfactual) is not None:
-        parts = "; ".join(change.parts[:8]) + ("; ..." if len(change.parts) > 8 else "")
-        lines.append(
-            f"would not have alerted with {parts} as expected (score {change.score:.2f})"
-            if change.enough
-            else f"alerts even with {parts or 'nothing'} as expected (score {change.score:.2f} is left)"
-        )
+        lines.append(what_if(change))
     if interpretation is not None and interpretation.units:
         fired = ", ".join(f"{u.layer} unit {u.unit} ({u.sigmas:+.1f} sigma)" for u in interpretation.units)
         lines.append(f"hidden units that fired unusually: {fired}")

@@ -117,6 +117,8 @@ def rank_causes(
     order = np.argsort(-agreed, kind="stable")[:most]
     still = stuck_rows(reference, rows)
     away = reference.departures(rows)
+    # Who neither departed nor stands still is named only where nobody did.
+    named = (since >= _DEPARTED) | (agreed == agreed.max())
     beyond = away * (reference.width / reference.reach)
     return tuple(
         Cause(
@@ -130,7 +132,7 @@ def rank_causes(
             share=float(agreed[f] / total),
         )
         for f in map(int, order)
-        if agreed[f] > _LEAST_SHARE * agreed[order[0]]
+        if agreed[f] > _LEAST_SHARE * agreed[order[0]] and named[f]
     )
 
 

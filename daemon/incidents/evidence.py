@@ -87,8 +87,8 @@ class Witness:
     def shows_more(self, k: int, held: Evidence) -> bool:
         """Say whether the k-th sample, a worse one, still lies in the fault that the evidence shows.
 
-        A score that is summed or smoothed over time rises on after the end: what is left of the fault then, or
-        what recovers slowly, is not what raised it.
+        A score that is summed or smoothed over time rises on after the end: what is left of the fault then,
+        or what recovers slowly, is not what raised it.
         """
         if held.values.ndim == 2 or not held.causes:
             return True

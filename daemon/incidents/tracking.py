@@ -29,8 +29,8 @@ _WORSE = 1.1
 more, and each new one is explained and drawn again."""
 
 _FURTHER = 1.25
-"""... or to one about as high where the blamed metrics are so many times as far away: scores that are summed or
-smoothed over time lag behind."""
+"""... or to one about as high where the blamed metrics are so many times as far away: scores that are summed
+or smoothed over time lag behind."""
 
 
 class Witness(Protocol):

@@ -13,6 +13,7 @@ from anomalyd.detectors.maps.geometry import Geometry
 from anomalyd.interpret.pictures.palette import Theme
 from anomalyd.interpret.pictures.picture import explains, picture
 from anomalyd.reports.cases.interpretation import Interpretation
+from anomalyd.reports.cases.what_if import what_if
 from anomalyd.reports.report import Evidence, Explanation, Report
 
 
@@ -51,14 +52,8 @@ def interpreted(interpretation: Interpretation | None) -> list[str]:
     if interpretation is None:
         return []
     sentences = []
-    if (change := interpretation.counterfactual) is not None and change.parts:
-        named = listed(list(change.parts))
-        if change.enough:
-            sentences.append(
-                f"It would not have alerted with {named} as expected (score {change.score:.2g})."
-            )
-        else:
-            sentences.append(f"It alerts even with {named} as expected (score {change.score:.2g} is left).")
+    if (change := interpretation.counterfactual) is not None:
+        sentences.append(f"It {what_if(change)}.")
     if interpretation.units:
         fired = [f"{unit.layer} unit {unit.unit} ({unit.sigmas:+.1f} σ)" for unit in interpretation.units]
         sentences.append(f"Hidden units that fired unusually: {listed(fired)}.")

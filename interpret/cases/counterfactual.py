@@ -17,6 +17,9 @@ from anomalyd.interpret.fidelity import Kept, ScoreOf
 _MOST = 8
 """Metrics put back at most: a longer list explains nothing."""
 
+_HARDLY = 0.02
+"""Part of the fall that a metric must bring to be named where no set is enough."""
+
 _UNITS = 3
 """Hardware units put back at most."""
 
@@ -35,7 +38,7 @@ def smallest_set(score: ScoreOf, values: NDArray[np.float32], limit: float) -> t
     blame = np.nan_to_num(values, nan=-np.inf)
     candidates = [int(f) for f in np.argsort(-blame, kind="stable") if blame[f] > 0][:_MOST]
     chosen: list[int] = []
-    lowest = float(score(_kept(len(values), [[]]))[0])
+    observed = lowest = float(score(_kept(len(values), [[]]))[0])
     while lowest >= limit and len(chosen) < len(candidates):
         left = [f for f in candidates if f not in chosen]
         found = score(_kept(len(values), [[*chosen, f] for f in left]))
@@ -44,10 +47,17 @@ def smallest_set(score: ScoreOf, values: NDArray[np.float32], limit: float) -> t
             break
         chosen.append(left[best])
         lowest = float(found[best])
-    for part in chosen[:-1]:  # what came first may no longer be needed
+    if lowest >= limit and len(chosen) < len(candidates):
+        # Each of several that are too many may hide the others: all of them together may still be enough.
+        together = float(score(_kept(len(values), [candidates]))[0])
+        if together < lowest:
+            chosen, lowest = candidates, together
+    # What came first may no longer be needed; where no set is enough, who hardly lowers the score is not.
+    allowed = limit if lowest < limit else lowest + _HARDLY * (observed - lowest)
+    for part in list(chosen):
         fewer = [f for f in chosen if f != part]
         without = float(score(_kept(len(values), [fewer]))[0])
-        if lowest < limit and without < limit:
+        if without < allowed:
             chosen, lowest = fewer, without
     return np.array(chosen, dtype=np.int64), lowest
 

@@ -58,8 +58,8 @@ def _counterfactual(
     entity: str, evidence: Evidence, model: Model, attribution: Attribution, score: ScoreOf
 ) -> Counterfactual | None:
     """Look for the smallest set; None where the sample itself is no alert."""
-    whole: Kept = np.ones((1, evidence.values.size), dtype=np.bool_)
-    raw = float(score(whole)[0])
+    observed, expected = (np.full((1, evidence.values.size), kept) for kept in (True, False))
+    raw = float(score(observed)[0])
     if not evidence.score > ALERT or not np.isfinite(raw):
         return None
     centre = model.calibration.centre
@@ -71,9 +71,27 @@ def _counterfactual(
         return None  # it is dead as a whole: its cells tell nothing
     else:
         names, lowest = _of_map(score, attribution.values, limit, entity, evidence)
-    # Linear as the calibration is between the centre (0.2) and the sample.
-    calibrated = 0.2 + 0.8 * (lowest - centre) / (limit - centre) if limit != centre else float("nan")
-    return Counterfactual(tuple(names), round(max(calibrated, 0.0), 4), lowest < limit)
+
+    def calibrated(some: float) -> float:
+        # Linear as the calibration is between the centre (0.2) and the sample.
+        found = 0.2 + 0.8 * (some - centre) / (limit - centre) if limit != centre else float("nan")
+        return round(max(found, 0.0), 4)
+
+    return Counterfactual(
+        tuple(names),
+        calibrated(lowest),
+        lowest < limit,
+        observed=round(evidence.score, 4),
+        whole=calibrated(float(score(expected)[0])),
+        since=_put_back_since(evidence),
+    )
+
+
+def _put_back_since(evidence: Evidence) -> float:
+    """Give the event time of the first row that is put back with the sample; NaN of a map, which has none."""
+    if evidence.values.ndim == 2:
+        return float("nan")
+    return float(evidence.lead_times[0]) if len(evidence.lead_times) else evidence.time
 
 
 def _of_map(

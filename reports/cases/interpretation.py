@@ -22,12 +22,16 @@ class Counterfactual:
 
     `parts`: names of metrics, or of a map's hardware units and places in words; `score`: the calibrated score
     without them; `enough`: whether it is below 1 (not where a detector remembers what came before, or judges
-    what is in no part, as a rate).
+    what is in no part, as a rate). `observed`: the score as it was; `whole`: where everything is as expected;
+    `since`: the event time from which metrics were put back, NaN of a map.
     """
 
     parts: tuple[str, ...]
     score: float
     enough: bool
+    observed: float = math.nan
+    whole: float = math.nan
+    since: float = math.nan
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,7 +88,10 @@ def from_json(text: str) -> Interpretation:
         counterfactual=None
         if counterfactual is None
         else Counterfactual(
-            tuple(counterfactual["parts"]), _number(counterfactual["score"]), counterfactual["enough"]
+            tuple(counterfactual["parts"]),
+            _number(counterfactual["score"]),
+            counterfactual["enough"],
+            *(_number(counterfactual.get(name)) for name in ("observed", "whole", "since")),
         ),
         units=tuple(
             UnusualUnit(u["layer"], u["unit"], _number(u["sigmas"]), _number(u["separation"]))

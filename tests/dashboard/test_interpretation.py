@@ -35,7 +35,7 @@ def test_an_incident_says_what_is_made_of_its_explanation(page, interpreted):
     at = page(interpreted, "incident", report=NOW_)
     assert [tab.label for tab in at.tabs] == ["occlusion (trust: weak)", "integrated-gradients"]
     said = "\n".join(element.value for element in at.get("html"))
-    assert "It would not have alerted with disk.busy_percent as expected (score 0.4)." in said
+    assert "It would not have alerted with disk.busy_percent as expected: the score falls to 0.40 (" in said
     assert "encoder.2 unit 3 (+5.5 σ)" in said
     alike = next(button for button in at.button if button.key == f"alike {BEFORE}")
     assert "100 % alike" in alike.label.replace("\\", "")
@@ -43,5 +43,7 @@ def test_an_incident_says_what_is_made_of_its_explanation(page, interpreted):
 
 def test_where_putting_it_back_is_not_enough_that_is_said():
     made = Interpretation(counterfactual=Counterfactual(("cpu",), 1.7, enough=False))
-    assert why.interpreted(made) == ["It alerts even with cpu as expected (score 1.7 is left)."]
+    assert why.interpreted(made) == [
+        "It alerts even with cpu as expected: the score falls to 1.70 (1 is the threshold)."
+    ]
     assert why.interpreted(Interpretation()) == why.interpreted(None) == []

@@ -24,6 +24,7 @@ from anomalyd.reports.cases.interpretation import (
     similarity,
     to_json,
 )
+from anomalyd.reports.cases.what_if import what_if
 
 
 def summed(weights):
@@ -53,6 +54,18 @@ def test_where_no_set_is_enough_it_is_said():
     parts, left = smallest_set(lambda kept: np.full(len(kept), 7.0), np.ones(3, np.float32), 1.0)
     assert len(parts) == 0
     assert left == 7.0
+
+
+def test_metrics_each_of_which_hides_the_others_are_put_back_together():
+    # A maximum: one alone changes nothing, the fourth has no part in it.
+    parts, left = smallest_set(lambda kept: 5.0 * kept[:, :3].any(1), np.ones(4, np.float32), 1.0)
+    assert (parts.tolist(), left) == ([0, 1, 2], 0.0)
+
+
+def test_where_no_set_is_enough_what_hardly_lowers_the_score_is_not_named():
+    parts, left = smallest_set(summed([4.0, 2.0, 0.01, 3.0]), np.array([1, 1, 1, np.nan], np.float32), 1.0)
+    assert sorted(parts.tolist()) == [0, 1]
+    assert left == pytest.approx(3.01)
 
 
 @pytest.mark.parametrize("broken", [1, 5, 24])
@@ -124,6 +137,51 @@ def test_what_no_part_of_a_map_brings_down_is_said_with_what_is_left():
     found = counterfactual_of(cells(5, 0, None), kept=200.0)
     assert (found.parts, found.enough) == (("the whole map",), False)
     assert found.score > 1
+    assert what_if(found).endswith("; the rest is in no part of it")
+
+
+MORNING = 1_795_248_000.0
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        (
+            Counterfactual(("cpu", "net"), 0.151, True, 4.2, 0.1, MORNING),
+            "would not have alerted with cpu; net as expected: the score falls from 4.20 to 0.15 (1 is the"
+            " threshold)",
+        ),
+        (
+            Counterfactual(("cpu",), 1.6, False, 4.2, 0.5, MORNING),
+            "alerts even with cpu as expected: the score falls from 4.20 to 1.60 (1 is the threshold); the"
+            " rest is spread over others",
+        ),
+        (
+            Counterfactual(("cpu",), 1.6, False, 4.2, 1.5, MORNING),
+            "alerts even with cpu as expected: the score falls from 4.20 to 1.60 (1 is the threshold); the"
+            " rest comes from before 08:00:00 UTC, which the detector remembers",
+        ),
+        (
+            Counterfactual((), 1.07, False, 1.07, 1.07, MORNING),
+            "alerts even with every metric as expected from 08:00:00 UTC on: the score of 1.07 comes from"
+            " before, which the detector remembers",
+        ),
+        (
+            Counterfactual((), 1.07, False, 1.07, 0.3, MORNING),
+            "has no few metrics that bring the score from 1.07 under 1: only all together do",
+        ),
+        (
+            Counterfactual((), 1.07, False, 1.07, 1.07),
+            "alerts whatever is put to the expectation: the score of 1.07 does not fall",
+        ),
+        (  # as earlier versions stored it
+            Counterfactual(("cpu",), 1.6, False),
+            "alerts even with cpu as expected: the score falls to 1.60 (1 is the threshold)",
+        ),
+    ],
+)
+def test_what_would_have_had_to_be_otherwise_is_said_with_what_remains(change, said):
+    assert what_if(change) == said
 
 
 def test_the_raw_score_of_the_threshold():

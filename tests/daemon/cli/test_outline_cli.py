@@ -111,7 +111,7 @@ def test_what_cannot_be_outlined_is_refused(url: str) -> None:
 
 def test_a_report_says_what_was_made_of_its_explanation(url: str) -> None:
     shown = run("reports", "show", "two", "--store", url)
-    assert "would not have alerted with 2,5; 2,6 as expected (score 0.40)" in shown
+    assert "would not have alerted with 2,5; 2,6 as expected: the score falls to 0.40" in shown
     assert "hidden units that fired unusually: code unit 3 (+7.5 sigma)" in shown
     assert "across entities: element/one began 90 s earlier (input maps)" in shown
     assert "similar (1.00): element/one" in shown

@@ -139,7 +139,16 @@ def made_faults(count: int, plan: Plan = PLAN) -> list[Fault]:
         pool = [i for i, m in enumerate(METRICS.values()) if not (kind == "stuck" and m[3])]
         chosen = tuple(int(i) for i in rng.choice(pool, 5 if kind == LOAD else 1 + n % 2, replace=False))
         low = kind == LOAD or all(METRICS[NAMES[i]][0] < 14 * METRICS[NAMES[i]][1] for i in chosen)
-        found.append(Fault(n, kind, chosen, 1 if low else int(rng.choice([-1, 1])), n % HOSTS, plan.lasts[n % len(plan.lasts)]))
+        found.append(
+            Fault(
+                n,
+                kind,
+                chosen,
+                1 if low else int(rng.choice([-1, 1])),
+                n % HOSTS,
+                plan.lasts[n % len(plan.lasts)],
+            )
+        )
     return found
 
 
@@ -242,7 +251,11 @@ def told_of(kind: str, faults: Sequence[Fault], folder: Path, plan: Plan = PLAN)
     hosts = {f"host/{n:02d}": made_host(n, plan) for n in range(HOSTS)}
     times = BEGIN + np.arange(plan.trained + 4 * plan.size) * plan.interval_s
     training = TrainingSet(
-        {e: Series(times[: plan.trained], v[: plan.trained].astype(np.float32)) for e, (v, _) in hosts.items()}, NAMES
+        {
+            e: Series(times[: plan.trained], v[: plan.trained].astype(np.float32))
+            for e, (v, _) in hosts.items()
+        },
+        NAMES,
     )
     library = ModelLibrary(folder / "models")
     library.publish("hosts", train_pair(training, kind=kind, alert_on=plan.alert_on))
@@ -276,7 +289,9 @@ def told_of(kind: str, faults: Sequence[Fault], folder: Path, plan: Plan = PLAN)
                     assert evidence is not None
                     explanations = queries.explanations(report.incident.id)
                     truth = hosts[entity][1][begin + BEFORE]
-                    found.append(Told(fault, report.incident.causes, evidence, explanations, truth, onset, end))
+                    found.append(
+                        Told(fault, report.incident.causes, evidence, explanations, truth, onset, end)
+                    )
                     break
         queries.close()
         store.close()
@@ -329,7 +344,7 @@ def test_a_short_load_is_explained_in_it_and_not_by_what_is_left_of_it(tmp_path:
 
 
 def seen_by(member: str, pair: DetectorPair, sent: Rows, fault: Fault, truth: Rows) -> Told | None:
-    """What one member of a pair alone says of a fault on the rows (T, F) of a turn, by every road; None: not found."""
+    """What one member of a pair alone says of a fault on the rows (T, F) of a turn; None: not found."""
     times, rows = BEGIN + np.arange(len(sent)) * PLAN.interval_s, sent.astype(np.float32)
     state = pair.score([SeriesWindow(fault.entity, times[:BEFORE], rows[:BEFORE])])[0].state
     window = SeriesWindow(fault.entity, times[BEFORE:], rows[BEFORE:], state)

@@ -11,15 +11,17 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
+from io import BufferedReader
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from safetensors import SafetensorError
-from safetensors.torch import load, save
+from safetensors.torch import load_file, save
 
 from anomalyd.detectors import threshold
 from anomalyd.detectors.calibration import Calibration
@@ -239,7 +241,10 @@ def joined(parts: Sequence[Scores], state: State) -> Scores:
 
 
 def save_model(model: Model, folder: Path) -> None:
-    """Write a model into a folder (made if needed); both files are on the disk when this returns."""
+    """Write a model into a folder (made if needed); both files are on the disk when this returns.
+
+    Neither is ever written over: whoever loaded what was there before goes on reading that.
+    """
     folder.mkdir(parents=True, exist_ok=True)
     weights = save({name: tensor.contiguous() for name, tensor in model.detector.tensors().items()})
     card = {
@@ -251,14 +256,20 @@ def save_model(model: Model, folder: Path) -> None:
     }
     text = json.dumps({**card, "sha256": _sha256_of(card)}, indent=1, allow_nan=False)
     for name, content in ((WEIGHTS, weights), (CARD, text.encode())):
-        with (folder / name).open("wb") as file:
+        unfinished = folder / f".{name}.unfinished"
+        with unfinished.open("wb") as file:
             file.write(content)
             file.flush()
             os.fsync(file.fileno())
+        unfinished.replace(folder / name)
 
 
 def load_model(folder: Path) -> Model:
     """Load a model that `save_model` wrote.
+
+    What was learnt stays in the file, which is mapped into memory: of many entities only what is looked at is
+    read, and the system may let go of it again. The file must not be written to while the model lives;
+    deleted it may be.
 
     Raises:
         ModelMissing: the folder or one of its files is not there.
@@ -266,8 +277,8 @@ def load_model(folder: Path) -> Model:
         ModelDamaged: truncated, edited, or not what it says.
 
     """
-    written, weights = _written(folder), _read(folder / WEIGHTS)
-    if hashlib.sha256(weights).hexdigest() != written.get("weights_sha256"):
+    written = _written(folder)
+    if _sha256_in(folder / WEIGHTS) != written.get("weights_sha256"):
         raise ModelDamaged(
             f"{folder / WEIGHTS}: truncated or damaged, its sha256 is not the one on the card; {_RETRAIN}"
         )
@@ -277,8 +288,8 @@ def load_model(folder: Path) -> Model:
             raise ModelMismatch(
                 f"{folder / CARD}: unknown kind of detector {card.kind!r}; known: {', '.join(kinds())}"
             )
-        detector = detector_class(card.kind).restore(load(weights), written["config"])
-    except (KeyError, TypeError, ValueError, SafetensorError) as error:
+        detector = detector_class(card.kind).restore(load_file(folder / WEIGHTS), written["config"])
+    except (KeyError, TypeError, ValueError, OSError, SafetensorError) as error:
         raise ModelDamaged(f"{folder}: its parts do not fit together ({error}); {_RETRAIN}") from error
     return Model(card, detector, calibration)
 
@@ -318,8 +329,20 @@ def _written(folder: Path) -> dict[str, Any]:
 
 
 def _read(path: Path) -> bytes:
+    with _opened(path) as file:
+        return file.read()
+
+
+def _sha256_in(path: Path) -> str:
+    with _opened(path) as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+@contextmanager
+def _opened(path: Path) -> Iterator[BufferedReader]:
     try:
-        return path.read_bytes()
+        with path.open("rb") as file:
+            yield file
     except FileNotFoundError:
         raise ModelMissing(f"{path}: there is no such file; train a model first") from None
     except OSError as error:

@@ -27,7 +27,7 @@ from anomalyd.detectors.vectors.ensemble.predictive import Predictor
 from anomalyd.detectors.vectors.ensemble.tail_probability import Rarity, Trained
 from anomalyd.detectors.vectors.ensemble.views import LARGEST, VIEWS, Usual, logs, shares_of
 from anomalyd.detectors.vectors.novelty import reference
-from anomalyd.detectors.vectors.novelty.reference import Reference
+from anomalyd.detectors.vectors.novelty.reference import Reference, References
 from anomalyd.detectors.vectors.standstill import repeats
 
 Rows = NDArray[np.float32]
@@ -48,7 +48,7 @@ class Learnt:
     network: Predictor
     places: Mapping[str, int]
     usual: Usual
-    reference: Reference
+    reference: References
     intervals_s: Sequence[float]
     samples: Sequence[NDArray[np.float16]]
     shares: Tensor

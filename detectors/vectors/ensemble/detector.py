@@ -34,6 +34,7 @@ from anomalyd.detectors.detector import (
     split,
 )
 from anomalyd.detectors.parameters import read_parameters
+from anomalyd.detectors.vectors.by_entity import below, by_entity
 from anomalyd.detectors.vectors.ensemble.advance import Learnt, look
 from anomalyd.detectors.vectors.ensemble.alarm import target_rate, views_alarm
 from anomalyd.detectors.vectors.ensemble.alarm.target_rate import RATE
@@ -117,8 +118,12 @@ class VectorEnsemble(Detector):
         self._population = together
         self._rate = rate
         self._learnt = Learnt.of(parameters, self._network, usual, references, together, rate)
-        left = {entity: self._remembered(entity, state)[0] for entity, state in (primed or {}).items()}
-        self._primed: dict[str, State] = {e: memory for e, memory in left.items() if memory is not None}
+        # Packed to see that it fits, and left where it lies, which may be a file: each is wanted once.
+        self._primed: dict[str, State] = {
+            entity: state
+            for entity, state in (primed or {}).items()
+            if self._remembered(entity, state)[0] is not None
+        }
 
     @classmethod
     def fit(
@@ -361,20 +366,20 @@ class VectorEnsemble(Detector):
             parameters = Parameters(**config["parameters"])
             scaling = Scaling.restore(tensors, config["scaling"])
             network = Predictor(KNOWN * scaling.metrics, scaling.metrics, parameters.hidden, parameters.code)
+            of_entities = by_entity(tensors)
             usual = {
-                entity: from_tensors(_below(tensors, f"usual.{e}."))
-                for e, entity in enumerate(config["usual"])
+                entity: from_tensors(of_entities["usual", e]) for e, entity in enumerate(config["usual"])
             }
             references = {
-                entity: reference.from_tensors(_below(tensors, f"reference.{e}."))
+                entity: reference.from_tensors(of_entities["reference", e])
                 for e, entity in enumerate(config["usual"])
             }
-            together = population.from_tensors(_below(tensors, "population."))
+            together = population.from_tensors(below(tensors, "population."))
             primed: dict[str, State] = {
-                entity: {name: tensor.numpy() for name, tensor in _below(tensors, f"primed.{e}.").items()}
+                entity: {name: tensor.numpy() for name, tensor in of_entities["primed", e].items()}
                 for e, entity in enumerate(config["primed"])
             }
-            network.load_state_dict(_below(tensors, "network."))
+            network.load_state_dict(below(tensors, "network."))
             rate = float(config["rate"])
         except (KeyError, TypeError) as error:
             raise ModelDamaged(f"{cls.kind}: its configuration lacks {error}; train it again") from error
@@ -386,7 +391,3 @@ class VectorEnsemble(Detector):
             raise ModelDamaged(
                 f"{cls.kind}: what it remembers of its training is that of another version; train it again"
             ) from error
-
-
-def _below(tensors: Mapping[str, Tensor], prefix: str) -> dict[str, Tensor]:
-    return {name.removeprefix(prefix): t for name, t in tensors.items() if name.startswith(prefix)}

@@ -6,6 +6,7 @@ there is no memory small enough to hold all rows that are normal, and drift make
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -34,11 +35,11 @@ _WORTH, _WORTH_MOST, _WORTH_ROWS = 300.0, 2.0, 0.05
 
 @dataclass(frozen=True, slots=True)
 class Memory:
-    """What is normal of N entities of F metrics.
+    """What is normal of one entity of F metrics.
 
-    `codes` (N, F, 128, 8) of training patches, and how far such patches are from one another: `steps`
-    (N, F, 33), `tail` (N, F). `rows` (N, R, F) of training, infinite where there are fewer, and `row_steps`
-    (N, 33), `row_tail` (N,). `worth` (N,): what the memory weighs.
+    `codes` (1, F, 128, 8) of training patches, and how far such patches are from one another: `steps`
+    (1, F, 33), `tail` (1, F). `rows` (1, R, F) of training, and `row_steps` (1, 33), `row_tail` (1,).
+    `worth` (1,): what the memory weighs.
     """
 
     codes: Tensor
@@ -49,27 +50,24 @@ class Memory:
     row_tail: Tensor
     worth: Tensor
 
-    def of(self, place: int) -> Memory:
-        """Give the memory of the entity at a place (N = 1), in single precision."""
-        return Memory(*(getattr(self, name)[place : place + 1].float() for name in Memory.__slots__))
+    def single(self) -> Memory:
+        """Give the same in single precision."""
+        return Memory(*(getattr(self, name).float() for name in Memory.__slots__))
 
     def patch_nats(self, codes: Tensor, observed: Tensor) -> Tensor:
-        """Give how new patches of one entity are (N = 1 here), by their codes (K, F, 8): the three metrics
-        that are newest, (K,)."""
+        """Give how new patches are, by their codes (K, F, 8): the three metrics that are newest, (K,)."""
         away = torch.log(patches.distances(codes, self.codes) + 0.05)
         each = nats.nats(away, self.steps, self.tail) * observed
         largest = torch.topk(each, min(_TOP, each.shape[1]), dim=1, sorted=False).values
         return largest.mean(dim=1)
 
     def row_distance(self, rows: Tensor) -> Tensor:
-        """Give how far rows (K, F) of one entity (N = 1 here) are from the nearest of training (K,), but no
-        further than is rare: what is smoothed is soon over. 0 where no row is remembered."""
+        """Give how far rows (K, F) are from the nearest of training (K,), but no further than is rare: what
+        is smoothed is soon over. 0 where no row is remembered."""
         if self.rows.shape[1] == 0:
             return rows.new_zeros(len(rows))
         known = torch.isfinite(self.steps[..., -1])
-        held = self.rows[0][torch.isfinite(self.rows[0, :, 0])]
-        if not len(held):
-            return rows.new_zeros(len(rows))
+        held = self.rows[0]
         looked = rows * known
         # Which is nearest by matrix products, how far it is without: they round, and a stream may be cut
         # anywhere.
@@ -79,16 +77,37 @@ class Memory:
         rare = torch.exp(self.row_steps[:, -1] + _RARE * self.row_tail)
         return torch.minimum(nearest, rare)
 
+
+@dataclass(frozen=True, slots=True)
+class Memories:
+    """What is normal of N entities: `each` memory where it lies, which may be a file, since all of them
+    together are large.
+
+    `row_steps` (N, 33), `row_tail`, `worth` (N,): of all of them; `has_rows` (N,): which remember rows.
+    """
+
+    each: Sequence[Memory]
+    row_steps: Tensor
+    row_tail: Tensor
+    worth: Tensor
+    has_rows: NDArray[np.bool_]
+
+    @classmethod
+    def of(cls, each: Sequence[Memory]) -> Memories:
+        """Put memories together."""
+        small = (
+            torch.cat([getattr(one, name) for one in each]) for name in ("row_steps", "row_tail", "worth")
+        )
+        return cls(each, *small, np.array([one.rows.shape[1] > 0 for one in each]))
+
+    def at(self, place: int) -> Memory:
+        """Give the memory of the entity at a place, in single precision."""
+        return self.each[place].single()
+
     def row_nats(self, places: NDArray[np.int64], level: Tensor) -> Tensor:
         """Give how rare smoothed distances (K,) of the entities at `places` (K,) are, (K,)."""
         at = torch.from_numpy(places)
         return nats.nats(torch.log(level + 0.05), self.row_steps[at], self.row_tail[at])
-
-    def remembers_rows(self, places: NDArray[np.int64]) -> NDArray[np.bool_]:
-        """Say of which of the entities at `places` (K,) rows are remembered (K,)."""
-        if self.rows.shape[1] == 0:
-            return np.zeros(len(places), dtype=bool)
-        return torch.isfinite(self.rows[torch.from_numpy(places), 0, 0]).numpy()
 
 
 def worth_of(rows: int, binary: float) -> float:
@@ -104,7 +123,7 @@ def moving_of(rows: NDArray[np.float64], worth: NDArray[np.float64]) -> NDArray[
 
 
 def remember(rows: NDArray[np.float32], observed: NDArray[np.bool_], seed: int) -> Memory:
-    """Make the memory (N = 1) of training rows (T, F) without gaps."""
+    """Make the memory of training rows (T, F) without gaps."""
     count, metrics = rows.shape
     draw = np.random.default_rng(seed)
     binary = np.mean([len(np.unique(rows[:, f])) <= 2 for f in range(metrics)])

@@ -17,7 +17,7 @@ from torch import Tensor
 
 from anomalyd.detectors.vectors.novelty import control_chart, memory, nats
 from anomalyd.detectors.vectors.novelty.control_chart import ControlChart
-from anomalyd.detectors.vectors.novelty.memory import Memory
+from anomalyd.detectors.vectors.novelty.memory import Memories, Memory
 
 PLANE_SMOOTHING = 0.1
 _VARIANCE = 0.9
@@ -30,14 +30,30 @@ Rows = NDArray[np.float32]
 
 @dataclass(frozen=True, slots=True)
 class Reference:
-    """The references of N entities of F metrics.
+    """The reference of one entity of F metrics.
 
-    `memory`: of patches and rows. `mean` (N, F), `basis` (N, F, K): the plane, with columns of 0 where it has
-    fewer dimensions; `steps` (N, 33), `tail` (N,): how far training rows are from it, smoothed, as a log.
-    `count` (N,): of training rows. `chart`: the control charts of its metrics.
+    `memory`: of patches and rows. `mean` (1, F), `basis` (1, F, K): the plane; `steps` (1, 33), `tail` (1,):
+    how far training rows are from it, smoothed, as a log. `count` (1,): of training rows. `chart`: the
+    control charts of its metrics.
     """
 
     memory: Memory
+    chart: ControlChart
+    mean: Tensor
+    basis: Tensor
+    steps: Tensor
+    tail: Tensor
+    count: Tensor
+
+
+@dataclass(frozen=True, slots=True)
+class References:
+    """The references of N entities of F metrics: as `Reference`, with N for 1.
+
+    `basis` has columns of 0 where a plane has fewer dimensions.
+    """
+
+    memory: Memories
     chart: ControlChart
     mean: Tensor
     basis: Tensor
@@ -74,7 +90,7 @@ def _smoothed(values: NDArray[np.float64]) -> NDArray[np.float64]:
 
 
 def measure(deviations: Rows, clip: Rows, seed: int) -> Reference:
-    """Measure the reference (N = 1) of an entity on its training rows (T, F) in usual widths, NaN where
+    """Measure the reference of an entity on its training rows (T, F) in usual widths, NaN where
     missing; `clip` (F,): what a metric counts for at most."""
     observed = ~np.isnan(deviations)
     rows = filled(np.concatenate([np.zeros_like(deviations[:1]), np.clip(deviations, -clip, clip)]))[1:]
@@ -109,20 +125,12 @@ def filled(rows: Rows) -> Rows:
     return found
 
 
-def stacked(each: Sequence[Reference]) -> Reference:
-    """Stack the references of entities (N = 1 each)."""
-    rows = max(one.memory.rows.shape[1] for one in each)
+def stacked(each: Sequence[Reference]) -> References:
+    """Stack the references of entities, but for their memories."""
     dimensions = max(one.basis.shape[2] for one in each)
-    fields = {
-        name: torch.cat([getattr(one.memory, name) for one in each])
-        for name in Memory.__slots__
-        if name != "rows"
-    }
     pad = torch.nn.functional.pad
-    held = [one.memory.rows for one in each]
-    padded = [pad(some, (0, 0, 0, rows - some.shape[1]), value=torch.inf) for some in held]
-    return Reference(
-        Memory(**fields, rows=torch.cat(padded)),
+    return References(
+        Memories.of([one.memory for one in each]),
         ControlChart(*(torch.cat([getattr(one.chart, n) for one in each]) for n in ControlChart.__slots__)),
         torch.cat([one.mean for one in each]),
         torch.cat([pad(one.basis, (0, dimensions - one.basis.shape[2])) for one in each]),

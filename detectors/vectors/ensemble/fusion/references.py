@@ -13,7 +13,7 @@ from anomalyd.detectors.vectors.ensemble.ewma import ewma
 from anomalyd.detectors.vectors.ensemble.memory import PATCH_ROWS, Batch
 from anomalyd.detectors.vectors.novelty import control_chart, patches
 from anomalyd.detectors.vectors.novelty.memory import SMOOTHING, STRIDE
-from anomalyd.detectors.vectors.novelty.reference import PLANE_SMOOTHING, Reference, filled
+from anomalyd.detectors.vectors.novelty.reference import PLANE_SMOOTHING, References, filled
 
 _USUAL_PATCH, _USUAL_ROW = 1.0, float(np.log(2.0))
 """Nats of a usual row: said where nothing is known yet."""
@@ -41,7 +41,7 @@ class Referred:
 
 
 def refer(
-    reference: Reference,
+    reference: References,
     memory: Batch,
     places: NDArray[np.int64],
     rows: Rows,
@@ -79,7 +79,7 @@ def refer(
 
 
 def _charted(
-    reference: Reference,
+    reference: References,
     memory: Batch,
     places: NDArray[np.int64],
     rows: Rows,
@@ -97,7 +97,7 @@ def _charted(
 
 
 def _look(
-    reference: Reference,
+    reference: References,
     places: NDArray[np.int64],
     whole: Rows,
     observed: NDArray[np.bool_],
@@ -114,7 +114,7 @@ def _look(
         codes = patches.encode(torch.from_numpy(np.ascontiguousarray(windows[b, t])))
         # A memory is large: each is looked into once, for all rows that are compared with it.
         for place, k in _by_place(places[b]):
-            known, e, row = reference.memory.of(place), b[k], t[k]
+            known, e, row = reference.memory.at(place), b[k], t[k]
             seen = torch.from_numpy(observed[e, row]).float()
             new[e, row, PATCH] = known.patch_nats(codes[k], seen).numpy()
             new[e, row, ROW] = known.row_distance(torch.from_numpy(whole[e, PATCH_ROWS + row])).numpy()
@@ -144,10 +144,10 @@ def _smooth(each: Floats, weight: float, before: Floats) -> Floats:
     return np.ascontiguousarray(ewma(np.ascontiguousarray(each.T), weight, begin).T)
 
 
-def _row_nats(reference: Reference, places: NDArray[np.int64], level: Floats) -> Floats:
+def _row_nats(reference: References, places: NDArray[np.int64], level: Floats) -> Floats:
     """Give how rare smoothed distances of rows (E, n) are, 0 where no row is remembered."""
     rare = np.zeros(level.shape)
-    b, t = np.nonzero(~np.isnan(level) & reference.memory.remembers_rows(places)[:, None])
+    b, t = np.nonzero(~np.isnan(level) & reference.memory.has_rows[places][:, None])
     if len(b):
         levels = torch.from_numpy(level[b, t].astype(np.float32))
         rare[b, t] = reference.memory.row_nats(places[b], levels).numpy() - _USUAL_ROW

@@ -1,6 +1,8 @@
 from __future__ import annotations
 
+import shutil
 from collections.abc import Mapping
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -9,7 +11,7 @@ from numpy.typing import NDArray
 
 from anomalyd.detectors.detector import EncodesInputs, Explainable, Series, SeriesWindow, State, TrainingSet
 from anomalyd.detectors.false_alarm_target import AlertRate
-from anomalyd.detectors.model import Model, load_model, save_model
+from anomalyd.detectors.model import WEIGHTS, Model, load_model, save_model
 from anomalyd.detectors.training import train_model
 from anomalyd.detectors.vectors.ensemble.detector import VectorEnsemble
 from anomalyd.detectors.vectors.ensemble.ewma import ewma
@@ -185,10 +187,8 @@ def test_a_lasting_alarm_becomes_the_new_normal_and_can_be_undone(training: Trai
     assert not once_more.adaptations
 
 
-def test_it_is_the_same_after_saving(model: Model, tmp_path: object) -> None:
-    from pathlib import Path
-
-    folder = Path(str(tmp_path)) / "model"
+def test_it_is_the_same_after_saving(model: Model, tmp_path: Path) -> None:
+    folder = tmp_path / "model"
     save_model(model, folder)
     again = load_model(folder)
     values = rows(1, 12)
@@ -329,3 +329,16 @@ def test_a_metric_that_is_stuck_alerts_is_blamed_and_may_be_accepted(model: Mode
         model.apply_feedback(state, Verdict.NORMAL, now - 3600, now),
     )
     assert np.mean(rest > 1) < 0.05
+
+
+def test_a_loaded_model_stays_in_its_file_even_when_that_is_replaced_or_deleted(
+    model: Model, training: TrainingSet, tmp_path: Path
+) -> None:
+    folder = tmp_path / "kept"
+    save_model(model, folder)
+    loaded = load_model(folder)
+    assert str(folder / WEIGHTS) in Path("/proc/self/maps").read_text()
+    save_model(train(training, seed=1), folder)
+    shutil.rmtree(folder)
+    values = rows(1, 5)
+    np.testing.assert_array_equal(score(loaded, values)[0], score(model, values)[0])

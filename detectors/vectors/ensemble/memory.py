@@ -79,10 +79,10 @@ class Batch:
     References that do not follow the entity (`fusion`): `patch_rows` (E, 29, F) rows before, without gaps or
     offset; `fresh_rows` (E,) how many came since the beginning or the last silence; `new_means` (E, 3) how
     they stand to the references, smoothed, NaN before the first; `charts` (E, 4, F) centre line, level, mean
-    and excess of variance of each metric (`control_chart`); `height_bulk` (E, 2) median and upper
-    quartile of the height, measured in the three hours of number `height_measured` (E,); `height_slot` (E,)
-    ten minutes of the newest row kept; `height_on` (E,) whether the height alarms. `height_week` E times
-    (k,) those kept.
+    and excess of variance of each metric (`control_chart`), `residual_charts` (E, 4, F) of what its
+    regression leaves over; `height_bulk` (E, 2) median and upper quartile of the height, measured in the
+    three hours of number `height_measured` (E,); `height_slot` (E,) ten minutes of the newest row kept;
+    `height_on` (E,) whether the height alarms. `height_week` E times (k,) those kept.
     """
 
     record: NDArray[np.void]
@@ -127,6 +127,7 @@ class Batch:
     fresh_rows: NDArray[np.int32]
     new_means: NDArray[np.float64]
     charts: NDArray[np.float64]
+    residual_charts: NDArray[np.float64]
     height_bulk: NDArray[np.float64]
     height_measured: NDArray[np.float64]
     height_slot: NDArray[np.float64]
@@ -173,6 +174,7 @@ class Layout:
             "leap_rows": ("f8", (LEAP_DAYS,)),
             "new_means": ("f8", (3,)),
             "charts": ("f8", (4, metrics)),
+            "residual_charts": ("f8", (4, metrics)),
             "height_bulk": ("f8", (2,)),
             "slot": ("i8", ()),
             **dict.fromkeys(
@@ -275,6 +277,9 @@ class Layout:
         scale = scale_of(state)
         if SLOTS in state:
             state = {**state, "slots": slots_of(np.asarray(state[SLOTS], dtype=np.uint16))}
+        if "residual_charts" not in state and "charts" in state:
+            # Of a model of earlier versions, which has no regression: all is left over.
+            state = {**state, "residual_charts": state["charts"]}
         kept = {*(self.dtype.names or ()), *LARGE}
         if {name for name in state if not name.startswith(SCALE)} - {SLOTS} != kept:
             raise ModelMismatch(_mismatch(entity))

@@ -104,9 +104,9 @@ def follow(
     rows: NDArray[np.float32],
     missing: NDArray[np.bool_],
     before: Floats,
-) -> Floats:
-    """Give how far rows (E, n, F) are out of control, as a log over the limit (E, n): all metrics together,
-    or the one whose level stands furthest away, whichever says more.
+) -> tuple[Floats, Floats]:
+    """Give how far rows (E, n, F) are out of control, as logs over the limit (E, n): all metrics together,
+    and the one whose level stands furthest away.
 
     `places` (E,) of the entities; `missing` (E, n, F): what says nothing; `before` (E, 4, F) moves on.
     """
@@ -118,7 +118,7 @@ def follow(
     together = _energy(chart, places, away, spread, ~missing) - limit
     furthest = (away * ~missing).max(axis=2, initial=0.0)
     alone: Floats = ALARM + _PER_WORST * np.log((furthest + _WORST_FLOOR) / worst)
-    return np.maximum(together, alone)
+    return together, alone
 
 
 def _follow(

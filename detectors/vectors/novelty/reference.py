@@ -2,22 +2,25 @@
 
 Its memory of normal patches and rows (`memory`), and the plane in which its rows lie: principal components
 that hold nine tenths of their variance. How far rows are from that plane is counted in nats of training.
-Beside them stand the control charts of each metric (`control_chart`).
+Beside them stand the control charts of each metric (`control_chart`), and of what its regression on the
+others leaves over (`regression`).
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import TypeVar
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from anomalyd.detectors.vectors.novelty import control_chart, memory, nats
+from anomalyd.detectors.vectors.novelty import control_chart, memory, nats, regression
 from anomalyd.detectors.vectors.novelty.control_chart import ControlChart
 from anomalyd.detectors.vectors.novelty.memory import Memories, Memory
+from anomalyd.detectors.vectors.novelty.regression import Regression
 
 PLANE_SMOOTHING = 0.1
 _VARIANCE = 0.9
@@ -34,11 +37,14 @@ class Reference:
 
     `memory`: of patches and rows. `mean` (1, F), `basis` (1, F, K): the plane; `steps` (1, 33), `tail` (1,):
     how far training rows are from it, smoothed, as a log. `count` (1,): of training rows. `chart`: the
-    control charts of its metrics.
+    control charts of its metrics; `regression`: of each metric on the others, `residual`: the control charts
+    of what that leaves over.
     """
 
     memory: Memory
     chart: ControlChart
+    regression: Regression
+    residual: ControlChart
     mean: Tensor
     basis: Tensor
     steps: Tensor
@@ -55,6 +61,8 @@ class References:
 
     memory: Memories
     chart: ControlChart
+    regression: Regression
+    residual: ControlChart
     mean: Tensor
     basis: Tensor
     steps: Tensor
@@ -104,9 +112,12 @@ def measure(deviations: Rows, clip: Rows, seed: int) -> Reference:
     away = rows - mean
     apart = np.sqrt(np.square(away - (away @ basis) @ basis.T).sum(axis=1))
     steps, tail = nats.measure(np.log(_smoothed(apart) + _LOG_FLOOR), _LEAST_TAIL)
+    fitted, left = regression.measure(rows)
     return Reference(
         known,
         control_chart.measure(rows),
+        fitted,
+        control_chart.measure(left),
         torch.from_numpy(mean.astype(np.float32))[None],
         torch.from_numpy(basis)[None],
         torch.from_numpy(steps)[None],
@@ -131,11 +142,20 @@ def stacked(each: Sequence[Reference]) -> References:
     pad = torch.nn.functional.pad
     return References(
         Memories.of([one.memory for one in each]),
-        ControlChart(*(torch.cat([getattr(one.chart, n) for one in each]) for n in ControlChart.__slots__)),
+        _joined(ControlChart, [one.chart for one in each]),
+        _joined(Regression, [one.regression for one in each]),
+        _joined(ControlChart, [one.residual for one in each]),
         torch.cat([one.mean for one in each]),
         torch.cat([pad(one.basis, (0, dimensions - one.basis.shape[2])) for one in each]),
         *(torch.cat([getattr(one, name) for one in each]) for name in _PLANE[2:]),
     )
+
+
+_Tensors = TypeVar("_Tensors", ControlChart, Regression)
+
+
+def _joined(kind: type[_Tensors], each: Sequence[_Tensors]) -> _Tensors:
+    return kind(*(torch.cat([getattr(one, name) for one in each]) for name in kind.__slots__))
 
 
 _PLANE = ("mean", "basis", "steps", "tail", "count")
@@ -146,14 +166,23 @@ def as_tensors(reference: Reference) -> dict[str, Tensor]:
     return {
         **{f"memory.{name}": getattr(reference.memory, name) for name in Memory.__slots__},
         **{f"chart.{name}": getattr(reference.chart, name) for name in ControlChart.__slots__},
+        **{f"regression.{name}": getattr(reference.regression, name) for name in Regression.__slots__},
+        **{f"residual.{name}": getattr(reference.residual, name) for name in ControlChart.__slots__},
         **{f"plane.{name}": getattr(reference, name) for name in _PLANE},
     }
 
 
 def from_tensors(tensors: Mapping[str, Tensor]) -> Reference:
-    """Make one of what `as_tensors` gave."""
+    """Make one of what `as_tensors` gave; earlier versions gave no regression: all is left over."""
+    chart = ControlChart(**{name: tensors[f"chart.{name}"] for name in ControlChart.__slots__})
+    fitted, residual = regression.none(chart.drift.shape[1]), chart
+    if "regression.width" in tensors:
+        fitted = Regression(**{name: tensors[f"regression.{name}"] for name in Regression.__slots__})
+        residual = ControlChart(**{name: tensors[f"residual.{name}"] for name in ControlChart.__slots__})
     return Reference(
         Memory(**{name: tensors[f"memory.{name}"] for name in Memory.__slots__}),
-        ControlChart(**{name: tensors[f"chart.{name}"] for name in ControlChart.__slots__}),
+        chart,
+        fitted,
+        residual,
         **{name: tensors[f"plane.{name}"] for name in _PLANE},
     )

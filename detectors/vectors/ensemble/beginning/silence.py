@@ -33,7 +33,7 @@ def begin_again(memory: Batch, b: int) -> None:
     """Forget the last minutes of an entity. What an operator called broken stays so."""
     memory.recent[b] = memory.levels[b] = memory.moved[b] = memory.new_means[b] = np.nan
     memory.quiet[b] = QUIET_ROWS
-    memory.charts[b, 1:] = 0.0
+    memory.charts[b, 1:] = memory.residual_charts[b, 1:] = 0.0
     memory.known[b], memory.runs[b], memory.restless[b], memory.fresh_rows[b] = 0.0, 0, 0, 0
     memory.agreed[b] = memory.stirred[b] = memory.height_on[b] = False
     if not memory.broken[b]:

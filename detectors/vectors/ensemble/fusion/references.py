@@ -14,6 +14,7 @@ from anomalyd.detectors.vectors.ensemble.memory import PATCH_ROWS, Batch
 from anomalyd.detectors.vectors.novelty import control_chart, patches
 from anomalyd.detectors.vectors.novelty.memory import SMOOTHING, STRIDE
 from anomalyd.detectors.vectors.novelty.reference import PLANE_SMOOTHING, References, filled
+from anomalyd.detectors.vectors.novelty.regression import LAGS
 
 _USUAL_PATCH, _USUAL_ROW = 1.0, float(np.log(2.0))
 """Nats of a usual row: said where nothing is known yet."""
@@ -64,8 +65,8 @@ def refer(
     means = memory.new_means
     looked = (fresh % STRIDE == 0) & (fresh > PATCH_ROWS)
     new = np.full((*looked.shape, 2), np.nan)
+    whole = np.concatenate([np.clip(before - offset, -most, most), each], axis=1)
     if looked.any():
-        whole = np.concatenate([np.clip(before - offset, -most, most), each], axis=1)
         _look(reference, places, whole, ~np.isnan(rows), looked, new)
     held = _hold(new, means[:, : ROW + 1])
     plane = _smooth(reference.distance(places, each), PLANE_SMOOTHING, means[:, PLANE])
@@ -74,7 +75,7 @@ def refer(
         np.nan_to_num(held[..., PATCH] - _USUAL_PATCH),
         _row_nats(reference, places, held[..., ROW]),
         reference.plane_nats(places, plane) - _USUAL_ROW,
-        _charted(reference, memory, places, each, np.isnan(rows), brief),
+        _charted(reference, memory, places, whole[:, -LAGS - count :], np.isnan(rows), brief),
     )
 
 
@@ -86,13 +87,22 @@ def _charted(
     missing: NDArray[np.bool_],
     brief: NDArray[np.bool_],
 ) -> Floats:
-    found = np.zeros(rows.shape[:2])
+    """Give the log by which charts are over their limit (E, n), of rows (E, LAGS + n, F).
+
+    The energies of the charts of metrics and of what their regression leaves over are averaged: where the
+    metrics go their own ways anyway the second adds but noise. One metric alone may alarm in either.
+    """
+    found = np.zeros(missing.shape[:2])
     if brief.any():
-        charts = memory.charts[brief]
-        found[brief] = control_chart.follow(
-            reference.chart, places[brief], rows[brief], missing[brief], charts
-        )
-        memory.charts[brief] = charts
+        at, rows, missing = places[brief], rows[brief], missing[brief]
+        charts, left_over = memory.charts[brief], memory.residual_charts[brief]
+        together, alone = control_chart.follow(reference.chart, at, rows[:, LAGS:], missing, charts)
+        left = reference.regression.residuals(at, rows)
+        untold = reference.regression.untold(at, missing)
+        of_left, alone_left = control_chart.follow(reference.residual, at, left, untold, left_over)
+        both = np.logaddexp(together, of_left) - np.log(2.0)
+        found[brief] = np.maximum(both, np.maximum(alone, alone_left))
+        memory.charts[brief], memory.residual_charts[brief] = charts, left_over
     return found
 
 

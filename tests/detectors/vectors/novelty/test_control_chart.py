@@ -28,7 +28,7 @@ def _charted(
     chart, state = control_chart.measure(train), control_chart.blank(1, METRICS)
     absent = np.zeros(rows.shape, dtype=bool) if missing is None else missing
     control_chart.follow(chart, ONE, train[None], np.zeros((1, *train.shape), dtype=bool), state)
-    return control_chart.follow(chart, ONE, rows[None], absent[None], state)[0]
+    return np.maximum(*control_chart.follow(chart, ONE, rows[None], absent[None], state))[0]
 
 
 def test_what_goes_on_as_it_did_is_in_control_though_a_metric_drifts_on() -> None:
@@ -58,9 +58,9 @@ def test_one_metric_among_many_alarms_alone() -> None:
     rows[130:, 60] += 10.0
     chart, state = control_chart.measure(rows[:100]), control_chart.blank(1, 149)
     none_missing = np.zeros((1, 160, 149), dtype=bool)
-    out = control_chart.follow(chart, ONE, rows[None], none_missing, state)[0]
-    assert not np.any(out[:130] > OPENS)
-    assert np.all(out[135:] > OPENS)
+    _, out = control_chart.follow(chart, ONE, rows[None], none_missing, state)
+    assert not np.any(out[0, :130] > OPENS)
+    assert np.all(out[0, 135:] > OPENS)
 
 
 def test_a_burst_is_over_soon_after_its_end() -> None:
@@ -82,7 +82,7 @@ def test_a_stream_may_be_cut_anywhere() -> None:
         control_chart.follow(chart, ONE, rows[:, part], known[:, part], cut)
         for part in (slice(0, 1), slice(1, 40), slice(40, 90))
     ]
-    np.testing.assert_array_equal(np.concatenate(parts, axis=1), at_once)
+    np.testing.assert_array_equal(np.concatenate(parts, axis=2), at_once)
     np.testing.assert_array_equal(cut, whole)
 
 

@@ -126,7 +126,7 @@ class Lives:
     def _database(self) -> str:
         return self.config.store.url.get_secret_value().removeprefix("sqlite:///")
 
-    def until(self, condition: Callable[[], bool], within_s: float = 900.0) -> None:
+    def until(self, condition: Callable[[], bool], within_s: float = 600.0) -> None:
         deadline = time.monotonic() + within_s
         while not condition():
             assert self.process.is_alive(), f"the daemon ended by itself: {self.process.exitcode}"
@@ -197,7 +197,7 @@ def lives(forks: Any) -> Iterator[Callable[[Path], Lives]]:
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(900 if len(WAYS) < 100 else 3600)
+@pytest.mark.timeout(1800 if len(WAYS) < 100 else 3600)  # each wait ends earlier, and says what is missing
 def test_killed_at_random_moments(
     world: Any,
     lives: Any,
@@ -262,6 +262,7 @@ def test_killed_at_random_moments(
     assert_told_once(killed)
 
 
+@pytest.mark.timeout(1800)
 def test_two_daemons_share_a_group_and_a_store(
     world: Any, lives: Any, running: Any, make_stream: Any, plant: Any, eventually: Any
 ) -> None:

@@ -6,7 +6,7 @@ import fnmatch
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import typer
 
@@ -84,11 +84,12 @@ def show_report(
     as_json: Json = False,
     plot: Annotated[
         Path | None,
-        typer.Option(help="Write the picture of its explanation to this PNG file.", dir_okay=False),
+        typer.Option(help="Write the picture of its explanation to this file, .png or .svg.", dir_okay=False),
     ] = None,
     method: Annotated[
         str | None, typer.Option(help="Which explanation to draw; the first by default.")
     ] = None,
+    light: Annotated[bool, typer.Option("--light", help="Draw on a light page, to be printed.")] = False,
 ) -> None:
     """Show one report: what, where, since when, who saw it, and why."""
     with _queries(config, store) as queries:
@@ -103,7 +104,7 @@ def show_report(
     link = None if found is None else found.dashboard.link(report.incident.id)
     if plot is not None:
         trust = interpretation.trust if interpretation is not None else {}
-        _draw(plot, report.incident, evidence, explanations, method, trust)
+        _draw(plot, report.incident, evidence, explanations, method, trust, light=light)
     if as_json:
         made = None if interpretation is None else asdict(interpretation)
         more = {"similar": [asdict(case) for case in similar], "related": [asdict(each) for each in related]}
@@ -133,9 +134,12 @@ def _draw(
     explanations: Sequence[Explanation],
     method: str | None,
     trust: Mapping[str, str],
+    *,
+    light: bool,
 ) -> None:
     """Write the picture of one explanation; `trust` is how far each method is to be trusted."""
     # matplotlib, which nothing else here needs
+    from anomalyd.interpret.pictures.palette import DARK, LIGHT
     from anomalyd.interpret.pictures.picture import explains, picture
 
     chosen = [e for e in explanations if method in (None, e.method)]
@@ -150,10 +154,10 @@ def _draw(
             f"report {incident.id}: what {chosen[0].method} explains is no longer kept; "
             "there is nothing to draw"
         )
-    title = f"{incident.entity}  score {incident.peak:.1f}"
     told = trust.get(chosen[0].method, "")
+    form: Literal["png", "svg"] = "svg" if file.suffix.lower() == ".svg" else "png"
     try:
-        file.write_bytes(picture(incident.entity, evidence, chosen[0], title, trust=told))
+        file.write_bytes(picture(incident, evidence, chosen[0], LIGHT if light else DARK, told, form))
     except OSError as error:
         raise AnomalydError(f"the picture cannot be written: {error}; name another file") from error
 

@@ -87,9 +87,7 @@ def _drawn(
     _evidence: Evidence,
     _explanation: Explanation | None,
 ) -> bytes:
-    incident = _report.incident
-    title = f"{incident.entity}  score {incident.peak:.1f}" if _explanation else incident.entity
-    return picture(incident.entity, _evidence, _explanation, title, colours, key[-1])
+    return picture(_report.incident, _evidence, _explanation, colours, key[-1])
 
 
 def geometry(report: Report, shape: tuple[int, ...]) -> Geometry | None:

@@ -18,22 +18,31 @@ _COLUMNS = (
     ("occlusion of the unit", "occlusion"),
     ("gradients of the unit", "gradient"),
 )
+_LEGEND = (
+    "area: how well it tells anomalous samples, .5 is chance; inputs: orange above expected, blue below; "
+    "right: what it listens to"
+)
+_HEAD = 1.2  # inches above the first unit, with a margin below the last
 _BARS = 5
 _ROW = 1.75  # inches a unit
 
 
 def draw_sheet(units: Sequence[MappedUnit], title: str, features: Sequence[str] = ()) -> bytes:
     """Draw units as PNG, a row each; `features` (F,) names metrics, empty for maps."""
-    height = 1.0 + _ROW * len(units)
+    height = _HEAD + _ROW * len(units)
     figure = Figure(figsize=(13.0, height), dpi=100, facecolor=DARK.background)
     figure.text(
         0.012, 1 - 0.3 / height, plain(title, 120), color=DARK.text, fontsize=13, fontweight="bold",
         family=list(fonts()), parse_math=False,
     )  # fmt: skip
+    figure.text(
+        0.012, 1 - 0.52 / height, f"{_LEGEND}; each panel has a scale of its own",
+        color=DARK.quiet, fontsize=9.5,
+    )  # fmt: skip
     left = 0.2 if features else 0.13
     grid = figure.add_gridspec(
-        len(units), len(_COLUMNS), left=left, right=0.985, top=1 - 0.85 / height, bottom=0.3 / height,
-        wspace=0.75 if features else 0.08, hspace=0.45,
+        len(units), len(_COLUMNS), left=left, right=0.985, top=1 - (_HEAD - 0.15) / height,
+        bottom=0.3 / height, wspace=0.75 if features else 0.08, hspace=0.45,
     )  # fmt: skip
     for row, unit in enumerate(units):
         for column, (name, part) in enumerate(_COLUMNS):

@@ -7,12 +7,14 @@ from collections.abc import Sequence
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.collections import LineCollection
+from matplotlib.colorbar import Colorbar
 from matplotlib.colors import Colormap
 from matplotlib.figure import Figure
+from matplotlib.ticker import FuncFormatter
 from numpy.typing import NDArray
 
 from anomalyd.interpret.attribution import Attribution
-from anomalyd.interpret.pictures.page import Format, method_note, page, panel, rendered
+from anomalyd.interpret.pictures.page import Format, noted, page, panel, rendered
 from anomalyd.interpret.pictures.palette import (
     COUNTS,
     DARK,
@@ -21,9 +23,13 @@ from anomalyd.interpret.pictures.palette import (
     blame_colours,
     residual_colours,
 )
+from anomalyd.reports.units import human
 
 # Of the highest attribution: on simulated chambers with faults, the cells above it are 98 to 100 % true ones.
 _OUTLINED = 0.25
+
+_LARGE = 1e4  # from which the numbers at a colour bar would be cut
+_EXACT = 2.0**24  # from which all numbers of single precision are whole
 
 _Numbers = NDArray[np.float64]
 
@@ -34,10 +40,12 @@ def draw_map(
     error: NDArray[np.float32],
     attribution: Attribution | None,
     title: str,
+    note: str = "",
     row_label: str = "layer",
     column_label: str = "wire",
     row_numbers: Sequence[int] = (),
     *,
+    square: bool = False,
     form: Format = "png",
     theme: Theme = DARK,
 ) -> bytes:
@@ -45,29 +53,39 @@ def draw_map(
 
     Columns are counted from 1, and so are rows (row 1 at the bottom) unless `row_numbers` (R,) says what
     people call them (a chamber without a theta superlayer has layers 1-4 and 9-12). NaN (masked, or behind
-    the end of a ragged row) is hatched. The cells most to blame are outlined in every panel.
+    the end of a ragged row) is hatched. The cells most to blame are outlined in every panel. `square`: rows
+    and columns are places in one plane (an end cap), so cells are drawn as squares. `note` as for metrics.
     """
-    figure = page(title, "" if attribution is None else method_note(attribution), theme)
-    grid = figure.add_gridspec(2, 2, left=0.055, right=0.97, top=0.85, bottom=0.08, wspace=0.13, hspace=0.34)
+    figure = page(title, noted(note, attribution), theme)
+    left, right = (0.23, 0.81) if square else (0.055, 0.965)
+    grid = figure.add_gridspec(2, 2, left=left, right=right, top=0.85, bottom=0.08, wspace=0.13, hspace=0.34)
     counts, normal, residual = _wide(values), _wide(expectation), _wide(error)
     # Headroom for Poisson noise, none for hot cells: they may saturate, the rest has to stay readable.
     top = _highest(normal) * 1.5 or _highest(counts) or 1.0
+    bottom = min(0.0, 1.5 * float(np.min(normal, initial=0.0, where=np.isfinite(normal))))  # of a profile
     # Beyond 10 sigmas more colour says nothing, and below 3 noise would look like a fault.
     sigmas = min(max(_highest(np.abs(residual)), 3.0), 10.0)
-    panels: list[tuple[str, _Numbers, Colormap | str, float, float]] = [
-        ("observed", counts, COUNTS, 0.0, top),
-        ("expected", np.where(np.isnan(counts), np.nan, normal), COUNTS, 0.0, top),
-        ("observed less expected [σ]", residual, residual_colours(theme), -sigmas, sigmas),
+    unit = "counts" if _whole(counts) else "value"
+    panels: list[tuple[str, str, _Numbers, Colormap | str, float, float]] = [
+        ("observed", unit, counts, COUNTS, bottom, top),
+        ("expected", unit, np.where(np.isnan(counts), np.nan, normal), COUNTS, bottom, top),
+        ("observed less expected", "σ", residual, residual_colours(theme), -sigmas, sigmas),
     ]
     if attribution is not None:
-        blame = _wide(attribution.values)
-        panels.append(("what raised the score", blame, blame_colours(theme), 0.0, _highest(blame) or 1.0))
-    for place, (name, cells, colours, low, high) in enumerate(panels):
+        shares = _shares(_wide(attribution.values))
+        most = _highest(shares) or 1.0
+        panels.append(("what raised the score", "% of it", shares, blame_colours(theme), 0.0, most))
+    for place, (name, unit, cells, colours, low, high) in enumerate(panels):
         axes = figure.add_subplot(grid[place // 2, place % 2])
-        _cells(figure, axes, name, cells, colours, low, high, theme)
+        bar = _cells(figure, axes, name, cells, colours, low, high, theme)
+        bar.ax.set_title(unit, color=theme.quiet, fontsize=9, loc="left", pad=6)
+        if square:
+            axes.set_aspect("equal")
         if row_numbers:
-            named = range(0, len(row_numbers), 1 + len(row_numbers) // 16)  # more labels would overlap
+            named = _labelled(row_numbers)
             axes.set_yticks([r + 1 for r in named], [str(row_numbers[r]) for r in named])
+        elif len(values) == 1:
+            axes.set_yticks([1])
         if place % 2 == 0:
             axes.set_ylabel(row_label, color=theme.quiet, fontsize=9)
         if place // 2 == 1:
@@ -86,8 +104,8 @@ def _cells(
     low: float,
     high: float,
     theme: Theme,
-) -> None:
-    """Draw one panel of a map with its colour bar."""
+) -> Colorbar:
+    """Draw one panel of a map, and give its colour bar."""
     panel(axes, theme)
     axes.patch.set(facecolor=theme.background, edgecolor=MASKED, hatch="////", linewidth=0)
     rows, columns = cells.shape
@@ -110,6 +128,30 @@ def _cells(
     bar = figure.colorbar(image, ax=axes, pad=0.015, fraction=0.03, extend=extend)
     bar.outline.set_visible(False)
     bar.ax.tick_params(colors=theme.quiet, labelsize=8, length=2)
+    if max(abs(low), abs(high)) >= _LARGE:
+        bar.formatter = FuncFormatter(lambda value, _: human(value))
+    return bar
+
+
+def _labelled(numbers: Sequence[int]) -> list[int]:
+    """Choose the rows whose numbers are written: all, or round ones where more labels would overlap."""
+    step = next(s for s in (1, 5, 10, 50, 100, len(numbers)) if len(numbers) <= 16 * s)
+    return [r for r, number in enumerate(numbers) if number % step == 0]
+
+
+def _whole(cells: _Numbers) -> bool:
+    known = cells[np.isfinite(cells)]
+    return bool(((known == np.round(known)) & (known >= 0) & (known < _EXACT)).all())
+
+
+def _shares(blame: _Numbers) -> _Numbers:
+    """Give what each cell (R, C) has in what raises the score, in percent; what lowers it has none."""
+    raising = np.where(np.isnan(blame), np.nan, np.clip(blame, 0.0, None))
+    top = _highest(raising)
+    if top <= 0:
+        return raising
+    shares: _Numbers = 100.0 * (raising / top) / np.nansum(raising / top)
+    return shares
 
 
 def _outline(axes: Axes, blame: _Numbers, theme: Theme) -> None:

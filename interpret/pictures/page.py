@@ -14,7 +14,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
 from anomalyd.interpret.attribution import Attribution
-from anomalyd.interpret.pictures.palette import Theme, fonts, plain
+from anomalyd.interpret.pictures.palette import Theme, fitted, fonts
 
 Format = Literal["png", "svg"]
 
@@ -24,16 +24,19 @@ _TRUST = {
     "weak": ", trust: WEAK (putting back what it blames hardly lowers the score)",
 }
 
+_POINTS = 72  # in an inch
+_BOLD = 1.16  # how many times as wide bold letters are
+
 _SIZE = (12.0, 6.75)  # inches at 100 dots: 1200 x 675 pixels, a screen's width beside a chat window
 
 
-def page(title: str, note: str, theme: Theme) -> Figure:
-    """Begin a page with its title and a note below it."""
+def page(title: str, note: str, theme: Theme, title_width: float = 0.97) -> Figure:
+    """Begin a page with its title, which may take a part `title_width` of its width, and a note below it."""
     figure = Figure(figsize=_SIZE, dpi=100, facecolor=theme.background)
     figure.text(
         0.015,
         0.945,
-        plain(title, 110),
+        fitted(title, title_width * _SIZE[0] * _POINTS / (14 * _BOLD)),
         color=theme.text,
         fontsize=14,
         fontweight="bold",
@@ -41,7 +44,13 @@ def page(title: str, note: str, theme: Theme) -> Figure:
         parse_math=False,
     )
     figure.text(
-        0.015, 0.905, plain(note, 150), color=theme.quiet, fontsize=10, family=list(fonts()), parse_math=False
+        0.015,
+        0.905,
+        fitted(note, 0.97 * _SIZE[0] * _POINTS / 10),
+        color=theme.quiet,
+        fontsize=10,
+        family=list(fonts()),
+        parse_math=False,
     )
     return figure
 
@@ -54,7 +63,12 @@ def panel(axes: Axes, theme: Theme) -> None:
         spine.set_visible(False)
 
 
-def method_note(attribution: Attribution) -> str:
+def noted(note: str, attribution: Attribution | None) -> str:
+    """Give what stands below the title: when it was, and what explains it."""
+    return "; ".join(each for each in (note, "" if attribution is None else _method(attribution)) if each)
+
+
+def _method(attribution: Attribution) -> str:
     """Name the method, say whether it was cut short, and how far it can be trusted."""
     early = "" if attribution.complete else ", ended early by its time budget"
     return f"{attribution.method}{early}{_TRUST.get(attribution.trust, '')}"

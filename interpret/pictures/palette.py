@@ -36,6 +36,9 @@ class Theme:
 DARK = Theme(BACKGROUND, PANEL, TEXT, QUIET, OBSERVED, EXPECTED)
 LIGHT = Theme("#ffffff", "#f3f4f6", "#16191d", "#5b636c", "#b35900", "#0063a5")
 
+_EM = 64.0  # points, at which letters are measured
+_AT_PIXELS = 1.1
+
 _OTHER_SCRIPTS = (
     *("Noto Sans CJK SC", "Noto Sans CJK JP", "Noto Sans SC", "Noto Sans JP", "Noto Sans KR"),
     *("WenQuanYi Zen Hei", "WenQuanYi Micro Hei", "IPAexGothic", "Droid Sans Fallback", "Noto Sans Arabic"),
@@ -80,7 +83,35 @@ def plain(text: str, length: int) -> str:
     return f"{known[: length - 1 - tail]}…{known[len(known) - tail :]}"
 
 
+def fitted(text: str, width: float) -> str:
+    """Make a name drawable as `plain` does, and leave out of its middle what is wider than so many ems.
+
+    Small letters are drawn at whole pixels, which makes some a tenth wider.
+    """
+    short = plain(text, max(3, int(6 * width)))  # the narrowest letters have about a quarter of an em
+    while len(short) > 3 and (wide := _ems(short)) > width:
+        short = plain(text, min(len(short) - 1, max(3, int(len(short) * width / wide))))
+    return short
+
+
+def _ems(text: str) -> float:
+    return _AT_PIXELS * sum(_advance(character) for character in text)
+
+
+@functools.cache
+def _advance(character: str) -> float:
+    """Give the width of a character in ems, by the first font that has it."""
+    for name in fonts():
+        font = get_font(findfont(name))
+        if ord(character) in font.get_charmap():
+            font.set_size(_EM, 72)
+            return float(font.load_char(ord(character)).linearHoriAdvance / 65536 / _EM)
+    return 1.0
+
+
 def _drawable(character: str) -> str:
+    if character.isspace():
+        return " "
     if not character.isprintable():
         return "?"
     return character if ord(character) in _glyphs() else f"[{ord(character):x}]"

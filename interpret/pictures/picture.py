@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import math
+from datetime import UTC, datetime
 
 from anomalyd.detectors.maps.geometries.known import geometry_of
 from anomalyd.interpret.attribution import Attribution
 from anomalyd.interpret.pictures.drawing import draw_map, draw_vector
+from anomalyd.interpret.pictures.page import Format
 from anomalyd.interpret.pictures.palette import DARK, Theme
-from anomalyd.reports.report import Evidence, Explanation
+from anomalyd.reports.report import Evidence, Explanation, Incident
 
 
 def explains(explanation: Explanation, evidence: Evidence | None) -> bool:
@@ -21,17 +23,18 @@ def explains(explanation: Explanation, evidence: Evidence | None) -> bool:
 
 
 def picture(
-    entity: str,
+    incident: Incident,
     evidence: Evidence,
     explanation: Explanation | None,
-    title: str,
     theme: Theme = DARK,
     trust: str = "",
+    form: Format = "png",
 ) -> bytes:
-    """Draw the evidence of an entity as PNG, with what raised its score if an explanation says so.
+    """Draw the evidence of an incident, with what raised its score if an explanation says so.
 
     `trust`: how far to trust the explanation, as its report's interpretation says.
     """
+    title = f"{incident.entity}  score {incident.peak:.1f}" if explanation else incident.entity
     attribution = None
     if explanation is not None:
         attribution = Attribution(
@@ -48,15 +51,39 @@ def picture(
             evidence.history_times,
             evidence.time,
             title,
+            _when(incident, evidence),
             width=evidence.width if evidence.width.shape == evidence.values.shape else None,
             onset=evidence.onset if math.isfinite(evidence.onset) else None,
             causes=[cause.name for cause in evidence.causes[:3]],
+            form=form,
             theme=theme,
         )
     # Rows and columns are layers and wires where the element is a drift-tube chamber.
-    geometry = geometry_of(entity)
+    geometry = geometry_of(incident.entity)
     known = geometry is not None and geometry.shape == evidence.values.shape
     places = (geometry.row, geometry.cell, geometry.numbers) if geometry and known else ("row", "column", ())
     return draw_map(
-        evidence.values, evidence.expectation, evidence.error, attribution, title, *places, theme=theme
+        evidence.values,
+        evidence.expectation,
+        evidence.error,
+        attribution,
+        title,
+        _when(incident, evidence),
+        *places,
+        # Rows that begin at places of their own lie in a plane: an end cap is round.
+        square=geometry is not None and known and any(geometry.starts),
+        form=form,
+        theme=theme,
     )
+
+
+def _when(incident: Incident, evidence: Evidence) -> str:
+    """Say when the sample was: its time, and the run and lumisections of its incident."""
+    words = [f"sample of {datetime.fromtimestamp(evidence.time, UTC):%Y-%m-%d %H:%M:%S} UTC"]
+    if incident.run is not None:
+        words.append(f"run {incident.run}")
+    first, last = incident.first_lumisection, incident.last_lumisection
+    if first is not None:
+        alone = last is None or last == first
+        words.append(f"lumisection {first}" if alone else f"lumisections {first} to {last}")
+    return ", ".join(words)

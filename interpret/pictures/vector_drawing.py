@@ -10,11 +10,11 @@ from matplotlib.axes import Axes
 from numpy.typing import NDArray
 
 from anomalyd.interpret.attribution import Attribution
-from anomalyd.interpret.pictures.page import Format, method_note, page, panel, rendered
-from anomalyd.interpret.pictures.palette import DARK, Theme, fonts, plain
+from anomalyd.interpret.pictures.page import Format, noted, page, panel, rendered
+from anomalyd.interpret.pictures.palette import DARK, Theme, fitted, fonts
 from anomalyd.reports.units import human
 
-_BARS = 12
+_BARS, _FEWEST = 12, 3
 _SERIES = 4
 _BAND = 2.0
 """Usual widths on either side of what was expected that the band shows."""
@@ -32,6 +32,7 @@ def draw_vector(
     history_times: NDArray[np.float64],
     time: float,
     title: str,
+    note: str = "",
     *,
     width: NDArray[np.float32] | None = None,
     onset: float | None = None,
@@ -44,13 +45,14 @@ def draw_vector(
     `features` (F,) names; `values`, `expectation`, `width` (F,) in the metrics' units; `error` (F,) in usual
     widths; `history` (h, F) at `history_times` (h,), seconds since the epoch, is the course from before the
     `onset` to what came after the sample at `time`. `causes` are always drawn, in their order, before what
-    the attribution blames most. Without an attribution the bars show |error|. NaN: missing.
+    the attribution blames most. Without an attribution the bars show |error|. NaN: missing. `note`: what
+    stands below the title, before the method.
     """
     blame = _wide(np.abs(error) if attribution is None else attribution.values)
     drawn, worst = _chosen(features, blame, causes)
-    explained = "" if attribution is None else f"{method_note(attribution)}; "
-    figure = page(title, f"{explained}sample of {_clock(time)} UTC", theme)
-    bars = figure.add_gridspec(1, 1, left=0.19, right=0.36, top=0.84, bottom=0.09)
+    figure = page(title, noted(note, attribution), theme, title_width=0.66)
+    room = max(len(worst), _FEWEST) / _BARS  # few metrics become neither fat bars nor an empty panel
+    bars = figure.add_gridspec(1, 1, left=0.19, right=0.36, top=0.84, bottom=0.84 - 0.75 * room)
     series = figure.add_gridspec(_SERIES, 1, left=0.7, right=0.975, top=0.84, bottom=0.09, hspace=0.62)
     _bars(figure.add_subplot(bars[0]), features, worst, blame, values, expectation, error, attribution, theme)
     times, course = _with_sample(history_times, history, time, values)
@@ -66,14 +68,14 @@ def draw_vector(
             float("nan") if width is None else float(width[f]),
             ((time - zero) / per_unit, float(values[f])),
             onset is not None,
-            plain(features[f], 44),
+            features[f],
             theme,
         )
         if row == len(drawn) - 1:
             since = f"the onset at {_clock(zero)} UTC" if onset is not None else "the sample"
             axes.set_xlabel(f"{unit} from {since}", color=theme.quiet, fontsize=9)
-    figure.text(0.7, 0.9, "● explained sample", color=theme.observed, fontsize=9.5)
-    figure.text(0.975, 0.9, "╌ expected before the onset", color=theme.expected, fontsize=9.5, ha="right")
+    figure.text(0.7, 0.945, "● explained sample", color=theme.observed, fontsize=9.5)
+    figure.text(0.975, 0.945, "╌ expected before the onset", color=theme.expected, fontsize=9.5, ha="right")
     return rendered(figure, form, theme)
 
 
@@ -135,14 +137,15 @@ def _bars(
     )
     axes.set_yticks(
         rows,
-        [plain(features[f], 24) for f in worst],
+        [fitted(features[f], 16.4) for f in worst],
         parse_math=False,
         color=theme.text,
         family=list(fonts()),
     )
-    axes.set_ylim(_BARS - 0.5, -0.5)  # always room for all: few metrics do not become fat bars
+    axes.set_ylim(max(len(worst), _FEWEST) - 0.5, -0.5)
     axes.axvline(0, color=theme.quiet, linewidth=0.8)
     axes.locator_params(axis="x", nbins=4)
+    axes.xaxis.set_major_formatter(lambda value, _: human(value))
     axes.set_xlabel(
         "part of the raw score" if attribution else "departure from normal [usual widths]",
         color=theme.quiet,
@@ -154,21 +157,21 @@ def _bars(
         (1.22, "share" if attribution else "", share, theme.text),
         (1.68, "observed", [human(float(values[f]), features[f]) for f in worst], theme.observed),
         (2.14, "expected", [human(float(expectation[f]), features[f]) for f in worst], theme.expected),
-        (2.5, "", [f"{error[f]:+.1f} σ" if np.isfinite(error[f]) else "" for f in worst], theme.text),
+        (2.5, "", [_sigmas(float(error[f])) for f in worst], theme.text),
     )
     place = axes.get_yaxis_transform()
     for x, heading, cells, colour in columns:
-        axes.text(x, 1.02, heading, color=theme.quiet, fontsize=9, ha="right", transform=axes.transAxes)
+        axes.text(x, -0.65, heading, color=theme.quiet, fontsize=9, ha="right", transform=place)
         for row, cell in enumerate(cells):
             axes.text(x, row, cell, color=colour, fontsize=9, ha="right", va="center", transform=place)
     if left_over:
         axes.text(
-            1.22,
-            _BARS - 0.45,
-            f"others {left_over} %",
+            1.06,
+            len(worst) - 0.2,
+            f"and {left_over} % by others",
             color=theme.quiet,
             fontsize=9,
-            ha="right",
+            ha="left",
             transform=place,
         )
 
@@ -196,12 +199,19 @@ def _series(
         axes.axvline(0, color=theme.text, linewidth=0.9, linestyle=(0, (1, 2)))
         axes.text(
             0.0, 0.02, " onset ", color=theme.text, fontsize=8, ha="left", va="bottom", alpha=0.9,
-            transform=axes.get_xaxis_transform(),
+            transform=axes.get_xaxis_transform(), zorder=4,
+            bbox={"facecolor": theme.panel, "alpha": 0.75, "linewidth": 0, "pad": 0.5},
         )  # fmt: skip
     axes.plot(times, course, color=theme.quiet, linewidth=1.1, marker=".", markersize=2.5)
     axes.plot(*sample, color=theme.observed, marker="o", markersize=6, linestyle="none", clip_on=False)
     axes.set_title(
-        name, color=theme.text, fontsize=9.5, loc="left", pad=3, parse_math=False, family=list(fonts())
+        fitted(name, 26),
+        color=theme.text,
+        fontsize=9.5,
+        loc="left",
+        pad=3,
+        parse_math=False,
+        family=list(fonts()),
     )
     axes.locator_params(axis="y", nbins=3)
     axes.locator_params(axis="x", nbins=6)
@@ -221,6 +231,13 @@ def _with_sample(
 def _wide(numbers: NDArray[np.float32]) -> _Numbers:
     """Give float64: a range of float32 may overflow float32."""
     return numbers.astype(np.float64)
+
+
+def _sigmas(error: float) -> str:
+    if not np.isfinite(error):
+        return ""
+    size = abs(error)
+    return f"{error:+.1f} σ" if size < 100 else f"{error:+.0f} σ" if size < 1e5 else f"{error:+.0e} σ"
 
 
 def _clock(time: float) -> str:

@@ -1,19 +1,24 @@
 from __future__ import annotations
 
+import io
 import struct
 import subprocess
 import sys
+from dataclasses import replace
 
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
+from matplotlib.image import imread
 
 from anomalyd.interpret.attribution import Attribution
 from anomalyd.interpret.pictures.drawing import draw_map, draw_vector, drawn_metrics
-from anomalyd.interpret.pictures.palette import LIGHT, plain
+from anomalyd.interpret.pictures.palette import LIGHT, fitted, plain
+from anomalyd.interpret.pictures.picture import picture
 from anomalyd.interpret.pictures.vector_drawing import whole_shares
+from anomalyd.reports.report import Evidence, Explanation, Incident, SeenBy, Severity, Status
 
 NOW = 1.8e9
 
@@ -56,6 +61,27 @@ def chamber(rows=12, columns=60):
         "attribution": attribution(np.where(counts == 0, 1.0, counts * 0)),
         "title": "DT/W-2/MB1/S04",
     }
+
+
+@pytest.fixture
+def at_the_peak():
+    """An incident of a chamber, its evidence and its explanation."""
+    incident = Incident(
+        id="a", detector="chambers", entity="DT/W-2/MB1/S04", sample_kind="map", severity=Severity.ERROR,
+        status=Status.OPEN, onset=NOW, last=NOW, closed=None, samples=1, peak=4.0, peak_time=NOW,
+        autoencoder=4.0, classical=2.0, seen_by=SeenBy.BOTH, causes=(), model="m", run=321909,
+        first_lumisection=12, last_lumisection=19,
+    )  # fmt: skip
+    part = chamber()
+    evidence = Evidence(
+        NOW, (), part["values"], part["expectation"], part["error"], part["error"], np.zeros(0),
+        np.zeros((0, 12, 60), dtype=np.float32),
+    )  # fmt: skip
+    return incident, evidence, Explanation("occlusion", NOW, part["attribution"].values, 0.1, complete=True)
+
+
+def image_of(png):
+    return imread(io.BytesIO(png))
 
 
 def size(png):
@@ -117,6 +143,40 @@ def test_rows_are_called_what_people_call_them():
     assert draw_map(**args | {"row_numbers": [1, 2, 3, 4, 9, 10, 11, 12]}) != counted
 
 
+def test_colour_bars_say_their_unit_and_shares_are_of_all():
+    drawn = draw_map(**chamber(), form="svg")
+    assert [drawn.count(f">{unit}<".encode()) for unit in ("counts", "σ", "% of it")] == [2, 1, 1]
+    part = chamber()
+    efficiency = {"values": part["values"] / 50, "expectation": part["expectation"] / 50}
+    assert b">counts<" not in draw_map(**part | efficiency, form="svg")
+    twice = attribution(2 * part["attribution"].values)
+    assert draw_map(**part | {"attribution": twice}, form="svg") == drawn
+
+
+def test_an_end_cap_is_round():
+    args = chamber(22, 22)
+    assert draw_map(**args, square=True) != draw_map(**args)
+
+
+def test_a_profile_below_nothing_is_told_apart():
+    args = chamber() | {"attribution": None}
+    below = {"values": args["values"] - 100, "expectation": args["expectation"] - 100}
+    lower = below["values"].copy()
+    lower[2, 3] -= 20
+    assert draw_map(**args | below) != draw_map(**args | below | {"values": lower})
+
+
+def test_a_picture_says_when_and_in_which_run(at_the_peak):
+    incident, evidence, explanation = at_the_peak
+    told = picture(incident, evidence, explanation, form="svg").decode()
+    assert "sample of 2027-01-15 08:00:00 UTC, run 321909, lumisections 12 to 19; occlusion" in told
+    alone = replace(incident, last_lumisection=12)
+    assert "lumisection 12;" in picture(alone, evidence, explanation, form="svg").decode()
+    without = replace(incident, run=None, first_lumisection=None, last_lumisection=None)
+    assert "08:00:00 UTC; occlusion" in picture(without, evidence, explanation, form="svg").decode()
+    assert picture(incident, evidence, explanation, LIGHT) != picture(incident, evidence, explanation)
+
+
 def test_a_masked_cell_does_not_look_like_a_dead_one():
     dead = chamber() | {"attribution": None}
     masked = dead["values"].copy()
@@ -156,6 +216,15 @@ def test_a_name_becomes_one_short_line(name, length):
     assert short == "" or short.isprintable()
     if name.isascii() and name.isprintable() and len(name) <= length:
         assert short == name
+
+
+@pytest.mark.parametrize("letter", ["W", "i", "ж", "中", "م"])
+def test_wide_letters_do_not_run_off_the_page(letter):
+    assert len(fitted("i" * 500, 20)) > 2 * len(fitted("W" * 500, 20))
+    args = vector() | {"features": [letter * 300, *vector()["features"][1:]], "causes": [letter * 300]}
+    pixels = image_of(draw_vector(**args | {"title": letter * 300, "note": letter * 300}))
+    assert (pixels[:, :6] == pixels[0, 0]).all()
+    assert (pixels[:, -6:] == pixels[0, 0]).all()
 
 
 def test_a_long_name_keeps_both_ends():

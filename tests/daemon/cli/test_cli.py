@@ -373,6 +373,12 @@ def test_the_picture_is_written(anomalyd: Callable[..., Ran], store: str, tmp_pa
     anomalyd("reports", "show", "aaaa", "--store", store, *options).json()
     assert picture.read_bytes().startswith(PNG)
     assert picture.read_bytes() != first
+    anomalyd("reports", "show", "aaaa", "--store", store, "--light", "--plot", picture)
+    assert picture.read_bytes()[:8] == PNG[:8]
+    assert picture.read_bytes() != first
+    vector = tmp_path / "why.SVG"
+    anomalyd("reports", "show", "aaaa", "--store", store, "--plot", vector)
+    assert b"<svg" in vector.read_bytes()
 
 
 def test_a_picture_that_cannot_be_had_is_a_clear_error(

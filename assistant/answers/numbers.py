@@ -12,6 +12,7 @@ from anomalyd.assistant.understanding.interpretation import condition_words
 from anomalyd.assistant.understanding.question import Question
 from anomalyd.reports.conditions import AllOf, Among, Condition, During, Not, Within
 from anomalyd.reports.quality import system_of
+from anomalyd.reports.queries import Summary
 from anomalyd.reports.report import Severity
 
 _DAY = 86_400.0
@@ -104,9 +105,15 @@ def statistic(q: Question, context: Context) -> Told:
         return none_recorded(where, context)
     say = duration if q.measure == "duration" else score
     of = counted(found.count, "closed incident" if closed != AllOf() else "incident")
-    value = {"mean": found.mean, "median": found.median, "sum": found.total}[q.statistic]
+    value = _figure(found, q.statistic)
     if q.statistic == "sum":
         text = f"{say(found.total)} in total, over {of}."
+    elif q.statistic in ("min", "max"):
+        most = q.statistic == "max"
+        what = {"duration": "duration", "peak": "peak score", "samples": "number of anomalous samples"}[
+            q.measure
+        ]
+        text = f"{say(value)}: the {'largest' if most else 'smallest'} {what} of {of}."
     else:
         what = {"duration": "They lasted", "peak": "The peak score was", "samples": "They had"}[q.measure]
         text = (
@@ -114,6 +121,17 @@ def statistic(q: Question, context: Context) -> Told:
             f"{say(found.least)} to {say(found.most)}), over {of}."
         )
     return Told((context.cited(text, where, found.count),), result=Result(value=value))
+
+
+def _figure(found: Summary, statistic: str) -> float:
+    """Give a statistic by its name."""
+    return {
+        "mean": found.mean,
+        "median": found.median,
+        "sum": found.total,
+        "min": found.least,
+        "max": found.most,
+    }[statistic]
 
 
 def _statistic_by_group(q: Question, context: Context) -> Told:
@@ -128,9 +146,7 @@ def _statistic_by_group(q: Question, context: Context) -> Told:
     for name, _ in groups if q.ranked else groups[:_SHOWN]:
         value = int(name) if q.by == "run" else name
         of_group = context.queries.summary(select(q.where, Among(q.by or "", (value,)), *closed), q.measure)
-        figures.append(
-            (name, {"mean": of_group.mean, "median": of_group.median, "sum": of_group.total}[q.statistic])
-        )
+        figures.append((name, _figure(of_group, q.statistic)))
     if q.ranked:
         sign = 1 if q.least else -1
         figures = sorted(figures, key=lambda each: (sign * each[1], each[0]))[: q.limit]

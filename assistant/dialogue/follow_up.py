@@ -11,6 +11,7 @@ from anomalyd.assistant.dialogue.ellipsis import APART, headless, named_beside, 
 from anomalyd.assistant.dialogue.places import (
     NothingAskedError,
     moved,
+    other_statistic,
     placed_in_list,
     side_of_case,
     side_of_ledger,
@@ -137,7 +138,8 @@ def _of_whole(text: str, before: Question | None, session: Session) -> Question 
     if before is not None and _AFFECTED.fullmatch(text):
         return Question(Ask.LIST, before.where, target=Target.ENTITIES)
     other = (
-        side_of_ledger(text, before)
+        other_statistic(text, before)
+        or side_of_ledger(text, before)
         or side_of_case(text, session)
         or moved(text, session)
         or sort_order(text, before)

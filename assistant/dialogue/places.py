@@ -66,6 +66,27 @@ def side_of_ledger(text: str, before: Question | None) -> Question | None:
     return replace(before, aspect=aspect, target=Target.INCIDENTS, statistic="mean", order=None)
 
 
+_STATISTICS = {
+    **dict.fromkeys(("maximum", "max", "highest", "largest", "longest", "most"), "max"),
+    **dict.fromkeys(("minimum", "min", "lowest", "smallest", "shortest", "least"), "min"),
+    **dict.fromkeys(("mean", "average"), "mean"),
+    **dict.fromkeys(("total", "sum"), "sum"),
+    "median": "median",
+}
+
+
+def other_statistic(text: str, before: Question | None) -> Question | None:
+    """Read "and the maximum?" where a mean, a median or a sum was asked last."""
+    asked = re.fullmatch(
+        r"(?:and |but |what about |what is |what was )*(?:the )?(\w+)(?: one| value| of (?:them|it|that))?",
+        text,
+    )
+    if asked is None or before is None or before.ask is not Ask.AGGREGATE or before.measure == "count":
+        return None
+    statistic = _STATISTICS.get(asked[1])
+    return replace(before, statistic=statistic) if statistic else None
+
+
 def side_of_case(text: str, session: Session) -> Question | None:
     """Read "what else alarmed at that time?" of the incident told last."""
     asked = beside_last(text)

@@ -19,6 +19,9 @@ _FINE = r"(?:fine|ok|okay|normal|healthy|good|well|quiet|all right|alright|back(
 _BAD = r"(?:in trouble|in alarm|alarming|broken|down|bad|faulty|sick|red|unhealthy)"
 _OVER = r"(?:closed|cleared|resolved|over|finished|recovered|ended|gone|gone away|fixed|done)"
 _PEAK = r"(?:peak(?:ed)?|(?:reach(?:ed)? )?(?:at )?(?:its|the) (?:peak|worst|maximum|highest(?: point)?))"
+_LONGER = r"(?:for )?(?:longer|more|over)(?: than)? "
+_FIGURE = r"(mean|average|median|total) (score|duration)"
+_DAY = r"(?:yesterday|today|last night|this morning)"
 _WHEN = r"(?:when|at (?:which|what) (?:moment|time|point)|what time)"
 _REACH = r"(?:reach(?:ed|es|ing)?|attain(?:ed|ing)?|hit|hits|got to|climbed to|went up to|rose to)"
 
@@ -78,6 +81,91 @@ _FORMS: tuple[tuple[str, str], ...] = (
         r"\1 by shifters of"
         r" the \2",
     ),
+    # Open for a long time, and the longest.
+    (
+        r"^(?:what|who|which (?:ones?|entities|things?)|anything) (?:has|have|is|are)(?: been)? (?:still )?"
+        rf"(?:open|going on|in alarm) {_LONGER}",
+        "which entities have open incidents longer than ",
+    ),
+    (
+        rf"\b({INCIDENTS})(?: (?:that|which))? (?:have been|has been|are|is) (?:still )?open {_LONGER}",
+        r"open \1 longer than ",
+    ),
+    (
+        rf"^(\w+) whose (open |closed |critical )?({INCIDENTS})"
+        r" (?:is|are|was|were|lasted|has lasted|have lasted) (?:older|longer|more) than ",
+        r"which \1 have \2\3 longer than ",
+    ),
+    (r"\b(?:longest|oldest)[- ](?:standing|running|lasting) (?=open|unresolved|ongoing)", "oldest "),
+    (
+        r"\bhow (?:short|long) (?:is|was) the (shortest|longest) (critical|warning|error)"
+        rf"(?: {INCIDENTS}|s)?\b",
+        r"how long did the \1 \2 incident last",
+    ),
+    (
+        r"^how long (?:was|were|is|has|have|did) (.+?) (?:been |spend |spent |stay )?"
+        rf"(?:anomalous|{_BAD}|in incidents?)"
+        r" (?:altogether|in total|in all|overall|all in all|all told|in sum)\b",
+        r"total duration of incidents on \1",
+    ),
+    # A rate.
+    (
+        rf"^how many ({INCIDENTS}) (?:a|1|per|each|every) (day|hour|run)"
+        r" (?:(?:did|do|have) (?:we|i|you) (?:have|had|get|got|see|seen) |were there )?"
+        r"(?:on average|in the mean|typically)\b",
+        r"average number of \1 per \2",
+    ),
+    # By what something is divided, ranked or compared.
+    (
+        r"^(?:please )?(?:break|split) (?:down )?(?:the )?(?!that|this|them|those|these|it )(.+?)"
+        r" (?:down )?(by|per)"
+        r" (?=severity|status|witness|entity|host|day|hour|run|cause)",
+        r"incidents in the \1 \2 ",
+    ),
+    (r"^top ([0-9]+) by (?=total|mean|average|median|longest)", r"top \1 entities by "),
+    (
+        rf"^(?:compare )?(?:the )?{_FIGURE}s? ?[:,]? ?(?:of |on |for )?({_NAME})"
+        rf" (?:against|versus|with|to|and|or) ({_NAME})",
+        r"\1 \2 per entity of \3 and \4",
+    ),
+    (
+        r"^(?:which|who)(?: of (?:the )?(?:2|two|both))? (?:has|had) (?:the |a )?"
+        rf"(?:higher|larger|lower|smaller) {_FIGURE} ?,? ({_NAME}) or ({_NAME})",
+        r"\1 \2 per entity of \3 and \4",
+    ),
+    (r"\bscored (?:the )?highest\b", "had the highest score"),
+    (
+        r"\b(?:stayed|remained|kept|ended|topped out) (below|under|above|over) an? (?:peak )?score of ",
+        r"with score \1 ",
+    ),
+    (
+        rf"^([\w/.+-]+) or ([\w/.+-]+) ?[:,] ?who (?:had|has|got) (more|fewer) ({INCIDENTS})\b",
+        r"who had \3 \4, \1 or \2,",
+    ),
+    # One after the other, or in both.
+    (r"\b(?:in|during) both runs ([0-9]+) and ([0-9]+)", r"in run \1 as well as in run \2"),
+    (
+        r"^who (?=(?:was|were) (?:bad|affected|broken|in trouble|anomalous) in run\b)",
+        "which entities ",
+    ),
+    (
+        rf"\b({_DAY})(?:,| and| but)?(?: (?:that|which|who))?(?: (?:was|were|is|are|stayed))?"
+        rf" (?:{_FINE}|clean|silent|nothing) ({_DAY})$",
+        r"\1 but not \2",
+    ),
+    (r"\b(had|has|have) something (?=yesterday|today|last|this|on|in|during)", r"\1 incidents "),
+    (
+        r"^.+?,? ?\bi ?\.? ?e ?\.?,? ?(?=(?:which|what|how|who|hosts|entities|chambers|nodes|machines)\b)",
+        "",
+    ),
+    # When.
+    (
+        r"\bsince (?:my |the |our )?\w+ (?:began|started|begun|came on)"
+        r" ([0-9]+ ?(?:h|hours?|minutes?|min|days?)) ago\b",
+        r"in the last \1",
+    ),
+    (r"\b(?:did|does|do) (\S+) (?:fail|trip|break)(?: the)?(?: last time| last)\b", r"did \1 alarm last"),
+    (r"\bwithout (?:a|even a|one|any)? ?single\b", "without any"),
     # Superlatives.
     (r"\b(?:nastiest|ugliest|heaviest|baddest|hairiest|scariest|highest[ -]scoring|most extreme)\b", "worst"),
     (r"\bmost long(?:est)?\b|\bmost time\b", "longest"),

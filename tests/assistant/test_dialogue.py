@@ -49,6 +49,8 @@ DIALOGUES = (
     (("list the open incidents", "how many on machines?"), "number of incidents, still open, "),
     (("how many incidents on daq-ru-03 today?", "and in total?"), "number of incidents, daq-ru-03"),
     (("how many incidents on daq-ru-03 today?", "is this host fine?"), "health, daq-ru-03"),
+    (("average score on daq-ru-03", "and the maximum?"), "max peak score, daq-ru-03"),
+    (("average duration of incidents on daq-ru-03", "median?"), "median duration"),
     (("what is the worst incident yesterday?", "who saw it?", "and the longest?"), "longest, 28 Feb 00:00"),
 )
 

@@ -31,6 +31,18 @@ from anomalyd.assistant.language.spelling import plain
         ("did both see it", "was it seen by both"),
         ("what just came in", "what is the latest incident"),
         ("what work is scheduled for tomorrow", "what maintenance is scheduled for tomorrow"),
+        (
+            "What has been open for more than 2 hours?",
+            "which entities have open incidents longer than 2 hours",
+        ),
+        (
+            "hosts whose open incident is older than 3 hours",
+            "which hosts have open incident longer than 3 hours",
+        ),
+        ("top 3 by total duration", "top 3 entities by total duration"),
+        ("average score: node17 against node18", "average score per entity of node17 and node18"),
+        ("who had something yesterday and nothing today", "who had incidents yesterday but not today"),
+        ("how many incidents since my shift began 12 hours ago", "how many incidents in the last 12 hours"),
     ],
 )
 def test_one_form(said: str, meant: str) -> None:

@@ -20,7 +20,7 @@ from anomalyd.detectors.vectors.ensemble.baseline_statistics import levels_of, p
 from anomalyd.detectors.vectors.ensemble.beginning.population import Population
 from anomalyd.detectors.vectors.ensemble.ensemble_parameters import Parameters
 from anomalyd.detectors.vectors.ensemble.feature_extraction import Followed, follow
-from anomalyd.detectors.vectors.ensemble.fusion import final_alarm
+from anomalyd.detectors.vectors.ensemble.fusion import final_alarm, recurring_alarms
 from anomalyd.detectors.vectors.ensemble.fusion.references import refer
 from anomalyd.detectors.vectors.ensemble.memory import Batch, Layout, Memory
 from anomalyd.detectors.vectors.ensemble.predictive import Predictor
@@ -210,14 +210,26 @@ def advance(
         refer(known, memory, places, rows, clip, brief > 0.0),
     )
     rule = final_alarm.Rule(known.worth[places], brief, learnt.rate, heights[0].accept_s)
-    raw = final_alarm.follow(times, evidence, memory, rule, gone.accepted)
-    raw += target_rate.open_at(learnt.parameters, learnt.rate)
+    excess = final_alarm.follow(times, evidence, memory, rule, gone.accepted)
+    threshold = target_rate.open_at(learnt.parameters, learnt.rate)
+    raw = recurring_alarms.follow(times, excess, _away(seen, excess > 0.0), 1.0 + threshold, memory)
+    raw += threshold
     raw[absent.all(axis=2)] = np.nan
     contribution = _blame(memory, seen, stuck)
     error = followed.rows - followed.around.median15
     contribution[absent], error[absent] = np.nan, np.nan
     expectation = followed.around.median15 + offset
     return Advanced(raw, error, expectation, contribution, gone.accepted, gone.mended)
+
+
+def _away(seen: Seen, rows: NDArray[np.bool_]) -> Rows:
+    """Give how far the metrics of some of the rows (E, n) are from their day, in usual distances (K, F)."""
+    b, t = np.nonzero(rows)
+    now, around = seen.followed.rows[b, t], seen.followed.around
+    away = np.minimum(np.abs(now - around.day[b, t]), np.abs(now - around.profile[b, t]))
+    away = away / seen.usual.displacement.numpy()[b, 0] * seen.followed.observed[b, t]
+    found: Rows = np.nan_to_num(away)
+    return found
 
 
 def _is_over(mended: NDArray[np.int64], count: int) -> NDArray[np.bool_]:

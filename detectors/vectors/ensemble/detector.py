@@ -44,7 +44,7 @@ from anomalyd.detectors.vectors.ensemble.beginning.population import Population
 from anomalyd.detectors.vectors.ensemble.ensemble_parameters import Parameters
 from anomalyd.detectors.vectors.ensemble.explaining import context_of, score_in
 from anomalyd.detectors.vectors.ensemble.feature_extraction import KNOWN, Followed, follow
-from anomalyd.detectors.vectors.ensemble.fusion import final_alarm
+from anomalyd.detectors.vectors.ensemble.fusion import final_alarm, recurring_alarms
 from anomalyd.detectors.vectors.ensemble.memory import SCALE, Layout, Memory, scale_of
 from anomalyd.detectors.vectors.ensemble.pieces import pieces_of, score
 from anomalyd.detectors.vectors.ensemble.predictive import Predictor, fit_predictor
@@ -222,6 +222,7 @@ class VectorEnsemble(Detector):
         batch = self._learnt.layout.join([memory])
         if word is Verdict.BROKEN:
             forget_since(batch, 0, since)
+            recurring_alarms.forget_since(batch, 0, since)
         else:
             move_to_present(batch, np.array([0]), np.array([since]))
             final_alarm.accept(batch, 0, now - since)

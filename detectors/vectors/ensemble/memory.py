@@ -83,6 +83,8 @@ class Batch:
     regression leaves over; `height_bulk` (E, 2) median and upper quartile of the height, measured in the
     three hours of number `height_measured` (E,); `height_slot` (E,) ten minutes of the newest row kept;
     `height_on` (E,) whether the height alarms. `height_week` E times (k,) those kept.
+    Alarms of a week (`recurring_alarms`): `alarms` E times (k, 4) quarter hour, metric,
+    height, distance; `above` (E,) rows in a row above the threshold until now.
     """
 
     record: NDArray[np.void]
@@ -137,6 +139,7 @@ class Batch:
     week: list[NDArray[np.float16]]
     week_of: list[NDArray[np.int8]]
     height_week: list[NDArray[np.float16]]
+    alarms: list[NDArray[np.int32]]
 
     def one(self, b: int) -> Batch:
         """Give what is remembered of one entity, the same views of its record, and its large arrays."""
@@ -150,11 +153,14 @@ LARGE: Mapping[str, type[np.generic]] = {
     "week": np.float16,
     "week_of": np.int8,
     "height_week": np.float16,
+    "alarms": np.int32,
 }
 """Fields of an entity that lie outside of its record, and what their numbers are."""
 
 SLOTS = "slot_steps"
 """Under this name quarter hours are stored (`rounding`); before they were stored as they are, as `slots`."""
+
+ALARMS = "alarms"
 
 OFTEN = ("newest", "learns_since", "fresh_rows")
 """Fields of the record that are looked at before an entity is put into a batch."""
@@ -229,6 +235,7 @@ class Layout:
             [week],
             [np.empty(0, dtype=np.int8)],
             [np.empty(0, dtype=np.float16)],
+            [_no_alarms()],
         )
         for unknown in (batch.recent, batch.hours6, batch.day, batch.profile, batch.levels, batch.moved):
             unknown[:] = np.nan
@@ -255,6 +262,7 @@ class Layout:
             [m.week for m in memories],
             [m.week_of for m in memories],
             [m.height_week for m in memories],
+            [m.alarms for m in memories],
         )
 
     def part(self, batch: Batch, scales: Sequence[State]) -> list[Memory]:
@@ -280,6 +288,8 @@ class Layout:
         if "residual_charts" not in state and "charts" in state:
             # Of a model of earlier versions, which has no regression: all is left over.
             state = {**state, "residual_charts": state["charts"]}
+        if ALARMS not in state:  # it is of a version that did not remember them
+            state = {**state, ALARMS: _no_alarms(), "above": np.int32(0)}
         kept = {*(self.dtype.names or ()), *LARGE}
         if {name for name in state if not name.startswith(SCALE)} - {SLOTS} != kept:
             raise ModelMismatch(_mismatch(entity))
@@ -312,6 +322,7 @@ class Memory(Mapping[str, NDArray[Any]]):
     week: NDArray[np.float16]
     week_of: NDArray[np.int8]
     height_week: NDArray[np.float16]
+    alarms: NDArray[np.int32]
     scale: State
     newest: float
     learns_since: float
@@ -339,6 +350,10 @@ class Memory(Mapping[str, NDArray[Any]]):
 def scale_of(state: State) -> dict[str, NDArray[Any]]:
     """Give what the scaling remembers, of a state of named arrays."""
     return {name.removeprefix(SCALE): each for name, each in state.items() if name.startswith(SCALE)}
+
+
+def _no_alarms() -> NDArray[np.int32]:
+    return np.empty((0, 4), dtype=np.int32)
 
 
 def _mismatch(entity: str) -> str:

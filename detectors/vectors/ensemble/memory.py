@@ -134,6 +134,7 @@ class Batch:
     height_measured: NDArray[np.float64]
     height_slot: NDArray[np.float64]
     height_on: NDArray[np.bool_]
+    above: NDArray[np.int32]
     slots: list[NDArray[np.float16]]
     shown: list[NDArray[np.float16]]
     week: list[NDArray[np.float16]]
@@ -213,6 +214,7 @@ class Layout:
             "runs": ("i4", (metrics,)),
             "fresh_rows": ("i4", ()),
             "quiet": ("i4", ()),
+            "above": ("i4", ()),
             "steps": ("f4", (CHANNEL_COUNT, STEPS)),
             "tail": ("f4", (CHANNEL_COUNT,)),
             "leaps": ("f4", (LEAP_DAYS, LEAPS_A_DAY)),

@@ -1,9 +1,11 @@
 """Alarms that come back every day: a nightly backup, a batch of jobs, a scrub. They are usual, and no alarm.
 
 Of the last seven days it is remembered in which quarter hours an entity was above its threshold, how far, and
-how far its metrics were from their day then. A row is usual where all of that was as far on two of the seven
-days in the same quarter hours, one earlier or later; or on three of them at any time, as of batch jobs. What
-lasts longer than on those days is no longer usual, and neither is what an operator called broken.
+how far its metrics were from their day then. A row is usual where an alarm like it was there on three of the
+seven days in the same quarter hour, one earlier or later; or on four of them at any time, as of batch jobs.
+Alike is what is about as high, and of whose farthest metrics each was about as far. What lasts longer than on
+those days is no longer usual, and neither is what an operator called broken. The first rows of an alarm are
+left as they are: a jolt of a row or two is told, and opens no incident.
 """
 
 from __future__ import annotations
@@ -17,9 +19,12 @@ from anomalyd.detectors.vectors.ensemble.memory import Batch
 from anomalyd.detectors.vectors.ensemble.time_bins import runs_of
 
 _QUARTER_S, _A_DAY, _DAYS = 900.0, 96, 7
-_AT_THE_TIME, _AT_ANY = 2, 3
-"""Days of seven on which it was so at this time of day, or at any. This and what follows was chosen on made
-hosts (docs/validation.md)."""
+_AT_THE_TIME, _AT_ANY = 3, 4
+"""Days of seven on which it was so at this time of day, or at any. One day less of each halves the false alarms
+of made hosts, and holds back more events of labelled machines that come back (docs/validation.md)."""
+
+_TOLD = 2
+"""Rows of each alarm that are never held back: by default the third opens an incident."""
 
 _FARTHER = 0.5
 """By so much more in logs a job may differ from those before it, in score and in each metric."""
@@ -58,22 +63,6 @@ class _Alarmed:
     away: Floats
 
 
-@dataclass(frozen=True, slots=True)
-class _Days:
-    """How many days ago entries (k,) were, which of them count, and on how many days there must be some."""
-
-    ago: NDArray[np.int32]
-    counts: NDArray[np.bool_]
-    enough: int
-
-    def reached(self, values: NDArray[np.int32], which: NDArray[np.bool_]) -> float:
-        """Give what entries `which` (k,) reached on enough of the days, minus infinity where on fewer."""
-        highest = np.full(_DAYS + 1, -np.inf)
-        which = which & self.counts
-        np.maximum.at(highest, self.ago[which], values[which] / _PARTS)
-        return float(np.sort(highest)[-self.enough])
-
-
 def follow(times: Floats, excess: Floats, away: NDArray[np.float32], unit: float, memory: Batch) -> Floats:
     """Give how far rows at times (E, n) lie above the threshold where what is usual is no alarm (E, n).
 
@@ -81,21 +70,21 @@ def follow(times: Floats, excess: Floats, away: NDArray[np.float32], unit: float
     their day, in their own usual distances; `unit`: by how much a score of 1 lies above a usual row.
     `memory` moves on.
     """
-    found = excess.copy()
-    rows = excess > 0.0
-    if not rows.any():
+    found, alarms = excess.copy(), excess > 0.0
+    above = _rows_above(alarms, memory)
+    if not alarms.any():
         return found
     metrics, logs = _farthest(away)
-    ends = np.cumsum(rows.sum(axis=1))
-    for b in np.flatnonzero(rows.any(axis=1) & ~memory.broken).tolist():
-        on = np.flatnonzero(rows[b])
+    ends = np.cumsum(alarms.sum(axis=1))
+    for b in np.flatnonzero(alarms.any(axis=1) & ~memory.broken).tolist():
+        on = np.flatnonzero(alarms[b])
         first = int(ends[b]) - len(on)
         for part in runs_of(times[b, on] // _QUARTER_S):
-            of = slice(first + part.start, first + part.stop)
-            heights = np.log1p(excess[b, on[part]] / unit)
-            alarmed = _Alarmed(int(times[b, on[part.start]] // _QUARTER_S), heights, metrics[of], logs[of])
+            of, rows = slice(first + part.start, first + part.stop), on[part]
+            heights = np.log1p(excess[b, rows] / unit)
+            alarmed = _Alarmed(int(times[b, rows[0]] // _QUARTER_S), heights, metrics[of], logs[of])
             known = _lately(memory.alarms[b], alarmed.quarter)
-            usual = on[part][_usual(known, alarmed)]
+            usual = rows[_usual(known, alarmed) & (above[b, rows] > _TOLD)]
             found[b, usual] = -_LEAST / (1.0 + excess[b, usual])
             memory.alarms[b] = _with(known, alarmed)
     return found
@@ -104,6 +93,15 @@ def follow(times: Floats, excess: Floats, away: NDArray[np.float32], unit: float
 def forget_since(memory: Batch, b: int, since: float) -> None:
     """Forget the alarms of an entity since a time: an operator called them broken."""
     memory.alarms[b] = memory.alarms[b][memory.alarms[b][:, _QUARTER] < since // _QUARTER_S]
+
+
+def _rows_above(alarms: NDArray[np.bool_], memory: Batch) -> NDArray[np.int64]:
+    """Give the how manieth row in a row above the threshold each is (E, n), 0 where it is not."""
+    at = np.arange(alarms.shape[1])
+    below = np.maximum.accumulate(np.where(alarms, -1, at), axis=1)
+    count = np.where(below < 0, at + 1 + memory.above[:, None], at - below)
+    memory.above[:] = count[:, -1]
+    return count
 
 
 def _farthest(away: NDArray[np.float32]) -> tuple[NDArray[np.int64], Floats]:
@@ -133,43 +131,55 @@ def _with(known: Alarms, alarmed: _Alarmed) -> Alarms:
 
 def _usual(known: Alarms, alarmed: _Alarmed) -> NDArray[np.bool_]:
     """Say which rows are usual."""
-    quarters = known[:, _QUARTER]
+    quarters, of = np.unique(known[:, _QUARTER], return_inverse=True)
+    like = _are_like(known, of, len(quarters), alarmed)
     since = alarmed.quarter - quarters + _BESIDE
+    at_the_time = np.where(since % _A_DAY <= 2 * _BESIDE, since // _A_DAY, 0)
     days = alarmed.quarter // _A_DAY - quarters // _A_DAY
-    past = (since // _A_DAY > 0) & (since // _A_DAY <= _DAYS) & (since % _A_DAY <= 2 * _BESIDE)
-    at_the_time = _Days(since // _A_DAY, past, _AT_THE_TIME)
-    at_any = _Days(days, (days > 0) & (days <= _DAYS), _AT_ANY)
-    return _is_like(known, at_the_time, alarmed) | _is_like(known, at_any, alarmed)
+    lasts = _lasts(quarters, alarmed.quarter)
+    usual = np.zeros(len(alarmed.heights), dtype=bool)
+    for ago, split, enough in ((at_the_time, since // _A_DAY, _AT_THE_TIME), (days, days, _AT_ANY)):
+        if lasts <= _lasted(quarters, split, enough) + _LONGER:
+            usual |= _on_days(like, ago) >= enough
+    return usual
 
 
-def _is_like(known: Alarms, days: _Days, alarmed: _Alarmed) -> NDArray[np.bool_]:
-    """Say which rows are like what was there on enough of the days."""
-    lasted = _lasted(known[:, _QUARTER], days)
-    if not lasted or _lasts(known[:, _QUARTER], alarmed.quarter) > lasted + _LONGER:
-        return np.zeros(len(alarmed.heights), dtype=bool)
-    like = alarmed.heights <= days.reached(known[:, _HEIGHT], days.counts) + _FARTHER
+def _are_like(known: Alarms, of: NDArray[np.intp], count: int, alarmed: _Alarmed) -> NDArray[np.bool_]:
+    """Say to which of the quarter hours rows are like (K, Q): as high, and each metric as far."""
+    height = np.zeros(count)
+    np.maximum.at(height, of, known[:, _HEIGHT] / _PARTS)
+    like: NDArray[np.bool_] = alarmed.heights[:, None] <= height + _FARTHER
     far = np.expm1(alarmed.away)
     looked_at = far >= _ALIKE * far[:, :1]
     looked_at[:, _LOOKED_AT:] = False
-    for metric in np.unique(alarmed.metrics[looked_at & like[:, None]]).tolist():
-        reached = days.reached(known[:, _AWAY], known[:, _METRIC] == metric)
-        farther = looked_at & (alarmed.metrics == metric) & (alarmed.away > reached + _FARTHER)
-        like &= ~farther.any(axis=1)
+    for metric in np.unique(alarmed.metrics[looked_at]).tolist():
+        away = np.full(count, -np.inf)
+        its = known[:, _METRIC] == metric
+        away[of[its]] = known[its, _AWAY] / _PARTS
+        asked = looked_at & (alarmed.metrics == metric)
+        row, place = np.nonzero(asked)
+        like[row] &= alarmed.away[row, place][:, None] <= away + _FARTHER
     return like
+
+
+def _on_days(like: NDArray[np.bool_], ago: NDArray[np.int32]) -> NDArray[np.int64]:
+    """Give on how many of the last days there was one that rows are like (K,); (Q,) days ago."""
+    each = [like[:, ago == day].any(axis=1) for day in range(1, _DAYS + 1)]
+    return np.sum(each, axis=0)
 
 
 def _lasts(quarters: NDArray[np.int32], now: int) -> int:
     """Give for how many quarter hours the alarm goes on."""
-    earlier = np.unique(quarters[quarters < now])[::-1]
+    earlier = quarters[quarters < now][::-1]
     breaks = np.flatnonzero(-np.diff(earlier, prepend=now) > 1 + _BESIDE)
     return 1 + (int(breaks[0]) if len(breaks) else len(earlier))
 
 
-def _lasted(quarters: NDArray[np.int32], days: _Days) -> int:
-    """Give for how many quarter hours alarms lasted on enough of the days, 0 where there were fewer."""
+def _lasted(quarters: NDArray[np.int32], ago: NDArray[np.int32], enough: int) -> int:
+    """Give for how many quarter hours alarms lasted on enough of the last days, 0 where there were fewer."""
     longest = np.zeros(_DAYS + 1, dtype=np.int64)
-    for day in np.unique(days.ago[days.counts]).tolist():
-        its = np.unique(quarters[days.ago == day])
+    for day in range(1, _DAYS + 1):
+        its = quarters[ago == day]
         runs = np.split(its, np.flatnonzero(np.diff(its) > 1 + _BESIDE) + 1)
         longest[day] = max(len(run) for run in runs)
-    return int(np.sort(longest)[-days.enough])
+    return int(np.sort(longest)[-enough]) if enough <= _DAYS else 0

@@ -20,8 +20,8 @@ from anomalyd.detectors.vectors.ensemble.time_bins import runs_of
 
 _QUARTER_S, _A_DAY, _DAYS = 900.0, 96, 7
 _AT_THE_TIME, _AT_ANY = 3, 4
-"""Days of seven on which it was so at this time of day, or at any. One day less of each halves the false alarms
-of made hosts, and holds back more events of labelled machines that come back (docs/validation.md)."""
+"""Days of seven on which it was so at this time of day, or at any. One day less of each halves the false
+alarms of made hosts, but holds back events that come back on labelled machines, too (docs/validation.md)."""
 
 _TOLD = 2
 """Rows of each alarm that are never held back: by default the third opens an incident."""
@@ -96,7 +96,7 @@ def forget_since(memory: Batch, b: int, since: float) -> None:
 
 
 def _rows_above(alarms: NDArray[np.bool_], memory: Batch) -> NDArray[np.int64]:
-    """Give the how manieth row in a row above the threshold each is (E, n), 0 where it is not."""
+    """Count the rows in a row above the threshold up to each (E, n), 0 where it is not."""
     at = np.arange(alarms.shape[1])
     below = np.maximum.accumulate(np.where(alarms, -1, at), axis=1)
     count = np.where(below < 0, at + 1 + memory.above[:, None], at - below)

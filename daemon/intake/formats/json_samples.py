@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import chain
@@ -187,6 +188,9 @@ class JsonSamples(Format):
         return samples, told
 
 
+_NO_JSON = re.compile(rb"[\[,]\s*(NaN|-?Infinity)\s*[\],]")
+"""A cell as Python's `json.dumps` writes what is not finite."""
+
 _element_decoder = msgspec.json.Decoder(Element)
 
 
@@ -273,6 +277,10 @@ def _keys(element: Element) -> int:
 def _described(value: bytes, error: Exception) -> DecodeError:
     """Say what is wrong, with the path of the field: `$.map[3][2]`, `$.values.cpu`."""
     fault = json_fault(error)
+    if fault.reason == Reason.SYNTAX and (word := _NO_JSON.search(value)):
+        return DecodeError(fault.reason, f"{fault}; {word[1].decode()} is not JSON, a masked cell is null")
+    if str(fault).endswith("`$.exposure`"):
+        return DecodeError(fault.reason, f"{fault}; leave it out where it is not known")
     if "missing field" in str(fault) and (keys := keys_of(value)):
         return DecodeError(fault.reason, f"{fault}; there are: {', '.join(sorted(keys))[:200]}")
     if "`$.values[...]`" in str(fault):  # msgspec does not say which

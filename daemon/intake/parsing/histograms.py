@@ -47,23 +47,28 @@ def counts_of(cells: Cells, companions: dict[str, Cells]) -> Cells:
             raise _refuse(f"{name}: {companion.shape} cells beside a map of {cells.shape}; it needs as many")
         _not_negative(name, companion)
     if least < 0:
+        if "sumw2" in companions:
+            _refuse_first(
+                cells < 0,
+                "map",
+                cells,
+                "is a negative sum of weights, which is no number of counts; "
+                "mask the cell with null (NaN in npy), or send the counts without weights",
+            )
         _not_negative("map", cells)
     if not companions:
         _whole(cells)
         return cells
     ((name, companion),) = companions.items()
-    if name == "denominator":
-        _whole(cells)
-        _whole(companion, name)
-        return _failed(companion, companion - cells, "map: a numerator is larger than its denominator")
-    if name == "entries":
-        _whole(companion, name)
-        return _failed(
-            companion, companion * (1 - cells), "map: with entries it is a ratio from 0 to 1; one is above 1"
-        )
+    if name in ("denominator", "entries"):
+        return _failures(name, cells, companion)
     known = np.isfinite(cells) & np.isfinite(companion)
-    if (known & (cells > 0) & ~(companion > 0)).any():
-        raise _refuse(f"{name}: 0 where the map is not; it is the {_MEANING[name]} of each cell")
+    _refuse_first(
+        known & (cells > 0) & ~(companion > 0),
+        name,
+        companion,
+        f"stands where the map is not 0; it is the {_MEANING[name]} of each cell",
+    )
     each = companion if name == "sumw2" else 4 * companion
     found = np.divide(cells**2, each, out=np.zeros_like(cells), where=companion > 0)
     return np.where(known, found, np.nan).astype(np.float32)
@@ -72,18 +77,44 @@ def counts_of(cells: Cells, companions: dict[str, Cells]) -> Cells:
 _MEANING = {"sumw2": "sum of the squared weights", "variance": "variance of the mean"}
 
 
-def _failed(trials: Cells, failed: Cells, otherwise: str) -> Cells:
-    if (failed < -_WHOLE * np.maximum(trials, 1)).any():
-        raise _refuse(otherwise)
+def _failures(name: str, cells: Cells, companion: Cells) -> Cells:
+    if name == "denominator":
+        _whole(cells)
+        _whole(companion, name)
+        failed = companion - cells
+        _refuse_first(
+            _below_zero(failed, companion),
+            "map",
+            cells,
+            "is larger than its denominator; the map holds the numerator, at most as many in each cell",
+        )
+    else:
+        _whole(companion, name)
+        failed = companion * (1 - cells)
+        _refuse_first(
+            _below_zero(failed, companion),
+            "map",
+            cells,
+            "is above 1; with entries the map is a ratio from 0 to 1, any other mean needs variance",
+        )
+    return _not_below_zero(failed)
+
+
+def _below_zero(failed: Cells, trials: Cells) -> NDArray[np.bool_]:
+    return failed < -_WHOLE * np.maximum(trials, 1)
+
+
+def _not_below_zero(failed: Cells) -> Cells:
     return np.maximum(failed, 0).astype(np.float32)
 
 
 def _not_negative(name: str, cells: Cells) -> None:
     if np.fmin.reduce(cells, axis=None) < 0:  # NaN is left out, and is not below 0 if there is nothing else
-        row, column = np.argwhere(cells < 0)[0]
-        raise _refuse(
-            f"{name}[{row}][{column}]: {cells[row, column]:g} is negative; counts are 0 or more, and a "
-            "masked cell is null (NaN in npy)"
+        _refuse_first(
+            cells < 0,
+            name,
+            cells,
+            "is negative; counts are 0 or more, and a masked cell is null (NaN in npy)",
         )
 
 
@@ -99,6 +130,13 @@ def _whole(cells: Cells, name: str = "map") -> None:
             "efficiency needs denominator (or entries), weights need sumw2, means need variance; normalised "
             "counts cannot be judged: send them as they were counted, with exposure"
         )
+
+
+def _refuse_first(wrong: NDArray[np.bool_], name: str, cells: Cells, why: str) -> None:
+    """Name the first of the cells that are `wrong`, if any is."""
+    if wrong.any():
+        row, column = np.argwhere(wrong)[0]
+        raise _refuse(f"{name}[{row}][{column}]: {cells[row, column]:g} {why}")
 
 
 def _refuse(text: str) -> DecodeError:

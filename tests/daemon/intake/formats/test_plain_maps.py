@@ -78,6 +78,8 @@ def test_all_else_is_left_to_the_reader_of_any_cells(text: bytes) -> None:
         ({"map": [[1, 2]], "partial": True}, "always comes whole"),
         ({"map": [[1, 2]], "denominator": [[0, 1]]}, "larger than its denominator"),
         ({"map": [[1, 2]], "entity": ""}, "entity"),
+        ({"map": [[1, float("nan")]]}, "NaN is not JSON, a masked cell is null"),
+        ({"map": [[1, 2]], "exposure": 0}, "`$.exposure`; leave it out where it is not known"),
     ],
 )
 def test_what_is_wrong_beside_a_plain_map_is_said(fields: dict[str, Any], said: str) -> None:

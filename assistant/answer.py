@@ -14,12 +14,12 @@ from anomalyd.assistant.answers.context import Context
 from anomalyd.assistant.answers.library import Library
 from anomalyd.assistant.answers.sentence import NO_RESULT, Result, Sentence, Source, Told, line
 from anomalyd.assistant.dialogue.actions import propose
-from anomalyd.assistant.dialogue.continuation import about_last
 from anomalyd.assistant.dialogue.ellipsis import named
 from anomalyd.assistant.dialogue.follow_up import follow_up
 from anomalyd.assistant.dialogue.orders import order_in
 from anomalyd.assistant.dialogue.places import NothingAskedError
 from anomalyd.assistant.dialogue.session import Session
+from anomalyd.assistant.dialogue.unsupported import check_supported
 from anomalyd.assistant.intent.opinion import SecondOpinion
 from anomalyd.assistant.language.general import is_general, names_alert, sounds_general
 from anomalyd.assistant.language.names import Names
@@ -236,6 +236,7 @@ class Assistant:
         following = follow_up(question, self.session, context)
         if following is not None:
             return following[0], replace(following[1], follows=True)
+        check_supported(plain(question))
         understood = understand(question, self._queries, context.names, context.calendar)
         typed = understood.question
         if typed is not None and typed.ask is Ask.CASE and not typed.where.parts and typed.order is None:

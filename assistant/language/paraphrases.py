@@ -166,6 +166,7 @@ _FORMS: tuple[tuple[str, str], ...] = (
     ),
     (r"\b(?:did|does|do) (\S+) (?:fail|trip|break)(?: the)?(?: last time| last)\b", r"did \1 alarm last"),
     (r"\bwithout (?:a|even a|one|any)? ?single\b", "without any"),
+    (rf"\bwith (?:any )?{INCIDENTS} neither yesterday nor today\b", "without incidents since yesterday"),
     # Superlatives.
     (r"\b(?:nastiest|ugliest|heaviest|baddest|hairiest|scariest|highest[ -]scoring|most extreme)\b", "worst"),
     (r"\bmost long(?:est)?\b|\bmost time\b", "longest"),

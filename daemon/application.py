@@ -29,6 +29,7 @@ from anomalyd.daemon.learning.comparisons import AskedComparisons
 from anomalyd.daemon.learning.starting import publish_starting_models
 from anomalyd.daemon.precedence import Precedence
 from anomalyd.daemon.scoring.active_model import ActiveModel
+from anomalyd.daemon.scoring.trained_until import trained_until
 from anomalyd.daemon.service import Found, Service
 from anomalyd.daemon.status import daemon_status, detector_status
 from anomalyd.daemon.telemetry.telemetry import Telemetry
@@ -74,7 +75,12 @@ class Daemon:
         publish_starting_models(config, library)
         self._active_models = [ActiveModel(detector, library, self._refused) for detector in config.detectors]
         self._topic_ids = TopicIds()
-        self._source = KafkaSource(config.kafka, [i.topic for i in config.inputs], topic_ids=self._topic_ids)
+        self._source = KafkaSource(
+            config.kafka,
+            [i.topic for i in config.inputs],
+            topic_ids=self._topic_ids,
+            trained_until=lambda: trained_until(self._active_models),
+        )
         self._publisher = Publisher(self._store, config.kafka)
         precedence = Precedence()
         self._explainer = self._explainer_with(library, precedence)

@@ -77,6 +77,7 @@ def configuration(servers: Sequence[str], surveys: Sequence[TopicSurvey]) -> str
         "kafka:",
         f"  bootstrap_servers: [{', '.join(_quoted(server) for server in servers)}]",
         "  # security: {protocol: SASL_SSL, username: anomalyd, password: '${PASSWORD}', ca_file: ca.pem}",
+        "  start: trained  # days that a model was trained on are not scored again; earliest: they are",
         "",
         "inputs:",
     ]

@@ -66,7 +66,7 @@ class KafkaConfig(_Section):
     group: Annotated[str, Field(min_length=1)] = "anomalyd"
     client_id: Annotated[str, Field(min_length=1)] = "anomalyd"
     instance_id: str | None = None
-    start: Literal["earliest", "latest"] = "earliest"
+    start: Literal["earliest", "latest", "trained"] = "earliest"
     session_timeout_s: Annotated[float, Field(ge=1, le=1800)] = 45.0
     max_poll_records: Annotated[int, Field(ge=1, le=100_000)] = 4000
     queue_records: Annotated[int, Field(ge=1)] = 20_000

@@ -61,6 +61,7 @@ class KafkaSource:
         end_membership: ends what an earlier life of this daemon, or its last consumer, left in the group.
         retry_s: the first and the longest pause before a new connection.
         topic_ids: which topics the stored offsets belong to.
+        trained_until: the event time (s) that the models were trained up to, for the start `trained`.
 
     """
 
@@ -74,6 +75,7 @@ class KafkaSource:
         end_membership: Callable[[KafkaConfig, str | None], None] = end_earlier_membership,
         retry_s: tuple[float, float] = (0.5, 5.0),
         topic_ids: TopicIds | None = None,
+        trained_until: Callable[[], float | None] = lambda: None,
     ) -> None:
         self._config = config
         self._topics = list(topics)
@@ -102,7 +104,7 @@ class KafkaSource:
 
         # Of the source's thread alone.
         self._topic_ids = topic_ids or TopicIds()
-        self._start_offsets = StartOffsets(config.start, self._topic_ids)
+        self._start_offsets = StartOffsets(config.start, self._topic_ids, trained_until)
         self._rebalances: deque[tuple[bool, set[Partition]]] = deque()
         self._next_lag = self._next_commit = 0.0
         self._member_id: str | None = None  # of the last consumer that was given up

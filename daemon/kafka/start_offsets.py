@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from kafka import TopicPartition
@@ -19,13 +19,20 @@ ROUND_TRIP_MS = 5_000
 class StartOffsets:
     """Seeks partitions to their stored offsets; else where this process, the group, or `start` begins.
 
-    `start` is `earliest` or `latest`. Where this process began counts before the group: what is not in the
-    store must not be skipped by a new connection.
+    `start` is `earliest`, `latest`, or `trained`: after `trained_until()`, the event time (s) that the models
+    were trained up to, from the beginning where that is None. Where this process began counts before the
+    group: what is not in the store must not be skipped by a new connection.
     """
 
-    def __init__(self, start: str, ids: TopicIds | None = None) -> None:
+    def __init__(
+        self,
+        start: str,
+        ids: TopicIds | None = None,
+        trained_until: Callable[[], float | None] = lambda: None,
+    ) -> None:
         self._start = start
         self._ids = ids or TopicIds()
+        self._trained_until = trained_until
         self._began: dict[Partition, int] = {}
         self._asked: dict[Partition, int] = {}  # of partitions of which nothing came yet
 
@@ -69,9 +76,23 @@ class StartOffsets:
         if offset is None and self._start == "latest":
             consumer.seek_to_end(place)
             return
+        if offset is None and self._start == "trained":
+            offset = self._untrained(consumer, place)
         begins = oldest.get(place, 0)
         if offset is not None and offset < begins:
             log.warning("%s/%d: records %d to %d are gone from Kafka, unread", *place, offset, begins - 1)
             self._ids.count_lost(place.topic, begins - offset)
         self._asked[tuple(place)] = max(offset or 0, begins)
         consumer.seek(place, max(offset or 0, begins))
+
+    def _untrained(self, consumer: Any, place: Any) -> int | None:
+        """Give the first offset after what was trained on, by Kafka's times; None where no model is."""
+        until = self._trained_until()
+        if until is None:
+            return None
+        # The end is asked for first: what comes between the two answers is newer, and must not be skipped.
+        end: int = consumer.end_offsets([place], timeout_ms=ROUND_TRIP_MS)[place]
+        newer = consumer.offsets_for_times({place: int(until * 1000) + 1}, timeout_ms=ROUND_TRIP_MS)[place]
+        offset = end if newer is None else int(newer.offset)
+        log.info("%s/%d begins at %d, after what the models were trained on", *place, offset)
+        return offset

@@ -252,6 +252,15 @@ class FakeConsumer(_Client):
         self.used()
         return {place: len(self.kafka.logs[place]) for place in places}
 
+    def offsets_for_times(
+        self, times: dict[TopicPartition, int], timeout_ms: int
+    ) -> dict[TopicPartition, Any]:
+        """The first offset of each that is not older, None where all are."""
+        self.used()
+        self.kafka.during_round_trip()
+        found = {p: [r.offset for r in self.kafka.logs[p] if r.timestamp >= at] for p, at in times.items()}
+        return {p: SimpleNamespace(offset=newer[0]) if newer else None for p, newer in found.items()}
+
     def committed(self, place: TopicPartition, timeout_ms: int) -> int | None:
         self.used()
         return self.kafka.committed.get(place)

@@ -83,6 +83,7 @@ def test_the_configuration_that_is_written_is_good_and_works() -> None:
         format_of(each)
     assert "# taken as rates, since they count up: m.pgfault" in text
     assert config.kafka.bootstrap_servers == ["broker:9092"]
+    assert config.kafka.start == "trained"
 
 
 @pytest.fixture

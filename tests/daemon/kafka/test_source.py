@@ -69,7 +69,9 @@ def start(kafka: Any, stopping: Any, monkeypatch: pytest.MonkeyPatch) -> Callabl
     monkeypatch.setattr("anomalyd.daemon.kafka.source.POLL_MS", 5)
     monkeypatch.setattr("anomalyd.daemon.kafka.source.IDLE_POLL_MS", 5)
 
-    def starting(stored: dict[Partition, int] | None = None, **settings: Any) -> Taker:
+    def starting(
+        stored: dict[Partition, int] | None = None, trained_until: float | None = None, **settings: Any
+    ) -> Taker:
         offsets = {} if stored is None else stored
         ticks = itertools.count(step=10)  # every look at the clock is 10 s later: nothing is put off
         source = stopping(
@@ -80,6 +82,7 @@ def start(kafka: Any, stopping: Any, monkeypatch: pytest.MonkeyPatch) -> Callabl
                 consumer_factory=kafka.consumer,
                 end_membership=lambda config, member_id: kafka.ended.append(member_id),
                 retry_s=(0.01, 0.05),
+                trained_until=lambda: trained_until,
             )
         )
         source.start()
@@ -110,7 +113,15 @@ def test_starts_at_the_stored_offset_and_not_where_kafka_says(kafka: Any, start:
 
 @pytest.mark.parametrize(
     ("settings", "committed", "expected"),
-    [({"start": "earliest"}, None, 0), ({"start": "latest"}, None, 3), ({"start": "latest"}, 2, 2)],
+    [
+        ({"start": "earliest"}, None, 0),
+        ({"start": "latest"}, None, 3),
+        ({"start": "latest"}, 2, 2),
+        ({"start": "trained"}, None, 0),  # no model yet
+        ({"start": "trained", "trained_until": 1_795_288_498.5}, None, 0),
+        ({"start": "trained", "trained_until": 1_795_288_499.5}, None, 3),
+        ({"start": "trained", "trained_until": 1_795_288_499.5}, 2, 2),
+    ],
 )
 def test_without_a_stored_offset_kafka_says_where_to_start(
     kafka: Any, start: Any, settings: dict[str, Any], committed: int | None, expected: int

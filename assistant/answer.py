@@ -14,6 +14,7 @@ from anomalyd.assistant.answers.context import Context
 from anomalyd.assistant.answers.library import Library
 from anomalyd.assistant.answers.sentence import NO_RESULT, Result, Sentence, Source, Told, line
 from anomalyd.assistant.dialogue.actions import propose
+from anomalyd.assistant.dialogue.continuation import about_last
 from anomalyd.assistant.dialogue.ellipsis import named
 from anomalyd.assistant.dialogue.follow_up import follow_up
 from anomalyd.assistant.dialogue.orders import order_in

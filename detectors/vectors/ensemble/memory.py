@@ -291,7 +291,7 @@ class Layout:
             # Of a model of earlier versions, which has no regression: all is left over.
             state = {**state, "residual_charts": state["charts"]}
         if ALARMS not in state:  # it is of a version that did not remember them
-            state = {**state, ALARMS: _no_alarms(), "above": np.int32(0)}
+            state = {**state, ALARMS: _no_alarms(), "above": np.zeros((), dtype=np.int32)}
         kept = {*(self.dtype.names or ()), *LARGE}
         if {name for name in state if not name.startswith(SCALE)} - {SLOTS} != kept:
             raise ModelMismatch(_mismatch(entity))

@@ -95,10 +95,13 @@ class Memories:
     @classmethod
     def of(cls, each: Sequence[Memory]) -> Memories:
         """Put memories together."""
-        small = (
-            torch.cat([getattr(one, name) for one in each]) for name in ("row_steps", "row_tail", "worth")
+        return cls(
+            each,
+            torch.cat([one.row_steps for one in each]),
+            torch.cat([one.row_tail for one in each]),
+            torch.cat([one.worth for one in each]),
+            np.array([one.rows.shape[1] > 0 for one in each]),
         )
-        return cls(each, *small, np.array([one.rows.shape[1] > 0 for one in each]))
 
     def at(self, place: int) -> Memory:
         """Give the memory of the entity at a place, in single precision."""

@@ -165,7 +165,7 @@ def _are_like(known: Alarms, of: NDArray[np.intp], count: int, alarmed: _Alarmed
 def _on_days(like: NDArray[np.bool_], ago: NDArray[np.int32]) -> NDArray[np.int64]:
     """Give on how many of the last days there was one that rows are like (K,); (Q,) days ago."""
     each = [like[:, ago == day].any(axis=1) for day in range(1, _DAYS + 1)]
-    return np.sum(each, axis=0)
+    return np.asarray(np.sum(each, axis=0))
 
 
 def _lasts(quarters: NDArray[np.int32], now: int) -> int:
@@ -182,4 +182,4 @@ def _lasted(quarters: NDArray[np.int32], ago: NDArray[np.int32], enough: int) ->
         its = quarters[ago == day]
         runs = np.split(its, np.flatnonzero(np.diff(its) > 1 + _BESIDE) + 1)
         longest[day] = max(len(run) for run in runs)
-    return int(np.sort(longest)[-enough]) if enough <= _DAYS else 0
+    return int(np.sort(longest)[-enough])

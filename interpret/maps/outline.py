@@ -27,13 +27,9 @@ _FACTORS = np.array([0.001, 0.05, 0.2, 0.5, 0.7, 0.8, 0.9, 0.95, 1.05, 1.1, 1.3,
 """How many times the expected counts a region may show, one as likely as another."""
 
 _DEPTHS = np.array([0.1, 0.15, 0.2, 0.35, 0.5, 0.75])
-_WIDTHS = (
-    0.23,
-    0.27,
-    0.33,
-    0.4,
-    0.5,
-)  # full width at half depth, of the row's length: narrower ones are stretches
+_WIDTHS = (0.23, 0.27, 0.33, 0.4, 0.5)
+"""Full width at half depth, of the row's length: narrower dips are stretches."""
+
 _PER_WIDTH = 8  # centres that are tried in the width of a dip
 _HALF = 2.3548  # full widths at half maximum in a standard deviation
 

@@ -121,7 +121,8 @@ def as_text(summary: RunSummary, references: Sequence[RunSummary] = ()) -> str:
             since = "" if element.first is None else f" from lumisection {element.first}"
             new = " NEW" if references and element.entity not in known else ""
             causes = f": {element.causes[0]}" if element.causes else ""
-            lines.append(f"  {element.entity}{new}, {element.incidents} incident(s){since}{causes}")
+            incidents = f"{element.incidents} incident{'' if element.incidents == 1 else 's'}"
+            lines.append(f"  {element.entity}{new}, {incidents}{since}{causes}")
         if len(system.elements) > _MOST_ELEMENTS:
             lines.append(f"  and {len(system.elements) - _MOST_ELEMENTS} more elements")
         gone = sorted(known - {e.entity for e in system.elements})

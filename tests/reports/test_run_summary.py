@@ -45,7 +45,7 @@ def test_a_run_is_summed_up_by_system():
     assert (element.incidents, element.first, element.peak) == (2, 5, 3.0)
     text = as_text(summary)
     assert "DT: 8 good, 2 bad, 0 uncertain lumisections" in text
-    assert "DT/W0/MB1/S04, 2 incident(s) from lumisection 5: layer 9, wires 1-49: 31 % of expected" in text
+    assert "DT/W0/MB1/S04, 2 incidents from lumisection 5: layer 9, wires 1-49: 31 % of expected" in text
 
 
 def test_what_the_reference_did_not_have_is_new_and_what_it_had_is_gone():

@@ -10,12 +10,13 @@ export OMP_NUM_THREADS ?= 1
 demo: .venv/installed  ## the main job on this machine; ARGS=--once ends by itself
 	$(BIN)/anomalyd demo $(ARGS)
 
-# The share of the code that tests reach is asked for only where all of them run.
-COVERAGE = $(if $(ARGS),,--cov --cov-report=term)
+# The whole suite runs in a process for each core, and asks for the share of the code that tests reach.
+WHOLE = $(if $(ARGS),,--cov --cov-report=term --numprocesses logical --maxprocesses 4 $(SHARED_OUT))
+SHARED_OUT = --dist loadgroup --no-loadscope-reorder
 
 test: check  ## everything that must hold
 	bash tests/programs.sh
-	$(BIN)/pytest $(COVERAGE) $(ARGS)
+	$(BIN)/pytest $(WHOLE) $(ARGS)
 
 check: .venv/installed  ## style, types, and that imports point one way
 	$(BIN)/ruff check .

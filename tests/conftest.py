@@ -41,14 +41,23 @@ settings.load_profile("any-machine")
 signal.signal(signal.SIGINT, signal.default_int_handler)
 
 _BROKERS = {"broker", "embedded_broker", "apache_kafka"}
+_SERVERS = "servers"
 _KAFKA_BESIDE_US = Path(__file__).parents[2] / "shared" / "kafka"
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark what uses a broker, so that `-m "not broker"` leaves it out."""
+    """Mark what uses a broker, so that `-m "not broker"` leaves it out, and say what one process has to run.
+
+    What starts servers is one group, the longest, and begins first: two at once would slow each other down.
+    A file's tests use what the file has made, so they stay together.
+    """
     for item in items:
-        if _BROKERS & set(getattr(item, "fixturenames", ())):
+        broker = bool(_BROKERS & set(getattr(item, "fixturenames", ())))
+        if broker:
             item.add_marker("broker")
+        group = _SERVERS if broker or "e2e" in item.path.parts else item.path.name
+        item.add_marker(pytest.mark.xdist_group(group))
+    items.sort(key=lambda item: item.get_closest_marker("xdist_group").args[0] != _SERVERS)
 
 
 @pytest.fixture(scope="session")

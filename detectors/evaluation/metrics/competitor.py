@@ -14,7 +14,7 @@ from anomalyd.detectors.detector import Progress, SeriesWindow, State, TrainingS
 from anomalyd.detectors.detector_pair import DetectorPair, PairScores, train_pair
 from anomalyd.detectors.false_alarm_target import DEFAULT, FalseAlarmTarget
 from anomalyd.detectors.model import Model, Scores
-from anomalyd.detectors.registry import autoencoder_kinds, detector_class
+from anomalyd.detectors.registry import autoencoder_kinds, detector_class, recommended_kind
 from anomalyd.detectors.training import train_model
 from anomalyd.errors import TrainingError
 from anomalyd.verdict import Verdict
@@ -37,7 +37,7 @@ class Competitor:
     `false_alarms` are those wanted of each. `alone`: an autoencoder, too, without its peer.
     """
 
-    kind: str = "vector-autoencoder"
+    kind: str = recommended_kind("vector")
     parameters: Mapping[str, Any] = field(default_factory=dict)
     false_alarms: FalseAlarmTarget = DEFAULT
     seed: int = 0

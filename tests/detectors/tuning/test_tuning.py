@@ -184,9 +184,9 @@ def test_parameters_that_cannot_be_trained_are_only_a_bad_trial(
 
 
 def test_an_autoencoder_is_judged_without_its_peer(folds: list[Fold], tmp_path: Path) -> None:
-    given = Competitor(parameters={"epochs": 1})
+    given = Competitor("vector-autoencoder", parameters={"epochs": 1})
     found = tune(given, folds[:1], tmp_path / "study", trials=1)
-    alone = Competitor(parameters={"epochs": 1}, alone=True)
+    alone = Competitor("vector-autoencoder", parameters={"epochs": 1}, alone=True)
     assert alone.detectors == ("vector-autoencoder",)
     assert found.given == pytest.approx(judge(alone, folds[0]))
 

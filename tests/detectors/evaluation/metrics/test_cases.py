@@ -128,7 +128,9 @@ def two_cases(monkeypatch: pytest.MonkeyPatch) -> list[Case]:
 
 
 def test_every_case_has_a_row_for_each_detector(two_cases: list[Case], tmp_path: Path) -> None:
-    rows = evaluate_cases(tmp_path / "out", Competitor(parameters={"epochs": 1}), machines=1)
+    rows = evaluate_cases(
+        tmp_path / "out", Competitor("vector-autoencoder", parameters={"epochs": 1}), machines=1
+    )
     assert [(r.case, r.detector) for r in rows] == [
         (case.name, detector) for case in two_cases for detector in ("autoencoder", "classical")
     ]

@@ -22,7 +22,7 @@ from anomalyd.detectors.registry import detector_class, kinds
 from anomalyd.errors import TrainingError
 
 Make = Callable[..., NDArray[np.float32]]
-QUICK = Competitor(parameters={"epochs": 3})
+QUICK = Competitor("vector-autoencoder", parameters={"epochs": 3})
 CLASSICAL = Competitor("median-distance")
 
 
@@ -206,7 +206,7 @@ def test_several_processes_give_what_one_gives(labelled: dict[str, Any], tmp_pat
     for name in ("one", "two", "three"):
         save(tmp_path / "data", name, labelled)
     save(tmp_path / "data", "bad", {**labelled, "label": np.zeros(3)})
-    competitor = Competitor(parameters={"epochs": 1})
+    competitor = Competitor("vector-autoencoder", parameters={"epochs": 1})
     alone = evaluate_metrics(tmp_path / "data", tmp_path / "alone", competitor)
     together = evaluate_metrics(tmp_path / "data", tmp_path / "together", competitor, jobs=2)
     assert repr(together) == repr(alone)
@@ -248,7 +248,9 @@ def test_a_real_server_is_scored_better_than_by_chance(tmp_path: Path) -> None:
     file = shared / "data" / "smd" / "machine-2-8.npz"
     if not file.is_file():
         pytest.skip("no labelled servers: set ANOMALYD_SHARED to a folder with data/smd/machine-2-8.npz")
-    measured = evaluate_metrics(file, tmp_path / "out", Competitor(parameters={"epochs": 5}))
+    measured = evaluate_metrics(
+        file, tmp_path / "out", Competitor("vector-autoencoder", parameters={"epochs": 5})
+    )
     figures = measured.rows[OF_A_PAIR.index("autoencoder")].figures
     share = float(read_labelled(file).label.mean())
     assert figures["auprc"] > 20 * share

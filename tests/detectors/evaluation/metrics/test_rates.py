@@ -53,7 +53,10 @@ def test_on_white_noise_about_what_was_wanted_is_realised(data: Path, tmp_path: 
 
 def test_each_of_a_pair_is_asked_for_the_same(data: Path, tmp_path: Path) -> None:
     found = measure_rates(
-        data / "one.npz", tmp_path / "out", Competitor(parameters={"epochs": 1}), wanted=[1.0]
+        data / "one.npz",
+        tmp_path / "out",
+        Competitor("vector-autoencoder", parameters={"epochs": 1}),
+        wanted=[1.0],
     )
     assert [(r.detector, r.wanted) for r in found.rows] == [
         ("autoencoder", 1.0),

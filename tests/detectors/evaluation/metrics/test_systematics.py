@@ -19,7 +19,7 @@ from anomalyd.detectors.evaluation.metrics.systematics_plot import draw_systemat
 from anomalyd.detectors.evaluation.tables import systematics_table
 
 Make = Callable[..., NDArray[np.float32]]
-QUICK = Competitor(parameters={"epochs": 1})
+QUICK = Competitor("vector-autoencoder", parameters={"epochs": 1})
 
 
 @pytest.fixture

@@ -13,6 +13,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from anomalyd.detectors.vectors.by_entity import EntityArrays
 from anomalyd.detectors.vectors.ensemble import tail_probability
 from anomalyd.detectors.vectors.ensemble.alarm import spikes, sustained_activity, target_rate, views_alarm
 from anomalyd.detectors.vectors.ensemble.alarm.sustained_activity import Spans
@@ -27,7 +28,7 @@ from anomalyd.detectors.vectors.ensemble.predictive import Predictor
 from anomalyd.detectors.vectors.ensemble.tail_probability import Rarity, Trained
 from anomalyd.detectors.vectors.ensemble.views import LARGEST, VIEWS, Usual, logs, shares_of
 from anomalyd.detectors.vectors.novelty import reference
-from anomalyd.detectors.vectors.novelty.reference import Reference, References
+from anomalyd.detectors.vectors.novelty.reference import References
 from anomalyd.detectors.vectors.standstill import repeats
 
 Rows = NDArray[np.float32]
@@ -39,9 +40,9 @@ class Learnt:
 
     Last stands the population, for entities that training did not know. `usual` is stacked, (M + 1, 1, F);
     `intervals_s`: how often each sends;
-    `samples`: what each showed; `heights`, `spans`: of its alarms; `beginnings`: what is remembered before
-    its first row. `newcomer`: the heights of the population on its first day; `daily` (96, F): its course of
-    a day.
+    `samples`: what each showed; `heights`, `spans`: of its alarms. `newcomer`: the heights of the population
+    on its first day, `stranger`: what is remembered before its first row of one that training did not know;
+    `daily` (96, F): the population's course of a day.
     """
 
     parameters: Parameters
@@ -56,8 +57,8 @@ class Learnt:
     heights: Sequence[views_alarm.Heights]
     spans: Spans
     layout: Layout
-    beginnings: Sequence[Memory]
     newcomer: views_alarm.Heights
+    stranger: Memory
     daily: NDArray[np.float32]
 
     @classmethod
@@ -65,39 +66,47 @@ class Learnt:
         cls,
         parameters: Parameters,
         network: Predictor,
-        usual: Mapping[str, Usual],
-        references: Mapping[str, Reference],
+        entities: Sequence[str],
+        usual: EntityArrays,
+        references: EntityArrays,
         population: Population,
         rate: float,
     ) -> Learnt:
-        """Put together what was fitted."""
-        each = [*usual.values(), population.usual]
-        together = stacked(each)
+        """Put together what was fitted, of entities and of the population; the arrays of entities, by name,
+        are left where they lie if they are large."""
+        together = stacked(usual, population.usual)
         intervals = together.interval.numpy()[:, 0, 0]
         spans = Spans.of(intervals)
-        layout = Layout(each[0].clip.shape[0], int(spans.hour.max()))
+        layout = Layout(population.usual.clip.shape[0], int(spans.hour.max()))
         heights = [target_rate.heights_at(parameters, rate, interval) for interval in intervals.tolist()]
         return cls(
             parameters,
             network,
-            {entity: place for place, entity in enumerate(usual)},
+            {entity: place for place, entity in enumerate(entities)},
             together,
-            reference.stacked([*(references[entity] for entity in usual), population.reference]),
+            reference.stacked(references, population.reference),
             intervals.tolist(),
-            [one.shown.numpy() for one in each],
+            [*(usual.get(e, "shown") for e in range(usual.count)), population.usual.shown.numpy()],
             shares_of({view: getattr(parameters, view) for view in VIEWS}),
             rate,
             heights,
             spans,
             layout,
-            [_beginning(layout, one) for one in each],
             _above(heights[-1], *population.ceiling.tolist()),
+            _beginning(layout, together, -1, population.usual.shown.numpy()),
             population.daily.numpy(),
         )
 
     def place(self, entity: str) -> int:
         """Give the place of an entity; the last is that of those that training did not know."""
         return self.places.get(entity, len(self.places))
+
+    def beginning(self, place: int) -> Memory:
+        """Give what is remembered of the entity at a place before its first row: made anew each time, for it
+        is large and wanted once."""
+        if self.is_unknown(place):
+            return self.stranger
+        return _beginning(self.layout, self.usual, place, self.samples[place])
 
     def is_unknown(self, place: int) -> bool:
         """Say whether it is the place of entities that training did not know."""
@@ -115,11 +124,11 @@ def _above(heights: views_alarm.Heights, agree: float, stir: float) -> views_ala
     )
 
 
-def _beginning(layout: Layout, usual: Usual) -> Memory:
-    batch, rarity = layout.blank(), Rarity.measure(usual.shown.numpy())
+def _beginning(layout: Layout, usual: Usual, place: int, shown: NDArray[np.float16]) -> Memory:
+    batch, rarity = layout.blank(), Rarity.measure(shown)
     batch.steps[0], batch.tail[0] = rarity.steps.numpy(), rarity.tail.numpy()
-    batch.rarity_day[0] = tail_probability.day_of(float(usual.trained_to))
-    batch.bulk[0] = usual.bulk.numpy()
+    batch.rarity_day[0] = tail_probability.day_of(float(usual.trained_to[place]))
+    batch.bulk[0] = usual.bulk[place, 0].numpy()
     return layout.part(batch, [{}])[0]
 
 

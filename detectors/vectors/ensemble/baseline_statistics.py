@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -10,6 +9,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from anomalyd.detectors.vectors.by_entity import EntityArrays
 from anomalyd.detectors.vectors.ensemble import tail_probability
 from anomalyd.detectors.vectors.ensemble.alarm import sustained_activity
 from anomalyd.detectors.vectors.ensemble.alarm.spikes import LEAST_LEAP, flips_of
@@ -114,17 +114,21 @@ def measure_usual(
 
 def shown_of(network: Predictor, followed: Followed, usual: Usual) -> Tensor:
     """Give the logs of the smoothed views (T, C) of the training rows (1, T, F) of one entity."""
-    seen = views_of(network, followed, stacked([usual]))
+    seen = views_of(network, followed, stacked(EntityArrays.of([]), usual))
     return logs(levels_of(seen, np.full((1, len(CHANNELS)), np.nan, dtype=np.float32))[0])
 
 
-def stacked(each: Sequence[Usual]) -> Usual:
-    """Stack what is usual of E entities, (E, 1, F), for rows (E, n, F); without what was shown."""
+def stacked(before: EntityArrays, last: Usual) -> Usual:
+    """Stack what is usual of E entities, (E, 1, F), for rows (E, n, F); without what was shown.
+
+    `before` holds that of all but the last, by name.
+    """
+
+    def joined(name: str) -> Tensor:
+        return torch.from_numpy(before.stacked_with(name, getattr(last, name).numpy()))[:, None]
+
     names = [name for name in Usual.__slots__ if name != "shown"]
-    return Usual(
-        shown=torch.empty(0),
-        **{name: torch.stack([getattr(u, name) for u in each])[:, None] for name in names},
-    )
+    return Usual(shown=torch.empty(0), **{name: joined(name) for name in names})
 
 
 def pick(usual: Usual, places: Tensor) -> Usual:

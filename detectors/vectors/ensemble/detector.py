@@ -34,13 +34,14 @@ from anomalyd.detectors.detector import (
     split,
 )
 from anomalyd.detectors.parameters import read_parameters
-from anomalyd.detectors.vectors.by_entity import below, by_entity
+from anomalyd.detectors.vectors.by_entity import EntityArrays, below
 from anomalyd.detectors.vectors.ensemble.advance import Learnt, look
 from anomalyd.detectors.vectors.ensemble.alarm import target_rate, views_alarm
 from anomalyd.detectors.vectors.ensemble.alarm.target_rate import RATE
 from anomalyd.detectors.vectors.ensemble.baseline_statistics import measure_usual
 from anomalyd.detectors.vectors.ensemble.beginning import population
 from anomalyd.detectors.vectors.ensemble.beginning.population import Population
+from anomalyd.detectors.vectors.ensemble.beginning.primed import Primed
 from anomalyd.detectors.vectors.ensemble.ensemble_parameters import Parameters
 from anomalyd.detectors.vectors.ensemble.explaining import context_of, score_in
 from anomalyd.detectors.vectors.ensemble.feature_extraction import KNOWN, Followed, follow
@@ -76,6 +77,7 @@ _WARMUP = 12
 """Rows from which the level and the scale of an entity are measured that training did not know."""
 
 _NOTHING: State = {}
+_UNPRIMED = Primed.of({})
 
 _USUAL = -1.0
 """The height of a usual row: about one below the end of the bulk."""
@@ -104,26 +106,25 @@ class VectorEnsemble(Detector):
         parameters: Parameters,
         scaling: Scaling,
         network: Predictor,
-        usual: Mapping[str, Usual],
-        references: Mapping[str, Reference],
+        entities: Sequence[str],
+        usual: EntityArrays,
+        references: EntityArrays,
         together: Population,
-        primed: Mapping[str, State] | None = None,
+        primed: Primed = _UNPRIMED,
         rate: float = RATE,
     ) -> None:
         self._parameters = parameters
         self._scaling = scaling
         self._network = network.eval().requires_grad_(False)
-        self._usual = dict(usual)
-        self._references = dict(references)
+        self._entities = tuple(entities)
+        self._usual = usual
+        self._references = references
         self._population = together
         self._rate = rate
-        self._learnt = Learnt.of(parameters, self._network, usual, references, together, rate)
-        # Packed to see that it fits, and left where it lies, which may be a file: each is wanted once.
-        self._primed: dict[str, State] = {
-            entity: state
-            for entity, state in (primed or {}).items()
-            if self._remembered(entity, state)[0] is not None
-        }
+        self._learnt = Learnt.of(parameters, self._network, entities, usual, references, together, rate)
+        self._primed = primed
+        for entity in [*primed.places][:1]:  # to see that it fits: all are of one version
+            self._remembered(entity, primed.at(entity))
 
     @classmethod
     def fit(
@@ -148,13 +149,13 @@ class VectorEnsemble(Detector):
         metrics = len(training.features)
         network = Predictor(KNOWN * metrics, metrics, checked.hidden, checked.code)
         followed: dict[str, Followed] = {}
-        references: dict[str, Reference] = {}
+        references: list[Reference] = []
         clips: dict[str, Tensor] = {}
         for entity, series in training.series.items():
             if scaling.knows(entity):
                 joined = scaling.join([SeriesWindow(entity, series.times, series.values)], 0)
                 clips[entity] = torch.from_numpy(np.minimum(joined.scale.cap[0], np.float32(LARGEST)))
-                references[entity] = reference.measure(joined.observed(), clips[entity].numpy(), seed)
+                references.append(reference.measure(joined.observed(), clips[entity].numpy(), seed))
                 followed[entity] = follow(
                     series.times[None],
                     joined.observed()[None],
@@ -167,19 +168,23 @@ class VectorEnsemble(Detector):
         fit_predictor(network, known, came, checked.steps, seed, lambda *a: progress(cls.kind, *a))
         network.eval().requires_grad_(False)
         shares = shares_of({view: getattr(checked, view) for view in VIEWS})
-        usual = {
-            e: measure_usual(network, f, clips[e], training.series[e].times, settled[e], shares)
-            for e, f in followed.items()
-        }
-        known_series = {entity: training.series[entity] for entity in usual}
+        usual = EntityArrays.of(
+            [
+                as_tensors(measure_usual(network, f, clips[e], training.series[e].times, settled[e], shares))
+                for e, f in followed.items()
+            ]
+        )
+        known_series = {entity: training.series[entity] for entity in followed}
         together = population.measure(network, known_series, scaling.typical, shares, seed)
-        first = cls(checked, scaling, network, usual, references, together)
+        each = (tuple(followed), usual, EntityArrays.of([reference.as_tensors(one) for one in references]))
+        first = cls(checked, scaling, network, *each, together)
         days = [first.score([day])[0].state for day in population.first_days(known_series)]
-        return cls(checked, scaling, network, usual, references, population.ceiling_of(together, days))
+        return cls(checked, scaling, network, *each, population.ceiling_of(together, days))
 
     def prime(self, states: Mapping[str, State]) -> Self:
         """Give the same detector, which begins an entity's first window after training from these states."""
-        return self._with(states, self._rate)
+        some = {e: state for e, state in states.items() if self._remembered(e, state)[0] is not None}
+        return self._with(Primed.of(some), self._rate)
 
     def score(self, windows: Sequence[SeriesWindow]) -> list[RawScores]:
         """Score windows, those of one length together; as `Detector.score`."""
@@ -254,11 +259,12 @@ class VectorEnsemble(Detector):
         """Give the same detector with the threshold for a rate; as `Graded.at`."""
         return self._with(self._primed, rate)
 
-    def _with(self, primed: Mapping[str, State], rate: float) -> Self:
+    def _with(self, primed: Primed, rate: float) -> Self:
         return type(self)(
             self._parameters,
             self._scaling,
             self._network,
+            self._entities,
             self._usual,
             self._references,
             self._population,
@@ -279,9 +285,8 @@ class VectorEnsemble(Detector):
         """Give what is remembered, or, after training and before anything else, what training left."""
         if window.state:
             return self._remembered(window.entity, window.state)
-        primed = self._primed.get(window.entity)
-        if primed is not None and bool(np.all(window.times // SLOT_S >= primed["slot"])):
-            return self._remembered(window.entity, primed)
+        if self._primed.is_due(window):
+            return self._remembered(window.entity, self._primed.at(window.entity))
         return None, _NOTHING
 
     def _remembered(self, entity: str, state: State) -> tuple[Memory | None, State]:
@@ -301,7 +306,7 @@ class VectorEnsemble(Detector):
             window = SeriesWindow(window.entity, window.times[-1:], window.values[-1:], before.state)
         memory, scale = self._begin(window)
         place = self._learnt.place(window.entity)
-        batch = self._learnt.layout.join([self._learnt.beginnings[place] if memory is None else memory])
+        batch = self._learnt.layout.join([self._learnt.beginning(place) if memory is None else memory])
         rows = (
             self._scaling.join(
                 [SeriesWindow(window.entity, window.times, window.values, scale)], 0
@@ -317,7 +322,7 @@ class VectorEnsemble(Detector):
             levels,
             (raw if math.isfinite(raw) else 0.0, float(seen.means[0, -1, 0])),
             Rarity(*(torch.from_numpy(each[0].copy()) for each in (batch.steps, batch.tail))),
-            (*self._usual.values(), self._population.usual)[place],
+            self._usual_at(place),
         )
         feature = torch.where(
             torch.from_numpy(seen.followed.observed[0, 0]) > 0, torch.arange(rows.shape[1]), -1
@@ -330,25 +335,25 @@ class VectorEnsemble(Detector):
         if len(window.times) > 1:
             return self.encode(window).inputs
         memory, scale = self._begin(window)
-        before = self._learnt.beginnings[self._learnt.place(window.entity)] if memory is None else memory
+        before = self._learnt.beginning(self._learnt.place(window.entity)) if memory is None else memory
         row = SeriesWindow(window.entity, window.times, window.values, scale)
         return torch.from_numpy(np.nan_to_num(self._scaling.join([row], 0).observed() - before["offset"]))
 
     def forward(self, inputs: Tensor, *context: Tensor) -> Tensor:
         """Give the raw score (N,) of inputs (N, F); context of one row goes for all."""
-        return score_in(context, inputs, self._network, next(iter(self._usual.values())), self._learnt.shares)
+        return score_in(context, inputs, self._network, self._usual_at(0), self._learnt.shares)
+
+    def _usual_at(self, place: int) -> Usual:
+        if self._learnt.is_unknown(place):
+            return self._population.usual
+        return from_tensors({name: torch.from_numpy(each) for name, each in self._usual.at(place).items()})
 
     def tensors(self) -> dict[str, Tensor]:
         """Give scales, weights, what is usual, and what training left of each entity."""
         found = {f"network.{name}": tensor for name, tensor in self._network.state_dict().items()}
-        for e, usual in enumerate(self._usual.values()):
-            found |= {f"usual.{e}.{name}": tensor for name, tensor in as_tensors(usual).items()}
-        for e, each in enumerate(self._references.values()):
-            found |= {f"reference.{e}.{name}": t for name, t in reference.as_tensors(each).items()}
         found |= {f"population.{n}": t for n, t in population.as_tensors(self._population).items()}
-        for e, state in enumerate(self._primed.values()):
-            found |= {f"primed.{e}.{name}": torch.from_numpy(np.array(a)) for name, a in state.items()}
-        return {**self._scaling.tensors(), **found}
+        found |= self._usual.tensors("usual") | self._references.tensors("reference")
+        return {**self._scaling.tensors(), **found, **self._primed.tensors()}
 
     def config(self) -> dict[str, Any]:
         """Give parameters and entities, for JSON."""
@@ -356,8 +361,8 @@ class VectorEnsemble(Detector):
             "parameters": asdict(self._parameters),
             "rate": self._rate,
             "scaling": self._scaling.config(),
-            "usual": list(self._usual),
-            "primed": list(self._primed),
+            "usual": list(self._entities),
+            "primed": list(self._primed.places),
         }
 
     @classmethod
@@ -367,19 +372,11 @@ class VectorEnsemble(Detector):
             parameters = Parameters(**config["parameters"])
             scaling = Scaling.restore(tensors, config["scaling"])
             network = Predictor(KNOWN * scaling.metrics, scaling.metrics, parameters.hidden, parameters.code)
-            of_entities = by_entity(tensors)
-            usual = {
-                entity: from_tensors(of_entities["usual", e]) for e, entity in enumerate(config["usual"])
-            }
-            references = {
-                entity: reference.from_tensors(of_entities["reference", e])
-                for e, entity in enumerate(config["usual"])
-            }
+            entities = config["usual"]
+            usual = EntityArrays.restore(tensors, "usual", len(entities))
+            references = reference.of_entities(EntityArrays.restore(tensors, "reference", len(entities)))
             together = population.from_tensors(below(tensors, "population."))
-            primed: dict[str, State] = {
-                entity: {name: tensor.numpy() for name, tensor in of_entities["primed", e].items()}
-                for e, entity in enumerate(config["primed"])
-            }
+            primed = Primed.restore(tensors, config["primed"])
             network.load_state_dict(below(tensors, "network."))
             rate = float(config["rate"])
         except (KeyError, TypeError) as error:
@@ -387,7 +384,7 @@ class VectorEnsemble(Detector):
         except RuntimeError as error:
             raise ModelDamaged(f"{cls.kind}: weights and sizes differ ({error}); train it again") from error
         try:
-            return cls(parameters, scaling, network, usual, references, together, primed, rate)
+            return cls(parameters, scaling, network, entities, usual, references, together, primed, rate)
         except ModelMismatch as error:
             raise ModelDamaged(
                 f"{cls.kind}: what it remembers of its training is that of another version; train it again"

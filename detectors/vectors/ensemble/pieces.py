@@ -76,7 +76,7 @@ def pieces_of(
     unknown = len(learnt.places)
     places = [learnt.places.get(window.entity, unknown) for window in windows]
     before = [
-        learnt.beginnings[place] if memory is None else memory
+        learnt.beginning(place) if memory is None else memory
         for place, memory in zip(places, memories, strict=True)
     ]
     counts = [len(window.times) for window in windows]

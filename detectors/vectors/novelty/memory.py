@@ -6,7 +6,6 @@ there is no memory small enough to hold all rows that are normal, and drift make
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -14,6 +13,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from anomalyd.detectors.vectors.by_entity import EntityArrays
 from anomalyd.detectors.vectors.novelty import nats, patches
 
 _TOP = 3
@@ -80,32 +80,37 @@ class Memory:
 
 @dataclass(frozen=True, slots=True)
 class Memories:
-    """What is normal of N entities: `each` memory where it lies, which may be a file, since all of them
-    together are large.
+    """What is normal of N entities. Memories are large: each but the `last` is left where it lies, `before`
+    it, under the names of `Memory` after a prefix.
 
     `row_steps` (N, 33), `row_tail`, `worth` (N,): of all of them; `has_rows` (N,): which remember rows.
     """
 
-    each: Sequence[Memory]
+    before: EntityArrays
+    prefix: str
+    last: Memory
     row_steps: Tensor
     row_tail: Tensor
     worth: Tensor
     has_rows: NDArray[np.bool_]
 
     @classmethod
-    def of(cls, each: Sequence[Memory]) -> Memories:
+    def of(cls, before: EntityArrays, prefix: str, last: Memory) -> Memories:
         """Put memories together."""
-        return cls(
-            each,
-            torch.cat([one.row_steps for one in each]),
-            torch.cat([one.row_tail for one in each]),
-            torch.cat([one.worth for one in each]),
-            np.array([one.rows.shape[1] > 0 for one in each]),
-        )
+
+        def together(name: str) -> Tensor:
+            return torch.from_numpy(before.stacked_with(prefix + name, getattr(last, name).numpy())[:, 0])
+
+        rows = [*(before.get(e, prefix + "rows").shape[1] for e in range(before.count)), last.rows.shape[1]]
+        worth, known = together("worth"), np.array(rows) > 0
+        return cls(before, prefix, last, together("row_steps"), together("row_tail"), worth, known)
 
     def at(self, place: int) -> Memory:
         """Give the memory of the entity at a place, in single precision."""
-        return self.each[place].single()
+        if place == self.before.count:
+            return self.last.single()
+        own = (self.before.get(place, self.prefix + name) for name in Memory.__slots__)
+        return Memory(*map(torch.from_numpy, own)).single()
 
     def row_nats(self, places: NDArray[np.int64], level: Tensor) -> Tensor:
         """Give how rare smoothed distances (K,) of the entities at `places` (K,) are, (K,)."""

@@ -17,6 +17,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from anomalyd.detectors.vectors.by_entity import EntityArrays
 from anomalyd.detectors.vectors.novelty import control_chart, memory, nats, regression
 from anomalyd.detectors.vectors.novelty.control_chart import ControlChart
 from anomalyd.detectors.vectors.novelty.memory import Memories, Memory
@@ -136,26 +137,35 @@ def filled(rows: Rows) -> Rows:
     return found
 
 
-def stacked(each: Sequence[Reference]) -> References:
-    """Stack the references of entities, but for their memories."""
-    dimensions = max(one.basis.shape[2] for one in each)
-    pad = torch.nn.functional.pad
+def stacked(before: EntityArrays, last: Reference) -> References:
+    """Stack the references of entities, of which `before` holds all but the last, by name."""
+
+    def joined(name: str, own: Tensor) -> Tensor:
+        return torch.from_numpy(before.stacked_with(name, own.numpy())[:, 0])
+
+    def of_kind(kind: type[_Tensors], own: _Tensors, prefix: str) -> _Tensors:
+        return kind(*(joined(prefix + name, getattr(own, name)) for name in kind.__slots__))
+
     return References(
-        Memories.of([one.memory for one in each]),
-        _joined(ControlChart, [one.chart for one in each]),
-        _joined(Regression, [one.regression for one in each]),
-        _joined(ControlChart, [one.residual for one in each]),
-        torch.cat([one.mean for one in each]),
-        torch.cat([pad(one.basis, (0, dimensions - one.basis.shape[2])) for one in each]),
-        *(torch.cat([getattr(one, name) for one in each]) for name in _PLANE[2:]),
+        Memories.of(before, "memory.", last.memory),
+        of_kind(ControlChart, last.chart, "chart."),
+        of_kind(Regression, last.regression, "regression."),
+        of_kind(ControlChart, last.residual, "residual."),
+        joined("plane.mean", last.mean),
+        _padded([*(before.get(e, "plane.basis") for e in range(before.count)), last.basis.numpy()]),
+        *(joined(f"plane.{name}", getattr(last, name)) for name in _PLANE[2:]),
     )
 
 
+def _padded(bases: Sequence[Rows]) -> Tensor:
+    """Put bases (1, F, K) together, with columns of 0 where one has fewer than another."""
+    padded = np.zeros((len(bases), bases[0].shape[1], max(one.shape[2] for one in bases)), dtype=np.float32)
+    for to, basis in zip(padded, bases, strict=True):
+        to[:, : basis.shape[2]] = basis[0]
+    return torch.from_numpy(padded)
+
+
 _Tensors = TypeVar("_Tensors", ControlChart, Regression)
-
-
-def _joined(kind: type[_Tensors], each: Sequence[_Tensors]) -> _Tensors:
-    return kind(*(torch.cat([getattr(one, name) for one in each]) for name in kind.__slots__))
 
 
 _PLANE = ("mean", "basis", "steps", "tail", "count")
@@ -186,3 +196,11 @@ def from_tensors(tensors: Mapping[str, Tensor]) -> Reference:
         residual,
         **{name: tensors[f"plane.{name}"] for name in _PLANE},
     )
+
+
+def of_entities(each: EntityArrays) -> EntityArrays:
+    """Give those of entities as `as_tensors` names them; earlier versions lack some."""
+    if not each.count or "regression.width" in each.values:
+        return each
+    found = (from_tensors({n: torch.from_numpy(a) for n, a in each.at(e).items()}) for e in range(each.count))
+    return EntityArrays.of([as_tensors(one) for one in found])

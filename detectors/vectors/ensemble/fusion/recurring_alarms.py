@@ -131,13 +131,15 @@ def _with(known: Alarms, alarmed: _Alarmed) -> Alarms:
 
 def _usual(known: Alarms, alarmed: _Alarmed) -> NDArray[np.bool_]:
     """Say which rows are usual."""
+    usual = np.zeros(len(alarmed.heights), dtype=bool)
     quarters, of = np.unique(known[:, _QUARTER], return_inverse=True)
+    if len(quarters) < min(_AT_THE_TIME, _AT_ANY):
+        return usual
     like = _are_like(known, of, len(quarters), alarmed)
     since = alarmed.quarter - quarters + _BESIDE
     at_the_time = np.where(since % _A_DAY <= 2 * _BESIDE, since // _A_DAY, 0)
     days = alarmed.quarter // _A_DAY - quarters // _A_DAY
     lasts = _lasts(quarters, alarmed.quarter)
-    usual = np.zeros(len(alarmed.heights), dtype=bool)
     for ago, split, enough in ((at_the_time, since // _A_DAY, _AT_THE_TIME), (days, days, _AT_ANY)):
         if lasts <= _lasted(quarters, split, enough) + _LONGER:
             usual |= _on_days(like, ago) >= enough

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import re
 import shutil
 from collections.abc import Mapping
 from pathlib import Path
@@ -13,6 +14,7 @@ from anomalyd.detectors.detector import EncodesInputs, Explainable, Series, Seri
 from anomalyd.detectors.false_alarm_target import AlertRate
 from anomalyd.detectors.model import WEIGHTS, Model, load_model, save_model
 from anomalyd.detectors.training import train_model
+from anomalyd.detectors.vectors.by_entity import EntityArrays
 from anomalyd.detectors.vectors.ensemble.detector import VectorEnsemble
 from anomalyd.detectors.vectors.ensemble.ewma import ewma
 from anomalyd.detectors.vectors.ensemble.memory import Layout
@@ -270,9 +272,27 @@ def test_what_does_not_fit_is_refused(model: Model, training: TrainingSet) -> No
 
 def test_a_model_of_another_version_is_refused(model: Model) -> None:
     tensors, config = model.detector.tensors(), model.detector.config()
-    other = {name.replace("primed.0.since", "primed.0.alarm"): each for name, each in tensors.items()}
+    other = {re.sub(r"(primed\.\w+)\.since", r"\1.alarm", name): each for name, each in tensors.items()}
     with pytest.raises(ModelDamaged, match="another version; train it again"):
         VectorEnsemble.restore(other, config)
+
+
+def test_a_model_of_earlier_versions_scores_the_same(model: Model) -> None:
+    """They stored a tensor for each name of each entity."""
+    tensors, config = model.detector.tensors(), model.detector.config()
+    old = {n: t for n, t in tensors.items() if n.split(".")[1] not in ("values", "shapes")}
+    for prefix in ("usual", "reference", "primed"):
+        own = EntityArrays.restore(tensors, prefix, 1).at(0)
+        old |= {f"{prefix}.0.{name}": torch.from_numpy(array) for name, array in own.items()}
+    values = rows(1, 9)
+    found = [
+        detector.score([SeriesWindow("a", times(DAY, 11.0), values, {})])[0]
+        for detector in (model.detector, VectorEnsemble.restore(old, config))
+    ]
+    (now, then) = found
+    np.testing.assert_array_equal(now.raw, then.raw)
+    for name in now.state:
+        np.testing.assert_array_equal(now.state[name], then.state[name])
 
 
 def test_many_entities_together_are_scored_as_each_by_itself(model: Model) -> None:

@@ -10,6 +10,7 @@ import pytest
 import torch
 from numpy.typing import NDArray
 
+from anomalyd.detectors.vectors.by_entity import EntityArrays
 from anomalyd.detectors.vectors.ensemble.fusion.references import refer
 from anomalyd.detectors.vectors.ensemble.memory import Layout
 from anomalyd.detectors.vectors.novelty import control_chart, reference, regression
@@ -122,8 +123,8 @@ def test_after_a_long_training_charts_are_not_looked_at_whatever_the_regression_
     for brief in (False, True):
         memory, again = Layout(METRICS, 1).blank(), Layout(METRICS, 1).blank()
         looked = np.array([brief])
-        found = refer(reference.stacked([known]), memory, ONE, rows, clip, looked)
-        without = refer(reference.stacked([broken]), again, ONE, rows, clip, looked)
+        found = refer(reference.stacked(EntityArrays.of([]), known), memory, ONE, rows, clip, looked)
+        without = refer(reference.stacked(EntityArrays.of([]), broken), again, ONE, rows, clip, looked)
         assert found.chart.any() == brief
         assert memory.residual_charts.any() == brief
         for name in ("patch", "row", "plane"):

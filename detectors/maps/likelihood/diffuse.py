@@ -86,13 +86,18 @@ class Patterns:
 
 @dataclass(frozen=True, slots=True)
 class _Few:
-    """A few maps (N, R * C): what each class says of them, and who is to blame by each."""
+    """A few maps (N, R * C): what each class says of them, and who is to blame by each.
+
+    By patterns the `pattern`-th of the `shapes` (P, R * C), up or down by its `sign` (N,).
+    """
 
     odds: Doubles
     leading: NDArray[np.int64]
     pull: Floats
     broken: Floats
-    pattern: Floats
+    pattern: NDArray[np.int64]
+    sign: Doubles
+    shapes: Floats
 
     def cells(self, k: int) -> Floats:
         """Give the blame (R * C,) of map k by the likeliest class."""
@@ -100,7 +105,7 @@ class _Few:
             return np.asarray(np.clip(self.pull[k] / np.float32(_BLAMED), -1, 1))
         if self.leading[k] == 1:
             return np.asarray(self.broken[k] / (1 + self.broken[k]) * np.sign(self.pull[k]))
-        return np.asarray(self.pattern[k])
+        return np.asarray(np.float32(self.sign[k]) * self.shapes[self.pattern[k]])
 
 
 @dataclass(frozen=True, slots=True)
@@ -174,8 +179,7 @@ def _look_at(
     wider = np.maximum(whole[0] / np.maximum(noise.mean(1, keepdims=True) / (1 + ratio), 1), 1)
     ordered, best, sign = _patterned(clipped, worth, patterns, wider, whole[1])
     each = np.stack([uneven + np.log(_PRIORS["uneven"]), scattered + np.log(_PRIORS["scattered"]), ordered])
-    pattern = sign[:, None].astype(np.float32) * patterns.shapes[best]
-    return _Few(np.logaddexp.reduce(each, axis=0), each.argmax(0), pull, broken, pattern)
+    return _Few(_log_sum(each), each.argmax(0), pull, broken, best, sign, patterns.shapes)
 
 
 def _uneven(pull: Floats, worth: Floats, cells: NDArray[np.int64], changes: Doubles) -> Doubles:
@@ -196,7 +200,7 @@ def _uneven(pull: Floats, worth: Floats, cells: NDArray[np.int64], changes: Doub
     total = squared.sum(1, dtype=np.float64)
     noisier = [(total * (1 - np.exp(-w)) - cells * w) / 2 - w**2 / (2 * changes**2) for w in _WIDER]
     against = np.maximum(np.max(noisier, axis=0), 0)
-    return np.asarray(np.logaddexp.reduce(found, axis=0) - np.log(len(found)) - against)
+    return np.asarray(_log_sum(np.stack(found)) - np.log(len(found)) - against)
 
 
 def _scattered(seen: Floats, expected: Floats, noise: Floats) -> tuple[Doubles, Floats]:
@@ -217,7 +221,7 @@ def _scattered(seen: Floats, expected: Floats, noise: Floats) -> tuple[Doubles, 
         np.minimum(gain, _MOST_A_CELL, out=gain)
         found.append(gain.sum(1, dtype=np.float64))
     odds *= np.float32(_BROKEN[-1])
-    return np.asarray(np.logaddexp.reduce(found, axis=0) - np.log(len(found))), odds
+    return np.asarray(_log_sum(np.stack(found)) - np.log(len(found))), odds
 
 
 def _patterned(
@@ -239,13 +243,18 @@ def _patterned(
     width = information * np.where(smooth, wider, 1) + stray**2 * information**2
     squared = amount**2 / width
     known = information**2 / width
-    nats = [
-        0.5 * (squared * size**2 * known / (1 + size**2 * known) - np.log1p(size**2 * known))
-        for size in _PATTERN
-    ]
-    each = np.logaddexp.reduce(nats, axis=0) - np.log(len(nats)) + patterns.log_prior
+    gains = np.array(_PATTERN)[:, None, None] ** 2 * known
+    nats = 0.5 * (squared * gains / (1 + gains) - np.log1p(gains))
+    each = _log_sum(nats) - np.log(len(nats)) + patterns.log_prior
     best = each.argmax(1)
-    return np.logaddexp.reduce(each, axis=1), best, np.sign(amount[np.arange(len(best)), best])
+    return _log_sum(each.T), best, np.sign(amount[np.arange(len(best)), best])
+
+
+def _log_sum(logs: Doubles) -> Doubles:
+    """Give the logarithm of a sum over the first axis; `numpy.logaddexp` takes several times as long."""
+    highest = logs.max(0)
+    found: Doubles = np.log(np.exp(logs - highest).sum(0)) + highest
+    return found
 
 
 @lru_cache(maxsize=64)

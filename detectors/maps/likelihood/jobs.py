@@ -88,8 +88,10 @@ def scan_jobs(jobs: Sequence[Job]) -> None:
     some = np.arange(len(jobs))
     if profile is None:
         some = np.flatnonzero(suspicion(counts, reference, jobs[0].places, drift, noise) > SUSPICIOUS)
+        nowhere = np.zeros_like(jobs[0].drawn)
+        nowhere.flags.writeable = False
         for job in jobs:
-            job.score, job.blame = QUIET, np.zeros_like(job.drawn)
+            job.score, job.blame = QUIET, nowhere
     found = scan(counts[some], reference[some], jobs[0].places, drift[some], profile, noise[some])
     for k, score, blame in zip(some.tolist(), found.score, found.blame, strict=True):
         jobs[k].score, jobs[k].blame = float(score), blame

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
@@ -172,11 +173,10 @@ def summed_up(
         error = None if profile is None else profile.error[:, kind.kind]
         return Sums(number, kind.kind, kind.prior, inside, rest, totals, error)
 
-    last, inside = None, list[Floats]()
-    for number, family in enumerate(places.families):
-        # Families of the same places, compared in two ways, follow one another.
-        if last is None or family.width != last.width or not np.array_equal(family.group, last.group):
-            last, inside = family, [windows(x, family.group, family, places) for x in sums]
+    inside = list[Floats]()
+    for number, (family, again) in enumerate(zip(places.families, _again(places), strict=True)):
+        if not again:
+            inside = [windows(x, family.group, family, places) for x in sums]
         against = family.against
         rest = [] if against is None else [windows(x, against, family, places) for x in sums]
         yield summed(number, family, inside, rest)
@@ -187,6 +187,16 @@ def summed_up(
         others = listed.against
         rest = [] if others is None else [x @ others for x in flat]
         yield summed(number, listed, [x @ listed.cells for x in flat], rest)
+
+
+@lru_cache(maxsize=64)
+def _again(places: Places) -> tuple[bool, ...]:
+    """Say which families are of the same places as the one before, compared in another way."""
+    before = (None, *places.families)
+    return tuple(
+        last is not None and f.width == last.width and np.array_equal(f.group, last.group)
+        for last, f in zip(before, places.families, strict=False)
+    )
 
 
 def _graded(

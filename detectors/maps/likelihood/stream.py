@@ -67,7 +67,8 @@ _STANDING = 6.0
 """Log odds from which a map counts to a standing alarm."""
 
 _AHEAD = 32
-"""Maps of one element that are scored together, on the guess that none of them changes sides."""
+"""Maps of one element that are scored together at most, on the guess that none of them changes sides. Behind
+one that is not trusted the guess is usually wrong: one map, then twice as many each time that it is right."""
 
 _WEAK = 0.0
 """Log odds of the sum of three below which it does not matter whether what it shows is over."""
@@ -100,7 +101,7 @@ class MapStream:
         self._units = len(geometry.units) > 1
         self._moves, self._unit_gain = float(population.drift[whole]), float(population.gain[whole])
         self._at = 0
-        self._guess = True
+        self._guess, self._ahead = True, _AHEAD
         self._steps: list[Step] = []
         self._local: LocalJudgement | None = None
         # What an operator called normal is judged by its own history.
@@ -131,7 +132,7 @@ class MapStream:
         self._local = None
         if not self._alone or history.alone or history.settled.weight >= LOCAL_MAPS:
             return None
-        return self._window.values[self._at : self._at + _AHEAD]
+        return self._window.values[self._at : self._at + self._ahead]
 
     def take_local(self, judgement: LocalJudgement) -> None:
         """Take what `local_maps` say of themselves."""
@@ -144,11 +145,11 @@ class MapStream:
         self._steps = []
         history = self._memory.history
         if self._nearest is not None:
-            ahead = self._window.values[self._at : self._at + _AHEAD]
+            ahead = self._window.values[self._at : self._at + self._ahead]
             self._beside = self._nearest.judge(ahead)
             self._steps = [Step(None, None) for _ in ahead]
             return []
-        for k, drawn in enumerate(self._window.values[self._at : self._at + _AHEAD]):
+        for k, drawn in enumerate(self._window.values[self._at : self._at + self._ahead]):
             step = Step(self._job(drawn, history.reference(), history.alone), None)
             together_ = history.three(drawn)
             if together_ is not None and step.single is not None:
@@ -244,8 +245,10 @@ class MapStream:
             self._remember(drawn, seen, step, judged, trusted, raw)
             self._at += 1
             if trusted != self._guess:
-                self._guess = trusted
+                self._guess, self._ahead = trusted, _AHEAD if trusted else 1
                 break
+        else:
+            self._ahead = min(2 * self._ahead, _AHEAD)
         self._steps = []
 
     def _by_history(self, step: Step) -> tuple[float, Counts | None, Counts | None]:

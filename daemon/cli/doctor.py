@@ -15,11 +15,14 @@ import typer
 from anomalyd.assistant.language.phrasing import counted, duration
 from anomalyd.daemon.cli.options import DEFAULT_CONFIG, ConfigFile
 from anomalyd.daemon.config.config import Config, load_config
+from anomalyd.daemon.status import instance_of
 from anomalyd.errors import AnomalydError, BrokerError, ConfigError, StoreError
 
 _LEAST_DISK = 1_000_000_000
 _CLOCK_S = 30.0
 _BAD_SHARE = 0.05
+_SILENT = 5
+"""A daemon that has missed so many of its statuses no longer runs."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -181,11 +184,29 @@ def _port(config: Config) -> Finding:
         with socket.create_server((host, port)):
             return Finding("port", note=f"{host}:{port} is free")
     except OSError as error:
+        if _runs(config):
+            return Finding("port", note=f"{host}:{port} is the running daemon's")
         return Finding(
             "port",
-            f"{host}:{port} cannot be listened on ({error.strerror}): another anomalyd runs, or choose "
-            "another metrics.port",
+            f"{host}:{port} cannot be listened on ({error.strerror}), and not by a daemon of this "
+            "configuration: end what listens there, or choose another metrics.port",
         )
+
+
+def _runs(config: Config) -> bool:
+    """Say whether a daemon of this configuration, on this machine, has lately said that it runs."""
+    from anomalyd.reports.queries import Queries
+
+    try:
+        with closing(Queries.open(config.store.url.get_secret_value())) as queries:
+            daemons = queries.overview.daemons()
+    except StoreError:
+        return False
+    now, ours = time.time(), instance_of(config)
+    return any(
+        each.instance == ours and not each.stopped and now - each.seen < _SILENT * each.every_s
+        for each in daemons
+    )
 
 
 def _tried(what: str, attempt: Callable[[], str]) -> Finding:

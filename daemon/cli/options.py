@@ -72,6 +72,8 @@ def log_to_stderr(level: int = logging.INFO, *, as_json: bool = False) -> None:
     logging.basicConfig(level=level, handlers=[handler], force=True)
     # kafka-python tells of every connection and every metadata answer.
     logging.getLogger("kafka").setLevel(max(level, logging.WARNING))
+    # And of each of its own steps that a busy machine held up for 0.1 s.
+    logging.getLogger("kafka.net.selector").setLevel(max(level, logging.ERROR))
     logging.getLogger("alembic").setLevel(max(level, logging.WARNING))
 
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import socket
+import time
 from contextlib import closing
 from pathlib import Path
 from typing import Any
@@ -17,8 +19,10 @@ from anomalyd.daemon.intake.formats.registry import format_of
 from anomalyd.daemon.intake.grid_and_lateness import Alignment
 from anomalyd.daemon.learning.topic_survey import survey
 from anomalyd.daemon.stages import Record, Sample
+from anomalyd.daemon.status import instance_of
 from anomalyd.detectors.registry import recommended_kind
 from anomalyd.reports.step import Step
+from anomalyd.reports.storage.repositories.daemon_status import DaemonStatus
 from anomalyd.reports.storage.repositories.entity_states import StateChanges
 from anomalyd.reports.storage.store import Store
 
@@ -145,3 +149,27 @@ def test_store_models_disk_and_port(config: Config, monkeypatch: pytest.MonkeyPa
     assert doctor._port(config).wrong is None
     bad = config.model_copy(update={"metrics": config.metrics.model_copy(update={"host": "192.0.2.1"})})
     assert "cannot be listened on" in str(doctor._port(bad).wrong)
+
+
+def test_a_port_that_its_own_daemon_listens_on_is_no_fault(config: Config) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        port = other.getsockname()[1]
+        taken = config.model_copy(update={"metrics": config.metrics.model_copy(update={"port": port})})
+
+        def said(instance: str, *, stopped: bool = False, seen: float | None = None) -> None:
+            now = time.time()
+            status = DaemonStatus(instance, "1.0", now, now, 600.0, stopped)
+            clock = (lambda: now) if seen is None else lambda: seen
+            with closing(Store.open(config.store.url.get_secret_value(), clock=clock)) as store:
+                store.status.keep(status)
+
+        wrong = "not by a daemon of this configuration"
+        assert wrong in str(doctor._port(taken).wrong)  # no store yet
+        said("elsewhere:9464")
+        assert wrong in str(doctor._port(taken).wrong)
+        said(instance_of(taken), seen=time.time() - 3600.0)  # it was killed
+        assert wrong in str(doctor._port(taken).wrong)
+        said(instance_of(taken))
+        assert doctor._port(taken).note == f"127.0.0.1:{port} is the running daemon's"
+        said(instance_of(taken), stopped=True)
+        assert wrong in str(doctor._port(taken).wrong)

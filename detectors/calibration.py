@@ -22,7 +22,7 @@ MINIMUM_SAMPLES = 10
 ALERT = 1.0
 """The calibrated score above which a sample alerts, whatever the detector."""
 
-_SCORE_OF_CENTRE = 0.2
+SCORE_OF_CENTRE = 0.2
 """The score of a median normal sample: low, but with room below it so that ranks are kept."""
 
 _LARGEST_RAW = 1e100
@@ -98,10 +98,10 @@ class Calibration:
         `threshold`, of each or of all, is the height that gives 1; that of training is at height 1.
         """
         far = self.heights(raw) / threshold
-        slope = 1.0 - _SCORE_OF_CENTRE
+        slope = 1.0 - SCORE_OF_CENTRE
         # Below the centre an exponential that continues value and slope: never negative, ranks kept.
-        below = _SCORE_OF_CENTRE * np.exp(np.minimum(far, 0.0) * slope / _SCORE_OF_CENTRE)
-        return np.minimum(np.where(far < 0.0, below, _SCORE_OF_CENTRE + slope * far), _LARGEST_SCORE)
+        below = SCORE_OF_CENTRE * np.exp(np.minimum(far, 0.0) * slope / SCORE_OF_CENTRE)
+        return np.minimum(np.where(far < 0.0, below, SCORE_OF_CENTRE + slope * far), _LARGEST_SCORE)
 
 
 def fit_calibration(raw: NDArray[np.float64], false_alarm_rate: float) -> Calibration:

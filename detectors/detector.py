@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from anomalyd.detectors.maps.geometry import Geometry
+from anomalyd.total import Total
 from anomalyd.verdict import Verdict
 
 if TYPE_CHECKING:  # torch takes two seconds to import, which a command that scores nothing must not pay
@@ -116,6 +117,7 @@ class RawScores:
     operator may want to know of and undo, in event-time order. `signed` (n, ...): the contribution, below 0
     where less was observed than expected; None: as the sign of each error says. `learning`: whether the
     detector still learns what is usual of the entity, and alarms only beyond what its like ever showed.
+    `totals`: of maps whose counts as a whole raised the score, by index; `otherwise` is a raw score.
     """
 
     raw: NDArray[np.float64]
@@ -126,6 +128,7 @@ class RawScores:
     adaptations: tuple[Adaptation, ...] = ()
     signed: NDArray[np.float32] | None = None
     learning: bool = False
+    totals: tuple[tuple[int, Total], ...] = ()
 
 
 class Progress(Protocol):

@@ -13,7 +13,7 @@ import json
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from io import BufferedReader
 from pathlib import Path
 from typing import Any
@@ -36,6 +36,7 @@ from anomalyd.detectors.detector import (
 )
 from anomalyd.detectors.registry import detector_class, kinds
 from anomalyd.errors import ModelDamaged, ModelMismatch, ModelMissing
+from anomalyd.total import Total
 from anomalyd.verdict import Verdict
 
 FORMAT = 1
@@ -91,7 +92,8 @@ class Scores:
     """What one model says of a window of n samples; `...` is F or R, C.
 
     `score` (n,): calibrated, above 1 is an alert, NaN where it cannot tell. `raw`, `error`, `expectation`,
-    `contribution`, `state`, `adaptations`, `signed`, `learning`: as in `RawScores`, `signed` is always there.
+    `contribution`, `state`, `adaptations`, `signed`, `learning`, `totals`: as in `RawScores`; `signed` is
+    always there, and the totals' `otherwise` calibrated.
     """
 
     score: NDArray[np.float64]
@@ -103,6 +105,7 @@ class Scores:
     adaptations: tuple[Adaptation, ...] = ()
     signed: NDArray[np.float32] = field(default_factory=lambda: np.zeros(0, dtype=np.float32))
     learning: bool = False
+    totals: tuple[tuple[int, Total], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,11 +163,17 @@ class Model:
                 each.adaptations,
                 signed,
                 each.learning,
+                self._calibrated(each.totals) if each.totals else (),
             )
             for own, each, state, signed in zip(
                 split(calibrated, counts), raws, states, _signed(raws, counts), strict=True
             )
         ]
+
+    def _calibrated(self, totals: Sequence[tuple[int, Total]]) -> tuple[tuple[int, Total], ...]:
+        """Calibrate what maps would score with another total."""
+        scores = self.calibration(np.array([each.otherwise for _, each in totals]), 1.0).tolist()
+        return tuple((k, replace(each, otherwise=s)) for (k, each), s in zip(totals, scores, strict=True))
 
     @property
     def adaptive(self) -> bool:

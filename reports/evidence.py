@@ -15,7 +15,9 @@ from safetensors import SafetensorError
 from safetensors.numpy import load, save
 
 from anomalyd.errors import StoreError
+from anomalyd.reports.json_values import without_nan
 from anomalyd.reports.report import Cause, Direction, Evidence
+from anomalyd.total import Total
 
 _STATE = "state."
 _ARRAYS = (
@@ -47,6 +49,8 @@ def encode(evidence: Evidence) -> bytes:
         {name: _number(value) if isinstance(value, float) else value for name, value in asdict(cause).items()}
         for cause in evidence.causes
     ]
+    if evidence.total is not None:
+        about["total"] = without_nan(asdict(evidence.total))
     return _pack(arrays, json.dumps(about))
 
 
@@ -70,6 +74,7 @@ def decode(blob: bytes) -> Evidence:
             state={n.removeprefix(_STATE): a for n, a in arrays.items() if n.startswith(_STATE)},
             **held,
             causes=tuple(map(_cause, about.get("causes", ()))),
+            total=_total(about["total"]) if "total" in about else None,
         )
     except (ValueError, KeyError, TypeError) as error:
         raise StoreError(
@@ -80,6 +85,11 @@ def decode(blob: bytes) -> Evidence:
 def _cause(about: Mapping[str, Any]) -> Cause:
     numbers = {name: _float(about[name]) for name in ("started", "expected", "seen", "sigmas", "share")}
     return Cause(str(about["name"]), str(about["group"]), Direction(about["direction"]), **numbers)
+
+
+def _total(about: Mapping[str, Any]) -> Total:
+    seen, expected, otherwise = (_float(about[name]) for name in ("seen", "expected", "otherwise"))
+    return Total(seen, expected, str(about["against"]), otherwise, bool(about["leads"]))
 
 
 def _number(value: float) -> float | None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
@@ -16,7 +15,7 @@ must not cost the data of a whole detector; of a system of few elements one is t
 COVERED = 0.5
 """Share of its elements that must have been seen and judged for a verdict."""
 
-_SIDE = re.compile(r"[+-][0-9]*$")
+NO_BEAM = "no beam, or no data: every element counts nothing"
 
 
 class Flag(StrEnum):
@@ -26,23 +25,30 @@ class Flag(StrEnum):
     BAD = "bad"
     UNCERTAIN = "uncertain"
     """Nobody can say: too little was seen, or the detectors could not tell."""
+    EMPTY = "empty"
+    """Every element of the system counts nothing: no beam, or no data. That is not a fault of an element."""
 
 
 @dataclass(frozen=True, slots=True)
 class Look:
-    """What came of the maps of one element in one lumisection: whether any was `judged`, any `alerting`."""
+    """What came of the maps of one element in one lumisection: whether any was `judged`, any `alerting`.
+
+    `empty`: a map came in which no cell counts anything.
+    """
 
     judged: bool
     alerting: bool
+    empty: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class Coverage:
-    """Elements of a system in one lumisection: how many were `seen`, `judged`, and `alerting`."""
+    """Elements of a system in one lumisection: how many were `seen`, `judged`, `alerting`, and `empty`."""
 
     seen: int
     judged: int
     alerting: int
+    empty: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,22 +82,16 @@ class FlagRange:
         return said or self.machine
 
 
-def system_of(entity: str) -> str:
-    """Name the system of an element: what stands before the first slash (`DT` of `DT/W0/MB1/S04`).
-
-    A side and its number at the end are no part of it: `EB` of `EB+01`, `EE` of `EE-`.
-    """
-    name = entity.partition("/")[0]
-    return _SIDE.sub("", name) or name
-
-
 def verdict(seen: Coverage | None, elements: int) -> Flag:
     """Judge one lumisection of a system that has shown so many `elements` in the run.
 
-    Bad: more of them alert than is tolerated. Uncertain: fewer than half were judged, and so few alert.
+    Bad: more of them alert than is tolerated. Empty: all that were seen count nothing. Uncertain: fewer than
+    half were judged, and so few alert.
     """
     if seen is not None and seen.alerting > TOLERATED * elements:
         return Flag.BAD
+    if seen is not None and 0 < seen.seen == seen.empty and not seen.judged:
+        return Flag.EMPTY
     if seen is None or seen.judged < COVERED * elements:
         return Flag.UNCERTAIN
     return Flag.GOOD

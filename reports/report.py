@@ -11,6 +11,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from anomalyd.total import Total
+
 
 def _nothing() -> NDArray[np.float32]:
     return np.zeros(0, dtype=np.float32)
@@ -118,7 +120,8 @@ class Evidence:
     `detector` ("autoencoder" or "classical") is the one of the pair whose `score` it is, `model` the version.
     `expectation` is what was expected before the incident's `onset`: it was frozen then and stays; `width` is
     the usual scatter, `error` the sample's departure in such widths. (For maps all three are the detector's.)
-    `contribution` is what the detector holds against each metric or cell; `causes` ranks the metrics.
+    `contribution` is what the detector holds against each metric or cell; `causes` ranks the metrics; `total`
+    is of a map whose counts as a whole raised the score.
 
     `state` is what the pair remembered before the rows of `lead` (l, ...) at `lead_times` (l,), which came
     just before the sample: scored after them, it scores the same again. `history` (h, F) at `history_times`
@@ -143,6 +146,7 @@ class Evidence:
     lead_times: NDArray[np.float64] = field(default_factory=lambda: np.zeros(0))
     lead: NDArray[np.float32] = field(default_factory=_nothing)
     causes: tuple[Cause, ...] = ()
+    total: Total | None = None
 
     @property
     def until(self) -> float:

@@ -8,8 +8,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-from anomalyd.reports.quality import Flag, FlagRange, system_of
+from anomalyd.reports.quality import Flag, FlagRange
 from anomalyd.reports.report import Incident
+from anomalyd.systems import system_of
 
 _MOST_ELEMENTS = 12
 """Elements with faults that the text names of a system; JSON has all."""
@@ -33,12 +34,13 @@ class SystemSummary:
     good: int
     bad: int
     uncertain: int
+    empty: int
     elements: tuple[FaultyElement, ...]
 
     @property
     def lumisections(self) -> int:
         """How many lumisections were seen."""
-        return self.good + self.bad + self.uncertain
+        return self.good + self.bad + self.uncertain + self.empty
 
     @property
     def good_share(self) -> float:
@@ -70,7 +72,7 @@ def summarise(
             (_element(e, some) for e, some in by_system.get(name, {}).items()), key=lambda e: -e.peak
         )
         systems[name] = SystemSummary(
-            counts[Flag.GOOD], counts[Flag.BAD], counts[Flag.UNCERTAIN], tuple(elements)
+            *(counts[f] for f in (Flag.GOOD, Flag.BAD, Flag.UNCERTAIN, Flag.EMPTY)), tuple(elements)
         )
     return RunSummary(run, systems)
 
@@ -105,9 +107,10 @@ def as_text(summary: RunSummary, references: Sequence[RunSummary] = ()) -> str:
         title += " beside " + ", ".join(f"run {r.run}" for r in references)
     lines = [title]
     for name, system in summary.systems.items():
+        empty = f", {system.empty} empty (no beam, or no data)" if system.empty else ""
         lines += [
             "",
-            f"{name}: {system.good} good, {system.bad} bad, {system.uncertain} uncertain lumisections",
+            f"{name}: {system.good} good, {system.bad} bad, {system.uncertain} uncertain lumisections{empty}",
         ]
         beside = [r.systems[name] for r in references if name in r.systems]
         known: set[str] = set()

@@ -11,9 +11,9 @@ from anomalyd.assistant.language.phrasing import counted, duration, listed
 from anomalyd.assistant.understanding.interpretation import condition_words
 from anomalyd.assistant.understanding.question import Question
 from anomalyd.reports.conditions import AllOf, Among, Condition, During, Not, Within
-from anomalyd.reports.quality import system_of
 from anomalyd.reports.queries import Summary
 from anomalyd.reports.report import Severity
+from anomalyd.systems import system_of
 
 _DAY = 86_400.0
 _SHOWN = 24

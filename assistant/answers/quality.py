@@ -7,7 +7,7 @@ from anomalyd.assistant.answers.sentence import Result, Sentence, Source, Told
 from anomalyd.assistant.language.phrasing import counted, listed
 from anomalyd.assistant.understanding.question import Question
 from anomalyd.reports.conditions import Among, Lumisections, Within
-from anomalyd.reports.quality import Flag, FlagRange
+from anomalyd.reports.quality import NO_BEAM, Flag, FlagRange
 
 _MOST_RUNS = 500
 
@@ -73,5 +73,6 @@ def _said(ranges: list[FlagRange]) -> str:
     words = []
     for each in ranges:
         who = f" (said by {each.override.who}: {each.override.reason})" if each.override is not None else ""
-        words.append(f"lumisections {each.first} to {each.last} {each.flag}{who}")
+        why = f" ({NO_BEAM})" if each.flag is Flag.EMPTY else ""
+        words.append(f"lumisections {each.first} to {each.last} {each.flag}{why}{who}")
     return listed(words, limit=6)

@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from anomalyd.reports.adaptation import Adapted, adaptation_id
-from anomalyd.reports.quality import Flag, Look, Override, system_of
+from anomalyd.reports.quality import Flag, Look, Override
 from anomalyd.reports.remark import Remark, RemarkKind
 from anomalyd.reports.report import Incident, Status
 from anomalyd.reports.step import Step
 from anomalyd.reports.storage.repositories.maintenance import Window
 from anomalyd.reports.storage.store import Store
+from anomalyd.systems import system_of
 from anomalyd.verdict import Verdict
 
 _HOUR, _DAY = 3600.0, 86400.0

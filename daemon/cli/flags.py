@@ -12,7 +12,7 @@ import typer
 from anomalyd.daemon.cli.learning import compare
 from anomalyd.daemon.cli.options import DEFAULT_CONFIG, Json, MaybeConfig, StoreUrl, print_json, store_url
 from anomalyd.errors import QuestionError
-from anomalyd.reports.quality import Flag, FlagRange, Override, golden
+from anomalyd.reports.quality import NO_BEAM, Flag, FlagRange, Override, golden
 from anomalyd.reports.queries import Queries
 from anomalyd.reports.storage.store import Store
 
@@ -127,7 +127,8 @@ def _line(system: str, each: FlagRange) -> str:
     said = ""
     if each.override is not None:
         said = f"  (machine: {each.machine}; {each.override.who}: {each.override.reason})"
-    return f"{system:<8} {each.first:>6} to {each.last:<6} {each.flag}{said}"
+    what = f"{each.flag} ({NO_BEAM})" if each.flag is Flag.EMPTY else each.flag
+    return f"{system:<8} {each.first:>6} to {each.last:<6} {what}{said}"
 
 
 def _plain(each: FlagRange) -> dict[str, object]:

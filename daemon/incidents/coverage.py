@@ -8,8 +8,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from anomalyd.daemon.stages import Sample, Scored
-from anomalyd.reports.quality import Look, system_of
+from anomalyd.reports.quality import Look
 from anomalyd.reports.storage.repositories.lumisections import Place
+from anomalyd.systems import system_of
 
 
 def coverage(
@@ -17,13 +18,16 @@ def coverage(
 ) -> dict[Place, dict[str, Look]]:
     """Say by run, system and lumisection which elements were seen, and whether judged and alerting.
 
+    An element is empty where a map of it counts nothing and none was judged: it is dead, or there is no beam.
     `judged`: what was scored, with which of its samples (n,) belong into an incident. What any of the
     detectors that look at an element's maps says of any of them counts.
     """
     seen: dict[Place, dict[str, Look]] = {}
     for sample in samples:
         if (place := _place(sample)) is not None:
-            seen.setdefault(place, {})[sample.entity] = Look(judged=False, alerting=False)
+            before = seen.setdefault(place, {}).get(sample.entity)
+            empty = not np.nan_to_num(sample.map).any() or (before is not None and before.empty)
+            seen[place][sample.entity] = Look(judged=False, alerting=False, empty=empty)
     for scored, anomalous in judged:
         known = np.isfinite(scored.scores.score)
         for k, sample in enumerate(scored.samples):
@@ -31,7 +35,7 @@ def coverage(
                 continue
             before = seen[place][sample.entity]
             seen[place][sample.entity] = Look(
-                before.judged or bool(known[k]), before.alerting or bool(anomalous[k])
+                before.judged or bool(known[k]), before.alerting or bool(anomalous[k]), before.empty
             )
     return seen
 

@@ -67,6 +67,7 @@ class Witness:
             score=float(scores.score[k]),
             lead_times=lead_times,
             lead=lead,
+            total=next((total for at, total in scores.totals if at == k), None),
         )
         if evidence.values.ndim == 2:
             return evidence
@@ -126,14 +127,17 @@ class Witness:
         """Name the causes, worst first: metrics, or the places of a map in words."""
         if evidence.values.ndim == 1:
             return tuple(cause.name for cause in evidence.causes[:LEADING_CAUSES])
+        whole = evidence.total.lines if evidence.total is not None else ()
         if not np.nan_to_num(evidence.values).any():
-            return (_DEAD,)
+            return whole or (_DEAD,)
         entity, (_, columns) = self._scored.entity, evidence.values.shape
         geometry = geometry_like(entity, widths_of(evidence.values[None]), columns)
         detector: object = self._pair.autoencoder.detector
         lines: tuple[str, ...] = ()
         if evidence.detector == "autoencoder" and isinstance(detector, Locating):
             lines = detector.findings(window_of(entity, evidence)).lines(geometry)
+        if whole and evidence.total is not None:
+            return (*whole, *lines) if evidence.total.leads else (*lines, *whole)
         if lines:
             return lines
         region = describe_region(evidence.values, evidence.expectation, evidence.contribution, geometry)

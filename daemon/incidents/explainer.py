@@ -206,6 +206,8 @@ class Explainer:
                 error=evidence.error,
             )
             return attributions, score_of_metrics(rescoring)
+        if evidence.total is not None and evidence.total.leads:
+            return [Attribution("contribution", evidence.contribution, 0.0)], None
         asked = differentiable(detector, window)
         attributions = explain(
             asked,

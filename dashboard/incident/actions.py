@@ -15,11 +15,12 @@ from anomalyd.dashboard.store import write
 from anomalyd.dashboard.style import literal
 from anomalyd.dashboard.wording import moment
 from anomalyd.errors import AnomalydError
-from anomalyd.reports.quality import Flag, Override, system_of
+from anomalyd.reports.quality import Flag, Override
 from anomalyd.reports.remark import Remark, RemarkKind
 from anomalyd.reports.report import Incident
 from anomalyd.reports.storage.repositories.maintenance import Window
 from anomalyd.reports.storage.store import Store
+from anomalyd.systems import system_of
 from anomalyd.verdict import Verdict
 
 _DONE = "what was done"

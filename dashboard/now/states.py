@@ -9,9 +9,9 @@ from enum import StrEnum
 from fnmatch import fnmatchcase
 
 from anomalyd.dashboard.wording import SILENT_S
-from anomalyd.reports.quality import system_of
 from anomalyd.reports.relations.incident_row import RANK, IncidentRow
 from anomalyd.reports.storage.repositories.overview import LatestSample
+from anomalyd.systems import system_of
 
 
 class Condition(StrEnum):

@@ -19,8 +19,8 @@ from anomalyd.reports.quality import Flag, FlagRange, Override, golden
 from anomalyd.reports.queries import Queries
 from anomalyd.reports.run_summary import as_text, best_references
 
-_COLOURS = {Flag.GOOD: "#009e73", Flag.BAD: "#d55e00", Flag.UNCERTAIN: "#999999"}
-_SHAPES = {Flag.GOOD: "✓", Flag.BAD: "✕", Flag.UNCERTAIN: "?"}
+_COLOURS = {Flag.GOOD: "#009e73", Flag.BAD: "#d55e00", Flag.UNCERTAIN: "#999999", Flag.EMPTY: "#c7d3e0"}
+_SHAPES = {Flag.GOOD: "✓", Flag.BAD: "✕", Flag.UNCERTAIN: "?", Flag.EMPTY: "–"}
 _DONE = "flag that was set"
 _BESIDE = 20
 """Runs that are looked at for a reference: the nearest."""
@@ -88,7 +88,10 @@ def _show_flags(flags: Mapping[str, Sequence[FlagRange]]) -> None:
     )
     marks = base.mark_text(color="#101418", fontWeight="bold").encode(x="middle:Q", text="mark:N")
     draw((bars + marks).properties(height=120 + 36 * len(flags)))
-    st.caption("✓ good, ✕ bad, ? uncertain; framed where a person's word counts instead of the machine's.")
+    st.caption(
+        "✓ good, ✕ bad, ? uncertain, – empty (no beam, or no data: every element counts nothing); "
+        "framed where a person's word counts instead of the machine's."
+    )
 
 
 def _show_set(run: int, flags: Mapping[str, Sequence[FlagRange]]) -> None:

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from anomalyd.detectors.calibration import ALERT
+from anomalyd.detectors.calibration import ALERT, SCORE_OF_CENTRE
 from anomalyd.detectors.maps.geometries.known import geometry_like, widths_of
 from anomalyd.detectors.maps.geometry import Geometry
 from anomalyd.detectors.maps.regions import WHOLE, describe_cells, highlighted
@@ -50,7 +50,21 @@ def interpret(
     return Interpretation(
         trust={each.method: each.trust for each in attributions if each.trust},
         fingerprint=own,
-        counterfactual=None if score is None else _counterfactual(entity, evidence, model, first, score),
+        counterfactual=_with_usual_total(evidence)
+        if score is None
+        else _counterfactual(entity, evidence, model, first, score),
+    )
+
+
+def _with_usual_total(evidence: Evidence) -> Counterfactual | None:
+    """Say what the map would score if it had the total that was expected; None where nobody can say that."""
+    total = evidence.total
+    if total is None or not np.isfinite(total.expected) or not evidence.score > ALERT:
+        return None
+    # Of no counts nothing but the usual shape can be said, whose calibrated score is that of the centre.
+    score = round(total.otherwise if np.isfinite(total.otherwise) else SCORE_OF_CENTRE, 4)
+    return Counterfactual(
+        ("its total",), score, score < ALERT, observed=round(evidence.score, 4), total=round(total.expected)
     )
 
 

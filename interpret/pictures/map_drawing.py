@@ -65,10 +65,11 @@ def draw_map(
     bottom = min(0.0, 1.5 * float(np.min(normal, initial=0.0, where=np.isfinite(normal))))  # of a profile
     # Beyond 10 sigmas more colour says nothing, and below 3 noise would look like a fault.
     sigmas = min(max(_highest(np.abs(residual)), 3.0), 10.0)
+    expected = np.where(np.isnan(counts), np.nan, normal)
     unit = "counts" if _whole(counts) else "value"
     panels: list[tuple[str, str, _Numbers, Colormap | str, float, float]] = [
-        ("observed", unit, counts, COUNTS, bottom, top),
-        ("expected", unit, np.where(np.isnan(counts), np.nan, normal), COUNTS, bottom, top),
+        (_titled("observed", counts, counts), unit, counts, COUNTS, bottom, top),
+        (_titled("expected", expected, counts), unit, expected, COUNTS, bottom, top),
         ("observed less expected", "σ", residual, residual_colours(theme), -sigmas, sigmas),
     ]
     if attribution is not None:
@@ -131,6 +132,12 @@ def _cells(
     if max(abs(low), abs(high)) >= _LARGE:
         bar.formatter = FuncFormatter(lambda value, _: human(value))
     return bar
+
+
+def _titled(name: str, cells: _Numbers, counts: _Numbers) -> str:
+    """Name a panel, with its total over the cells that are known where it shows counts."""
+    total = float(np.sum(cells, initial=0.0, where=np.isfinite(counts) & np.isfinite(cells)))
+    return f"{name}: {human(round(total))} in all" if _whole(counts) else name
 
 
 def _labelled(numbers: Sequence[int]) -> list[int]:

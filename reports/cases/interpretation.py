@@ -23,7 +23,9 @@ class Counterfactual:
     `parts`: names of metrics, or of a map's hardware units and places in words; `score`: the calibrated score
     without them; `enough`: whether it is below 1 (not where a detector remembers what came before, or judges
     what is in no part, as a rate). `observed`: the score as it was; `whole`: where everything is as expected;
-    `since`: the event time from which metrics were put back, NaN of a map.
+    `since`: the event time from which metrics were put back, NaN of a map. `total`: of a map whose counts
+    as a whole raised the score, those that were expected: with them and its own shape it has `score`; else
+    NaN.
     """
 
     parts: tuple[str, ...]
@@ -32,6 +34,7 @@ class Counterfactual:
     observed: float = math.nan
     whole: float = math.nan
     since: float = math.nan
+    total: float = math.nan
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,7 +94,7 @@ def from_json(text: str) -> Interpretation:
             tuple(counterfactual["parts"]),
             _number(counterfactual["score"]),
             counterfactual["enough"],
-            *(_number(counterfactual.get(name)) for name in ("observed", "whole", "since")),
+            *(_number(counterfactual.get(name)) for name in ("observed", "whole", "since", "total")),
         ),
         units=tuple(
             UnusualUnit(u["layer"], u["unit"], _number(u["sigmas"]), _number(u["separation"]))

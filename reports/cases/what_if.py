@@ -12,12 +12,22 @@ _NAMED = 8
 
 def what_if(change: Counterfactual) -> str:
     """Say it of a report as a predicate: "would not have alerted with cpu as expected: ..."."""
+    if math.isfinite(change.total):
+        return _with_total(change)
     named = "; ".join(change.parts[:_NAMED]) + ("; ..." if len(change.parts) > _NAMED else "")
     if change.enough:
         return f"would not have alerted with {named} as expected: {_falls(change)}"
     if not change.parts:
         return _nothing(change)
     return f"alerts even with {named} as expected: {_falls(change)}{_remains(change)}"
+
+
+def _with_total(change: Counterfactual) -> str:
+    verb = "would not have alerted" if change.enough else "alerts even"
+    return (
+        f"{verb} with its total as expected ({change.total:.0f}): the score would be {change.score:.2f} "
+        f"instead of {change.observed:.2f} (1 is the threshold)"
+    )
 
 
 def _falls(change: Counterfactual) -> str:

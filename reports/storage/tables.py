@@ -169,9 +169,8 @@ lumisections = Table(
     Column("run", BigInteger, primary_key=True, autoincrement=False),
     Column("system", Text, primary_key=True),
     Column("lumisection", BigInteger, primary_key=True, autoincrement=False),
-    Column("seen", Whole, nullable=False),
-    Column("judged", Whole, nullable=False),
-    Column("alerting", Whole, nullable=False),
+    *(Column(name, Whole, nullable=False) for name in ("seen", "judged", "alerting")),
+    Column("empty", Whole, nullable=False, server_default="0"),
 )
 
 run_summaries = Table(

@@ -25,6 +25,7 @@ from anomalyd.reports.cases.interpretation import (
     to_json,
 )
 from anomalyd.reports.cases.what_if import what_if
+from anomalyd.total import Total
 
 
 def summed(weights):
@@ -221,6 +222,28 @@ def test_it_is_read_as_it_was_written():
     again = from_json(to_json(whole))
     assert repr(again) == repr(whole)
     assert from_json("{}") == Interpretation()
+
+
+@pytest.mark.parametrize(("seen", "otherwise", "score"), [(500.0, 0.31, 0.31), (0.0, float("nan"), 0.2)])
+def test_a_map_whose_total_is_wrong_would_be_quiet_with_the_one_expected(seen, otherwise, score):
+    total = Total(seen, 1000.0, "7 sister elements of the same time", otherwise)
+    counts = np.full((2, 5), seen / 10, np.float32)
+    evidence = SimpleNamespace(
+        values=counts,
+        error=counts - 100,
+        features=(),
+        score=13.28,
+        total=total,
+        contribution=np.ones_like(counts),
+    )
+    found = interpret(
+        "element", evidence, SimpleNamespace(), [Attribution("contribution", np.ones_like(counts), 0.0)], None
+    )
+    change = from_json(to_json(found)).counterfactual
+    assert what_if(change) == (
+        f"would not have alerted with its total as expected (1000): the score would be {score:.2f} "
+        "instead of 13.28 (1 is the threshold)"
+    )
 
 
 class Sisters:

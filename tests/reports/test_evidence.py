@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 
 import numpy as np
@@ -14,6 +15,7 @@ from numpy.typing import NDArray
 from anomalyd.errors import StoreError
 from anomalyd.reports.evidence import decode, decode_array, encode, encode_array
 from anomalyd.reports.report import Evidence
+from anomalyd.total import Total
 
 any_float32 = st.floats(width=32, allow_nan=True, allow_infinity=True)
 kinds = st.sampled_from([np.float64, np.float32, np.float16, np.int64, np.int32, np.int8, np.uint8, np.bool_])
@@ -81,3 +83,13 @@ def test_any_bytes_are_evidence_or_a_store_error(blob: bytes) -> None:
 def test_an_array_is_no_evidence() -> None:
     with pytest.raises(StoreError, match="damaged"):
         decode(encode_array(np.zeros(3)))
+
+
+@pytest.mark.parametrize("expected", [34725.0, math.nan])
+def test_what_is_said_of_a_total_survives(expected: float) -> None:
+    nothing = np.zeros((2, 3), dtype=np.float32)
+    total = Total(17528.0, expected, "7 sister elements of the same time", math.nan, leads=False)
+    held = Evidence(
+        1.0, (), nothing, nothing, nothing, nothing, np.zeros(0), np.zeros((0, 2, 3)), total=total
+    )
+    assert repr(decode(encode(held)).total) == repr(total)

@@ -21,7 +21,6 @@ from anomalyd.reports.quality import (
     Override,
     flag_ranges,
     golden,
-    system_of,
     verdict,
 )
 from anomalyd.reports.queries import Queries
@@ -29,6 +28,7 @@ from anomalyd.reports.step import Step
 from anomalyd.reports.storage.database import Database
 from anomalyd.reports.storage.store import Store
 from anomalyd.reports.storage.tables import lumisections
+from anomalyd.systems import system_of
 
 RUN = 321909
 
@@ -48,6 +48,9 @@ def said(first: int, last: int, flag: Flag | None, number: int = 1) -> Override:
         (Coverage(100, 100, 50), Flag.BAD),
         (Coverage(20, 20, 6), Flag.BAD),
         (None, Flag.UNCERTAIN),
+        (Coverage(250, 0, 0, 250), Flag.EMPTY),
+        (Coverage(250, 0, 0, 249), Flag.UNCERTAIN),
+        (Coverage(250, 250, 125, 125), Flag.BAD),
     ],
 )
 def test_a_lumisection_is_judged_by_how_many_elements_alert_and_were_seen(coverage, flag):
@@ -205,6 +208,14 @@ def test_what_is_seen_in_several_steps_adds_up(store: Store, queries: Queries, u
         (2, 2, Flag.BAD),
     ]
     assert queries.flags(RUN + 1) == {}
+
+
+def test_what_counts_nothing_is_kept_with_what_is_judged(store: Store, queries: Queries):
+    empty = {f"DT/{k}": Look(judged=False, alerting=False, empty=True) for k in range(3)}
+    store.commit(step((None, 3), ls1=empty, ls2=empty))
+    assert [r.flag for r in queries.flags(RUN)["DT"]] == [Flag.EMPTY]
+    store.commit(step((3, 9), ls2=looks(1, 1, 1)))
+    assert [r.flag for r in queries.flags(RUN)["DT"]] == [Flag.EMPTY, Flag.BAD]
 
 
 def test_a_map_that_comes_again_counts_once(store: Store, queries: Queries, url: str):

@@ -41,6 +41,7 @@ def test_a_run_is_summed_up_by_system():
     summary = summarise(7, ranges(8, 2), [INCIDENT, later])
     system = summary.systems["DT"]
     assert (system.good, system.bad, system.uncertain) == (8, 2, 0)
+    assert system.empty == 0
     (element,) = system.elements
     assert (element.incidents, element.first, element.peak) == (2, 5, 3.0)
     text = as_text(summary)
@@ -72,3 +73,11 @@ def test_a_good_reference_is_good_and_near_and_has_the_same_systems(others, best
 
 def test_a_run_of_which_nothing_was_seen():
     assert as_text(summarise(7, {}, [])).endswith("nothing was seen of it")
+
+
+def test_lumisections_without_beam_are_told_as_what_they_are():
+    flags = {"DT": [FlagRange(1, 6, Flag.GOOD), FlagRange(7, 10, Flag.EMPTY)]}
+    summary = summarise(7, flags, [])
+    assert summary.systems["DT"].lumisections == 10
+    text = as_text(summary)
+    assert "DT: 6 good, 0 bad, 0 uncertain lumisections, 4 empty (no beam, or no data)" in text

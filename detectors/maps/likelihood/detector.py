@@ -46,6 +46,7 @@ from anomalyd.detectors.maps.neighbours.local import local_evidence
 from anomalyd.detectors.maps.neighbours.rate import Arrival, RateSeen, beside_sisters
 from anomalyd.detectors.parameters import number, read_parameters
 from anomalyd.errors import ModelDamaged, ModelMismatch, TrainingError
+from anomalyd.systems import system_of
 from anomalyd.verdict import Verdict
 
 
@@ -269,7 +270,7 @@ def _rates(windows: Sequence[SeriesWindow]) -> list[list[RateSeen]]:
         # A map with more masked cells than another counts as if it had all that any has.
         full = int(cells.max(initial=0))
         totals *= np.divide(full, cells, out=np.zeros_like(totals), where=cells > 0)
-        kin, system = kin_of(window.entity), window.entity.split("/", 1)[0]
+        kin, system = kin_of(window.entity), system_of(window.entity)
         exposure = np.full(len(totals), np.nan) if window.exposure is None else window.exposure
         arrivals += [
             Arrival(number_, kin, system, *each)

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from anomalyd.detectors.detector import Adaptation, RawScores, SeriesWindow
 from anomalyd.detectors.maps.geometry import Geometry
 from anomalyd.detectors.maps.history.memory import Memory, Noise
+from anomalyd.detectors.maps.likelihood.combined_odds import TRUSTED_ALONE, combined, total_of
 from anomalyd.detectors.maps.likelihood.jobs import PRIOR_ALONE, Job, Step, is_over, scan_jobs
 from anomalyd.detectors.maps.likelihood.local_judgement import LocalJudgement
 from anomalyd.detectors.maps.likelihood.nearest_maps import NearestEvidence
@@ -30,10 +31,11 @@ from anomalyd.detectors.maps.neighbours.local import judges_alone, local_evidenc
 from anomalyd.detectors.maps.neighbours.rate import RateJudgement, RateSeen, judge_rate
 from anomalyd.detectors.maps.places.layouts import places_of
 from anomalyd.detectors.maps.places.places import Counts
+from anomalyd.total import Total
 
-_TRUSTED, _TRUSTED_ALONE = 1.0, 3.5
-"""Log odds up to which a map joins the history: by the history itself one in a hundred normal maps lies
-above, by its own evidence one in 250."""
+_TRUSTED = 1.0
+"""Log odds up to which a map joins the history by the history itself: one in a hundred normal maps lies
+above."""
 
 _VOUCHED = 8.0
 """The same by a map's own evidence, where its history finds nothing wrong: what was always odd is no fault.
@@ -48,9 +50,6 @@ profile of a plain histogram has taken over a part itself."""
 
 LOCAL_MAPS = 10.0
 """Maps of history up to which a map is judged by itself, too. Behind them the history knows more."""
-
-_RATE = 0.01
-"""Prior share of what its rate says, as `PRIOR_ALONE`."""
 
 _FADING = 0.3
 """Nats that the former loses with each map of history: what was always odd is no fault."""
@@ -115,6 +114,7 @@ class MapStream:
         self._blame = np.zeros((n, *shape), dtype=np.float32)
         self._expected = np.zeros((n, *shape), dtype=np.float32)
         self._adaptations: list[Adaptation] = []
+        self._totals_found: list[tuple[int, Total]] = []
 
     @property
     def done(self) -> bool:
@@ -221,13 +221,15 @@ class MapStream:
                 if step.single is None:
                     expected = self._local.evidence.expected[self._local.first + k]
             rate = self._rate(seen, step)
-            raw, leading = _combined(history, alone, rate.nats)
+            raw, leading = combined(history, alone, rate.nats)
             if leading == "alone" and self._local is not None:
                 blame = self._local.blame(k)
             elif leading == "rate" or blame is None:
                 blame = np.full(drawn.shape, -1.0 if rate.lost else 1.0, dtype=np.float32)
                 if leading == "nothing":
                     blame *= 0
+            if (total := total_of(seen, rate, leading, history, alone)) is not None:
+                self._totals_found.append((self._at, total))
             judged = not rate.no_beam and bool(self._whole[self._at] or not self._missing[self._at].all())
             self._raw[self._at] = raw if judged else np.nan
             self._blame[self._at] = blame
@@ -236,11 +238,11 @@ class MapStream:
             assert expected is not None
             self._expected[self._at] = expected
             known = step.single is not None and not step.single.profiled
-            own = _TRUSTED if self._beside is None else _TRUSTED_ALONE
+            own = _TRUSTED if self._beside is None else TRUSTED_ALONE
             trusted = judged and bool(
                 (history <= own or not (known or self._beside is not None))
-                and alone <= (_VOUCHED if known else _TRUSTED_ALONE)
-                and rate.nats <= _TRUSTED_ALONE
+                and alone <= (_VOUCHED if known else TRUSTED_ALONE)
+                and rate.nats <= TRUSTED_ALONE
             )
             self._remember(drawn, seen, step, judged, trusted, raw)
             self._at += 1
@@ -334,17 +336,8 @@ class MapStream:
             state=self._memory.state(),
             adaptations=tuple(self._adaptations),
             signed=np.where(missing, np.nan, self._blame).astype(np.float32),
+            totals=tuple(self._totals_found),
         )
-
-
-def _combined(history: float, alone: float, rate: float) -> tuple[float, str]:
-    """Add the odds of the history, of the map by itself and of its rate up; says which of them leads."""
-    parts = {"history": history, "alone": alone, "rate": rate + float(np.log(_RATE))}
-    leading = max(parts, key=lambda p: parts[p])
-    raw = float(np.logaddexp.reduce(list(parts.values())))
-    if not np.isfinite(history) and not np.isfinite(alone) and rate <= _TRUSTED_ALONE:
-        return float("nan"), "nothing"
-    return raw, leading
 
 
 def judge_alone(streams: Sequence[MapStream]) -> None:

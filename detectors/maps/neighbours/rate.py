@@ -123,14 +123,15 @@ class RateSeen:
 
 @dataclass(frozen=True, slots=True)
 class RateJudgement:
-    """`nats` of evidence that the rate is wrong; `lost`: too low; `expected`: counts; `no_beam`: see
-    above.
+    """`nats` of evidence that the rate is wrong; `lost`: too low; `expected`: counts, by what `against` says
+    in words; `no_beam`: see above.
     """
 
     nats: float
     lost: bool
     expected: float
     no_beam: bool = False
+    against: str = ""
 
 
 NOTHING = RateJudgement(-30.0, True, float("nan"))
@@ -146,11 +147,16 @@ def judge_rate(seen: RateSeen, history: RateHistory, dispersion: float) -> RateJ
             return RateJudgement(-30.0, True, 0.0, no_beam=True)
     found = [NOTHING]
     if seen.sisters >= FEWEST_SISTERS and seen.usual > 0:
-        found.append(_beside(seen, history.sisters, np.log(seen.usual), seen.scatter, dispersion))
+        own = "its own earlier share of " if history.sisters.n else ""
+        against = f"{own}{seen.sisters} sister elements of the same time"
+        found.append(_beside(seen, history.sisters, np.log(seen.usual), seen.scatter, dispersion, against))
     if seen.exposure > 0 and history.exposed.n:
-        found.append(_beside(seen, history.exposed, np.log(seen.exposure), _LEAST_SPREAD, dispersion))
+        against = "its own earlier counts at this exposure"
+        found.append(
+            _beside(seen, history.exposed, np.log(seen.exposure), _LEAST_SPREAD, dispersion, against)
+        )
     if len(found) == 1 and history.own.n:
-        alone = _beside(seen, history.own, 0.0, _LEAST_SPREAD, dispersion)
+        alone = _beside(seen, history.own, 0.0, _LEAST_SPREAD, dispersion, "its own earlier maps")
         # Where neither sisters nor exposure tell the luminosity, only a dead element stands out.
         if seen.total < _DEAD_SHARE * alone.expected:
             found.append(alone)
@@ -160,18 +166,18 @@ def judge_rate(seen: RateSeen, history: RateHistory, dispersion: float) -> RateJ
 
 
 def _beside(
-    seen: RateSeen, share: Share, log_usual: float, scatter: float, dispersion: float
+    seen: RateSeen, share: Share, log_usual: float, scatter: float, dispersion: float, against: str
 ) -> RateJudgement:
     """Compare with what a share of something lets expect."""
     expected = float(np.exp(log_usual + share.mean))
     if expected > _DEAD_LEAST and seen.total < _DEAD_SHARE * expected:
-        return RateJudgement(min(expected, _MOST_NATS), True, expected)
+        return RateJudgement(min(expected, _MOST_NATS), True, expected, against=against)
     spread = share.spread(max(scatter, _LEAST_SPREAD)) if share.n else max(scatter, _LEAST_SPREAD) * 1.2
     noise = dispersion * (1 / max(expected, 1.0) + 1 / max(seen.total, 1.0)) / 2
     away = float(np.log(max(seen.total, 0.5) / max(expected, 0.5)))
     nats = away**2 / (2 * (spread**2 + noise))
     # Without sisters or exposure a rise is a brighter beam.
-    return RateJudgement(nats, away < 0, expected)
+    return RateJudgement(nats, away < 0, expected, against=against)
 
 
 @dataclass(frozen=True, slots=True)
@@ -199,10 +205,12 @@ def beside_sisters(arrivals: Sequence[Arrival]) -> list[RateSeen]:
         beam[key] = any(a.total > 0 for a in some) if len(elements) > 1 else None
     found: dict[int, RateSeen] = {}
     for alike in by_kin.values():
+        counting = any(a.total > 0 for a in alike)
         for one, (others, usual, scatter) in zip(alike, _sisters_of(alike), strict=True):
-            found[id(one)] = RateSeen(
-                one.total, others, usual, scatter, beam[one.system, one.time], one.exposure
-            )
+            there = beam[one.system, one.time]
+            if others and not there:  # sisters whose names begin otherwise are of one system, too
+                there = counting
+            found[id(one)] = RateSeen(one.total, others, usual, scatter, there, one.exposure)
     return [found[id(one)] for one in arrivals]
 
 

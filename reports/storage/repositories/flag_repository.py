@@ -52,7 +52,7 @@ def read_flags(connection: Connection, run: int) -> dict[str, list[FlagRange]]:
     c = lumisections.c
     seen: dict[str, dict[int, Coverage]] = {}
     for system, number, *counts in connection.execute(
-        select(c.system, c.lumisection, c.seen, c.judged, c.alerting).where(c.run == run)
+        select(c.system, c.lumisection, c.seen, c.judged, c.alerting, c.empty).where(c.run == run)
     ):
         seen.setdefault(system, {})[number] = Coverage(*counts)
     said: dict[str, list[Override]] = {}

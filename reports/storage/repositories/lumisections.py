@@ -24,11 +24,11 @@ Place = tuple[int, str, int]
 _PLACES = 5_000
 """Places that one query asks for: each has three parameters, of which SQLite takes 32,766."""
 
-_JUDGED, _ALERTING = np.uint64(1), np.uint64(2)
-_NAME = ~(_JUDGED | _ALERTING)
+_JUDGED, _ALERTING, _EMPTY = np.uint64(1), np.uint64(2), np.uint64(4)
+_NAME = ~(_JUDGED | _ALERTING | _EMPTY)
 
 Words = NDArray[np.uint64]
-"""Elements (n,), sorted: the hash of a name but for its two lowest bits, which say judged and alerting."""
+"""Elements (n,), sorted: the hash of a name but for its lowest bits, which say judged, alerting, empty."""
 
 
 def keep_looks(connection: Connection, database: Database, seen: Mapping[Place, Mapping[str, Look]]) -> None:
@@ -65,13 +65,14 @@ def _row(place: Place, **values: object) -> dict[str, object]:
 
 def coverage_of(words: Words) -> Coverage:
     """Count elements."""
-    judged, alerting = (int(np.count_nonzero(words & bit)) for bit in (_JUDGED, _ALERTING))
-    return Coverage(len(words), judged, alerting)
+    return Coverage(len(words), *(int(np.count_nonzero(words & bit)) for bit in (_JUDGED, _ALERTING, _EMPTY)))
 
 
 def _words(looks: Mapping[str, Look]) -> Words:
     names = [int.from_bytes(hashlib.blake2b(name.encode(), digest_size=8).digest()) for name in looks]
-    bits = [_JUDGED * look.judged | _ALERTING * look.alerting for look in looks.values()]
+    bits = [
+        _JUDGED * look.judged | _ALERTING * look.alerting | _EMPTY * look.empty for look in looks.values()
+    ]
     words: Words = (np.array(names, dtype=np.uint64) & _NAME) | np.array(bits, dtype=np.uint64)
     return words
 

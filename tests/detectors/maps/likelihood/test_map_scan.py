@@ -280,3 +280,47 @@ def test_a_weak_superlayer_is_told_by_how_far_those_of_the_element_move():
         raw.append(float(detector.score([window(NEW, weak, before.state)])[0].raw[0]))
     assert raw[0] > 4
     assert raw[1] < raw[0] - 3
+
+
+def whole_system(detector, elements, faults, seed=1):
+    """Score seven lumisections of elements; `faults`: which share of its counts each shows in the last."""
+    simulators = [ElementSimulator(e, seed, 40.0) for e in elements]
+    states = [{}] * len(elements)
+    for lumisection in range(7):
+        maps = [s.map(lumisection).astype(np.float32) for s in simulators]
+        if lumisection == 6:
+            for k, share in faults.items():
+                maps[k] = np.round(maps[k] * np.float32(share))
+        found = detector.score(
+            [
+                SeriesWindow(e, np.array([lumisection * LUMISECTION_S]), m[None], s)
+                for e, m, s in zip(elements, maps, states, strict=True)
+            ]
+        )
+        states = [each.state for each in found]
+    return found
+
+
+BARREL = tuple(f"EB{side}{number:02d}" for side in "+-" for number in range(1, 5))
+
+
+@pytest.mark.parametrize("elements", [KNOWN, BARREL])
+def test_an_element_at_zero_or_at_half_of_its_rate_says_what_was_expected(detector, elements):
+    found = whole_system(detector, elements, {1: 0.0, 2: 0.5})
+    assert [scored.totals for k, scored in enumerate(found) if k not in (1, 2)] == [()] * 6
+    for k, share in ((1, 0.0), (2, 0.5)):
+        ((at, total),) = found[k].totals
+        assert (at, total.leads) == (0, True)
+        assert found[k].raw[0] > 20
+        assert total.seen == pytest.approx(share * total.expected, rel=0.03)
+        assert total.expected == pytest.approx(np.nansum(found[k].expectation[0]), rel=1e-3)
+        assert "sister elements" in total.against
+    assert found[2].totals[0][1].otherwise < 1
+
+
+@pytest.mark.parametrize("elements", [KNOWN, BARREL])
+def test_a_system_without_beam_is_not_judged_and_half_of_it_is(detector, elements):
+    off = whole_system(detector, elements, dict.fromkeys(range(8), 0.0))
+    assert all(np.isnan(scored.raw[0]) and not scored.totals for scored in off)
+    half = whole_system(detector, elements, dict.fromkeys(range(0, 8, 2), 0.0))
+    assert [bool(scored.raw[0] > 20) for scored in half] == [True, False] * 4

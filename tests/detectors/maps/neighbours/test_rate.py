@@ -25,6 +25,27 @@ def test_an_element_that_counts_nothing_beside_sisters_that_do_is_dead():
     assert judge_rate(seen[1], RateHistory(), 1.0).nats < 1
 
 
+def test_an_element_whose_system_is_known_by_its_sisters_only_is_dead_beside_them():
+    alike = [Arrival(k, "EB#", f"EB{k}", 0.0, total) for k, total in enumerate([0.0, 900, 905, 910, 895])]
+    history = RateHistory().after(RateSeen(900.0, sisters=4, usual=900.0), trusted=True)
+    seen = beside_sisters(alike)[0]
+    assert seen.beam
+    assert not judge_rate(seen, history, 1.0).no_beam
+    assert judge_rate(seen, history, 1.0).nats > 500
+
+
+def test_it_says_what_the_counts_are_held_against():
+    (alone,) = beside_sisters(arrivals({"a": 0.0}))
+    assert judge_rate(alone, RateHistory(), 1.0).against == ""
+    seen = beside_sisters(arrivals({"a": 2500, "b": 5000, "c": 5100, "d": 4900, "e": 5050}))[0]
+    assert judge_rate(seen, RateHistory(), 1.0).against == "4 sister elements of the same time"
+    history = RateHistory().after(RateSeen(5000.0, 4, 5000.0, 0.01, True, 10.0), trusted=True)
+    assert judge_rate(seen, history, 1.0).against.startswith("its own earlier share of 4 sister elements")
+    exposed = RateSeen(2500.0, exposure=10.0)
+    assert judge_rate(exposed, history, 1.0).against == "its own earlier counts at this exposure"
+    assert judge_rate(RateSeen(0.0, beam=True), history, 1.0).against == "its own earlier maps"
+
+
 def test_half_of_the_rate_is_seen_beside_sisters_that_agree():
     seen = beside_sisters(arrivals({"a": 2500, "b": 5000, "c": 5100, "d": 4900, "e": 5050}))
     assert judge_rate(seen[0], RateHistory(), 1.0).nats > 20

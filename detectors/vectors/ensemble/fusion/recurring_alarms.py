@@ -3,9 +3,11 @@
 Of the last seven days it is remembered in which quarter hours an entity was above its threshold, how far, and
 how far its metrics were from their day then. A row is usual where an alarm like it was there on three of the
 seven days in the same quarter hour, one earlier or later; or on four of them at any time, as of batch jobs.
-Alike is what is about as high, and of whose farthest metrics each was about as far. What lasts longer than on
-those days is no longer usual, and neither is what an operator called broken. The first rows of an alarm are
-left as they are: a jolt of a row or two is told, and opens no incident.
+Alike is what is about as high, and of whose farthest metrics each was about as far. On one of the first two
+days of the week that knew it, it must have been so already: what grows a little from day to day, a leak, is
+told once a week made it half as high again. What lasts longer than on those days is no longer usual, and
+neither is what an operator called broken. The first rows of an alarm are left as they are: a jolt of a row or
+two is told, and opens no incident.
 """
 
 from __future__ import annotations
@@ -28,6 +30,9 @@ _TOLD = 2
 
 _FARTHER = 0.5
 """By so much more in logs a job may differ from those before it, in score and in each metric."""
+
+_FIRST = 2
+"""Days of the week that knew a job first: on one of them it was like it is now, or it grows."""
 
 _LONGER = 1
 """Quarter hours by which it may last longer."""
@@ -135,39 +140,50 @@ def _usual(known: Alarms, alarmed: _Alarmed) -> NDArray[np.bool_]:
     quarters, of = np.unique(known[:, _QUARTER], return_inverse=True)
     if len(quarters) < min(_AT_THE_TIME, _AT_ANY):
         return usual
-    like = _are_like(known, of, len(quarters), alarmed)
+    its, like = _are_like(known, of, len(quarters), alarmed)
     since = alarmed.quarter - quarters + _BESIDE
     at_the_time = np.where(since % _A_DAY <= 2 * _BESIDE, since // _A_DAY, 0)
     days = alarmed.quarter // _A_DAY - quarters // _A_DAY
     lasts = _lasts(quarters, alarmed.quarter)
     for ago, split, enough in ((at_the_time, since // _A_DAY, _AT_THE_TIME), (days, days, _AT_ANY)):
         if lasts <= _lasted(quarters, split, enough) + _LONGER:
-            usual |= _on_days(like, ago) >= enough
+            usual |= _come_back(_by_day(its, ago), _by_day(like, ago), enough)
     return usual
 
 
-def _are_like(known: Alarms, of: NDArray[np.intp], count: int, alarmed: _Alarmed) -> NDArray[np.bool_]:
-    """Say to which of the quarter hours rows are like (K, Q): as high, and each metric as far."""
+def _are_like(
+    known: Alarms, of: NDArray[np.intp], count: int, alarmed: _Alarmed
+) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
+    """Say in which of the quarter hours the farthest metrics of rows were far, too (K, Q); and to which of
+    them rows are like (K, Q): as high, and each metric as far."""
     height = np.zeros(count)
     np.maximum.at(height, of, known[:, _HEIGHT] / _PARTS)
     like: NDArray[np.bool_] = alarmed.heights[:, None] <= height + _FARTHER
+    its = np.ones(like.shape, dtype=bool)
     far = np.expm1(alarmed.away)
     looked_at = far >= _ALIKE * far[:, :1]
     looked_at[:, _LOOKED_AT:] = False
     for metric in np.unique(alarmed.metrics[looked_at]).tolist():
         away = np.full(count, -np.inf)
-        its = known[:, _METRIC] == metric
-        away[of[its]] = known[its, _AWAY] / _PARTS
-        asked = looked_at & (alarmed.metrics == metric)
-        row, place = np.nonzero(asked)
+        those = known[:, _METRIC] == metric
+        away[of[those]] = known[those, _AWAY] / _PARTS
+        row, place = np.nonzero(looked_at & (alarmed.metrics == metric))
         like[row] &= alarmed.away[row, place][:, None] <= away + _FARTHER
-    return like
+        its[row] &= np.isfinite(away)
+    return its, like
 
 
-def _on_days(like: NDArray[np.bool_], ago: NDArray[np.int32]) -> NDArray[np.int64]:
-    """Give on how many of the last days there was one that rows are like (K,); (Q,) days ago."""
-    each = [like[:, ago == day].any(axis=1) for day in range(1, _DAYS + 1)]
-    return np.asarray(np.sum(each, axis=0))
+def _by_day(those: NDArray[np.bool_], ago: NDArray[np.int32]) -> NDArray[np.bool_]:
+    """Say on which of the last days there was one of those (K, Q), the first day first (K, 7); (Q,) days
+    ago."""
+    return np.stack([those[:, ago == day].any(axis=1) for day in range(_DAYS, 0, -1)], axis=1)
+
+
+def _come_back(its: NDArray[np.bool_], like: NDArray[np.bool_], enough: int) -> NDArray[np.bool_]:
+    """Say which rows (K,) come back: like those of enough days (K, 7), one of the first among them."""
+    first = its & (its.cumsum(axis=1) <= _FIRST)
+    back: NDArray[np.bool_] = (like.sum(axis=1) >= enough) & (like & first).any(axis=1)
+    return back
 
 
 def _lasts(quarters: NDArray[np.int32], now: int) -> int:
@@ -178,10 +194,12 @@ def _lasts(quarters: NDArray[np.int32], now: int) -> int:
 
 
 def _lasted(quarters: NDArray[np.int32], ago: NDArray[np.int32], enough: int) -> int:
-    """Give for how many quarter hours alarms lasted on enough of the last days, 0 where there were fewer."""
-    longest = np.zeros(_DAYS + 1, dtype=np.int64)
+    """Give for how many quarter hours alarms lasted on enough of the last days, 0 where there were fewer;
+    and hardly longer than on one of the first."""
+    longest = np.zeros(_DAYS, dtype=np.int64)
     for day in range(1, _DAYS + 1):
         its = quarters[ago == day]
         runs = np.split(its, np.flatnonzero(np.diff(its) > 1 + _BESIDE) + 1)
-        longest[day] = max(len(run) for run in runs)
-    return int(np.sort(longest)[-enough])
+        longest[_DAYS - day] = max(len(run) for run in runs)
+    first = longest[longest > 0][:_FIRST].max(initial=0)
+    return min(int(np.sort(longest)[-enough]), int(first) + _LONGER)

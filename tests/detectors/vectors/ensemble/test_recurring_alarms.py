@@ -157,6 +157,42 @@ def test_after_eight_days_it_is_forgotten(batch: Batch) -> None:
     assert len(np.unique(batch.alarms[0][:, 0] // 96)) == 1
 
 
+def grown(each_night: float, nights: int = 20) -> list[int]:
+    """Give how many rows alarm in each of the nights of a job that is farther and higher by a factor."""
+    stream = Stream(nights)
+    where = [
+        stream.job(n, NIGHT, away=5.0 * each_night**n, high=2.0 * each_night**n, metric=1)
+        for n in range(nights)
+    ]
+    found = stream.follow(Layout(4, 60).blank())
+    return [int((found[each] > 0.0).sum()) for each in where]
+
+
+def test_a_leak_that_grows_by_a_tenth_each_day_is_told_after_a_week() -> None:
+    alarms = grown(1.1)
+    assert alarms[3:6] == [TOLD] * 3
+    assert alarms[7:] == [25] * 13
+
+
+def test_a_job_that_stays_is_usual_for_ever() -> None:
+    assert grown(1.0)[3:] == [TOLD] * 17
+
+
+def test_a_job_a_quarter_hour_longer_each_night_is_told_after_a_week(batch: Batch) -> None:
+    stream = Stream(14)
+    where = [stream.job(n, NIGHT, rows=15 * (n + 1)) for n in range(14)]
+    found = stream.follow(batch)
+    assert all((found[each][-15:] > 0.0).all() for each in where[8:])
+
+
+def test_a_job_that_was_smaller_on_some_nights_is_usual_where_the_first_had_it(batch: Batch) -> None:
+    stream = Stream(8)
+    where = [
+        stream.job(n, NIGHT, away=away) for n, away in enumerate((5.0, 2.0, 5.0, 2.0, 5.0, 2.0, 2.0, 5.0))
+    ]
+    assert (stream.follow(batch)[where[-1]] > 0.0).sum() == TOLD
+
+
 @settings(max_examples=30, deadline=None)
 @given(cuts=st.lists(st.integers(1, 6 * DAY - 1), max_size=12))
 def test_it_does_not_matter_how_rows_are_cut(cuts: list[int]) -> None:

@@ -97,6 +97,9 @@ class CellScatter:
         return float(np.sqrt(known / (_USUAL_SCATTERS + self.maps) * (1 + 1 / (self.maps + 1))))
 
 
+_NOISE, _MOVEMENT, _SCATTER = (tuple(f.name for f in fields(each)) for each in (Noise, Movement, CellScatter))
+
+
 @dataclass(frozen=True, slots=True)
 class Standing:
     """Whether an alarm has stood for long: `alerts` of the last maps, and what was done about it.
@@ -147,7 +150,7 @@ class Memory:
         return cls(
             history,
             RateHistory.of(state),
-            Noise(*(state[f"noise.{f.name}"].item() for f in fields(Noise))),
+            Noise(*(state[f"noise.{name}"].item() for name in _NOISE)),
             Standing(
                 tuple(bool(a) for a in state["alerts"]),
                 bool(state["unfit"].item()),
@@ -155,7 +158,7 @@ class Memory:
                 state["provisional.weight"].item(),
             ),
             Movement(state["movement.square"].item(), state["movement.maps"].item()),
-            CellScatter(*(state[f"scatter.{f.name}"].item() for f in fields(CellScatter))),
+            CellScatter(*(state[f"scatter.{name}"].item() for name in _SCATTER)),
         )
 
     def state(self) -> State:
@@ -166,9 +169,9 @@ class Memory:
         return {
             **self.history.state(),
             **self.rate.state(),
-            **{f"noise.{f.name}": np.array([getattr(self.noise, f.name)]) for f in fields(Noise)},
-            **{f"movement.{f.name}": np.array([getattr(self.movement, f.name)]) for f in fields(Movement)},
-            **{f"scatter.{f.name}": np.array([getattr(self.scatter, f.name)]) for f in fields(CellScatter)},
+            **{f"noise.{name}": np.array([getattr(self.noise, name)]) for name in _NOISE},
+            **{f"movement.{name}": np.array([getattr(self.movement, name)]) for name in _MOVEMENT},
+            **{f"scatter.{name}": np.array([getattr(self.scatter, name)]) for name in _SCATTER},
             "alerts": np.array(s.alerts, dtype=np.bool_),
             "unfit": np.array([s.unfit]),
             "provisional": provisional,

@@ -19,7 +19,7 @@ from anomalyd.detectors.maps.likelihood.reference_test import Profile
 from anomalyd.detectors.maps.neighbours.evidence import rarity
 from anomalyd.detectors.maps.neighbours.grid import unit_evidence
 from anomalyd.detectors.maps.neighbours.local import judges_alone
-from anomalyd.detectors.maps.places.places import Counts, Places
+from anomalyd.detectors.maps.places.places import Counts, Places, smallest_and_largest
 
 PRIOR_ALONE = 0.2
 """Prior share of what a map says of itself: so that normal maps reach as far with it as with a history."""
@@ -106,8 +106,7 @@ def _with_diffuse(
     jobs: Sequence[Job], counts: Counts, reference: Counts, drift: Counts, noise: Counts
 ) -> None:
     """Add the odds of faults that lie in no one place."""
-    sizes = jobs[0].places.sizes()
-    cell, whole = int(sizes.argmin()), int(sizes.argmax())
+    cell, whole = smallest_and_largest(jobs[0].places)
     moved = [usual if j.moved is None else j.moved for j, usual in zip(jobs, drift[:, whole], strict=True)]
     found = diffuse_evidence(
         counts,

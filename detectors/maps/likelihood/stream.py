@@ -30,7 +30,7 @@ from anomalyd.detectors.maps.neighbours.evidence import rarity, together
 from anomalyd.detectors.maps.neighbours.local import judges_alone, local_evidence
 from anomalyd.detectors.maps.neighbours.rate import RateJudgement, RateSeen, judge_rate
 from anomalyd.detectors.maps.places.layouts import places_of
-from anomalyd.detectors.maps.places.places import Counts
+from anomalyd.detectors.maps.places.places import Counts, smallest_and_largest
 from anomalyd.total import Total
 
 _TRUSTED = 1.0
@@ -96,7 +96,7 @@ class MapStream:
         self._span = unfit_after
         self._grown = _GROWN * float(population.profile.sum())
         self._alone = judges_alone(geometry)
-        whole = int(self._places.sizes().argmax())
+        _, whole = smallest_and_largest(self._places)
         self._units = len(geometry.units) > 1
         self._moves, self._unit_gain = float(population.drift[whole]), float(population.gain[whole])
         self._at = 0

@@ -58,6 +58,7 @@ class Share:
 
 
 _SHARES = ("sisters", "exposed", "own")
+_PARTS = tuple(f.name for f in fields(Share))
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,16 +80,16 @@ class RateHistory:
         if "accompanied" not in state:
             return cls()
         sisters, exposed, own = (
-            Share(*(state[f"{name}.{f.name}"].item() for f in fields(Share))) for name in _SHARES
+            Share(*(state[f"{name}.{part}"].item() for part in _PARTS)) for name in _SHARES
         )
         return cls(sisters, exposed, own, bool(state["accompanied"].item()))
 
     def state(self) -> dict[str, NDArray[Any]]:
         """Write it as part of a detector's state."""
         shares = {
-            f"{name}.{f.name}": np.array([getattr(getattr(self, name), f.name)], dtype=np.float64)
+            f"{name}.{part}": np.array([getattr(getattr(self, name), part)], dtype=np.float64)
             for name in _SHARES
-            for f in fields(Share)
+            for part in _PARTS
         }
         return {**shares, "accompanied": np.array([self.accompanied])}
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
@@ -136,6 +137,13 @@ class Places:
         columns[np.arange(first, first + width) % self.shape[1]] = True
         crossed: Cells = rows[:, None] & columns[None, :]
         return crossed
+
+
+@lru_cache(maxsize=64)
+def smallest_and_largest(places: Places) -> tuple[int, int]:
+    """Give the kinds of places that hold the fewest cells and the most, by `Places.sizes`."""
+    sizes = places.sizes()
+    return int(sizes.argmin()), int(sizes.argmax())
 
 
 def compile_places(

@@ -8,11 +8,12 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import closing
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import typer
 
-from anomalyd.assistant.language.phrasing import counted, duration
+from anomalyd.assistant.language.phrasing import duration
 from anomalyd.daemon.cli.options import DEFAULT_CONFIG, ConfigFile
 from anomalyd.daemon.config.config import Config, load_config
 from anomalyd.daemon.status import instance_of
@@ -99,16 +100,15 @@ def _store(config: Config) -> str:
 
 def _topics(config: Config) -> Iterator[Finding]:
     from anomalyd.daemon.kafka.newest_records import newest_records
-    from anomalyd.daemon.learning.topic_survey import survey
+    from anomalyd.daemon.learning.topic_survey import surveys
 
     formats = {i.topic: i.format for i in config.inputs}
     try:
-        found = newest_records(config.kafka, list(formats))
+        found = surveys(partial(newest_records, config.kafka), list(formats))
     except BrokerError:
         return  # said of the broker
-    for topic, records in found.items():
+    for topic, (records, seen) in found.items():
         what = f"topic {topic}"
-        seen = survey(topic, records)
         if not records:
             yield Finding(what, "it holds no messages; start what sends to it")
         elif seen is None:
@@ -128,7 +128,7 @@ def _topics(config: Config) -> Iterator[Finding]:
             )
         else:
             age = duration(max(1.0, time.time() - max(record.timestamp for record in records)))
-            entities = counted(len(seen.entities), "entity", "entities")
+            entities = seen.counted_entities
             yield Finding(what, note=f"{seen.format}, {entities}, the newest {age} old")
 
 

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from anomalyd.assistant.language.phrasing import counted
 from anomalyd.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -40,7 +40,7 @@ def init(
     """Look at a broker's topics, and write a commented configuration for what is in them."""
     from anomalyd.daemon.config.config import KafkaConfig, load_config
     from anomalyd.daemon.kafka.newest_records import newest_records
-    from anomalyd.daemon.learning.topic_survey import survey
+    from anomalyd.daemon.learning.topic_survey import surveys as survey_all
 
     if out.exists():
         raise ConfigError(f"{out} is there already; give another --out, or move it away")
@@ -50,10 +50,9 @@ def init(
         else KafkaConfig(bootstrap_servers=bootstrap or ["localhost:9092"])
     )
     surveys: list[TopicSurvey] = []
-    for name, records in newest_records(kafka, topic).items():
+    for name, (records, found) in survey_all(partial(newest_records, kafka), topic).items():
         if name.startswith("anomalyd-"):
             continue  # what anomalyd writes itself
-        found = survey(name, records)
         if found is None:
             what = f"{len(records)} messages that no format reads" if records else "no messages"
             typer.echo(f"{name}: {what}: left out")
@@ -105,7 +104,7 @@ def _described(found: TopicSurvey) -> str:
     what = "maps" if found.is_map else f"{found.metrics} metrics"
     every = f", one every {found.interval_s:g} s" if found.interval_s is not None else ""
     bad = f"; {found.unread} of {found.records} messages cannot be read" if found.unread else ""
-    return f"{found.format}, {counted(len(found.entities), 'entity', 'entities')}, {what}{every}{bad}"
+    return f"{found.format}, {found.counted_entities}, {what}{every}{bad}"
 
 
 def _some(names: Sequence[str]) -> str:

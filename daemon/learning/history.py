@@ -21,6 +21,7 @@ from anomalyd.daemon.intake.grid_and_lateness import alignments, counts_are_said
 from anomalyd.daemon.intake.label_collisions import LabelCollisions
 from anomalyd.daemon.intake.metric_presence import MetricPresence
 from anomalyd.daemon.kafka.connection.connection import connect
+from anomalyd.daemon.learning.wanted_samples import WantedSamples, wanted_by
 from anomalyd.daemon.scoring.score import vectors
 from anomalyd.daemon.stages import Record, Sample
 from anomalyd.detectors.detector import Progress, Series, TrainingSet, silent
@@ -51,15 +52,17 @@ def read_history(
 ) -> dict[str, TrainingSet]:
     """Read the topics' history, and give each detector (by name) what it is to be trained on.
 
-    It is read once; and once more where metrics turn out to be counters that are not called so, or none that
-    are. `on_kinds` is told which metrics count.
+    No more samples are held than a quarter more than `max_samples` of all detectors, however much the topics
+    hold. It is read once; and once more where metrics turn out to be counters that are not called so, or none
+    that are. `on_kinds` is told which metrics count.
 
     Raises:
         BrokerError: Kafka cannot be reached, or stops sending.
         TrainingError: nothing that a detector watches was found.
 
     """
-    since = clock() - max(d.training.history_s for d in detectors)
+    now = clock()
+    since = now - max(d.training.history_s for d in detectors)
     certain = counts_are_said(config.inputs)
     survey = CounterKinds(certain, surveys=True)
 
@@ -70,11 +73,12 @@ def read_history(
             alignments(config.inputs), {i.topic: i.clock_tolerance_s for i in config.inputs}
         )
         aligner = Aligner(alignments(config.inputs), 0.0, kinds, collisions)
-        found: list[Sample] = []
+        found = WantedSamples(detectors, now)
         for records, unread in _records(config, since, decoder, consumer_factory, progress):
             decoded, _ = decoder.decode(records)
-            found += aligner.add(clocks.corrected(decoded), 0.0, unread)
-        return found + aligner.flush(float("inf"))
+            found.add(aligner.add(clocks.corrected(decoded), 0.0, unread))
+        found.add(aligner.flush(float("inf")))
+        return found.kept()
 
     found = samples(survey)
     kinds, anew = survey.settled()
@@ -111,19 +115,12 @@ def training_set(samples: Iterable[Sample], detector: DetectorConfig, *, now: fl
 
     """
     kind = detector_class(detector.kind).sample_kind
-    since = now - detector.training.history_s
-    wanted = [
-        s
-        for s in samples
-        if (s.map is not None) == (kind == "map") and s.time >= since and detector.watches(s.entity)
-    ]
+    wanted = wanted_by(detector, samples, now=now)
     if not wanted:
         raise TrainingError(
             f"detector {detector.name}: no {kind} of an entity like {', '.join(detector.entities)} in the "
             f"last {detector.training.history_s:.0f} s; check inputs, entities and training.history_s"
         )
-    wanted.sort(key=lambda s: s.time)
-    wanted = wanted[-detector.training.max_samples :]
     by_entity: dict[str, list[Sample]] = {}
     for sample in wanted:
         by_entity.setdefault(sample.entity, []).append(sample)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -15,6 +15,11 @@ from anomalyd.daemon.intake.formats.registry import FORMATS, format_of
 from anomalyd.daemon.stages import Record, Sample
 from anomalyd.errors import DecodeError
 
+_FIRST, _MORE, _RECORDS, _BYTES = 300, 8, 20_000, 100_000_000
+"""Records that are looked at first, how many times as many next, and the most: of number and of size."""
+
+_UNSEEN = 0.05
+
 _TRIED = 30  # messages of which the format is found out: each is tried in all of them
 
 
@@ -25,6 +30,9 @@ class TopicSurvey:
     `interval_s` is the usual time between two vectors or maps of an entity, None where too few were seen;
     `clock_s` how far the newest event time lies before (-) or after (+) the record's own, and `unread` how
     many of the `records` the format does not read. `counters` are metrics without their labels that count up.
+    `unseen` is about the share of what is sent that is of entities which are not among these records: the
+    share of what was seen that is of entities seen once (Good, "The population frequencies of species and the
+    estimation of population parameters", Biometrika 40, 1953).
     """
 
     topic: str
@@ -37,6 +45,13 @@ class TopicSurvey:
     interval_s: float | None
     counters: tuple[str, ...]
     clock_s: float
+    unseen: float
+
+    @property
+    def counted_entities(self) -> str:
+        """Say how many entities were seen, and whether there may be more."""
+        count = "1 entity" if len(self.entities) == 1 else f"{len(self.entities)} entities"
+        return f"at least {count}" if self.unseen > _UNSEEN and self.records >= _FIRST else count
 
 
 def survey(topic: str, records: Sequence[Record]) -> TopicSurvey | None:
@@ -68,7 +83,45 @@ def survey(topic: str, records: Sequence[Record]) -> TopicSurvey | None:
         _interval(samples),
         tuple(sorted(m for m, kind in settled.get(topic, {}).items() if kind is Kind.COUNTER)),
         newest.time - stamps[newest.partition, newest.offset],
+        _unseen(samples),
     )
+
+
+def surveys(
+    newest: Callable[[Iterable[str] | None, int], Mapping[str, Sequence[Record]]],
+    topics: Iterable[str] | None = None,
+) -> dict[str, tuple[Sequence[Record], TopicSurvey | None]]:
+    """Look at topics, and at ever more of their records until hardly any entity is unseen.
+
+    `newest` gives so many of the newest records of topics, all topics for None. Of large messages fewer are
+    read.
+    """
+    found: dict[str, tuple[Sequence[Record], TopicSurvey | None]] = {}
+    left, most = topics, _FIRST
+    while True:
+        records = newest(left, most)
+        found |= {topic: (some, survey(topic, some)) for topic, some in records.items()}
+        left = [topic for topic in records if _is_more_wanted(*found[topic], most)]
+        most *= _MORE
+        if not left:
+            return found
+
+
+def _is_more_wanted(records: Sequence[Record], seen: TopicSurvey | None, most: int) -> bool:
+    size = sum(len(record.value or b"") for record in records) * _MORE
+    return (
+        seen is not None
+        and seen.unseen > _UNSEEN
+        and 2 * len(records) >= most  # of some partitions there may be fewer
+        and most * _MORE <= _RECORDS
+        and size <= _BYTES
+    )
+
+
+def _unseen(samples: Sequence[Sample]) -> float:
+    # What is sent at one time is one sight of an entity, in however many messages it comes.
+    sights = Counter(entity for entity, _ in {(sample.entity, sample.time) for sample in samples})
+    return sum(count == 1 for count in sights.values()) / sights.total()
 
 
 def _samples(topic: str, name: str, records: Sequence[Record]) -> tuple[list[Sample], int]:

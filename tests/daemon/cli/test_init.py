@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import socket
 import time
+from collections.abc import Iterable
 from contextlib import closing
 from pathlib import Path
 from typing import Any
@@ -17,7 +18,7 @@ from anomalyd.daemon.config.config import Config, parse_config
 from anomalyd.daemon.intake.clocks import STATE_NAME, ProducerClocks
 from anomalyd.daemon.intake.formats.registry import format_of
 from anomalyd.daemon.intake.grid_and_lateness import Alignment
-from anomalyd.daemon.learning.topic_survey import survey
+from anomalyd.daemon.learning.topic_survey import survey, surveys
 from anomalyd.daemon.stages import Record, Sample
 from anomalyd.daemon.status import instance_of
 from anomalyd.detectors.registry import recommended_kind
@@ -117,11 +118,46 @@ def test_topics_are_looked_at(
     config: Config, found: list[Record], wrong: str | None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(
-        "anomalyd.daemon.kafka.newest_records.newest_records", lambda kafka, topics: {"t": found}
+        "anomalyd.daemon.kafka.newest_records.newest_records", lambda kafka, topics, most: {"t": found}
     )
     (finding,) = doctor._topics(config)
     assert (finding.wrong is None) is (wrong is None), finding
     assert wrong is None or wrong in str(finding.wrong)
+
+
+@pytest.mark.parametrize(
+    ("hosts", "size", "asked", "said"),
+    [
+        (1000, 1, [300, 2400], "1000 entities"),
+        (20, 1, [300], "20 entities"),
+        (1, 1, [300], "1 entity"),
+        (5000, 1, [300, 2400], "at least 2400 entities"),
+        (1000, 100_000, [300], "at least 300 entities"),
+    ],
+)
+def test_more_is_looked_at_until_hardly_an_entity_is_unseen(
+    hosts: int, size: int, asked: list[int], said: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("anomalyd.daemon.learning.topic_survey._RECORDS", 3000)
+    pad = b" " * size
+
+    def one(k: int) -> Record:
+        value = b"m,host=h%d a=1 %d" % (k % hosts, NOW + 10 * (k // hosts))
+        return Record("t", 0, k, NOW + 10 * (k // hosts), None, value + pad)
+
+    calls = []
+
+    def newest(topics: Iterable[str] | None, most: int) -> dict[str, list[Record]]:
+        calls.append(most)
+        found = {"t": [one(k) for k in range(40_000 - most, 40_000)], "none": list[Record]()}
+        return {topic: found[topic] for topic in topics or found}
+
+    found = surveys(newest)
+    assert calls == asked
+    seen = found["t"][1]
+    assert seen is not None
+    assert seen.counted_entities == said
+    assert found["none"] == ([], None)
 
 
 def test_a_clock_that_the_daemon_found_behind_is_named(config: Config) -> None:

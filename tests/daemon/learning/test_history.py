@@ -14,6 +14,7 @@ from kafka import TopicPartition
 from anomalyd.daemon.config.config import Config, DetectorConfig
 from anomalyd.daemon.intake.counter_kinds import Kind, Trained
 from anomalyd.daemon.learning.history import read_history, training_set
+from anomalyd.daemon.learning.wanted_samples import WantedSamples
 from anomalyd.daemon.stages import Sample
 from anomalyd.detectors.detector import TrainingSet
 from anomalyd.errors import BrokerError, TrainingError
@@ -271,6 +272,31 @@ def test_the_newest_are_kept_where_there_are_too_many() -> None:
     found = made(*samples, training={"max_samples": 20})
     times = sorted(t for s in found.series.values() for t in s.times)
     assert times == [NOW - age for age in range(20, 0, -1)]
+
+
+def test_no_more_are_held_than_are_wanted_and_the_same_are_taken(
+    kafka: Kafka, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    held = [0]
+    add = WantedSamples.add
+
+    def watched(self: WantedSamples, samples: list[Sample]) -> None:
+        add(self, samples)
+        held[0] = max(held[0], len(self._samples))
+
+    monkeypatch.setattr(WantedSamples, "add", watched)
+    order = np.random.default_rng(0).permutation(600).tolist()
+    for age in order:
+        kafka.row("ab"[age % 2], NOW - 1 - age, cpu=float(age))
+    few = {"name": "a", "kind": "vector-autoencoder", "entities": ["a"], "training": {"max_samples": 20}}
+    more = detector(max_samples=60)
+    config = configured(few, more, max_poll_records=50)
+    found = history(kafka, config)
+    assert found["a"].series.keys() == {"a"}
+    assert found["a"].series["a"].times.tolist() == [NOW - 1 - age for age in range(38, -1, -2)]
+    times = sorted(t for series in found["hosts"].series.values() for t in series.times)
+    assert times == [NOW - 1 - age for age in range(59, -1, -1)]
+    assert 0 < held[0] <= 100
 
 
 def test_a_detector_takes_its_kind_of_sample_and_its_entities() -> None:

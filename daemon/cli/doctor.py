@@ -16,7 +16,6 @@ import typer
 from anomalyd.assistant.language.phrasing import duration
 from anomalyd.daemon.cli.options import DEFAULT_CONFIG, ConfigFile
 from anomalyd.daemon.config.config import Config, load_config
-from anomalyd.daemon.status import instance_of
 from anomalyd.errors import AnomalydError, BrokerError, ConfigError, StoreError
 
 _LEAST_DISK = 1_000_000_000
@@ -195,6 +194,7 @@ def _port(config: Config) -> Finding:
 
 def _runs(config: Config) -> bool:
     """Say whether a daemon of this configuration, on this machine, has lately said that it runs."""
+    from anomalyd.daemon.status import instance_of
     from anomalyd.reports.queries import Queries
 
     try:

@@ -35,7 +35,7 @@ class Stream:
         return where
 
     def follow(self, batch: Batch, cuts: list[int] | None = None) -> NDArray[np.float64]:
-        times = 60.0 * np.arange(len(self.excess)) + 40 * 86_400.0
+        times = 60.0 * np.arange(len(self.excess), dtype=np.float64) + 40 * 86_400.0
         edges = [0, *sorted(cuts or []), len(times)]
         parts = []
         for begin, end in itertools.pairwise(edges):

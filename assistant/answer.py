@@ -22,12 +22,12 @@ from anomalyd.assistant.dialogue.places import NothingAskedError
 from anomalyd.assistant.dialogue.session import Session
 from anomalyd.assistant.dialogue.unsupported import check_supported
 from anomalyd.assistant.intent.opinion import SecondOpinion
+from anomalyd.assistant.language.forms.thesaurus import exchanged
 from anomalyd.assistant.language.general import is_general, names_alert, sounds_general
 from anomalyd.assistant.language.names import Names
 from anomalyd.assistant.language.spelling import plain
 from anomalyd.assistant.language.systems import INCIDENTS
-from anomalyd.assistant.language.thesaurus import exchanged
-from anomalyd.assistant.language.time_meaning import Calendar
+from anomalyd.assistant.language.times.time_meaning import Calendar
 from anomalyd.assistant.understanding.account import unaccounted
 from anomalyd.assistant.understanding.interpretation import chips, interpretation
 from anomalyd.assistant.understanding.question import Ask, Question

@@ -15,7 +15,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from anomalyd.assistant.language.spelling import plain
-from anomalyd.assistant.language.time_meaning import Calendar
+from anomalyd.assistant.language.times.time_meaning import Calendar
 from anomalyd.errors import QuestionError
 
 NOW = datetime(2026, 11, 25, 15, tzinfo=UTC)

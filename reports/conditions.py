@@ -75,6 +75,19 @@ class During:
 
 
 @dataclass(frozen=True, slots=True)
+class Recurring:
+    """It went on at some moment of a time that comes again: `length` seconds from `start` (event time) on,
+    and again every `period` seconds; with `began`, it began then.
+    """
+
+    start: float
+    length: float
+    period: float
+    words: str = field(default="", compare=False)
+    began: bool = field(default=False, compare=False)
+
+
+@dataclass(frozen=True, slots=True)
 class Lumisections:
     """It touches lumisections `first` to `last`, both included."""
 
@@ -127,7 +140,7 @@ class Not:
     part: Condition
 
 
-Leaf = Among | Within | Causes | During | Lumisections | Explained | Acknowledged | Commented
+Leaf = Among | Within | Causes | During | Recurring | Lumisections | Explained | Acknowledged | Commented
 Condition = Leaf | AllOf | AnyOf | Not
 
 
@@ -163,8 +176,17 @@ def to_sql(condition: Condition) -> ColumnElement[bool]:
             if until is not None:
                 bounds.append(_r.onset < until)
             return and_(*bounds)
+        case Recurring():
+            return _recurring(condition)
         case Within():
             return _within(condition)
+
+
+def _recurring(c: Recurring) -> ColumnElement[bool]:
+    since = _r.onset - c.start
+    into = since - c.period * func.floor(since / c.period)  # how far into its period it began
+    begun = into < c.length
+    return begun if c.began else or_(begun, into + (_end - _r.onset) >= c.period)
 
 
 def _within(c: Within) -> ColumnElement[bool]:

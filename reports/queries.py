@@ -5,8 +5,7 @@ from __future__ import annotations
 import math
 from collections import Counter
 from collections.abc import Sequence
-from datetime import UTC, datetime
-from typing import Any, Self
+from typing import Self
 
 from sqlalchemy import and_, case, func, select
 
@@ -20,7 +19,14 @@ from anomalyd.reports.quality import FlagRange, Override
 from anomalyd.reports.remark import AnswerFeedback, Remark, RemarkKind
 from anomalyd.reports.report import Evidence, Explanation, Report, Severity
 from anomalyd.reports.run_summary import RunSummary, summarise
-from anomalyd.reports.selection import ORDERS, conditions, each_value, of_entities
+from anomalyd.reports.selection import (
+    ORDERS,
+    conditions,
+    each_value,
+    group_column,
+    groups_of,
+    of_entities,
+)
 from anomalyd.reports.selection import Group as Group
 from anomalyd.reports.selection import Order as Order
 from anomalyd.reports.selection import Selection as Selection
@@ -208,17 +214,18 @@ class Queries:
     def tally(self, selection: Selection, by: Group) -> list[tuple[str, int]]:
         """Count the selected reports by group, largest first, equal ones by name.
 
-        `day` ("2026-11-23") and `hour` ("2026-11-23 14:00") are those of the onset in UTC. Reports without a
-        run are in no group of `run`.
+        `day` ("2026-11-23"), `hour` ("2026-11-23 14:00"), `weekday` and `hour of day` are those of the onset
+        in UTC. Reports without a run are in no group of `run`, those with several causes in each of `cause`.
         """
-        column = _r.onset if by in ("day", "hour") else _r[by]
+        column = group_column(by)
         with self._database.reading() as connection:
             query = select(column, func.count()).where(*conditions(selection, connection)).group_by(column)
             rows = connection.execute(query).all()
         groups: Counter[str] = Counter()
         for value, count in rows:
             if value is not None:
-                groups[_group_name(value, by)] += count
+                for name in groups_of(value, by):
+                    groups[name] += count
         return sorted(groups.items(), key=lambda group: (-group[1], group[0]))
 
     def entities(self) -> list[str]:
@@ -386,11 +393,3 @@ class Queries:
         query = select(_r.id, _r.narrative).order_by(*ORDERS[Order.LATEST]).limit(limit)
         with self._database.reading() as connection:
             return [(report_id, narrative) for report_id, narrative in connection.execute(query)]
-
-
-def _group_name(value: Any, by: Group) -> str:
-    if by == "day":
-        return datetime.fromtimestamp(value, UTC).strftime("%Y-%m-%d")
-    if by == "hour":
-        return datetime.fromtimestamp(value, UTC).strftime("%Y-%m-%d %H:00")
-    return str(value)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from enum import StrEnum
 from fnmatch import fnmatchcase
 from typing import Any, Literal
@@ -14,7 +15,27 @@ from anomalyd.reports.conditions import Condition, to_sql
 from anomalyd.reports.report import SeenBy, Severity, Status
 from anomalyd.reports.storage import tables as t
 
-Group = Literal["entity", "detector", "severity", "status", "seen_by", "run", "model", "day", "hour"]
+Group = Literal[
+    "entity",
+    "detector",
+    "severity",
+    "status",
+    "seen_by",
+    "run",
+    "model",
+    "cause",
+    "day",
+    "hour",
+    "weekday",
+    "hour of day",
+]
+_BY_ONSET = {
+    "day": "%Y-%m-%d",
+    "hour": "%Y-%m-%d %H:00",
+    "weekday": "%A",
+    "hour of day": "%H:00",
+}
+"""Groups by the time of the onset in UTC, and how they are written."""
 
 _r = t.reports.c
 
@@ -58,7 +79,9 @@ class Summary:
 
 
 class Order(StrEnum):
-    """Which reports come first. LONGEST counts from the onset to the last anomalous sample."""
+    """Which reports come first. LONGEST counts from the onset to the last anomalous sample; ENDED begins with
+    what was closed last.
+    """
 
     LATEST = "latest"
     EARLIEST = "earliest"
@@ -66,6 +89,7 @@ class Order(StrEnum):
     MILDEST = "mildest"
     LONGEST = "longest"
     SHORTEST = "shortest"
+    ENDED = "ended"
 
 
 ORDERS: dict[Order, tuple[ColumnElement[Any] | UnaryExpression[Any], ...]] = {
@@ -74,6 +98,7 @@ ORDERS: dict[Order, tuple[ColumnElement[Any] | UnaryExpression[Any], ...]] = {
     Order.WORST: (_r.peak.desc(), _r.onset.desc(), _r.id),
     Order.MILDEST: (_r.peak, _r.onset.desc(), _r.id),
     Order.SHORTEST: (_r.last - _r.onset, _r.onset.desc(), _r.id),
+    Order.ENDED: (func.coalesce(_r.closed, 0.0).desc(), _r.id),
     Order.LONGEST: ((_r.last - _r.onset).desc(), _r.onset.desc(), _r.id),
 }
 
@@ -111,6 +136,20 @@ def conditions(selection: Selection, connection: Connection) -> list[ColumnEleme
     if s.cause is not None:
         found.append(_r.causes.icontains(s.cause.replace("\n", " "), autoescape=True))
     return found
+
+
+def group_column(by: Group) -> ColumnElement[Any]:
+    """Give the column that a group is made of."""
+    return _r.onset if by in _BY_ONSET else _r["causes" if by == "cause" else by]
+
+
+def groups_of(value: Any, by: Group) -> tuple[str, ...]:
+    """Name the groups that a value of that column is in: one for each cause, else one."""
+    if by == "cause":
+        return tuple(dict.fromkeys(value))
+    if by in _BY_ONSET:
+        return (datetime.fromtimestamp(value, UTC).strftime(_BY_ONSET[by]),)
+    return (str(value),)
 
 
 def each_value(column: ColumnElement[str]) -> CTE:

@@ -20,7 +20,7 @@ from anomalyd.assistant.answers.sentence import (
     span,
 )
 from anomalyd.assistant.language.phrasing import counted, duration, listed
-from anomalyd.assistant.language.time_meaning import Calendar
+from anomalyd.assistant.language.times.time_meaning import Calendar
 from anomalyd.assistant.understanding.interpretation import ORDER_WORDS
 from anomalyd.assistant.understanding.question import Aspect, Question
 from anomalyd.errors import StoreError
@@ -136,7 +136,7 @@ def _told(report: Report, aspect: Aspect, context: Context) -> tuple[Sentence, .
         case Aspect.DURATION:
             text = f"{i.entity}: {span(i, context.calendar)}."
         case Aspect.SCORE:
-            text = f"{i.entity}: peak score {score(i.peak)} at {say(i.peak_time)} {scores}."
+            text = f"{i.entity}: {i.severity}, peak score {score(i.peak)} at {say(i.peak_time)} {scores}."
         case Aspect.PEAK_TIME:
             text = f"{i.entity}: it was worst at {say(i.peak_time)}, with peak score {score(i.peak)}."
         case Aspect.SEEN_BY:

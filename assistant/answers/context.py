@@ -8,10 +8,10 @@ from dataclasses import dataclass
 from anomalyd.assistant.answers.sentence import Result, Sentence, Source, Told, cites
 from anomalyd.assistant.language.names import Names, shown
 from anomalyd.assistant.language.phrasing import counted
-from anomalyd.assistant.language.time_meaning import Calendar
+from anomalyd.assistant.language.times.time_meaning import Calendar
 from anomalyd.assistant.understanding.interpretation import interpretation
 from anomalyd.assistant.understanding.question import Question
-from anomalyd.reports.conditions import AllOf, Among, AnyOf, Condition, During, Not, Within
+from anomalyd.reports.conditions import AllOf, Among, AnyOf, Causes, Condition, During, Not, Recurring, Within
 from anomalyd.reports.queries import Order, Queries, Selection
 from anomalyd.reports.report import Report
 from anomalyd.reports.step import Activity
@@ -68,6 +68,17 @@ class Context:
 def select(*where: Condition) -> Selection:
     """Select by conditions that hold together."""
     return Selection(where=where[0] if len(where) == 1 else AllOf(where))
+
+
+def causes_in(where: Condition) -> tuple[str, ...]:
+    """Give the parts of causes that conditions ask for."""
+    match where:
+        case Causes(part):
+            return (part,)
+        case AllOf(parts) | AnyOf(parts):
+            return tuple(cause for each in parts for cause in causes_in(each))
+        case _:
+            return ()
 
 
 def query_source(question: Question) -> Source:
@@ -151,7 +162,7 @@ def _allows(where: Condition, entity: str) -> bool:
 
 def entities_or_time(where: Condition) -> bool:
     """Say whether a condition is on entities or time alone."""
-    return _only_entities(where) or isinstance(where, During)
+    return _only_entities(where) or isinstance(where, During | Recurring)
 
 
 def _only_entities(where: Condition) -> bool:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from anomalyd.assistant.answers.context import Context, none_recorded, select
-from anomalyd.assistant.answers.numbers import entity_tally
+from anomalyd.assistant.answers.context import Context, causes_in, none_recorded, select
+from anomalyd.assistant.answers.numbers import entity_tally, figure_of
+from anomalyd.assistant.answers.periods import one_of_each, without
 from anomalyd.assistant.answers.sentence import Result, Sentence, Told, cites, line, score
-from anomalyd.assistant.language.phrasing import counted, listed
+from anomalyd.assistant.language.phrasing import counted, duration, listed
 from anomalyd.assistant.understanding.interpretation import ORDER_WORDS
 from anomalyd.assistant.understanding.question import Question, Target
 from anomalyd.reports.conditions import AllOf, Among
@@ -19,13 +20,16 @@ MOST_SHOWN = 200
 
 def which(q: Question, context: Context) -> Told:
     """Tell the incidents, one a line, in the order that was asked for."""
+    if q.by is not None:
+        return one_of_each(q, context)
     total = context.count(q.where)
     if not total:
         return none_recorded(q.where, context)
     order = q.order or Order.LATEST
     limit = min(q.limit or SHOWN, MOST_SHOWN, total)
     reports = context.reports(q.where, order, limit)
-    lines = tuple(line(report, context.calendar) for report in reports)
+    asked = causes_in(q.where)
+    lines = tuple(line(report, context.calendar, asked) for report in reports)
     ids = context.ids(q.where, order)
     result = Result(value=total, verdict=True, reports=ids[: q.limit] if q.limit else ids)
     if total == 1:
@@ -51,6 +55,9 @@ def which_entities(q: Question, context: Context) -> Told:
                 return Told(
                     (context.cited("None of these reports names a run.", q.where, context.count(q.where)),)
                 )
+            if q.having is not None:
+                text = f"None has a {q.statistic} {q.having.words}."
+                return Told((context.cited(text, q.where, context.count(q.where)),), result=Result(value=0.0))
             most = f" and at most {q.most}" if q.most is not None else ""
             text = (
                 "None had incidents under each of these conditions."
@@ -80,13 +87,22 @@ def _of_one(name: str, n: int, q: Question, context: Context) -> Sentence:
     where = AllOf((*q.where.parts, Among(column, (value,))))
     worst = context.reports(where, Order.WORST, 3)
     i = worst[0].incident
+    figure = ""
+    if q.having is not None:
+        number, of = figure_of(name, q, context)
+        say = duration if q.measure == "duration" else score
+        figure = (
+            f"; {q.statistic} {'peak score' if q.measure == 'peak' else q.measure} {say(number)} of {of:,}"
+        )
     head = f"run {name}" if q.target is Target.RUNS else name
-    what = f"{counted(n, 'incident')}, the worst {i.severity} with peak score {score(i.peak)}"
+    what = f"{counted(n, 'incident')}, the worst {i.severity} with peak score {score(i.peak)}{figure}"
     return Sentence(f"{head}: {what}.", cites(worst, context.calendar))
 
 
 def without_incident(q: Question, context: Context) -> Told:
     """Tell which entities sent data in the interval without any such incident."""
+    if q.by is not None:
+        return without(q, context)
     sent = sorted(context.sent(q.where))
     if not sent:
         return Told((Sentence("I don't know: no data were received then."),), known=False)

@@ -9,8 +9,8 @@ from anomalyd.assistant.answers.context import Context, entities_or_time, interv
 from anomalyd.assistant.answers.sentence import Result, Sentence, Told, score
 from anomalyd.assistant.language.phrasing import counted, duration, listed
 from anomalyd.assistant.understanding.interpretation import condition_words
-from anomalyd.assistant.understanding.question import Question
-from anomalyd.reports.conditions import AllOf, Among, Condition, During, Not, Within
+from anomalyd.assistant.understanding.question import Question, Side, Target
+from anomalyd.reports.conditions import AllOf, Among, Condition, During, Not, Recurring, Within
 from anomalyd.reports.queries import Summary
 from anomalyd.reports.report import Severity
 from anomalyd.systems import system_of
@@ -66,7 +66,7 @@ def per_group(q: Question, context: Context) -> Told:
         tally = sorted(tally, key=lambda each: (each[1], each[0]))
     # Days and hours one after the other, the latest of them; but the fullest where those were asked for.
     limit = q.limit or (3 if q.ranked else _SHOWN)
-    in_order = q.by in ("day", "hour") and not q.ranked
+    in_order = q.by in ("day", "hour", "hour of day") and not q.ranked
     shown = sorted(tally)[-limit:] if in_order else tally[:limit]
     words = ", ".join(f"{name}: {n:g}" for name, n in shown)
     more = f", and {counted(len(tally) - len(shown), 'more group')}" if len(tally) > len(shown) else ""
@@ -179,6 +179,8 @@ def _per_group_on_average(q: Question, context: Context) -> Told:
 def share(q: Question, context: Context) -> Told:
     """Tell which share of some incidents are such."""
     assert q.whole is not None
+    if q.target is Target.ENTITIES:
+        return _share_of_entities(q, q.whole, context)
     whole, part = context.count(q.whole), context.count(q.where)
     if whole == 0:
         return none_recorded(q.whole, context)
@@ -188,22 +190,51 @@ def share(q: Question, context: Context) -> Told:
     return Told((context.cited(text, q.where, part),), result=Result(value=percent))
 
 
+def _differ(first: float, second: float) -> bool:
+    """Say whether the one is so many times the other that it is worth saying."""
+    return first > 0 < second and abs(first / second - 1.0) >= 0.05
+
+
+def _number(value: float) -> str:
+    return f"{value:,.0f}" if value == int(value) else f"{value:.1f}"
+
+
+def _share_of_entities(q: Question, whole: Condition, context: Context) -> Told:
+    watched = context.entities(whole)
+    if not watched:
+        return Told((Sentence("I don't know: nothing of that kind is watched."),), known=False)
+    had = [name for name, _ in context.queries.tally(select(q.where), "entity")]
+    percent = 100.0 * len(had) / len(watched)
+    of = context.entity_words(whole) or "all that are watched"
+    text = f"{percent:.1f} %: {len(had):,} of {counted(len(watched), 'entity', 'entities')} ({of})."
+    return Told(
+        (context.cited(text, q.where, context.count(q.where)),),
+        result=Result(value=percent, names=tuple(had)),
+    )
+
+
 def comparison(q: Question, context: Context) -> Told:
     """Tell the numbers side by side, and whether it is as was asked."""
-    counts = [_side_count(q, side.where, context) for side in q.sides]
+    counts = [_side_count(q, side, context) for side in q.sides]
     nouns = ("incident", "incidents") if q.target == "incidents" else ("entity", "entities")
     sentences = [
-        context.cited(f"{side.words}: {counted(n, *nouns)}.", side.where, context.count(side.where))
+        context.cited(
+            f"{side.words}: {counted(int(n), *nouns) if n == int(n) else f'{n:.1f} {nouns[1]}'}.",
+            side.where,
+            context.count(side.where),
+        )
         for side, n in zip(q.sides, counts, strict=True)
     ]
     verdict = None
     if len(counts) == 2:
         first, second = counts
-        times = f" ({first / second:.2g} times as many)" if first and second and first != second else ""
+        times = (
+            f" ({first / second:.2g} times as many)" if first and second and _differ(first, second) else ""
+        )
         that = (
             "as many as"
             if first == second
-            else f"{abs(first - second):,} {'more' if first > second else 'fewer'} than"
+            else f"{_number(abs(first - second))} {'more' if first > second else 'fewer'} than"
         )
         head = ""
         if q.sign:
@@ -222,7 +253,11 @@ def comparison(q: Question, context: Context) -> Told:
     return Told(tuple(sentences), result=Result(verdict=verdict, groups=groups))
 
 
-def _side_count(q: Question, where: Condition, context: Context) -> int:
+def _side_count(q: Question, side: Side, context: Context) -> float:
+    if side.mean_of:
+        with_data = [each for each in side.mean_of if context.sent(each)]
+        return sum(map(context.count, with_data)) / len(with_data) if with_data else 0.0
+    where = side.where
     if q.target == "incidents":
         return context.count(where)
     return len(context.queries.tally(select(where), "entity"))
@@ -236,14 +271,32 @@ def entity_tally(q: Question, context: Context) -> list[tuple[str, int]]:
     common = set.intersection(*(set(t) for t in tallies))
     if q.none is not None:
         lacked = q.none.part if isinstance(q.none, Not) else q.none
-        of_time = isinstance(lacked, During) or (isinstance(lacked, Within) and lacked.measure == "onset")
+        of_time = isinstance(lacked, During | Recurring) or (
+            isinstance(lacked, Within) and lacked.measure == "onset"
+        )
         base = tuple(
-            p for p in q.where.parts if entities_or_time(p) and not (of_time and isinstance(p, During))
+            p
+            for p in q.where.parts
+            if entities_or_time(p) and not (of_time and isinstance(p, During | Recurring))
         )
         common -= set(dict(context.queries.tally(select(*base, q.none), by)))  # type: ignore[arg-type]
     sums = [(name, sum(t[name] for t in tallies)) for name in common]
     kept = [(name, n) for name, n in sums if n >= q.fewest and (q.most is None or n <= q.most)]
+    if q.having is not None:
+        kept = [(name, n) for name, n in kept if _bounded(figure_of(name, q, context)[0], q.having)]
     return sorted(kept, key=lambda each: (each[1] if q.least else -each[1], each[0]))
+
+
+def figure_of(entity: str, q: Question, context: Context) -> tuple[float, int]:
+    """Give the statistic of a question over the incidents of one entity, and over how many that is."""
+    closed = (Within("closed"),) if q.measure == "duration" and q.statistic != "sum" else ()
+    found = context.queries.summary(select(q.where, Among("entity", (entity,)), *closed), q.measure)
+    return _figure(found, q.statistic), found.count
+
+
+def _bounded(value: float, bound: Within) -> bool:
+    above = value > bound.low if bound.open_low else value >= bound.low
+    return above and (value < bound.high if bound.open_high else value <= bound.high)
 
 
 def how_many_entities(q: Question, context: Context) -> Told:

@@ -9,7 +9,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
 from anomalyd.assistant.language.phrasing import duration
-from anomalyd.assistant.language.time_meaning import Calendar
+from anomalyd.assistant.language.times.time_meaning import Calendar
 from anomalyd.reports.report import Incident, Report, SeenBy, Status
 
 MAX_SOURCES = 5
@@ -89,10 +89,11 @@ def cites(reports: Iterable[Report], calendar: Calendar) -> tuple[Source, ...]:
     return tuple(cite(report, calendar) for report in reports)[:MAX_SOURCES]
 
 
-def line(report: Report, calendar: Calendar) -> Sentence:
-    """Say an incident in one line, its facts taken from its fields."""
+def line(report: Report, calendar: Calendar, asked: tuple[str, ...] = ()) -> Sentence:
+    """Say an incident in one line, its facts from its fields; of its causes the one `asked` for."""
     i = report.incident
-    cause = f"; {i.causes[0]}" if i.causes else ""
+    first = next((c for c in i.causes if any(part.lower() in c.lower() for part in asked)), None)
+    cause = f"; {first or i.causes[0]}" if i.causes else ""
     return Sentence(
         f"{i.entity}: {i.severity}, {span(i, calendar)}, peak score {score(i.peak)}, "
         f"{SEEN_WORDS[i.seen_by]}{cause}.",

@@ -6,7 +6,7 @@ import re
 from dataclasses import replace
 
 from anomalyd.assistant.answers.context import Context
-from anomalyd.assistant.language.interval import Interval
+from anomalyd.assistant.language.times.interval import Interval
 from anomalyd.assistant.understanding.question import Question
 from anomalyd.assistant.understanding.reading import onset_within
 from anomalyd.errors import QuestionError
@@ -22,6 +22,7 @@ from anomalyd.reports.conditions import (
     Explained,
     Lumisections,
     Not,
+    Recurring,
     Within,
 )
 
@@ -43,7 +44,7 @@ def subject_of(condition: Condition) -> str:
             return "time"
         case Within(measure, _, _):
             return measure
-        case During():
+        case During() | Recurring():
             return "time"
         case Causes():
             return "cause"

@@ -57,6 +57,8 @@ def continued(
         read = understand(against[1], context.queries, context.names, context.calendar)
         other = replaced(before.where, read.question.where.parts) if read.question else None
         return (_compared((before.where, other)) if other else None), read
+    if (more := _MORE.fullmatch(text)) and (two := _side_by_side(session, more)):
+        return two, Understood(two)
     if re.fullmatch(_IN_TOTAL, text):
         whole = replace(
             before, where=AllOf(tuple(p for p in before.where.parts if subject_of(p) != "time")), began=False
@@ -74,8 +76,8 @@ def _without_pointers(text: str) -> str:
     """Take out the words that only point back: "how many of them", "did it", "those that"."""
     stripped = re.sub(r"\bhow many (?:are|were) (?:left|remaining|there)$", "how many", LEAD.sub("", text))
     stripped = re.sub(
-        r"\b(?:of|on|in|by|for|with|from|among) (?:it|this|that|them|those|these|the (?:ones"
-        r"|incident|one))(?= |$)",
+        r"\b(?:of|on|in|by|for|with|from|among) (?:(?:that|this) one|it|this|that|them|those|these"
+        r"|the (?:ones|incident|one))(?= |$)",
         "",
         stripped,
     )
@@ -226,6 +228,25 @@ def _compared(wheres: tuple[AllOf, ...]) -> Question:
     common = tuple(p for p in wheres[0].parts if all(p in w.parts for w in wheres))
     words = [condition_words(AllOf(tuple(p for p in w.parts if p not in common))) or "all" for w in wheres]
     return Question(Ask.COMPARE, AllOf(common), sides=tuple(map(Side, words, wheres)))
+
+
+_MORE = re.compile(
+    r"(?:and )?(?:is|was|are|were) (?:it|that|this|those|they) (?:(?P<more>more)|(?P<fewer>fewer|less))"
+    r"(?: incidents)?(?P<either> or (?:more|less|fewer))?(?: than (?:before|the (?:one |number )?before))?"
+    r"|(?:and )?(?:more or (?:less|fewer)|fewer or more|less or more)(?: than before)?"
+)
+"""Of the last two numbers: "is that more?", "more or fewer?"."""
+
+
+def _side_by_side(session: Session, asked: re.Match[str]) -> Question | None:
+    """Compare the last two counts."""
+    sign = "" if asked["either"] else ">" if asked["more"] else "<" if asked["fewer"] else ""
+    now, before = session.question, session.earlier
+    if now is None or before is None or now.ask is not Ask.COUNT or before.ask is not Ask.COUNT:
+        return None
+    if now.target is not before.target or now.where == before.where:
+        return None
+    return replace(_compared((now.where, before.where)), sign=sign, target=now.target)
 
 
 def _more_compared(before: Question, parts: tuple[Condition, ...]) -> Question | None:

@@ -58,8 +58,12 @@ _BARE = re.compile(
     r"|their |all )*(?:affected |concerned )?"
     r"(?:names?|entities|hosts|machines|chambers|nodes|runs|elements)(?: affected| concerned|"
     r" involved| of them| of those)*"
+    r"|(?:is|was|are|were) (?:it|that|this|those|they) (?:more|fewer|less)(?: .*)?"
+    r"|(?:more|fewer|less) or (?:more|fewer|less)(?: than before)?"
     r"|details|still|is it over|what was the (?:cause|reason|score)|the (?:cause|reason|score))"
 )
+_COUNTED = re.compile(r"how many (?:errors?|warnings?|critical incidents|without .+)")
+"""Numbers of what was asked for before, if something was; else of all."""
 _SELF_CONTAINED = re.compile(
     r"\b(?:(?:those|these|the ones)(?: that)?|(?:both|all|any|one|which|neither|none) of them)(?= |$)"
 )
@@ -93,6 +97,7 @@ def follow_up(question: str, session: Session, context: Context) -> tuple[Questi
         or bare
         or narrow
         or them
+        or _COUNTED.fullmatch(text)
         or _fragment(text)
         or (one is not None and not stands(text))
         or without_head

@@ -7,8 +7,8 @@ from dataclasses import replace
 
 from anomalyd.assistant.dialogue.session import Session
 from anomalyd.assistant.language.spelling import ORDINAL, ordinal
+from anomalyd.assistant.understanding.asking.together import beside_last
 from anomalyd.assistant.understanding.question import LEDGER, Ask, Aspect, Question, Target
-from anomalyd.assistant.understanding.together import beside_last
 from anomalyd.errors import QuestionError
 from anomalyd.reports.conditions import AllOf, Among
 from anomalyd.reports.queries import Order

@@ -35,6 +35,8 @@ class Session:
     place: int = 0
     proposed: Proposal | None = None
     """What would be done once it is confirmed."""
+    earlier: Question | None = None
+    """The question before the last one."""
     meant: Question | None = None
     """What was asked back whether it is meant."""
 
@@ -46,6 +48,7 @@ class Session:
         if before is not None and question.ask in (Ask.CASE, Ask.ONGOING) and _of_one(question):
             # What was told of one incident leaves what had been asked as it was: "and the night before?"
             question = replace(question, where=before.where, order=before.order)
+        self.earlier = before
         self.question, self.result = question, result
         if len(result.reports) > 1 or (question.ask not in (Ask.CASE, Ask.ONGOING) and result.reports):
             self.listed, self.place = result.reports, 0
@@ -58,6 +61,7 @@ class Session:
         """Forget everything."""
         self.question, self.result, self.listed, self.place = None, Result(), (), 0
         self.proposed = self.meant = None
+        self.earlier = None
 
     @property
     def chips(self) -> tuple[str, ...]:

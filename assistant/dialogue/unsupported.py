@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import re
 
-from anomalyd.assistant.language.systems import CHAMBERS, ENTITIES, HOSTS
+from anomalyd.assistant.language.systems import CHAMBERS, ENTITIES, HOSTS, INCIDENTS
 from anomalyd.errors import QuestionError
 
-_DAYS = r"(?:mon|tues|wednes|thurs|fri|satur|sun)days"
 _WATCHED = rf"(?:{HOSTS}|{CHAMBERS}|{ENTITIES}|nodes)"
 
 _UNSUPPORTED = tuple(
@@ -15,14 +14,8 @@ _UNSUPPORTED = tuple(
     for pattern, sentence in (
         (
             r"\b(?:share|percentage|per ?cent|fraction|proportion|%) of (?:the |all |our )*"
-            rf"{_WATCHED} (?:(?:that|which|who) )?(?:had|have|has|with|without|was|were|is|are|alarm\w*)\b",
-            "I can tell a share of incidents, not of what is watched. Ask how many had an incident, and how "
-            "many are watched.",
-        ),
-        (
-            rf"\b(?:on|at|every|all|per)? ?{_DAYS}\b",
-            "I read a weekday as one day, not as every day of that name. Name one, as “last Monday”, or ask "
-            "for incidents per day.",
+            rf"{_WATCHED} (?!{INCIDENTS}).*\b(?:without|no|not|never|none)\b",
+            "I can tell the share of what had such incidents, not of what had none; it is the rest.",
         ),
         (
             r"\bneither\b.*\b(?:yesterday|today|last|days?|night|week)\b",

@@ -19,7 +19,7 @@ from anomalyd.assistant.evaluation.stores import Plan, generate, plans
 from anomalyd.reports.queries import Queries
 
 KINDS = ("store", "case", "follow", "ledger", "documents", "unanswerable")
-PARTS = ("tuned on", "held out", *(f"blind {number}" for number in range(1, 13)))
+PARTS = ("tuned on", "held out", *(f"blind {number}" for number in range(1, 14)))
 """Phrasings that the grammar was tuned on, those held out from it, and the later sets,
 written before their answers were seen."""
 

@@ -44,7 +44,7 @@ def gathered(folder: Path, store: int = 0, most: int | None = None) -> list[Exam
     from anomalyd.assistant.evaluation.run import questions
     from anomalyd.assistant.evaluation.stores import generate, plans
     from anomalyd.assistant.language.names import Names
-    from anomalyd.assistant.language.time_meaning import Calendar
+    from anomalyd.assistant.language.times.time_meaning import Calendar
     from anomalyd.assistant.understanding.understand import understand
     from anomalyd.reports.queries import Queries
 

@@ -8,8 +8,10 @@ from collections.abc import Collection
 from functools import cache
 from pathlib import Path
 
-from anomalyd.assistant.language.constructions import constructed
-from anomalyd.assistant.language.paraphrases import canonical
+from anomalyd.assistant.language.forms.constructions import constructed
+from anomalyd.assistant.language.forms.figures import figured
+from anomalyd.assistant.language.forms.paraphrases import canonical
+from anomalyd.assistant.language.forms.shorthand import written_out
 
 _QUOTES = str.maketrans(
     {"“": '"', "”": '"', "„": '"', "`": '"', "’": "'", "‘": "'", "–": "-", "—": "-", "−": "-"}
@@ -111,7 +113,7 @@ def plain(question: str) -> str:
     text = re.sub(r"[?!;:]+(?= |$)|\.(?= )|[(){}](?=\w|\s|$)|(?<=\w)[)}]", " , ", text)
     for pattern, by in _CONTRACTIONS_RE:
         text = pattern.sub(by, text)
-    text = constructed(canonical(text))
+    text = constructed(canonical(figured(written_out(text))))
     # "how long did it last": here "last" is no order.
     text = re.sub(r"^(.*\bhow long (?:did|do|does|has|have|had)\b.*) last\b(?!ed)", r"\1 lasted", text)
     text = re.sub(rf"\b({'|'.join(_CARDINALS)})\b", lambda m: str(_CARDINALS.index(m[1]) + 2), text)

@@ -15,7 +15,7 @@ from dataclasses import fields, is_dataclass
 from anomalyd.assistant.language.systems import INCIDENTS, LEVEL_WORDS
 from anomalyd.assistant.understanding.atoms import PLACEHOLDER, Atom
 from anomalyd.assistant.understanding.question import LEDGER, Ask, Aspect, Question, Target
-from anomalyd.reports.conditions import AllOf, Among, AnyOf, Condition, During, Leaf, Not, Within
+from anomalyd.reports.conditions import AllOf, Among, AnyOf, Condition, During, Leaf, Not, Recurring, Within
 from anomalyd.reports.queries import Order
 
 _OTHER = LEDGER | {Ask.HELP, Ask.FLAGS, Ask.DATA, Ask.KNOWN}
@@ -48,7 +48,8 @@ def unaccounted(text: str, typed: Question, atoms: Mapping[str, Atom]) -> tuple[
 def _leaves(typed: Question) -> Iterator[Leaf]:
     """Give every single condition of a typed question."""
     roots: list[Condition] = [typed.where, *(side.where for side in typed.sides), *typed.each]
-    roots += [c for c in (typed.none, typed.whole) if c is not None]
+    roots += [c for c in (typed.none, typed.whole, typed.having) if c is not None]
+    roots += [c for side in typed.sides for c in side.mean_of]
     while roots:
         match roots.pop():
             case AllOf(parts) | AnyOf(parts):
@@ -171,7 +172,9 @@ def _compares(q: Question) -> bool:
 
 def _timeless(q: Question) -> bool:
     def timed(leaf: Leaf) -> bool:
-        return isinstance(leaf, During) or (isinstance(leaf, Within) and leaf.measure in ("onset", "closed"))
+        return isinstance(leaf, During | Recurring) or (
+            isinstance(leaf, Within) and leaf.measure in ("onset", "closed")
+        )
 
     return not any(map(timed, _leaves(q)))
 
@@ -215,13 +218,18 @@ _TABLE: tuple[tuple[str, Callable[[Question], bool]], ...] = (
         r"worst|severest|most (?:severe|serious|anomalous)",
         lambda q: _ranked(q) or Aspect.PEAK_TIME in _of_one(q),
     ),
-    (_BIG, _ranked),
-    (_SMALL, lambda q: q.order in (Order.MILDEST, Order.SHORTEST) or (q.ranked and q.least)),
+    (_BIG, lambda q: _ranked(q) or q.statistic == "max"),
+    (
+        _SMALL,
+        lambda q: (
+            q.statistic == "min" or q.order in (Order.MILDEST, Order.SHORTEST) or (q.ranked and q.least)
+        ),
+    ),
     (r"oldest|earliest", _ordered(Order.EARLIEST)),
     (r"newest|latest|most recent(?:ly)?", _ordered(Order.LATEST)),
     (r"(?<!at )(?<!the )most(?= *$| often| frequent| INC)|the most|most (?:often|frequent(?:ly)?)", _ranked),
     # How much of it.
-    (r"average|mean(?= |$)(?! to)|median|mttr", _asks(Ask.AGGREGATE)),
+    (r"average|mean(?= |$)(?! to)|median|mttr", lambda q: q.ask is Ask.AGGREGATE or q.having is not None),
     (r"percentage|per ?cent|share|fraction|proportion|%", _asks(Ask.SHARE)),
     (r"(?:per|for each|for every|broken down|break ?down|grouped by|split)(?= )", lambda q: q.by is not None),
     (rf"by (?:the )?{_GROUP}", lambda q: q.by is not None or q.order is not None or q.ranked),
@@ -273,7 +281,7 @@ _TABLE: tuple[tuple[str, Callable[[Question], bool]], ...] = (
     (
         r"(?:still|open|ongoing|unresolved)",
         lambda q: (
-            _has(q, "status", "During", "onset")
+            _has(q, "status", "During", "Recurring", "onset")
             or q.ask in _STATE
             or q.now
             or not _of_one(q).isdisjoint((Aspect.SINCE, Aspect.STATUS))

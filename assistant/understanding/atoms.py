@@ -12,16 +12,18 @@ from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from functools import partial
 
-from anomalyd.assistant.language.lengths import LENGTH, UNIT, seconds_of
 from anomalyd.assistant.language.names import Names, shown
 from anomalyd.assistant.language.systems import INCIDENTS
-from anomalyd.assistant.language.time_meaning import Calendar, Interval
+from anomalyd.assistant.language.times.lengths import LENGTH, UNIT, seconds_of
+from anomalyd.assistant.language.times.recurring import recurring
+from anomalyd.assistant.language.times.time_meaning import Calendar, Interval
 from anomalyd.reports.conditions import (
     AllOf,
     Among,
     Condition,
     During,
     Lumisections,
+    Recurring,
     Within,
 )
 
@@ -217,7 +219,8 @@ class Atoms:
 
     def read_times(self) -> None:
         """Take times; each is a time at which an incident went on."""
-        intervals, self.text = self.calendar.find(" ".join(self.text.split()))
+        cycles, self.text = recurring(" ".join(self.text.split()), self.calendar.now, self.calendar.zone)
+        intervals, self.text = self.calendar.find(self.text)
 
         def timed(match: re.Match[str]) -> str:
             interval = intervals[int(match[1])]
@@ -226,7 +229,12 @@ class Atoms:
             self.intervals[name.strip()] = interval
             return name
 
+        def again(match: re.Match[str]) -> str:
+            cycle = cycles[int(match[1])]
+            return self.put("TIME", Recurring(cycle.start, cycle.length, cycle.period, cycle.words))
+
         self.text = re.sub(r"\bTIME([0-9]+)\b", timed, f" {self.text} ")
+        self.text = re.sub(r"\bEVERY([0-9]+)\b", again, self.text)
         self.text = f" {' '.join(self.text.split())} "
         if len(re.findall(r"\bTIME[0-9]+", self.text)) > 1:
             self.sub(
@@ -237,7 +245,9 @@ class Atoms:
         over = r"(?:closed|ended|recovered|resolved|stopped|finished|cleared|went away|got better)"
 
         def ended(match: re.Match[str]) -> str:
-            interval = self.intervals[match[1]]
+            interval = self.intervals.get(match[1])
+            if interval is None:
+                return match[0]
             low = -math.inf if interval.since is None else interval.since
             high = math.inf if interval.until is None else interval.until
             words = f"ended {self.calendar.say_interval(interval)}"
@@ -249,7 +259,9 @@ class Atoms:
 
     def _began(self, match: re.Match[str]) -> str:
         """Of two times, take the one at which they began for their onset."""
-        interval = self.intervals[match[1]]
+        interval = self.intervals.get(match[1])
+        if interval is None:
+            return match[0]
         low = -math.inf if interval.since is None else interval.since
         high = math.inf if interval.until is None else interval.until
         words = f"began {self.calendar.say_interval(interval)}"

@@ -24,6 +24,9 @@ _OPERATORS = re.compile(
 _WORDS = re.compile(r"[^\s,.;:!?()'\"]+(?:[.'][^\s,.;:!?()'\"]+)*")
 _BY = (
     (r"severit|severity", "severity"),
+    (r"hour-of-day", "hour of day"),
+    (r"weekday", "weekday"),
+    (r"blamed-(?:metric|cause)", "cause"),
     (r"status", "status"),
     (r"day|date|daily|diem", "day"),
     (r"hour", "hour"),

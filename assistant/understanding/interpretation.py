@@ -17,6 +17,7 @@ ORDER_WORDS = {
     Order.MILDEST: "the one of the lowest peak score",
     Order.LONGEST: "the longest",
     Order.SHORTEST: "the shortest",
+    Order.ENDED: "the one closed last",
 }
 
 
@@ -67,6 +68,10 @@ def _asked(q: Question) -> str:
                 words += f", at most {q.most}"
             if q.each:
                 words += f" with incidents in each of: {listed([condition_words(c) for c in q.each])}"
+            if q.having is not None:
+                words += f" with {q.statistic} {condition_words(q.having)}"
+            if q.by is not None:
+                return f"{ORDER_WORDS[q.order or Order.LATEST]} of each {by_words(q.by)}"
             if q.none is not None:
                 words += f" without one that is: {condition_words(q.none)}"
             if q.limit:
@@ -82,7 +87,10 @@ def _asked(q: Question) -> str:
             return f"{q.statistic} {measure}{f' per {by_words(q.by)}' if ranked else ''}{ranked}"
         case Ask.SHARE:
             of = condition_words(q.whole) if q.whole is not None else ""
-            return f"share of {of or 'all incidents'}"
+            who = "entities: " if q.target is Target.ENTITIES else ""
+            return f"share of {who}{of or 'all incidents'}"
+        case Ask.QUIET if q.by is not None:
+            return f"{q.by}s without incidents"
         case Ask.COMPARE:
             return f"comparison of {listed([side.words for side in q.sides], joint='with')}"
         case Ask.CASE:
@@ -98,4 +106,6 @@ def _asked(q: Question) -> str:
 def by_words(by: str | None) -> str:
     """Say what is grouped by."""
     words = {"seen_by": "who saw them", "day": "day (UTC, of the onset)", "hour": "hour (UTC, of the onset)"}
+    words |= {"cause": "cause", "weekday": "weekday (UTC, of the onset)"}
+    words |= {"hour of day": "hour of day (UTC, of the onset)"}
     return words.get(by or "", (by or "").removeprefix("level:"))

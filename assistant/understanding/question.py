@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import StrEnum
 
-from anomalyd.reports.conditions import AllOf, Condition
+from anomalyd.reports.conditions import AllOf, Condition, Within
 from anomalyd.reports.queries import Order
 
 
@@ -71,6 +71,8 @@ class Side:
 
     words: str
     where: Condition
+    mean_of: tuple[Condition, ...] = ()
+    """Instead of all at once: the mean of these, as of seven days for "usual"."""
 
 
 ALL = AllOf()
@@ -83,13 +85,14 @@ class Question:
     """A question, wholly understood.
 
     `where`: the conditions, by its parts. `nth`: the second, third ... in `order`. `by`: severity, status,
-    seen_by, detector, run, day, hour, entity, or a level of names such as wheel. `fewest`, `most`: bounds
-    of the number of incidents of an entity (or a run). `each`: conditions of which an entity must have an
-    incident each; of one incident, what is asked of it. `none`: one of which it must have none. `also`:
-    further aspects. `whole`: of a share, what is divided by. `now`: what goes on now comes first. `people`:
-    whose words, remarks or flags. `word`: what was said (broken, normal), the kind of remark, or the flag.
-    `coming`: what is planned, within `span` if that is given. `factor`, `sign` (">", "<", "="): the
-    comparison asked for; "" is none.
+    seen_by, detector, run, cause, day, hour, weekday, hour of day, entity, or a level of names such as wheel;
+    of a list, one of each. `having`: a bound on the `statistic` over the incidents of an entity.
+    `fewest`, `most`: bounds of the number of incidents of an entity (or a run). `each`: conditions of which
+    an entity must have an incident each; of one incident, what is asked of it. `none`: one of which it must
+    have none. `also`: further aspects. `whole`: of a share, what is divided by. `now`: what goes on now comes
+    first. `people`: whose words, remarks or flags. `word`: what was said (broken, normal), the kind of
+    remark, or the flag. `coming`: what is planned, within `span` if that is given. `factor`, `sign` (">",
+    "<", "="): the comparison asked for; "" is none.
     """
 
     ask: Ask
@@ -108,6 +111,7 @@ class Question:
     most: int | None = None
     each: tuple[Condition, ...] = ()
     none: Condition | None = None
+    having: Within | None = None
     also: tuple[Aspect, ...] = ()
     sides: tuple[Side, ...] = ()
     factor: float = 1.0

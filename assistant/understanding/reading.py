@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
-from anomalyd.assistant.language.interval import Interval
 from anomalyd.assistant.language.systems import INCIDENTS
+from anomalyd.assistant.language.times.interval import Interval
 from anomalyd.assistant.understanding.atoms import Atom
 from anomalyd.assistant.understanding.cues import Cues, nth_of
 from anomalyd.assistant.understanding.question import Ask, Question
 from anomalyd.assistant.understanding.scope import Scoped
 from anomalyd.assistant.understanding.vocabulary import ORDERS
-from anomalyd.reports.conditions import AnyOf, Condition, During, Not, Within
+from anomalyd.reports.conditions import AnyOf, Condition, During, Not, Recurring, Within
 from anomalyd.reports.queries import Order
 
 
@@ -59,11 +59,18 @@ def onset_within(condition: Condition) -> Condition:
     """Make "went on during" to "began within"."""
     if isinstance(condition, AnyOf):
         return AnyOf(tuple(map(onset_within, condition.parts)))
+    if isinstance(condition, Recurring):
+        return replace(condition, words=f"began {condition.words}", began=True)
     if not isinstance(condition, During):
         return condition
     low = float("-inf") if condition.since is None else condition.since
     high = float("inf") if condition.until is None else condition.until
     return Within("onset", low, high, open_high=True, words=f"began {condition.words}")
+
+
+def of_time(condition: Condition) -> bool:
+    """Say whether a condition is that it went on at a time."""
+    return isinstance(condition, During | Recurring)
 
 
 def order_of(r: Reading) -> tuple[Order | None, int | None, int | None]:

@@ -10,24 +10,24 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from functools import cache
+from functools import cache, partial
 
 from anomalyd.assistant.language import systems
 from anomalyd.assistant.language.general import asks_meaning
 from anomalyd.assistant.language.names import Names
 from anomalyd.assistant.language.spelling import corrected, english, plain
-from anomalyd.assistant.language.time_meaning import Calendar, Interval
+from anomalyd.assistant.language.times.time_meaning import Calendar, Interval
 from anomalyd.assistant.understanding import vocabulary
+from anomalyd.assistant.understanding.asking.comparison import compare, share
+from anomalyd.assistant.understanding.asking.intents import decide
+from anomalyd.assistant.understanding.asking.ledger import is_planned, read_ledger
+from anomalyd.assistant.understanding.asking.together import beside, together
 from anomalyd.assistant.understanding.atoms import Atom, Atoms
-from anomalyd.assistant.understanding.comparison import compare, share
 from anomalyd.assistant.understanding.cues import Cues, collective, left_over, read_aspects, read_cues
-from anomalyd.assistant.understanding.intents import decide
-from anomalyd.assistant.understanding.ledger import is_planned, read_ledger
 from anomalyd.assistant.understanding.properties import read_properties
 from anomalyd.assistant.understanding.question import Ask, Question
 from anomalyd.assistant.understanding.reading import Reading, first_time, lacking
 from anomalyd.assistant.understanding.scope import Scoped, but_resolved, scoped
-from anomalyd.assistant.understanding.together import beside, together
 from anomalyd.errors import QuestionError
 from anomalyd.reports.conditions import Among, AnyOf, Causes, Condition
 from anomalyd.reports.queries import Queries, Selection
@@ -62,8 +62,8 @@ _PART = re.compile(
     r"|increased|spikes?|jumps?|growth|troubles?"
 )
 """Nouns after a cause that say no more: "hot channels", "disk trouble"."""
-_NO_CAUSES = frozenset({"used", "use", "using", "many", "much", "like", "own", "type", "kind"})
-"""Words that are parts of metrics (swap.used) and of plain English: alone they name no cause."""
+_NO_CAUSES = frozenset({"users", "used", "use", "using", "many", "much", "like", "own", "type", "kind"})
+"""Words that are parts of metrics (swap.used) and of plain English, or people: alone they name no cause."""
 _ID = re.compile(
     r"(?<![\w/.-])(?:(?:report|incident|id|alert|case|number|no) "
     r"#?((?=[\w-]*[0-9])[0-9a-f][\w-]{3,64})"
@@ -210,7 +210,7 @@ def _typed(atoms: Atoms) -> Understood:
     """Read what is asked, from a text whose conditions were taken."""
     atoms.join_causes()
     held = atoms.text
-    for read in (share, compare):
+    for read in (share, partial(compare, now=atoms.calendar.now)):
         atoms.text = held
         read_properties(atoms)
         now = atoms.read_now()
@@ -231,7 +231,10 @@ def _typed(atoms: Atoms) -> Understood:
     cues.text = asked = " ".join(atoms.text.split())
     none = first_time(cues, atoms.intervals)
     read_cues(cues)
-    if none is None and (collective(cues.text, atoms.found) or cues.found.keys() & {"ENTITIES", "RUNS"}):
+    of_each = collective(cues.text, atoms.found) or cues.found.keys() & {"ENTITIES", "RUNS"}
+    if none is None and (
+        of_each or re.match(r"(?:_\w+_ |which |what |in |on )*(?:days?|hours?)\b", cues.text)
+    ):
         cues.text, none = lacking(cues.text, atoms.found)
     no_such = re.match(r"_EXISTS_ no(?= (?:SEV|SEEN|STAT|CAUSE|SCORE|SPAN)[0-9])", cues.text)
     if no_such:  # "were there no critical incidents": whether there were any, turned round

@@ -180,7 +180,7 @@ CUES: tuple[tuple[str, str], ...] = (
         rf"(?:,? ?(?:per|by|for (?:each|every)|of (?:each|every)|(?:broken|split|grouped|sorted"
         rf"|divided) (?:down |up )?(?:by|per)|(?:a )?break ?down (?:by|per|of)|as a function of"
         rf"|against|in each|on each|over the|each|every) (?:the )?(?:severity(?: level)?|severities"
-        rf"|status|days?|dates?|hours?|hosts?|machines?|nodes?|chambers?|entit(?:y|ies)|detectors?"
+        rf"|status|hour-of-day|weekday|blamed-metric|blamed-cause|days?|dates?|hours?|hosts?|machines?|nodes?|chambers?|entit(?:y|ies)|detectors?"
         rf"|runs?|systems?|models?|witness(?:es)?|{systems.LEVEL_WORDS}|{ENT}))|daily|hourly|per diem",
     ),
     (
@@ -209,6 +209,7 @@ CUES: tuple[tuple[str, str], ...] = (
         r"(?:newly )?(?:began|begun|begin|started|start(?:ing)?|opened|new|newly|fresh|appeared"
         r"|came up|first came up|first (?:seen|appeared|began|started))(?: (?:up|anew))?",
     ),
+    ("ENDEDLAST", r"(?:the )?ended-last"),
     ("LATEST", rf"(?:the )?(?:(?P<n1>{N}) )?(?:most recent|latest|newest|last|lastest)(?: (?P<n2>{N}))?"),
     ("EARLIEST", rf"(?:the )?(?:(?P<n1>{N}) )?(?:earliest|oldest|first|very first)(?: (?P<n2>{N}))?"),
     (
@@ -291,6 +292,7 @@ CUES: tuple[tuple[str, str], ...] = (
 )
 
 ORDERS = {
+    "ENDEDLAST": Order.ENDED,
     "LATEST": Order.LATEST,
     "EARLIEST": Order.EARLIEST,
     "WORST": Order.WORST,
@@ -376,7 +378,9 @@ def all_words() -> frozenset[str]:
 
 _MORE = """
 warning error critical open closed ongoing autoencoder classical both today yesterday tonight tomorrow
-monday tuesday wednesday thursday friday saturday sunday january february march april june july august
+monday tuesday wednesday thursday friday saturday sunday mondays tuesdays wednesdays thursdays fridays
+saturdays sundays weekends weekdays mornings afternoons evenings nights usual
+january february march april june july august
 september october november december night morning afternoon evening midnight noon hour hours minute minutes
 second seconds day days week weeks month months weekend except excluding without besides compare compared
 versus twice double difference lumisection lumisections severity severities incidents because caused due

@@ -6,10 +6,10 @@ import pytest
 
 from anomalyd.assistant.answer import Assistant
 from anomalyd.assistant.answers.coverage import content_words, coverage
+from anomalyd.assistant.language.forms.thesaurus import exchanged
 from anomalyd.assistant.language.general import is_general
 from anomalyd.assistant.language.inflection import forms
 from anomalyd.assistant.language.spelling import plain
-from anomalyd.assistant.language.thesaurus import exchanged
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from anomalyd.assistant.language.time_meaning import Calendar, Interval
+from anomalyd.assistant.language.times.time_meaning import Calendar, Interval
 from anomalyd.errors import QuestionError
 
 

@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 import pytest
 
 from anomalyd.assistant.language.names import Names
-from anomalyd.assistant.language.time_meaning import Calendar
+from anomalyd.assistant.language.times.time_meaning import Calendar
 from anomalyd.assistant.understanding.interpretation import interpretation
 from anomalyd.assistant.understanding.understand import MAX_LENGTH, understand
 from anomalyd.errors import QuestionError

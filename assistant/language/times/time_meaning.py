@@ -7,9 +7,9 @@ from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, time, timedelta, tzinfo
 from typing import NamedTuple
 
-from anomalyd.assistant.language.interval import Interval as Interval
-from anomalyd.assistant.language.interval import date_of, next_month, seconds_of_day
-from anomalyd.assistant.language.time_patterns import (
+from anomalyd.assistant.language.times.interval import Interval as Interval
+from anomalyd.assistant.language.times.interval import date_of, next_month, seconds_of_day
+from anomalyd.assistant.language.times.time_patterns import (
     AGO,
     APART,
     BOUND,

@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 from functools import cache
 
-from anomalyd.assistant.language.asides import without_asides
+from anomalyd.assistant.language.forms.asides import without_asides
 from anomalyd.assistant.language.inflection import forms
 
 _VERBS: dict[tuple[str, str, str, str, str], str] = {

@@ -10,7 +10,7 @@ from anomalyd.assistant.understanding.atoms import Atom
 from anomalyd.assistant.understanding.interpretation import condition_words
 from anomalyd.assistant.understanding.question import Ask, Question, Side, Target
 from anomalyd.assistant.understanding.scope import Scoped, scoped
-from anomalyd.reports.conditions import AllOf
+from anomalyd.reports.conditions import AllOf, AnyOf, During
 
 _MORE = r"(?P<more>more|busier|noisier|worse|higher|greater|longer)"
 _FEWER = r"(?P<fewer>fewer|less|better|quieter|lower|shorter)"
@@ -66,12 +66,17 @@ def split(text: str) -> tuple[list[str], str, float, str] | None:
     return None
 
 
-def compare(text: str, atoms: Mapping[str, Atom]) -> tuple[Question, str] | None:
-    """Give a comparison, and the words around its conditions; None where it is none."""
+def compare(text: str, atoms: Mapping[str, Atom], now: float | None = None) -> tuple[Question, str] | None:
+    """Give a comparison, and the words around its conditions; None where it is none.
+
+    Without `now` (seconds since the epoch) nothing that goes on is compared with what is usual.
+    """
     found = split(text)
     if found is None:
         return None
     sides, sign, factor, rest = found
+    if len(sides) == 2 and _USUAL.fullmatch(sides[1].strip(" ,")):
+        return _with_usual((text, sides[0]), (sign, factor), atoms, now)
     read = [scoped(side, atoms) for side in sides]
     shared = scoped(rest, atoms) if rest else Scoped(())
     if len(read) < 2 or any(not side.parts for side in read):
@@ -106,6 +111,43 @@ def compare(text: str, atoms: Mapping[str, Atom]) -> tuple[Question, str] | None
     return question, _around(text)
 
 
+_USUAL = re.compile(
+    r"(?:is |was |were |are )?(?:usual(?:ly)?|normal(?:ly)?|(?:on |the |an )*average(?: day)?|typical(?:ly)?"
+    r"|other days|most days)"
+)
+_DAY = 86_400.0
+_DAYS = 7
+
+
+def _with_usual(
+    said: tuple[str, str], asked: tuple[str, float], atoms: Mapping[str, Atom], clock: float | None
+) -> tuple[Question, str] | None:
+    """Set a time beside the mean of the same time on the seven days, or weeks, before it."""
+    text, side = said
+    now = scoped(side, atoms)
+    times = [c for _, c in now.parts if isinstance(c, During)]
+    if len(times) != 1:
+        return None
+    time = times[0]
+    end = time.until if time.until is not None else clock
+    if time.since is None or end is None:
+        return None
+    step = _DAY if end - time.since <= _DAY else 7 * _DAY
+    if end - time.since > step:
+        return None
+    others = tuple(c for _, c in now.parts if c is not time)
+    before = [During(time.since - k * step, end - k * step) for k in range(1, _DAYS + 1)]
+    words = (
+        f"the mean of the same time {'one to seven days' if step == _DAY else 'one to seven weeks'} before"
+    )
+    usual = Side(
+        words, AllOf((*others, AnyOf(tuple(before)))), tuple(AllOf((*others, each)) for each in before)
+    )
+    sides = (Side(time.words, now.condition), usual)
+    question = Question(Ask.COMPARE, AllOf(others), sides=sides, sign=asked[0] or ">", factor=asked[1])
+    return question, re.sub(_USUAL.pattern, " ", _around(text))
+
+
 def _around(text: str) -> str:
     """Leave out of a comparison's text what makes it one."""
     for pattern in (
@@ -131,6 +173,8 @@ def share(text: str, atoms: Mapping[str, Atom]) -> tuple[Question, str] | None:
     if match is None or not re.search(r"\b(?:percentage|per ?cent|share|fraction|proportion|part)\b|%", text):
         return None
     before, after = text[: match.start()], match[1]
+    if (of := _of_entities(text, after, atoms)) is not None:
+        return of
     among = re.search(
         rf"\b(?:among|amongst|out of)\b(?: all)?(?: the)?(?= .*(?:{INCIDENTS}"
         rf"|[A-Z]+[0-9]))",
@@ -176,6 +220,30 @@ def share(text: str, atoms: Mapping[str, Atom]) -> tuple[Question, str] | None:
     return question, re.sub(
         r"\b(?:percentage|per ?cent|share|fraction|proportion|part|how many)\b|%", " ", text
     )
+
+
+def _of_entities(text: str, after: str, atoms: Mapping[str, Atom]) -> tuple[Question, str] | None:
+    """Read "what share of the hosts had an incident": of what is watched, not of incidents."""
+    head = re.match(
+        rf" *(ENT[0-9]+)(?! (?:[A-Z]+[0-9]+ )*{INCIDENTS})(?: (?:that|which|who))?"
+        r" (?:had|have|has|with|was|were|is|are|went|got|(?=alarm|affected)|(?=(?:TIME|RUN|SEV)[0-9]+$))",
+        after,
+    )
+    if head is None or len(getattr(atoms[head[1]].condition, "values", ())) < 2:
+        return None
+    whole, part = Scoped((("ENT", atoms[head[1]].condition),)), scoped(after[head.end() :], atoms)
+    if any(d == "ENT" for d, _ in part.parts):
+        return None
+    question = Question(
+        Ask.SHARE,
+        Scoped((*whole.parts, *part.parts)).condition,
+        target=Target.ENTITIES,
+        whole=whole.condition,
+    )
+    rest = re.sub(
+        r"\b(?:percentage|per ?cent|share|fraction|proportion|part|how many|affected)\b|%", " ", text
+    )
+    return question, rest
 
 
 def _factor(words: str) -> float:

@@ -7,8 +7,7 @@ from collections.abc import Callable
 from dataclasses import replace
 
 from anomalyd.assistant.language.systems import INCIDENTS
-from anomalyd.assistant.understanding.cues import by_of, collective, recurrence
-from anomalyd.assistant.understanding.entity_intents import (
+from anomalyd.assistant.understanding.asking.entity_intents import (
     data,
     grouped,
     known,
@@ -16,8 +15,15 @@ from anomalyd.assistant.understanding.entity_intents import (
     quiet,
     ranked_entities,
 )
+from anomalyd.assistant.understanding.asking.figures import (
+    bounded,
+    highest_of_each,
+    one_of_each,
+    periods_without,
+)
+from anomalyd.assistant.understanding.cues import by_of, collective, recurrence
 from anomalyd.assistant.understanding.question import Ask, Aspect, Question
-from anomalyd.assistant.understanding.reading import Reading, onset_within, order_of, several
+from anomalyd.assistant.understanding.reading import Reading, of_time, onset_within, order_of, several
 from anomalyd.assistant.understanding.scope import Scoped
 from anomalyd.reports.conditions import Among, AnyOf, During, Within
 from anomalyd.reports.queries import Order
@@ -69,10 +75,7 @@ def _began(r: Reading, question: Question) -> Question | None:
     if question.order in (Order.EARLIEST, Order.LATEST) and not any(isinstance(p, During) for p in parts):
         r.cues.take("BEGAN")  # the first and the latest are so by their onset
         return question
-    if not any(
-        isinstance(p, During) or (isinstance(p, AnyOf) and all(isinstance(e, During) for e in p.parts))
-        for p in parts
-    ):
+    if not any(of_time(p) or (isinstance(p, AnyOf) and all(map(of_time, p.parts))) for p in parts):
         return question
     r.cues.take("BEGAN")
     return replace(question, where=replace(question.where, parts=tuple(map(onset_within, parts))), began=True)
@@ -374,11 +377,15 @@ _RULES: tuple[Callable[[Reading], Question | None], ...] = (
     _help,
     _flags,
     _why_not,
+    bounded,
+    highest_of_each,
     _aggregate,
+    periods_without,
     quiet,
     data,
     known,
     models,
+    one_of_each,
     grouped,
     ranked_entities,
     _since,

@@ -105,7 +105,8 @@ def models(r: Reading) -> Question | None:
 def grouped(r: Reading) -> Question | None:
     """Numbers per group, and which group has the most."""
     level = re.search(
-        r"(?:which|what|_HOWMANY_) (day|date|hour|severity|detector|run|wheel|station|sector|rack"
+        r"(?:which|what|_HOWMANY_) (hour-of-day|weekday|blamed-metric|blamed-cause|day|date|hour|severity"
+        r"|detector|run|wheel|station|sector|rack"
         r"|supermodule|depth|crate|system)s?\b",
         r.text,
     )
@@ -117,6 +118,10 @@ def grouped(r: Reading) -> Question | None:
         r.cues.take("RUNS")
     if (named := re.search(r"ENT[0-9]+", r.cues.words("BY"))) and not r.dimension("ENT"):
         r.scope = Scoped((*r.scope.parts, ("ENT", r.atoms[named[0]].condition)), r.scope.unused)
+    if "blamed-metric" in r.asked:  # maps have regions, no metrics
+        r.scope = Scoped(
+            (*r.scope.parts, ("KIND", Among("sample_kind", ("vector",), "metrics"))), r.scope.unused
+        )
     least = "LEASTOFTEN" in r.cues
     r.cues.take("MOSTOFTEN", "LEASTOFTEN", "HOWMANY", "SHOW", "EXISTS", "SEVERITY", "ENTITIES")
     _, limit, _ = order_of(r)

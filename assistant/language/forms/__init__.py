@@ -1,0 +1,1 @@
+"""Other ways to say a thing, brought to the forms that the grammar knows."""

@@ -1,0 +1,1 @@
+"""Times and lengths in words, and what they mean."""

@@ -1,0 +1,1 @@
+"""What is asked: from cues and conditions to the typed question."""

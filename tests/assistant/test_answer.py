@@ -263,7 +263,7 @@ def test_aspects_of_one_incident(assistant: Assistant, facts: Facts) -> None:
         ),
         (
             "what was the score of node17?",
-            "host/node17: peak score 9.3 at 23 Nov 13:07:30 UTC (autoencoder 9.3, ",
+            "host/node17: critical, peak score 9.3 at 23 Nov 13:07:30 UTC (autoencoder 9.3, ",
         ),
         ("who saw the incident on node17?", "host/node17: seen by both detectors of “host-metrics”"),
         (

@@ -114,6 +114,7 @@ KEYS: dict[Order, Callable[[Incident], object]] = {
     Order.MILDEST: lambda i: (i.peak, -i.onset),
     Order.SHORTEST: lambda i: (i.last - i.onset, -i.onset),
     Order.LONGEST: lambda i: (i.onset - i.last, -i.onset),
+    Order.ENDED: lambda i: (-(i.closed or 0.0), i.id),
 }
 
 
@@ -131,12 +132,14 @@ def test_a_selection_selects(
 @over_the_population
 @given(selections, st.sampled_from(get_args(Group)))
 def test_a_tally_adds_up(queries: Queries, population: Population, s: Selection, by: Group) -> None:
-    def group(i: Incident) -> str:
-        if by in ("day", "hour"):
-            return f"{datetime.fromtimestamp(i.onset, UTC):{'%Y-%m-%d' if by == 'day' else '%Y-%m-%d %H:00'}}"
-        return str(getattr(i, by))
+    times = {"day": "%Y-%m-%d", "hour": "%Y-%m-%d %H:00", "weekday": "%A", "hour of day": "%H:00"}
 
-    expected = Counter(group(i) for i in population if selected(s, i))
+    def groups(i: Incident) -> set[str]:
+        if by in times:
+            return {datetime.fromtimestamp(i.onset, UTC).strftime(times[by])}
+        return set(i.causes) if by == "cause" else {str(getattr(i, by))}
+
+    expected = Counter(group for i in population if selected(s, i) for group in groups(i))
     expected.pop("None", None)
     got = queries.tally(s, by)
     assert dict(got) == expected

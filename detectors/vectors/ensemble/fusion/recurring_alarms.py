@@ -194,12 +194,10 @@ def _lasts(quarters: NDArray[np.int32], now: int) -> int:
 
 
 def _lasted(quarters: NDArray[np.int32], ago: NDArray[np.int32], enough: int) -> int:
-    """Give for how many quarter hours alarms lasted on enough of the last days, 0 where there were fewer;
-    and hardly longer than on one of the first."""
-    longest = np.zeros(_DAYS, dtype=np.int64)
+    """Give for how many quarter hours alarms lasted on enough of the last days, 0 where there were fewer."""
+    longest = np.zeros(_DAYS + 1, dtype=np.int64)
     for day in range(1, _DAYS + 1):
         its = quarters[ago == day]
         runs = np.split(its, np.flatnonzero(np.diff(its) > 1 + _BESIDE) + 1)
-        longest[_DAYS - day] = max(len(run) for run in runs)
-    first = longest[longest > 0][:_FIRST].max(initial=0)
-    return min(int(np.sort(longest)[-enough]), int(first) + _LONGER)
+        longest[day] = max(len(run) for run in runs)
+    return int(np.sort(longest)[-enough])

@@ -346,7 +346,7 @@ def assert_same(killed: Any, undisturbed: Any) -> None:
 
 
 def assert_told_once(outcome: Any) -> None:
-    """Every event once; a report is explained again only for a worse sample, and when it closes."""
+    """Every event once; a report is explained again only as it went on or closed, never twice as it was."""
     happened = outcome.happened()
     for report_id, report in outcome.reports.items():
         assert report.explained_by, report.explain_error
@@ -357,5 +357,6 @@ def assert_told_once(outcome: Any) -> None:
         explained = [e["peak_time"] for e in mine]
         assert 1 <= len(explained) <= report.incident.samples + 1
         assert explained == sorted(explained)
-        assert len(explained) - len(set(explained)) <= (report.incident.status is Status.CLOSED)
+        # Another sample of it may be the one to explain though its peak stays: how often depends on when.
+        assert len({(e["samples"], e["status"]) for e in mine}) == len(mine)
     assert Counter(e["id"] for e in outcome.events).keys() == outcome.reports.keys()

@@ -72,7 +72,11 @@ def summarise(
             (_element(e, some) for e, some in by_system.get(name, {}).items()), key=lambda e: -e.peak
         )
         systems[name] = SystemSummary(
-            *(counts[f] for f in (Flag.GOOD, Flag.BAD, Flag.UNCERTAIN, Flag.EMPTY)), tuple(elements)
+            good=counts[Flag.GOOD],
+            bad=counts[Flag.BAD],
+            uncertain=counts[Flag.UNCERTAIN],
+            empty=counts[Flag.EMPTY],
+            elements=tuple(elements),
         )
     return RunSummary(run, systems)
 

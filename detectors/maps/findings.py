@@ -15,8 +15,11 @@ from anomalyd.detectors.maps.regions import describe_region, highlighted
 
 MOST_PLACES = 5
 
-_LIKELY = 4.0
-"""Log odds from which what is left of a map, once the worst places are put right, holds another one."""
+_LIKELY = 2.0
+"""Log odds from which what is left of a map, once the worst places are put right, holds another one: where
+one is broken another is named sooner than a map would alert."""
+
+_MOST_LOOKS = 8  # of which some may be at a place that was told before
 
 _MOST_ODD = 8  # odd cells that are named; the others are counted
 
@@ -42,17 +45,22 @@ class FoundPlace:
 
 @dataclass(frozen=True, slots=True)
 class OddCell:
-    """A single cell that is dead, nearly dead or hot: `row` and `column` of the array, and its counts."""
+    """A single cell that is dead, nearly dead or hot: `row` and `column` of the array, and its counts.
+
+    `before`: whether the element's history has it so.
+    """
 
     row: int
     column: int
     seen: float
     expected: float
+    before: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class Findings:
-    """All likely places of a map, the likeliest first, and its odd cells, which alone are no fault.
+    """All likely places of a map, the likeliest first, and its odd cells, which alone are no fault: the new
+    ones first.
 
     `beside`: what it was compared with, where that is not its own history.
     """
@@ -68,7 +76,9 @@ class Findings:
             named = "; ".join(_odd_text(o, geometry) for o in self.odd[:_MOST_ODD])
             more = f"; and {len(self.odd) - _MOST_ODD} more" if len(self.odd) > _MOST_ODD else ""
             count = f"{len(self.odd)} odd cell{'s' if len(self.odd) > 1 else ''}"
-            told.append(f"{count}, no fault by themselves: {named}{more}")
+            before = sum(o.before for o in self.odd)
+            as_before = f" ({before} as before)" if before else ""
+            told.append(f"{count}{as_before}, no fault by themselves: {named}{more}")
         return (*told, *self.beside)
 
 
@@ -96,21 +106,36 @@ def find_places(
     drawn = window.values[-1].astype(np.float32)
     left, told = drawn.copy(), np.zeros(drawn.shape, dtype=bool)
     found: list[FoundPlace] = []
-    for number in range(MOST_PLACES):
+    for _ in range(_MOST_LOOKS):
         (scored,) = score([replace(window, times=window.times[-1:], values=left[None], exposure=None)])
-        raw, expectation, blame = float(scored.raw[0]), scored.expectation[0], scored.contribution[0]
-        if number and not raw > _LIKELY:
+        raw, blame = float(scored.raw[0]), scored.contribution[0]
+        if found and not raw > _LIKELY:
             break
         cells = highlighted(blame) & np.isfinite(drawn)
-        # The same place once more: what was put in its stead is not all that a history expects.
-        if not cells.any() or 2 * (cells & told).sum() > cells.sum():
+        if not cells.any():
             break
+        expectation = _beside_the_rest(scored.expectation[0], left, cells)
+        # The same place once more: what was put in its stead is not all that a history expects.
+        if 2 * (cells & told).sum() <= cells.sum():
+            seen, expected = float(drawn[cells].sum()), float(np.nansum(expectation[cells]))
+            text = describe_region(drawn, expectation, blame, geometry)
+            found.append(FoundPlace(f"{text} ({seen:.0f} of {expected:.0f})", cells, seen, expected, raw))
         told |= cells
-        seen, expected = float(drawn[cells].sum()), float(np.nansum(expectation[cells]))
-        text = describe_region(drawn, expectation, blame, geometry)
-        found.append(FoundPlace(f"{text} ({seen:.0f} of {expected:.0f})", cells, seen, expected, raw))
         put_right = np.rint(np.nan_to_num(expectation[cells]))
-        if np.array_equal(put_right, left[cells]):
+        if len(found) == MOST_PLACES or np.array_equal(put_right, left[cells]):
             break
         left[cells] = put_right
     return tuple(found)
+
+
+def _beside_the_rest(
+    expectation: NDArray[np.float32], counts: NDArray[np.float32], cells: NDArray[np.bool_]
+) -> NDArray[np.float32]:
+    """Scale what is expected (R, C) to the counts (R, C) outside of broken `cells` (R, C).
+
+    As it comes it adds up to the counts of the whole map, with what is lost in them.
+    """
+    rest = np.isfinite(counts) & np.isfinite(expectation) & ~cells
+    usual = float(expectation[rest].sum(dtype=np.float64))
+    seen = float(counts[rest].sum(dtype=np.float64))
+    return np.asarray(expectation * (seen / usual if min(seen, usual) > 0 else 1.0), dtype=np.float32)

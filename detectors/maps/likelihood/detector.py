@@ -31,6 +31,7 @@ from anomalyd.detectors.maps.geometries.known import geometry_like, kin_of, widt
 from anomalyd.detectors.maps.geometry import Geometry
 from anomalyd.detectors.maps.history.earlier_state import with_names
 from anomalyd.detectors.maps.history.memory import Memory
+from anomalyd.detectors.maps.likelihood.odd_cells import odd_cells
 from anomalyd.detectors.maps.likelihood.population import (
     Population,
     Shape,
@@ -174,14 +175,15 @@ class MapScan(Detector):
         places = find_places(window, self.score, geometry)
         population = self.populations.get((rows, columns)) or self._stranger(geometry)
         local = local_evidence(drawn, geometry, population.units, None)
+        memory = Memory.of(window.state or self._primed.get(window.entity, {}), (rows, columns))
         odd: tuple[OddCell, ...] = ()
         if local is not None and drawn[np.isfinite(drawn)].any():
-            odd = tuple(
-                OddCell(r, c, float(drawn[0, r, c]), float(local.expected[0, r, c]))
-                for r, c in np.argwhere(local.odd[0]).tolist()
+            told = (
+                np.any([p.cells for p in places], axis=0) if places else np.zeros((rows, columns), dtype=bool)
             )
+            odd = odd_cells(drawn[0], local, memory, geometry, told)
         near = population.nearest_of(window.entity)
-        if near is None or Memory.of(window.state, (rows, columns)).history.alone:
+        if near is None or memory.history.alone:
             return Findings(places, odd)
         return Findings(places, odd, (near.say(near.judge(drawn), 0),))
 

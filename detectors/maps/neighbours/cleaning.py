@@ -24,7 +24,7 @@ _LIKE_EXCESS = 0.25  # share of a hot cell's excess from which its neighbour is 
 _DEAD_SHARE = 0.15
 _DEAD_NEEDS = 4.0  # counts that are expected of a cell before it may be called dead
 
-_CERTAIN = 4.5
+CERTAIN = 4.5
 """Pull from which an odd cell is worth a line in a report: of 700 cells some look odd by chance."""
 
 
@@ -43,7 +43,7 @@ class Cleaned:
     def worth_telling(self, maps: Counts) -> Cells:
         """Say which odd cells (N, R, C) are too far out for chance."""
         pull = np.abs(np.nan_to_num(maps) - self.expected) / np.sqrt(np.maximum(self.expected, 1))
-        return np.asarray(self.odd & (pull > _CERTAIN))
+        return np.asarray(self.odd & (pull > CERTAIN))
 
 
 def clean(maps: Counts, geometry: Geometry) -> Cleaned:
@@ -69,7 +69,7 @@ def odd_cells(seen: Counts, usual: Counts, *, wrap: bool = False) -> Cells:
         hot = seen > usual + _HOT_PULL * np.sqrt(usual) + _HOT_SHARE * usual
         dead = (seen < _DEAD_SHARE * usual) & (usual > _DEAD_NEEDS)
         excess = np.nan_to_num(seen - usual)
-    return (hot & ~_beside(excess, wrap)) | _alone(dead, dead, wrap)
+    return (hot & ~_beside(excess, wrap)) | stands_alone(dead, dead, wrap)
 
 
 def _beside(excess: Counts, wrap: bool) -> Cells:
@@ -83,7 +83,7 @@ def _beside(excess: Counts, wrap: bool) -> Cells:
     return np.asarray(most > _LIKE_EXCESS * excess)
 
 
-def _alone(cells: Cells, like: Cells, wrap: bool) -> Cells:
+def stands_alone(cells: Cells, like: Cells, wrap: bool) -> Cells:
     """Keep those of the cells that have no neighbour in their row which is like them."""
     alone = cells.copy()
     alone[:, :, 1:] &= ~like[:, :, :-1]

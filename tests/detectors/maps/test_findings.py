@@ -46,6 +46,37 @@ def test_every_broken_place_is_found_and_odd_cells_are_told_apart(detector):
     assert "layer 10 wire 26 counts 2 of" in lines[-1]
 
 
+def test_what_a_wide_fault_takes_from_the_total_hides_no_small_one(detector):
+    simulator = ElementSimulator(CHAMBER, 1, 15.0)
+    earlier, drawn = simulator.maps(range(20)), simulator.map(20)
+    wide = np.zeros(drawn.shape, dtype=bool)
+    wide[[*range(4), *range(8, 12)], 10:27] = True
+    small = DeadRegion(10, 40, 42).cells(simulator.chamber)
+    drawn[wide | small] = 0
+    (scored,) = detector.score([SeriesWindow(CHAMBER, np.arange(20.0), earlier)])
+    found = detector.findings(SeriesWindow(CHAMBER, np.array([20.0]), drawn[None], scored.state))
+    # What is told is what the other cells let expect.
+    mean = np.where(np.isfinite(drawn), earlier.mean(0), 0)
+    level = np.nansum(drawn) / mean[~(wide | small)].sum()
+    first = found.places[0]
+    assert first.expected == pytest.approx(level * mean[first.cells].sum(), rel=0.05)
+    assert any((p.cells & small).sum() == 3 for p in found.places[1:])
+
+
+def test_odd_cells_that_are_new_come_before_those_that_always_were(detector):
+    simulator = ElementSimulator(CHAMBER, 1, 40.0)
+    earlier, drawn = simulator.maps(range(12)), simulator.map(12)
+    earlier[:, 2, 20] = drawn[2, 20] = 0
+    drawn[8, 30], drawn[4:8, 5:12] = 160, 0
+    (scored,) = detector.score([SeriesWindow(CHAMBER, np.arange(12.0), earlier)])
+    found = detector.findings(SeriesWindow(CHAMBER, np.array([12.0]), drawn[None], scored.state))
+    assert (found.odd[0].row, found.odd[0].column, found.odd[0].before) == (8, 30, False)
+    old = [(o.row, o.column) for o in found.odd if o.before]
+    assert (2, 20) in old
+    line = found.lines(geometry_of(CHAMBER))[-1]
+    assert f"({len(old)} as before), no fault by themselves: layer 9 wire 31 counts 160 of" in line
+
+
 def test_odd_cells_alone_do_not_alert(detector):
     simulator = ElementSimulator(CHAMBER, 1, 40.0)
     drawn = simulator.map(3)

@@ -26,7 +26,9 @@ def coverage(
     for sample in samples:
         if (place := _place(sample)) is not None:
             before = seen.setdefault(place, {}).get(sample.entity)
-            empty = not np.nan_to_num(sample.map).any() or (before is not None and before.empty)
+            empty = not np.any(np.nan_to_num(sample.map if sample.map is not None else 0)) or (
+                before is not None and before.empty
+            )
             seen[place][sample.entity] = Look(judged=False, alerting=False, empty=empty)
     for scored, anomalous in judged:
         known = np.isfinite(scored.scores.score)

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from anomalyd.daemon.config.config import InputConfig
 from anomalyd.daemon.intake.formats.format import Format
+from anomalyd.daemon.intake.parsing.beside_map import refuse_unknown_lists
 from anomalyd.daemon.intake.parsing.faults import JSON_FAULTS, Faults, json_array, json_fault
 from anomalyd.daemon.intake.parsing.fields import Fields
 from anomalyd.daemon.intake.parsing.histograms import COMPANIONS, counts_of
@@ -22,6 +23,7 @@ from anomalyd.daemon.intake.parsing.plain_maps import plain_counts
 from anomalyd.daemon.intake.wire_formats.encodings import keys_of
 from anomalyd.daemon.intake.wire_formats.json_text import elements, json_object, members, refuse_twice
 from anomalyd.daemon.stages import Reason, Record, Sample
+from anomalyd.detectors.maps.geometries.known import may_be_ragged
 from anomalyd.errors import DecodeError
 
 # Detectors compute in float32, where more than this is infinite. JSON itself has no NaN and no Infinity.
@@ -88,11 +90,15 @@ class JsonSamples(Format):
                 faults.add(fault, "values", kept.broken)
             return (self._sample(record, kept.element, now),), faults.told(b"".join)
         if isinstance(message, Element):
-            refuse_twice(record.value, _keys(message))
+            _refuse_misread(record.value, message)
             return (self._sample(record, message, now),), None
+        keys = sum(map(_keys, message))
+        further = record.value.count(b'":') != keys and any(each.map is not None for each in message)
         try:
-            refuse_twice(record.value, sum(map(_keys, message)))
+            refuse_twice(record.value, keys)
         except DecodeError:
+            further = True
+        if further:
             return self._elements(record, elements(record.value), now)
         return self._elements(record, message, now)
 
@@ -107,7 +113,7 @@ class JsonSamples(Format):
         counts = plain_counts(bytes(element.map))
         if counts is None or any(getattr(element, name) is not None for name in COMPANIONS):
             return None
-        refuse_twice(value, _keys(element))
+        _refuse_misread(value, element)
         return self._sample(record, element, now, counts)
 
     def _sample(
@@ -125,7 +131,7 @@ class JsonSamples(Format):
         if counts is not None:
             self._fields.map_size(*counts.shape)
         elif rows is not None:
-            counts = self._counts(element, rows)
+            counts = self._counts(element, rows, record.key)
         return Sample(
             self._fields.entity(element.entity, record.key),
             self._fields.time(element.time, now),
@@ -140,11 +146,14 @@ class JsonSamples(Format):
             exposure=element.exposure,
         )
 
-    def _counts(self, element: Any, rows: list[Any]) -> NDArray[np.float32]:
+    def _counts(self, element: Any, rows: list[Any], key: bytes | None) -> NDArray[np.float32]:
         """Read a map and what stands beside it, and make counts of them."""
-        cells = self._map(rows)
-        beside = {n: self._map(x) for n in COMPANIONS if (x := getattr(element, n)) is not None}
-        return counts_of(cells, beside)
+        given = {n: x for n in COMPANIONS if (x := getattr(element, n)) is not None}
+        for name, some in {"map": rows, **given}.items():
+            widths = [len(row) for row in some if type(row) is list]
+            if len(set(widths)) > 1 and not may_be_ragged(self._fields.entity(element.entity, key), widths):
+                raise DecodeError(Reason.MAP, f"{name}: {_ragged(widths)}")
+        return counts_of(self._map(rows), {n: self._map(x) for n, x in given.items()})
 
     def _map(self, rows: list[Any]) -> NDArray[np.float32]:
         """Rows to (R, C) with NaN for null and behind the end of a ragged row; numbers alone are one row."""
@@ -188,6 +197,34 @@ class JsonSamples(Format):
         return samples, told
 
 
+def _ragged(widths: list[int]) -> str:
+    usual = max(set(widths), key=lambda w: (widths.count(w), w))
+    row = next(r for r, width in enumerate(widths) if width != usual)
+    has = f"{widths[row]} cell{'s' if widths[row] != 1 else ''}"
+    return (
+        f"row {row} has {has}, others have {usual}; give as many in each: a cell that is masked, "
+        "or is not there, is null"
+    )
+
+
+def _refuse_misread(raw: bytes, element: Element) -> None:
+    """Refuse an object in which a key stands twice, or whose map has a companion that nobody reads.
+
+    Raises:
+        DecodeError: the text names it.
+
+    """
+    keys = _keys(element)
+    refuse_twice(raw, keys)
+    if element.map is None or raw.count(b'":') == keys:
+        return
+    try:
+        message = msgspec.json.decode(raw)
+    except JSON_FAULTS:  # in what is passed over
+        return
+    refuse_unknown_lists(message, Element.__struct_fields__)
+
+
 _NO_JSON = re.compile(rb"[\[,]\s*(NaN|-?Infinity)\s*[\],]")
 """A cell as Python's `json.dumps` writes what is not finite."""
 
@@ -214,7 +251,7 @@ def _read(raw: bytes) -> _Kept:
         element = _element_decoder.decode(raw)
     except JSON_FAULTS as error:
         return _without_bad_numbers(raw, _described(raw, error))
-    refuse_twice(raw, _keys(element))
+    _refuse_misread(raw, element)
     return _Kept(element)
 
 

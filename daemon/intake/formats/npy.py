@@ -158,5 +158,9 @@ def _exposure(headers: Mapping[str, str]) -> float | None:
         return None
     exposure = seconds_or_text(text)
     if isinstance(exposure, str) or not exposure > 0:
-        raise DecodeError(Reason.FIELD, f"Kafka header exposure: {text[:40]!r}; a number above 0 is expected")
+        raise DecodeError(
+            Reason.FIELD,
+            f"Kafka header exposure: {text[:40]!r}; a number above 0 is expected; leave the "
+            "header out where it is not known",
+        )
     return exposure

@@ -118,10 +118,17 @@ class Fields:
 
     def map_size(self, rows: int, columns: int) -> None:
         """Check the size of a map, before memory is taken for it."""
-        if rows <= 0 or columns <= 0 or rows * columns > self._limits.cells:
+        if rows <= 0 or columns <= 0:
             raise DecodeError(
                 Reason.MAP,
-                f"map: {rows} x {columns} cells; 1 to {self._limits.cells} (inputs.limits.cells) are allowed",
+                f"map: {rows} x {columns} cells; send rows of one cell at least, null where it is masked, "
+                "or no message of an element without cells",
+            )
+        if rows * columns > self._limits.cells:
+            raise DecodeError(
+                Reason.MAP,
+                f"map: {rows} x {columns} cells; 1 to {self._limits.cells} (inputs.limits.cells) are "
+                "allowed; raise the limit, or send wider bins",
             )
 
     def _parse_time(self, text: str) -> float:

@@ -25,6 +25,9 @@ Cells = NDArray[np.float32]
 COMPANIONS = ("denominator", "entries", "sumw2", "variance")
 """What may stand beside a map; at most one of them does."""
 
+_MOST = 1e16
+"""Counts of a cell at most: detectors sum and square them in float32."""
+
 _WHOLE = 1e-3
 """How far a count may lie from a whole number: it may have been through float32."""
 
@@ -55,9 +58,18 @@ def counts_of(cells: Cells, companions: dict[str, Cells]) -> Cells:
                 "is a negative sum of weights, which is no number of counts; "
                 "mask the cell with null (NaN in npy), or send the counts without weights",
             )
+        if "variance" in companions:
+            _refuse_first(
+                cells < 0,
+                "map",
+                cells,
+                "is a negative mean, and what is judged (mean^2 / (4 variance)) has no sign; add a constant "
+                "to all means, or mask the cell with null (NaN in npy)",
+            )
         _not_negative("map", cells)
     if not companions:
         _whole(cells)
+        _not_too_many(cells, cells)
         return cells
     ((name, companion),) = companions.items()
     if name in ("denominator", "entries"):
@@ -70,8 +82,22 @@ def counts_of(cells: Cells, companions: dict[str, Cells]) -> Cells:
         f"stands where the map is not 0; it is the {_MEANING[name]} of each cell",
     )
     each = companion if name == "sumw2" else 4 * companion
-    found = np.divide(cells**2, each, out=np.zeros_like(cells), where=companion > 0)
-    return np.where(known, found, np.nan).astype(np.float32)
+    squares = cells.astype(np.float64) ** 2
+    found = np.divide(squares, each, out=np.zeros_like(squares), where=companion > 0)
+    found[~known] = np.nan
+    _not_too_many(found, cells)
+    return found.astype(np.float32)
+
+
+def _not_too_many(counts: NDArray[np.float32] | NDArray[np.float64], cells: Cells) -> None:
+    if np.fmax.reduce(counts, axis=None) > _MOST:
+        _refuse_first(
+            counts > _MOST,
+            "map",
+            cells,
+            f"makes more than {_MOST:.0e} counts, whose squares are not finite in float32; weights need "
+            "sumw2, in a unit in which they are smaller",
+        )
 
 
 _MEANING = {"sumw2": "sum of the squared weights", "variance": "variance of the mean"}

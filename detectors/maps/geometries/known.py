@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from fnmatch import fnmatchcase
 from functools import cache, lru_cache
 from importlib import resources
@@ -89,6 +89,16 @@ def geometry_like(
     if known is not None and known.shape == shape:
         return known
     return _by_shape(shape, widths)
+
+
+def may_be_ragged(entity: str, widths: Sequence[int]) -> bool:
+    """Say whether the rows of an element are of these `widths` (R,): it has such a geometry, or is like a
+    drift-tube chamber, whose layers differ.
+    """
+    known = geometry_of(entity)
+    if known is not None and known.widths == tuple(widths):
+        return True
+    return len(widths) in _LAYERS and max(widths) in _WIRES and min(widths) > 0
 
 
 @lru_cache(maxsize=256)

@@ -68,7 +68,7 @@ def test_a_fault_of_a_decoder_costs_one_message(
         raise ZeroDivisionError("oh")
 
     monkeypatch.setattr("anomalyd.daemon.intake.formats.json_samples.np.fromiter", fault)
-    a_map = json.dumps({"entity": "e", "time": NOW, "map": [[1], [1, 2]]}).encode()
+    a_map = json.dumps({"entity": "e", "time": NOW, "map": [[1.0, None], [1, 2]]}).encode()
     samples, dead = decoder.decode(records(good("a"), a_map, good("b")))
     assert [s.entity for s in samples] == ["a", "b"]
     assert [d.reason for d in dead] == ["internal"]

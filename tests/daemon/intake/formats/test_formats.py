@@ -64,14 +64,47 @@ def test_a_vector() -> None:
     assert decode(vector(partial=True)).partial
 
 
-def test_a_map_with_ragged_rows_and_masked_cells() -> None:
-    sample = decode(
-        {"entity": "e", "time": TIME, "run": 3, "lumisection": 4, "map": [[1, None], [3, 4, 5], []]}
-    )
+def test_a_map_with_masked_cells() -> None:
+    cells = [[1, None, None], [3, 4, 5]]
+    sample = decode({"entity": "e", "time": TIME, "run": 3, "lumisection": 4, "map": cells})
     assert sample.map is not None
     assert (sample.map.dtype, sample.run, sample.lumisection) == (np.float32, 3, 4)
-    nan = np.nan
-    np.testing.assert_array_equal(sample.map, [[1, nan, nan], [3, 4, 5], [nan, nan, nan]])
+    np.testing.assert_array_equal(sample.map, [[1, np.nan, np.nan], [3, 4, 5]])
+
+
+def test_rows_of_a_chamber_differ_and_those_of_others_are_refused_by_number() -> None:
+    rows = [[5] * (50 - (k > 7)) for k in range(12)]
+    found = decode({"entity": "DT/W0/MB1/S01", "time": TIME, "map": rows}).map
+    assert found is not None
+    assert np.isnan(found[8:, 49]).all()
+    assert np.isfinite(found[:8]).all()
+    with pytest.raises(DecodeError, match=r"^map: row 1 has 1 cell, others have 2; .* is null$"):
+        decode({"entity": "e", "time": TIME, "map": [[1, 2], [3]]})
+
+
+@pytest.mark.parametrize(
+    ("name", "meant"),
+    [("trials", "denominator"), ("errors", "variance"), ("weights", "sumw2"), ("entrees", "entries")],
+)
+def test_a_companion_under_another_name_is_refused_with_what_was_meant(name: str, meant: str) -> None:
+    wrong = {"entity": "e", "time": TIME, "map": [[1, 2], [3, 4]], name: [[5, 6], [7, 8]]}
+    with pytest.raises(DecodeError, match=f"^{name}: .* did you mean '{meant}'"):
+        decode(wrong)
+    # Beside a good one in a message only the bad one is lost; what has another shape is passed over.
+    good = {"entity": "f", "time": TIME, "map": [[1, 2], [3, 4]], "tags": ["a", "b", "c"], "detector": "DT"}
+    assert decode(good).entity == "f"
+    both = record(json.dumps([wrong, good]).encode())
+    samples, told = format_of(InputConfig(topic="t")).decode(both, NOW)
+    assert [sample.entity for sample in samples] == ["f"]
+    assert name in str(told)
+
+
+@pytest.mark.parametrize("cells", [[[1e17, 0]], [[3.4e38, 0]]])
+def test_counts_that_cannot_be_squared_are_refused(cells: list[list[float]]) -> None:
+    with pytest.raises(DecodeError, match=r"^map\[0\]\[0\]: .* more than 1e\+16 counts"):
+        decode({"entity": "e", "time": TIME, "map": cells})
+    with pytest.raises(DecodeError, match="1e\\+16"):
+        decode({"entity": "e", "time": TIME, "map": cells, "sumw2": [[1, 1]]})
 
 
 def test_cells_of_a_map_are_whole_numbers_or_floats_as_they_are_written() -> None:
@@ -161,8 +194,8 @@ def test_what_json_refuses(message: Any, reason: str, text: str) -> None:
         ({"name_length": 3}, vector(entity="abc"), vector(entity="abcd"), "entity"),
         (
             {"cells": 4},
-            vector(values=None, map=[[1, 1], [1]]),
-            vector(values=None, map=[[1, 1, 1], []]),
+            vector(values=None, map=[[1, 1], [1, None]]),
+            vector(values=None, map=[[1, 1, 1], [1, 1, 1]]),
             "map",
         ),
         ({"future_s": 5.0}, vector(time=NOW + 5), vector(time=NOW + 5.1), "clock"),
@@ -331,17 +364,16 @@ cells = st.integers(0, 2**24)
 
 
 @given(
-    st.lists(st.lists(cells | st.none(), max_size=6), min_size=1, max_size=6).filter(
-        lambda rows: any(c is not None for row in rows for c in row)
-    )
+    st.integers(1, 6)
+    .flatmap(lambda n: st.lists(st.lists(cells | st.none(), min_size=n, max_size=n), min_size=1, max_size=6))
+    .filter(lambda rows: any(c is not None for row in rows for c in row))
 )
 def test_a_map_comes_back_as_it_went(rows: list[list[float | None]]) -> None:
     sample = decode({"entity": "e", "time": TIME, "map": rows})
     assert sample.map is not None
-    assert sample.map.shape == (len(rows), max(map(len, rows)))
+    assert sample.map.shape == (len(rows), len(rows[0]))
     for out, row in zip(sample.map, rows, strict=True):
-        assert [None if np.isnan(c) else float(c) for c in out[: len(row)]] == row
-        assert np.isnan(out[len(row) :]).all()
+        assert [None if np.isnan(c) else float(c) for c in out] == row
 
 
 json_values = st.recursive(

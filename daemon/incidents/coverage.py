@@ -24,7 +24,7 @@ def coverage(
     """
     seen: dict[Place, dict[str, Look]] = {}
     for sample in samples:
-        if (place := _place(sample)) is not None:
+        if sample.map is not None and (place := _place(sample)) is not None:
             before = seen.setdefault(place, {}).get(sample.entity)
             empty = not np.any(np.nan_to_num(sample.map if sample.map is not None else 0)) or (
                 before is not None and before.empty

@@ -7,6 +7,7 @@ listed, and replaced by what its neighbours count before anything else is judged
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,6 +16,7 @@ from anomalyd.detectors.maps.geometry import Geometry
 
 Counts = NDArray[np.float32]
 Cells = NDArray[np.bool_]
+_Counted = TypeVar("_Counted", NDArray[np.float32], NDArray[np.float64])
 
 _NEAR, _FAR = 2, 7
 """Cells to either side along the row that a cell is compared with, in all sister rows."""
@@ -33,12 +35,14 @@ class Cleaned:
     """Maps (N, R, C) without what is odd or missing.
 
     `counts`: odd and missing cells replaced by what is expected, 0 where there is no cell; `expected`: what
-    the neighbours of each cell let expect; `odd`: which cells stand alone, dead or hot.
+    the neighbours of each cell let expect; `odd`: which cells stand alone, dead or hot;
+    `original`: as they came, 0 where missing.
     """
 
     counts: Counts
     expected: Counts
     odd: Cells
+    original: Counts
 
     def worth_telling(self, maps: Counts) -> Cells:
         """Say which odd cells (N, R, C) are too far out for chance."""
@@ -60,16 +64,23 @@ def clean(maps: Counts, geometry: Geometry) -> Cleaned:
         expected[:, rows] = usual
         counts[:, rows] = np.where(alone | ~known[:, rows], usual, maps[:, rows])
     mask = geometry.mask()
-    return Cleaned(np.where(mask, counts, 0).astype(np.float32), expected * mask, odd & mask)
+    return Cleaned(
+        np.where(mask, counts, 0).astype(np.float32), expected * mask, odd & mask, np.nan_to_num(maps)
+    )
 
 
 def odd_cells(seen: Counts, usual: Counts, *, wrap: bool = False) -> Cells:
     """Find the cells (N, R, C) that are dead or hot beside what is usual, without a like neighbour."""
     with np.errstate(invalid="ignore"):
-        hot = seen > usual + _HOT_PULL * np.sqrt(usual) + _HOT_SHARE * usual
+        hot = seen > hot_limit(usual)
         dead = (seen < _DEAD_SHARE * usual) & (usual > _DEAD_NEEDS)
         excess = np.nan_to_num(seen - usual)
     return (hot & ~_beside(excess, wrap)) | stands_alone(dead, dead, wrap)
+
+
+def hot_limit(usual: _Counted) -> _Counted:
+    """Give the counts above which a cell is hot where `usual` ones are expected."""
+    return usual + _HOT_PULL * np.sqrt(usual) + _HOT_SHARE * usual
 
 
 def _beside(excess: Counts, wrap: bool) -> Cells:

@@ -86,6 +86,7 @@ _LEAST: dict[str, Price] = {
     "bump": Price(0.0, 1.5),
     "bump all": Price(-1.0, 1.6),
     "bump all hot": Price(0.0, 2.2),
+    "scattered hot": Price(2.0, 0.65),
 }
 """What good real chambers reach, in the classes where they reach further than simulated ones."""
 
@@ -116,7 +117,7 @@ def rarity(classes: Sequence[ClassEvidence], prices: Mapping[str, Price]) -> Dou
     """Give the log odds (N, K) of each class: how rare it is among normal maps, and its prior share."""
     columns = []
     for c in classes:
-        price = at_least(c.name, prices.get(c.name, FREE))
+        price = at_least(c.name, prices.get(c.name, _LEAST.get(c.name, FREE)))
         columns.append((c.nats - price.bulk) / price.slope + np.log(weight_of(c.name)))
     return np.stack(columns, axis=1)
 

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from anomalyd.detectors.maps.geometry import Geometry
 from anomalyd.detectors.maps.neighbours.cleaning import clean
 from anomalyd.detectors.maps.neighbours.evidence import LocalEvidence, Overdispersed
+from anomalyd.detectors.maps.neighbours.scattered import scattered_evidence
 from anomalyd.detectors.maps.neighbours.sisters import sister_evidence
 from anomalyd.detectors.maps.neighbours.wide import (
     UnitProfiles,
@@ -38,6 +39,7 @@ def layered_evidence(
         *sister_evidence(cleaned.counts, geometry, dispersion),
         *wide_evidence(sums, geometry, usual, dispersion),
         *ratio_evidence(sums, geometry, usual, dispersion),
+        scattered_evidence(cleaned),
     ]
     return LocalEvidence(
         classes, _expected(cleaned.expected, sums, geometry, usual), cleaned.worth_telling(maps), noise

@@ -77,6 +77,20 @@ def test_odd_cells_that_are_new_come_before_those_that_always_were(detector):
     assert f"({len(old)} as before), no fault by themselves: layer 9 wire 31 counts 160 of" in line
 
 
+def test_many_odd_cells_are_a_fault(detector):
+    simulator = ElementSimulator(CHAMBER, 1, 50.0)
+    normal = simulator.map(3)
+    drawn = normal.copy()
+    for row in range(10):
+        drawn[row, 4 + 4 * row] = 2.2 * normal[row, 3 + 4 * row] + 10
+    (clean,), (odd,) = (
+        detector.score([SeriesWindow(CHAMBER, np.array([1.0]), m[None])]) for m in (normal, drawn)
+    )
+    assert clean.raw[0] < 2
+    assert odd.raw[0] > 4.605
+    assert (odd.signed[0] > 0).sum() >= 9
+
+
 def test_odd_cells_alone_do_not_alert(detector):
     simulator = ElementSimulator(CHAMBER, 1, 40.0)
     drawn = simulator.map(3)

@@ -14,7 +14,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from anomalyd.errors import QuestionError
-from anomalyd.reports.conditions import Acknowledged, Commented
+from anomalyd.reports.conditions import Acknowledged, Commented, Recurring
 from anomalyd.reports.queries import Group, Order, Queries, Selection
 from anomalyd.reports.remark import Remark, RemarkKind
 from anomalyd.reports.report import Incident, SeenBy, Severity, Status
@@ -144,6 +144,21 @@ def test_a_tally_adds_up(queries: Queries, population: Population, s: Selection,
     got = queries.tally(s, by)
     assert dict(got) == expected
     assert got == sorted(got, key=lambda pair: (-pair[1], pair[0]))
+
+
+@pytest.mark.parametrize("began", [False, True])
+@pytest.mark.parametrize("hour", [0, 2, 23])
+def test_a_time_that_comes_again(queries: Queries, population: Population, hour: int, began: bool) -> None:
+    nightly = Recurring(hour * 3600.0, 3600.0, 86_400.0, began=began)
+    wanted = set()
+    for i in population:
+        into = (i.onset - nightly.start) % nightly.period
+        lasted = 0.0 if began or i.closed is None else i.closed - i.onset
+        if into < nightly.length or into + lasted >= nightly.period:
+            wanted.add(i.id)
+    found = queries.ids(Selection(where=nightly, statuses=(Status.CLOSED,)))
+    assert set(found) == wanted & {i.id for i in population if i.closed is not None}
+    assert 0 < len(found) < len(population)
 
 
 def test_ids_select(queries: Queries, population: Population) -> None:

@@ -142,7 +142,7 @@ class Service:
             config.inputs, Decoder(config.inputs, clock=clock), telemetry, Path(config.store.models)
         )
         self._entity_states = EntityStates(store)
-        self._suspects = Suspects(store.attempts, config.kafka.group, config.kafka.max_poll_records)
+        self._suspects = Suspects(store.attempts, config.kafka.group)
         self._retention = SampleRetention(config, store, clock=clock)
         self._report_retention = ReportRetention(store, config.store.retention.limits(), telemetry, stopwatch)
         self._scorer = Scorer(watches, self._entity_states, telemetry)

@@ -260,6 +260,7 @@ attempts = Table(
     Column("partition", Integer, primary_key=True, autoincrement=False),
     Column("offset", BigInteger, primary_key=True, autoincrement=False),
     Column("count", Integer, nullable=False),
+    Column("next_offset", BigInteger, nullable=False, server_default="0"),
 )
 
 words = Table(
@@ -302,12 +303,7 @@ Index("ix_adaptations_entity", adaptations.c.entity, adaptations.c.detector, ada
 
 # The daemon asks every two seconds; without this index it would read every adaptation each time.
 _asked = adaptations.c.undo_asked.is_not(None)
-Index(
-    "ix_adaptations_undo_asked",
-    adaptations.c.undo_asked,
-    sqlite_where=_asked,
-    postgresql_where=_asked,
-)
+Index("ix_adaptations_undo_asked", adaptations.c.undo_asked, sqlite_where=_asked, postgresql_where=_asked)
 
 awaits_undo = and_(_asked, adaptations.c.undo_outcome == "")
 

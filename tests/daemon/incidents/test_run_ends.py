@@ -126,6 +126,7 @@ def test_runs_from_before_the_upgrade_are_not_told(tmp_path: Path):
         for newer in ("run_summaries", "comparisons"):
             connection.execute(text(f"DROP TABLE {newer}"))
         connection.execute(text("ALTER TABLE lumisections DROP COLUMN empty"))
+        connection.execute(text("ALTER TABLE attempts DROP COLUMN next_offset"))
         connection.execute(text("UPDATE alembic_version SET version_num = '0016'"))
     engine.dispose()
     upgraded = Runs(url)

@@ -9,7 +9,9 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
+from alembic import command
 from alembic.autogenerate import compare_metadata
+from alembic.config import Config
 from alembic.migration import MigrationContext
 from sqlalchemy import create_engine, text
 
@@ -17,6 +19,7 @@ from anomalyd.errors import SchemaError, StoreError
 from anomalyd.reports.queries import Queries, Selection
 from anomalyd.reports.report import Incident
 from anomalyd.reports.storage.database import Database
+from anomalyd.reports.storage.repositories.attempts import Attempt
 from anomalyd.reports.storage.store import Step, Store, StoredChange
 from anomalyd.reports.storage.tables import metadata
 
@@ -70,6 +73,20 @@ def test_a_store_is_there_again(url: str, incident: Callable[..., Incident]) -> 
     queries = Queries.open(url)
     assert queries.count(Selection()) == 2
     queries.close()
+
+
+def test_attempts_of_before_may_have_begun_a_whole_step(tmp_path: Path) -> None:
+    engine = create_engine(url := f"sqlite:///{tmp_path}/reports.db")
+    with engine.begin() as connection:
+        config = Config()
+        config.set_main_option("script_location", "anomalyd.reports.storage:migrations")
+        config.attributes["connection"] = connection
+        command.upgrade(config, "0019")
+        connection.execute(text("INSERT INTO attempts VALUES ('g', 'metrics', 1, 70, 2)"))
+    engine.dispose()
+    store = Store.open(url)
+    assert store.attempts.unfinished("g") == {("metrics", 1, 70): Attempt(alone=2, next_offset=4070)}
+    store.close()
 
 
 @pytest.mark.parametrize("opened", [Store.open, Queries.open])

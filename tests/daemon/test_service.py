@@ -417,7 +417,7 @@ def test_the_activity_of_every_entity_is_kept(expected: dict[str, Any], experime
 
 
 def test_every_map_is_counted_for_the_flags_of_its_run(expected: dict[str, Any]) -> None:
-    counts = [(7, "DT", 100 + s, 1, 1, int(10 <= s < 14)) for s in range(SECONDS)]
+    counts = [(7, "DT", 100 + s, 1, 1, int(10 <= s < 14), 0) for s in range(SECONDS)]
     assert expected["lumisections"] == counts
 
 

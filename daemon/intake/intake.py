@@ -32,12 +32,13 @@ from anomalyd.daemon.intake.label_collisions import STATE_NAME as LABELS
 from anomalyd.daemon.intake.label_collisions import Collision, LabelCollisions
 from anomalyd.daemon.intake.metric_presence import STATE_NAME as PRESENCE
 from anomalyd.daemon.intake.metric_presence import Change, MetricPresence
-from anomalyd.daemon.intake.poison_records import ATTEMPTS, Place
+from anomalyd.daemon.intake.poison_records import ATTEMPTS
 from anomalyd.daemon.intake.reported_offsets import STATE_NAME as TOLD
 from anomalyd.daemon.intake.reported_offsets import ReportedOffsets
 from anomalyd.daemon.kafka.poll_result import Batch
 from anomalyd.daemon.stages import DeadLetter, Fate, Outcome, Partition, Reason, Record, Sample
 from anomalyd.daemon.telemetry.telemetry import Telemetry
+from anomalyd.reports.storage.repositories.attempts import Place
 from anomalyd.reports.storage.store import Store
 
 _log = logging.getLogger(__name__)

@@ -182,7 +182,7 @@ def test_replicas_come_and_go(
     storm_s, session_s = float(os.environ.get("CHAOS_STORM_S", "300")), 10.0
     chance = random.Random(5)
     names = [f"node{n:02d}" for n in range(24)]
-    rows = int(storm_s) + 300
+    rows = 2 * int(storm_s) + 300  # at most two a second, and some behind the storm
     hosts = Hosts(names, rows, time.time() - 20_000)
     world = make_world(apache_kafka)
     world.topics["hosts"] = make_topic(apache_kafka, 12)
